@@ -1,0 +1,58 @@
+# Everything goes through a virtual environment in .venv, made when missing.
+# A variable given to make (PG2_DATA=..., PG2_RUNS=...) reaches the commands' environment.
+
+DATASET ?= synthetic-market
+PROFILE ?= quick
+PIP_FLAGS ?=
+
+# What the tests run the notebooks under: the smoke profile on the CPU, from an empty store.
+SMOKE = PG2_PROFILE=smoke PG2_DATASET=synthetic-market \
+    PG2_RUNS="$(CURDIR)/.test-runs" PG2_FIGURES="$(CURDIR)/.test-runs/figures" \
+    PG2_DOWNLOAD=off OMP_NUM_THREADS=2 CUDA_VISIBLE_DEVICES=
+
+.PHONY: help reproduce test notebooks clean
+
+help:
+	@echo "make reproduce   data, training, scores, tables, figures and executed notebooks;"
+	@echo "                 resumes where it stopped. DATASET=$(DATASET) PROFILE=$(PROFILE)"
+	@echo "                 Real data: make reproduce DATASET=market1501 PG2_DATA=<folder>"
+	@echo "make test        unit tests, then every notebook re-run and compared (smoke profile)"
+	@echo "make notebooks   reproduce, then store the executed notebooks' outputs in notebooks/"
+	@echo "make clean       remove .venv and caches; runs/ stays, it may hold days of training"
+	@echo
+	@echo "Each installs into .venv first if needed. On Linux without an NVIDIA GPU,"
+	@echo "  PIP_FLAGS='--extra-index-url https://download.pytorch.org/whl/cpu'"
+	@echo "fetches the much smaller CPU build of torch."
+
+reproduce: .venv/.installed
+	@.venv/bin/python -m pg2lib reproduce --dataset $(DATASET) --profile $(PROFILE)
+
+test: .venv/.installed
+	@rm -rf .test-runs
+	@$(SMOKE) PG2_PROGRESS=off .venv/bin/python -m pytest --nbval --nbval-current-env \
+	    --nbval-sanitize-with tests/nbval_sanitize.cfg tests notebooks
+
+notebooks: .venv/.installed
+	@.venv/bin/python -m pg2lib reproduce --update-notebooks
+
+# pip -qq still shows errors, but not its many harmless warnings. The stamp is written last, so
+# an interrupted installation is taken up again.
+.venv/.installed: pyproject.toml
+	@if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then \
+	    for python in $(PYTHON) python3 python3.13 python3.12 python3.11 none; do \
+	        "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+	    done; \
+	    if [ "$$python" = none ]; then \
+	        echo "No Python 3.11 or newer found; install one or name it: make PYTHON=<path>" >&2; \
+	        exit 1; \
+	    fi; \
+	    echo "Making .venv with $$("$$python" --version)."; \
+	    "$$python" -m venv .venv; \
+	fi
+	@echo "Installing pg2lib and its requirements into .venv: about two minutes, silently."
+	@.venv/bin/python -m pip install -qq $(PIP_FLAGS) -e '.[test]'
+	@touch $@
+
+clean:
+	rm -rf .venv .test-runs .pytest_cache .ruff_cache build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,248 @@
+"""What is trained: the six rows of Table 1, the stages they consist of, and the profiles.
+
+A row is what the table prints; a stage is one training run. Rows that share a stage share its
+weights: `G1+G2+D` refines the very G1 that `G1-poseMaskLoss` is.
+"""
+
+from dataclasses import asdict, dataclass, field, replace
+
+from pg2lib.datasets import DataConfig
+from pg2lib.errors import UserError
+
+DEFAULT_DATASET, DEFAULT_PROFILE = "synthetic-market", "quick"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training run, with everything that decides its result but the seed and the data."""
+
+    name: str
+    network: str = "G1"  # "G1", or "G2" on top of `coarse`
+    pose: str = "concatenation"  # "concatenation", "CE" or "HME" (paper 3.1, 4.2)
+    mask_weight: float = 1.0  # of M_B in the L1 loss: 1 is eq. 1, 0 plain L1
+    adversarial: bool = False  # train against D
+    l1_weight: float = 1.0  # lambda of eq. 4; 1 in stage I
+    coarse: str | None = None  # the stage whose G1 paints I_B1
+    # sizes
+    height: int = 128
+    width: int = 64
+    channels: int = 128
+    embedding: int = 64
+    # where paper and released code differ: the paper's side is the default
+    heatmap_values: str = "paper"  # paper: 0/1; "released": -1/+1
+    heatmap_radius: float = 4.0  # pixels, at every size (paper 3.1)
+    mask_variant: str = "released"  # the only published recipe; "scaled" grows with the image
+    d_mode: str = "pair"  # paper: D sees pairs; "triplet": released code
+    d_batch: str = "same"  # D learns from G's batch; "own": released code draws another
+    d_sees_coarse: bool = False  # released code (Market): I_B1 joins D's batch statistics
+    skip_full_res: bool = False  # released code: False for Market, True for DeepFashion
+    # optimisation: Adam, batch and length (paper 4.1)
+    iterations: int = 22_000
+    batch: int = 16
+    learning_rate: float = 2e-5
+    schedule: str = "constant"  # paper and released code; "cosine" falls to zero at the end
+    beta1: float = 0.5
+    beta2: float = 0.999
+    precision: str = "auto"  # "float32", "bfloat16", or bfloat16 where the device is fast at it
+
+    def as_dict(self) -> dict:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of Table 1 under the paper's name, its stages, and what the paper says of it."""
+
+    name: str
+    stages: tuple[str, ...]
+    claim: str
+
+
+ROWS = {
+    row.name: row
+    for row in (
+        Row("G1-CE-L1", ("G1-CE-L1",), "pose as coordinates: blurry, wrong colour, wrong poses"),
+        Row("G1-HME-L1", ("G1-HME-L1",), "pose heatmaps through their own encoder: blurry"),
+        Row("G1-L1", ("G1-L1",), "heatmaps beside the image: right pose and colour"),
+        Row("G1-poseMaskLoss", ("G1-poseMaskLoss",), "the body weighs more: sharper, nicer colour"),
+        Row("G1+D", ("G1+D",), "one stage against D: fewer details than two stages"),
+        Row("G1+G2+D", ("G1-poseMaskLoss", "G2+D"), "two stages: sharper, more detail, lower SSIM"),
+    )
+}
+
+# What makes each stage itself; the rest comes from the data set and the profile.
+STAGES = {
+    "G1-CE-L1": dict(pose="CE", mask_weight=0.0),
+    "G1-HME-L1": dict(pose="HME", mask_weight=0.0),
+    "G1-L1": dict(mask_weight=0.0),
+    "G1-poseMaskLoss": dict(),
+    "G1+D": dict(adversarial=True),
+    "G2+D": dict(network="G2", adversarial=True, coarse="G1-poseMaskLoss"),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the paper fixes per data set (4.1); lambda is the released code's."""
+
+    height: int
+    width: int
+    batch: int
+    iterations: tuple[int, int]  # stage I, stage II
+    l1_weight: float
+    skip_full_res: bool
+    released_iterations: tuple[int, int]
+    released_batch: int
+    drawn: bool = False  # the project draws the images itself
+
+
+MARKET = Setting(128, 64, 16, (22_000, 14_000), 10.0, False, (22_000, 38_000), 16)
+SETTINGS = {
+    "synthetic-market": replace(MARKET, drawn=True),
+    "market1501": MARKET,
+    "deepfashion": Setting(256, 256, 8, (30_000, 20_000), 50.0, True, (22_000, 58_000), 1),
+}
+DATASETS = ("synthetic-market", "market1501")  # those with a reader; deepfashion is described
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much of everything. None leaves the paper's value (see Setting and Stage)."""
+
+    name: str
+    about: str
+    channels: int = 128
+    size: tuple[int, int] | None = None  # height, width
+    iterations: tuple[int, int] | None = None  # stages without D, stages with D
+    batch: int | None = None
+    learning_rate: float = 2e-5
+    adversarial_learning_rate: float = 2e-5
+    schedule: str = "constant"
+    heatmap_radius: float = 4.0
+    mask_variant: str = "released"
+    released: bool = False  # take the released code's side of every switch
+    data: dict = field(default_factory=dict)  # DataConfig fields
+    drawn_data: dict = field(default_factory=dict)  # the same, only for drawn data sets
+
+
+# Half of Market's size; the discs and the mask cover the same share of the frame as at 128x64.
+HALF_SIZE = dict(size=(64, 32), heatmap_radius=2.0, mask_variant="scaled")
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            "smoke",
+            "the tests' size: everything runs, nothing is learnt; seconds",
+            channels=4,
+            iterations=(6, 4),
+            batch=4,
+            learning_rate=1e-3,
+            adversarial_learning_rate=1e-3,
+            **HALF_SIZE,
+            data=dict(train_identities=6, test_identities=4, images_per_identity=4, test_pairs=24),
+        ),
+        Profile(
+            "quick",
+            "the default: the paper's comparisons at half the size, in minutes on two CPU cores",
+            channels=24,
+            iterations=(2_000, 500),
+            batch=8,
+            learning_rate=1e-3,
+            adversarial_learning_rate=5e-4,
+            schedule="cosine",
+            **HALF_SIZE,
+            data=dict(test_identities=60, test_pairs=480),
+            drawn_data=dict(train_identities=200, images_per_identity=12),
+        ),
+        Profile(
+            "lite",
+            "a quarter of the paper's width: hours on a CPU, minutes on a GPU",
+            channels=32,
+            iterations=(6_000, 4_000),
+            learning_rate=2e-4,
+            adversarial_learning_rate=2e-4,
+        ),
+        Profile("paper", "the paper's sizes, iterations and learning rate"),
+        Profile("released", "the released code's side wherever it differs", released=True),
+    )
+}
+
+
+def choose(kind: str, name: str, choices) -> str:
+    """name if it is one of choices, else a UserError that lists them."""
+    if name not in choices:
+        raise UserError(f"unknown {kind} {name!r}; choose one of: {', '.join(choices)}")
+    return name
+
+
+def stage(name: str, dataset: str = DEFAULT_DATASET, profile: str = DEFAULT_PROFILE) -> Stage:
+    """The complete configuration of one stage."""
+    own = STAGES[choose("stage", name, STAGES)]
+    paper = SETTINGS[choose("data set", dataset, SETTINGS)]
+    size = PROFILES[choose("profile", profile, PROFILES)]
+    adversarial = own.get("adversarial", False)
+    lengths = size.iterations or (paper.released_iterations if size.released else paper.iterations)
+    # G1+D is stage I against D from the start, and as long as stage I where the paper's lengths
+    # count; a profile's own second number bounds every stage that has to train D as well.
+    long_stage = own.get("network", "G1") == "G1" and (size.iterations is None or not adversarial)
+    height, width = size.size or (paper.height, paper.width)
+    chosen = Stage(
+        name,
+        **own,
+        l1_weight=paper.l1_weight if adversarial else 1.0,
+        height=height,
+        width=width,
+        channels=size.channels,
+        skip_full_res=paper.skip_full_res,
+        iterations=lengths[0] if long_stage else lengths[1],
+        batch=size.batch or (paper.released_batch if size.released else paper.batch),
+        learning_rate=size.adversarial_learning_rate if adversarial else size.learning_rate,
+        schedule=size.schedule,
+        heatmap_radius=size.heatmap_radius,
+        mask_variant=size.mask_variant,
+    )
+    if size.released:
+        chosen = replace(
+            chosen,
+            heatmap_values="released",
+            d_mode="triplet",
+            d_batch="own",
+            d_sees_coarse=chosen.network == "G2" and dataset != "deepfashion",
+        )
+    return chosen
+
+
+def stages(row: str, dataset: str = DEFAULT_DATASET, profile: str = DEFAULT_PROFILE):
+    """The stages of a row in training order."""
+    names = ROWS[choose("row", row, ROWS)].stages
+    return tuple(stage(name, dataset, profile) for name in names)
+
+
+def data_config(dataset: str, profile: str, seed: int = 0) -> DataConfig:
+    """The data a profile takes of a data set."""
+    choose("data set", dataset, DATASETS)
+    size = PROFILES[choose("profile", profile, PROFILES)]
+    paper = SETTINGS[dataset]
+    height, width = size.size or (paper.height, paper.width)
+    fields = size.data | (size.drawn_data if paper.drawn else {})
+    return DataConfig(dataset=dataset, height=height, width=width, seed=seed, **fields)
+
+
+# Table 1 as printed (NIPS 2017; the poster has every cell).
+PAPER_TABLE1 = {
+    row: {
+        "deepfashion": dict(ssim=values[0], inception=values[1]),
+        "market1501": dict(
+            ssim=values[2], inception=values[3], mask_ssim=values[4], mask_inception=values[5]
+        ),
+    }
+    for row, values in {
+        "G1-CE-L1": (0.694, 2.395, 0.219, 2.568, 0.771, 2.455),
+        "G1-HME-L1": (0.735, 2.427, 0.294, 3.171, 0.802, 2.508),
+        "G1-L1": (0.735, 2.427, 0.304, 3.006, 0.809, 2.455),
+        "G1-poseMaskLoss": (0.779, 2.668, 0.340, 3.326, 0.817, 2.682),
+        "G1+D": (0.761, 3.091, 0.283, 3.490, 0.803, 3.310),
+        "G1+G2+D": (0.762, 3.090, 0.253, 3.460, 0.792, 3.435),
+    }.items()
+}

@@ -1,0 +1,231 @@
+"""The articulated skeleton: bones, joint limits, forward kinematics, pose families.
+
+Axes: y up, z the way the body faces, x the subject's left; lengths in metres, angles in degrees.
+A pose is a dict angle name -> degrees; angles left out are 0.  Side angles carry "r_" or "l_".
+"""
+from dataclasses import dataclass
+
+import numpy as np
+
+NOSE, NECK = 0, 1
+R_SHOULDER, R_ELBOW, R_WRIST, L_SHOULDER, L_ELBOW, L_WRIST = range(2, 8)
+R_HIP, R_KNEE, R_ANKLE, L_HIP, L_KNEE, L_ANKLE = range(8, 14)
+R_EYE, L_EYE, R_EAR, L_EAR = range(14, 18)
+
+_SIDE_LIMITS = {
+    "shoulder_flex": (-45, 175), "shoulder_abd": (-12, 170), "shoulder_turn": (-85, 70),
+    "elbow": (2, 145), "hip_flex": (-25, 100), "hip_abd": (-12, 40), "hip_turn": (-30, 35),
+    "knee": (0, 130), "ankle": (-20, 40),
+}
+LIMITS = {
+    "pelvis_tilt": (-10, 20), "pelvis_roll": (-8, 8), "pelvis_turn": (-12, 12),
+    "spine_bend": (-12, 35), "spine_side": (-18, 18), "spine_twist": (-38, 38),
+    "head_nod": (-25, 35), "head_tilt": (-18, 18), "head_turn": (-65, 65),
+    **{f"{side}_{name}": span for side in "rl" for name, span in _SIDE_LIMITS.items()},
+}
+FAMILIES = ("walking", "standing", "arms_raised", "hand_on_hip", "carrying", "turning")
+
+
+@dataclass(frozen=True)
+class Build:
+    """Proportions of one person; every bone length follows from these alone."""
+    stature: float = 1.70   # metres
+    girth: float = 1.0      # thickness of limbs and trunk
+    shoulders: float = 1.0  # relative breadth
+    hips: float = 1.0
+    bust: float = 0.0       # 0..1
+    legs: float = 1.0       # relative leg length
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Posed skeleton in world axes: `joints` (18, 3), and (rotation, origin) of the segments."""
+    joints: np.ndarray
+    frames: dict
+    lengths: dict
+
+
+def clamp(pose):
+    """The pose with every angle inside its joint limit."""
+    return {name: float(np.clip(angle, *LIMITS[name])) for name, angle in pose.items()}
+
+
+def bones(build):
+    """Bone lengths in metres of one build."""
+    h = build.stature
+    return {
+        "thigh": 0.240 * h * build.legs, "shin": 0.238 * h * build.legs, "ankle": 0.045 * h,
+        "hip": 0.054 * h * build.hips, "spine": 0.062 * h, "chest": 0.222 * h,
+        "shoulder": 0.101 * h * build.shoulders, "upper_arm": 0.168 * h, "forearm": 0.145 * h,
+        "neck": 0.106 * h, "head": 0.070 * h, "foot": 0.135 * h,
+    }
+
+
+def _rx(degrees):
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+
+
+def _ry(degrees):
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+
+
+def _rz(degrees):
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+
+
+def pose_skeleton(build, pose, yaw=0.0):
+    """Forward kinematics.
+
+    `yaw` turns the whole person about the vertical: 0 faces +z, +90 faces +x.  The lowest foot
+    stands on y = 0.  In the frame of a limb segment, -y runs along the bone; in that of a foot
+    +z runs to the toes.
+    """
+    length, p = bones(build), {**dict.fromkeys(LIMITS, 0.0), **clamp(pose)}
+    joints, frames = np.zeros((18, 3)), {}
+    pelvis = (_ry(yaw + p["pelvis_turn"]) @ _rz(p["pelvis_roll"]) @ _rx(p["pelvis_tilt"]))
+    chest = (pelvis @ _ry(p["spine_twist"]) @ _rz(p["spine_side"]) @ _rx(p["spine_bend"]))
+    head = chest @ _ry(p["head_turn"]) @ _rz(p["head_tilt"]) @ _rx(p["head_nod"] - 4)
+    origin = np.zeros(3)
+    waist = origin + pelvis[:, 1] * length["spine"]
+    neck = waist + chest @ (0, length["chest"], -0.01)
+    skull = neck + 0.55 * length["neck"] * chest[:, 1] + head @ (
+        0, 0.45 * length["neck"], 0.012 * build.stature)
+    frames["pelvis"], frames["chest"], frames["head"] = (
+        (pelvis, origin), (chest, waist), (head, skull))
+    joints[NECK] = neck
+    size = length["head"]
+    for joint, at in ((NOSE, (0, -0.22, 0.86)), (R_EYE, (-0.27, 0.08, 0.62)),
+                      (L_EYE, (0.27, 0.08, 0.62)), (R_EAR, (-0.62, -0.04, -0.05)),
+                      (L_EAR, (0.62, -0.04, -0.05))):
+        joints[joint] = skull + head @ (np.array(at) * size)
+    for side, sign, arm, leg in (("r", -1, R_SHOULDER, R_HIP), ("l", 1, L_SHOULDER, L_HIP)):
+        shoulder = neck + chest @ (sign * length["shoulder"], 0, 0)
+        upper = (chest @ _rz(sign * p[side + "_shoulder_abd"]) @ _rx(-p[side + "_shoulder_flex"])
+                 @ _ry(sign * p[side + "_shoulder_turn"]))
+        elbow = shoulder - upper[:, 1] * length["upper_arm"]
+        fore = upper @ _rx(-p[side + "_elbow"])
+        wrist = elbow - fore[:, 1] * length["forearm"]
+        hip = origin + pelvis @ (sign * length["hip"], 0, 0)
+        thigh = (pelvis @ _rz(sign * p[side + "_hip_abd"]) @ _rx(-p[side + "_hip_flex"])
+                 @ _ry(sign * p[side + "_hip_turn"]))
+        knee = hip - thigh[:, 1] * length["thigh"]
+        shin = thigh @ _rx(p[side + "_knee"])
+        ankle = knee - shin[:, 1] * length["shin"]
+        foot = shin @ _ry(sign * 6) @ _rx(p[side + "_ankle"])
+        joints[arm:arm + 3] = shoulder, elbow, wrist
+        joints[leg:leg + 3] = hip, knee, ankle
+        for name, frame, at in (("upper_arm", upper, shoulder), ("forearm", fore, elbow),
+                                ("thigh", thigh, hip), ("shin", shin, knee),
+                                ("foot", foot, ankle)):
+            frames[f"{side}_{name}"] = (frame, at)
+    soles = [at + f @ (0, -length["ankle"], z * length["foot"])
+             for f, at in (frames["r_foot"], frames["l_foot"]) for z in (-0.25, 0.75)]
+    lift = np.array([0, -min(s[1] for s in soles), 0])
+    frames = {name: (frame, at + lift) for name, (frame, at) in frames.items()}
+    return Skeleton(joints + lift, frames, length)
+
+
+# Sagittal angles of normal gait over one stride of a leg, from heel strike (percent of stride).
+_STRIDE = (0, 12, 30, 50, 60, 72, 85, 96, 100)
+_HIP = (29, 23, 4, -15, -7, 16, 31, 30, 29)
+_KNEE = (6, 17, 9, 10, 38, 62, 32, 4, 6)
+_ANKLE = (0, 5, -8, -8, 18, 6, 0, -3, 0)
+
+
+def _walk(rng, pose):
+    phase, reach = rng.uniform(0, 100), rng.uniform(0.8, 1.2)
+    for side, shift in (("r", 0), ("l", 50)):
+        at = (phase + shift) % 100
+        pose[side + "_hip_flex"] = reach * np.interp(at, _STRIDE, _HIP)
+        pose[side + "_knee"] = reach * np.interp(at, _STRIDE, _KNEE)
+        pose[side + "_ankle"] = np.interp(at, _STRIDE, _ANKLE)
+        pose[side + "_hip_abd"] = rng.uniform(-1, 3)
+    swing = np.cos(2 * np.pi * phase / 100)     # +1: right leg in front, so left arm in front
+    amount = rng.uniform(12, 30)
+    for side, sign in (("r", -1), ("l", 1)):
+        pose[side + "_shoulder_flex"] = 2 + sign * swing * amount
+        pose[side + "_elbow"] = 16 + 14 * max(0, sign * swing) + rng.uniform(0, 25)
+        pose[side + "_shoulder_abd"] = rng.uniform(6, 13)
+        pose[side + "_shoulder_turn"] = rng.uniform(-25, 0)
+    pose["pelvis_turn"], pose["spine_twist"] = 5 * swing, -9 * swing
+    pose["spine_bend"] = rng.uniform(0, 6)
+
+
+def _stand(rng, pose):
+    lean = rng.choice((-1, 0, 1))               # contrapposto: hips shift over one leg
+    pose["pelvis_roll"], pose["spine_side"] = 5 * lean, -6 * lean
+    for side, sign in (("r", -1), ("l", 1)):
+        free = max(0, sign * lean)
+        pose[side + "_hip_abd"] = rng.uniform(2, 7) + 3 * sign * lean
+        pose[side + "_hip_flex"] = 12 * free + rng.uniform(-3, 5)
+        pose[side + "_knee"] = 22 * free + rng.uniform(0, 5)
+        pose[side + "_ankle"] = -6 * free
+        pose[side + "_hip_turn"] = rng.uniform(0, 16)
+        pose[side + "_shoulder_abd"] = rng.uniform(6, 15)
+        pose[side + "_shoulder_flex"] = rng.uniform(-6, 12)
+        pose[side + "_shoulder_turn"] = rng.uniform(-30, 5)
+        pose[side + "_elbow"] = rng.uniform(6, 35)
+
+
+def _raise(rng, pose, side):
+    if rng.random() < 0.5:                      # forwards and up, hand over the head or pointing
+        pose[side + "_shoulder_flex"] = rng.uniform(95, 168)
+        pose[side + "_shoulder_abd"] = rng.uniform(-4, 22)
+        pose[side + "_elbow"] = rng.uniform(5, 70)
+    else:                                       # sideways, waving
+        pose[side + "_shoulder_abd"] = rng.uniform(85, 155)
+        pose[side + "_shoulder_flex"] = rng.uniform(0, 20)
+        pose[side + "_elbow"] = rng.uniform(5, 75)
+        pose[side + "_shoulder_turn"] = rng.uniform(30, 70)
+
+
+def _on_hip(rng, pose, side):
+    pose[side + "_shoulder_abd"] = rng.uniform(46, 54)
+    pose[side + "_shoulder_flex"] = rng.uniform(-30, -20)
+    pose[side + "_shoulder_turn"] = rng.uniform(-72, -60)
+    pose[side + "_elbow"] = rng.uniform(92, 104)
+
+
+def sample_pose(rng, family, busy=""):
+    """A random pose dict of one family; the side in `busy` ("r", "l") holds a bag: arm down."""
+    pose = {"head_turn": rng.normal(0, 14), "head_nod": rng.normal(3, 7),
+            "head_tilt": rng.normal(0, 4)}
+    walks = family == "walking" or (family in ("carrying", "turning") and rng.random() < 0.5)
+    (_walk if walks else _stand)(rng, pose)
+    free = [side for side in "rl" if side != busy]
+    first = free[rng.integers(len(free))]
+    both = len(free) == 2 and rng.random() < 0.45
+    sides = free if both else [first]
+    if family == "arms_raised":
+        for side in sides:
+            _raise(rng, pose, side)
+    elif family == "hand_on_hip":
+        for side in sides:
+            _on_hip(rng, pose, side)
+    elif family == "carrying" and both:         # a box held before the belly
+        bend, flex = rng.uniform(72, 92), rng.uniform(8, 22)
+        for side in "rl":
+            pose |= {side + "_shoulder_flex": flex, side + "_shoulder_abd": 8,
+                     side + "_shoulder_turn": -14, side + "_elbow": bend}
+    elif family == "carrying" and rng.random() < 0.5:   # a phone at the ear
+        pose |= {first + "_shoulder_flex": rng.uniform(42, 56),
+                 first + "_shoulder_abd": rng.uniform(22, 36),
+                 first + "_shoulder_turn": rng.uniform(-22, -10), first + "_elbow": 141}
+    elif family == "carrying":                  # something held before the chest
+        pose |= {first + "_shoulder_flex": rng.uniform(15, 35),
+                 first + "_shoulder_abd": rng.uniform(6, 14),
+                 first + "_shoulder_turn": rng.uniform(-45, -25),
+                 first + "_elbow": rng.uniform(95, 118)}
+    elif family == "turning":
+        way = rng.choice((-1, 1))
+        pose["spine_twist"] = way * rng.uniform(14, 36)
+        pose["head_turn"] = way * rng.uniform(25, 60)
+    return clamp(pose)
+
+
+def holds_box(family, pose):
+    """True for the carrying pose with both forearms level before the body."""
+    return family == "carrying" and all(pose.get(s + "_elbow", 0) > 68 for s in "rl")

@@ -1,0 +1,283 @@
+"""From data to scores for one study, each step run only when the run store does not hold it.
+
+A study is a data set, a profile and a seed. The notebooks, the command line and `reproduce` all
+stand on these functions, so whoever comes first does the work and the others read it.
+"""
+
+import hashlib
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pg2lib import datasets, evaluation, experiments, runs, scores, tables, training
+from pg2lib.errors import UserError
+from pg2lib.progress import reporting
+
+REFERENCE_ROWS = ("condition", "target")
+TRAINING_CODE = ("datasets", "heatmaps", "keypoints", "losses", "networks", "training")
+SCORING_CODE = ("evaluation", "heatmaps", "scores")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is studied. source is the folder of the real data (default: $PG2_DATA); device is
+    "cpu" or "cuda" (default: CUDA where there is one)."""
+
+    dataset: str = experiments.DEFAULT_DATASET
+    profile: str = experiments.DEFAULT_PROFILE
+    seed: int = 0
+    source: str | None = None
+    device: str | None = None
+
+    def __post_init__(self):
+        experiments.choose("data set", self.dataset, experiments.DATASETS)
+        experiments.choose("profile", self.profile, experiments.PROFILES)
+
+    @property
+    def name(self) -> str:
+        return f"{self.dataset}-{self.profile}" + (f"-seed{self.seed}" if self.seed else "")
+
+
+def study_from_environment(dataset=None, profile=None, seed=0) -> Study:
+    """A study with what is not given taken from $PG2_DATASET and $PG2_PROFILE, else the default;
+    the device from $PG2_DEVICE."""
+    return Study(
+        dataset or os.environ.get("PG2_DATASET") or experiments.DEFAULT_DATASET,
+        profile or os.environ.get("PG2_PROFILE") or experiments.DEFAULT_PROFILE,
+        seed,
+        device=os.environ.get("PG2_DEVICE") or None,
+    )
+
+
+def figures_folder(study: Study) -> Path:
+    """Where a study's figures and tables land: figures/<dataset>-<profile>/ of the project, or
+    below $PG2_FIGURES."""
+    folder = Path(os.environ.get("PG2_FIGURES") or runs.project() / "figures") / study.name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def source_folder(study: Study) -> Path | None:
+    """The folder of a real data set; None for drawn ones. UserError when it is not to be had."""
+    if experiments.SETTINGS[study.dataset].drawn:
+        return None
+    source = study.source or os.environ.get("PG2_DATA")
+    if not source:
+        raise UserError(
+            f"{study.dataset} needs the real images; name their folder with PG2_DATA=<folder>"
+        )
+    if not Path(source).is_dir():
+        raise UserError(f"PG2_DATA={source} is not a folder; name the one with bounding_box_train/")
+    return Path(source)
+
+
+def data_step(study: Study) -> runs.Step:
+    config = asdict(experiments.data_config(study.dataset, study.profile, study.seed))
+    source = source_folder(study)
+    if source is None:
+        return runs.Step("data", study.name, config, modules=("datasets", "keypoints", "people"))
+    config["source"] = fingerprint(source)
+    return runs.Step("data", study.name, config, modules=("datasets", "keypoints"))
+
+
+def fingerprint(source: Path) -> str:
+    """Hash of the names and sizes of all files of a data folder, without reading them."""
+    listing = sorted(
+        f"{path.parent.name}/{path.name} {path.stat().st_size}"
+        for pattern in ("*", "bounding_box_*/*")
+        for path in source.glob(pattern)
+        if path.is_file()
+    )
+    return hashlib.sha256("\n".join(listing).encode()).hexdigest()[:12]
+
+
+def stage_step(study: Study, stage_name: str) -> runs.Step:
+    stage = experiments.stage(stage_name, study.dataset, study.profile)
+    inputs = {"data": data_step(study).key}
+    if stage.coarse:
+        inputs[stage.coarse] = stage_step(study, stage.coarse).key
+    config = stage.as_dict() | {"seed": study.seed}
+    return runs.Step("train", f"{study.name}/{stage_name}", config, inputs, TRAINING_CODE)
+
+
+def score_step(study: Study, row: str, preset: str = "pg2", mask_from: str = "target") -> runs.Step:
+    inputs = {"data": data_step(study).key}
+    for name in () if row in REFERENCE_ROWS else experiments.ROWS[row].stages:
+        inputs[name] = stage_step(study, name).key
+    weights = inception_weights(study)
+    config = {
+        "row": row,
+        "preset": preset,
+        "mask_from": mask_from,
+        "mask_variant": mask_variant(study),
+        "inception": weights.name if weights else "no weights",
+        "seed": study.seed,
+    }
+    return runs.Step("evaluate", f"{study.name}/{row}", config, inputs, SCORING_CODE)
+
+
+def inception_weights(study: Study) -> Path | None:
+    """The Inception weights, or None. The small profiles use them only if they are here already:
+    the download and the scoring on a CPU would take longer than all the rest."""
+    return scores.inception_weights(download=study.profile not in ("smoke", "quick"))
+
+
+def mask_variant(study: Study) -> str:
+    """The pose mask that scores look through: the one the profile trains with."""
+    return experiments.PROFILES[study.profile].mask_variant
+
+
+def steps(study: Study) -> list[runs.Step]:
+    """Every step of a study in the order of work."""
+    stages = [stage_step(study, name) for name in experiments.STAGES]
+    rows = [score_step(study, row) for row in all_rows()]
+    return [data_step(study), *stages, *rows]
+
+
+def all_rows() -> tuple[str, ...]:
+    """The rows of the table: the condition image copied, the paper's six, the real target."""
+    return (REFERENCE_ROWS[0], *experiments.ROWS, REFERENCE_ROWS[1])
+
+
+def ensure(step: runs.Step, work, say=None) -> Path:
+    """The step's folder, complete: work(folder, progress) is called if it is not, and returns
+    (names of the output files, facts). say gets a line that tells HIT or MISS and why."""
+    say = say or (lambda line: None)
+    state = runs.state(step)
+    say(f"{step.kind:8} {step.name:44} {state}")
+    if state.hit:
+        return step.folder
+    with runs.claim(step, lambda: say(f"{'':8} {step.name:44} another process works on it")):
+        if not runs.state(step).hit:  # somebody may have finished it meanwhile
+            started = time.time()
+            with reporting(f"{step.kind} {step.name.split('/')[-1]}") as progress:
+                outputs, facts = work(step.folder, progress)
+            runs.finish(step, outputs, time.time() - started, facts)
+    return step.folder
+
+
+def data(study: Study, say=None) -> datasets.Dataset:
+    """The study's images, keypoints and pairs; prepared if they are not there."""
+    config = experiments.data_config(study.dataset, study.profile, study.seed)
+
+    def work(folder, progress):
+        datasets.prepare(config, folder, source_folder(study), progress)
+        return [path.name for path in sorted(folder.iterdir()) if path.suffix in DATA_FILES], {}
+
+    return datasets.load(ensure(data_step(study), work, say))
+
+
+DATA_FILES = (".npy", ".csv", ".json")
+
+
+def train_stage(study: Study, stage_name: str, say=None) -> Path:
+    """The weights.pt of a stage, trained (and the stage it stands on) if it is not there."""
+    stage = experiments.stage(stage_name, study.dataset, study.profile)
+    coarse_weights = train_stage(study, stage.coarse, say) if stage.coarse else None
+
+    def work(folder, progress):
+        coarse = training.painter([coarse_weights], study.device) if coarse_weights else None
+        facts = training.train(
+            stage, data(study), folder, study.seed, study.device, coarse, progress
+        )
+        return ["weights.pt", "log.jsonl"], facts
+
+    step = stage_step(study, stage_name)
+    ensure(step, work, say)
+    return step.folder / "weights.pt"
+
+
+def train(study: Study, row: str, say=None) -> list[Path]:
+    """The weights of a row's stages in order, trained if they are not there."""
+    names = experiments.ROWS[experiments.choose("row", row, experiments.ROWS)].stages
+    return [train_stage(study, name, say) for name in names]
+
+
+def painter(study: Study, row: str, say=None):
+    """The row as a function of images and keypoints (see training.painter)."""
+    for name in experiments.ROWS[experiments.choose("row", row, experiments.ROWS)].stages:
+        train_stage(study, name, say)
+        runs.checked(stage_step(study, name), "weights.pt")
+    return training.painter(train(study, row), study.device)
+
+
+def evaluate(study: Study, row: str, preset="pg2", mask_from="target", say=None) -> Path:
+    """The folder with generated.npy, pairs.csv and summary.json of a row, made if not there."""
+
+    def work(folder, progress):
+        reference = row in REFERENCE_ROWS
+        evaluation.evaluate_row(
+            row,
+            None if reference else painter(study, row),
+            data(study),
+            folder,
+            preset=preset,
+            mask_from=mask_from,
+            mask_variant=mask_variant(study),
+            device=study.device or training.default_device(),
+            seed=study.seed,
+            inception=inception_weights(study),
+            progress=progress,
+        )
+        names = ("generated.npy", "coarse.npy", "difference.npy", "pairs.csv", "summary.json")
+        return [name for name in names if (folder / name).exists()], {}
+
+    if row not in all_rows():
+        experiments.choose("row", row, experiments.ROWS)
+    return ensure(score_step(study, row, preset, mask_from), work, say)
+
+
+def generated(study: Study, row: str, what: str = "generated") -> np.ndarray:
+    """What a row made of the test pairs: uint8 (k, H, W, 3), in their order. what: "generated",
+    or for a two-stage row "coarse" or "difference" (float16)."""
+    return np.load(evaluate(study, row) / f"{what}.npy", mmap_mode="r")
+
+
+def log(study: Study, stage_name: str) -> list[dict]:
+    """The training log of a stage, trained if it is not there."""
+    return training.read_log(train_stage(study, stage_name).parent / "log.jsonl")
+
+
+def table1(study: Study, preset="pg2", mask_from="target") -> dict:
+    """Table 1 as `tables.table1` makes it, of every row."""
+    folders = {row: evaluate(study, row, preset, mask_from) for row in all_rows()}
+    half = "market1501"
+    paper = {row: cells[half] for row, cells in experiments.PAPER_TABLE1.items()}
+    return tables.table1(
+        {row: evaluation.read_summary(folder) for row, folder in folders.items()},
+        paper,
+        {
+            "half": half,
+            "profile": study.profile,
+            "seed": study.seed,
+            "split": data(study).card["split"],
+            "drawn": experiments.SETTINGS[study.dataset].drawn,
+            "command": f"make reproduce DATASET={study.dataset} PROFILE={study.profile}",
+        },
+    )
+
+
+def facts(study: Study, made_by: str, rows=()) -> dict:
+    """What goes beside a figure: the configuration and the keys of the steps it was made from."""
+    steps = {"data": data_step(study)} | {row: score_step(study, row) for row in rows}
+    stages = {name: None for row in rows if row in experiments.ROWS
+              for name in experiments.ROWS[row].stages}  # fmt: skip
+    return {
+        "made_by": made_by,
+        "command": f"make reproduce DATASET={study.dataset} PROFILE={study.profile}",
+        "dataset": study.dataset,
+        "profile": study.profile,
+        "seed": study.seed,
+        "split": data(study).card["split"],
+        "config": {
+            "data": asdict(experiments.data_config(study.dataset, study.profile, study.seed)),
+            "stages": {
+                name: experiments.stage(name, study.dataset, study.profile).as_dict()
+                for name in stages
+            },
+        },
+        "inputs": {name: step.key for name, step in steps.items()},
+    }

@@ -1,0 +1,316 @@
+"""Everything behind `make reproduce`: data, six rows, scores, then the notebooks by papermill.
+
+The notebooks write the figures and tables; a notebook counts as done when its executed copy is in
+the run store and every file it declares is in the figures folder, unchanged.
+"""
+
+import copy
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pg2lib import experiments, pipeline, runs
+from pg2lib.errors import UserError
+from pg2lib.progress import Progress
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook, the rows it needs scored, and the files it writes into the figures folder."""
+
+    name: str
+    rows: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+ALL_ROWS = pipeline.all_rows()
+NOTEBOOKS = (
+    Notebook("01_data_and_masks", (), ("data.png", "figure3.png", "masks.png")),
+    Notebook(
+        "02_pose_embeddings",
+        ("G1-CE-L1", "G1-HME-L1", "G1-L1"),
+        ("pose_embeddings.png", "pose_embeddings_curves.png"),
+    ),
+    Notebook(
+        "03_mask_loss", ("G1-L1", "G1-poseMaskLoss"), ("mask_loss.png", "mask_loss_curves.png")
+    ),
+    Notebook(
+        "04_two_stage_vs_one_stage",
+        ("G1-poseMaskLoss", "G1+D", "G1+G2+D"),
+        ("two_stage.png", "two_stage_curves.png"),
+    ),
+    Notebook(
+        "05_metrics",
+        ALL_ROWS,
+        ("table1.md", "table1.csv", "table1.tex", "table1.json", "figure4.png", "scores.png"),
+    ),
+    Notebook("06_failure_cases", ("G1+G2+D",), ("failures.png",)),
+)
+NOTEBOOK_CODE = ("figures", "tables", "evaluation", "scores", "heatmaps", "keypoints")
+
+
+def notebooks_folder() -> Path:
+    return runs.project() / "notebooks"
+
+
+def read_notebook(name: str):
+    import nbformat
+
+    path = notebooks_folder() / f"{name}.ipynb"
+    if not path.exists():
+        raise UserError(f"{path} is missing; run from a checkout of the project")
+    return nbformat.read(path, as_version=4)
+
+
+def notebook_step(study: pipeline.Study, notebook: Notebook) -> runs.Step:
+    """The step of one notebook: its source cells, its parameters, and every score it reads."""
+    book = read_notebook(notebook.name)
+    config = {
+        "cells": [[cell.cell_type, cell.source] for cell in book.cells],
+        "parameters": parameters(study),
+    }
+    inputs = {row: pipeline.score_step(study, row).key for row in notebook.rows}
+    inputs["data"] = pipeline.data_step(study).key
+    return runs.Step("notebook", f"{study.name}/{notebook.name}", config, inputs, NOTEBOOK_CODE)
+
+
+def parameters(study: pipeline.Study) -> dict:
+    return {"dataset": study.dataset, "profile": study.profile, "seed": study.seed}
+
+
+def notebook_state(study, notebook: Notebook) -> runs.State:
+    """The run store's word, and then the files in the figures folder against what was written."""
+    step = notebook_step(study, notebook)
+    state = runs.state(step)
+    if not state.hit:
+        if "cells" in state.reason:
+            return runs.State(False, "the notebook's cells changed")
+        return state
+    folder = pipeline.figures_folder(study)
+    for name, digest in runs.read_done(step)["facts"]["figures"].items():
+        if not (folder / name).exists():
+            return runs.State(False, f"{name} is gone from {folder.name}/")
+        if runs.sha256(folder / name) != digest:
+            return runs.State(False, f"{name} in {folder.name}/ is not the one it wrote")
+    return state
+
+
+def run_notebook(study, notebook: Notebook, say) -> Path:
+    """Execute one notebook if it is not done; the path of its executed copy."""
+    step, state = notebook_step(study, notebook), notebook_state(study, notebook)
+    say(f"{'notebook':8} {step.name:44} {state}")
+    path = step.folder / f"{notebook.name}.ipynb"
+    if state.hit:
+        return path
+    with runs.claim(step):
+        (step.folder / "done.json").unlink(missing_ok=True)
+        started = time.time()
+        temporary = step.folder / f"{notebook.name}.running.ipynb"
+        figures = pipeline.figures_folder(study)
+        execute(study, notebook, temporary)
+        missing = [name for name in notebook.outputs if not (figures / name).exists()]
+        if missing:
+            raise UserError(f"notebook {notebook.name} ran but did not write {', '.join(missing)}")
+        os.replace(temporary, path)
+        digests = {
+            name: runs.sha256(figures / name)
+            for output in notebook.outputs
+            for name in (output, Path(output).with_suffix(".json").name)
+            if (figures / name).exists()
+        }
+        runs.finish(step, [path.name], time.time() - started, {"figures": digests})
+    return path
+
+
+def execute(study, notebook: Notebook, output: Path):
+    """papermill on one notebook, with a live line per cell. A failed cell, a dead kernel or an
+    unknown parameter ends in a UserError that names notebook and cell."""
+    import nbformat
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from traitlets.config import Config
+
+    book = read_notebook(notebook.name)
+    known = papermill.inspect_notebook(notebooks_folder() / f"{notebook.name}.ipynb")
+    unknown = sorted(set(parameters(study)) - set(known))
+    if unknown:
+        raise UserError(
+            f"notebook {notebook.name} has no parameter {', '.join(unknown)}; its parameters cell "
+            f"knows {', '.join(sorted(known)) or 'none'}"
+        )
+    cells = sum(cell.cell_type == "code" for cell in book.cells)
+    environment = kernel_environment(study)
+    with Progress(f"notebook {notebook.name}", cells, unit="cells") as progress:
+        watch = watched_engine(progress)
+        previous = {name: os.environ.get(name) for name in environment}
+        os.environ.update(environment)
+        try:
+            papermill.execute_notebook(
+                copy.deepcopy(book),
+                str(output),
+                parameters=parameters(study),
+                engine_name=watch,
+                kernel_name="python3",
+                progress_bar=False,
+                cwd=str(notebooks_folder()),
+                start_timeout=300,
+                # sockets in the file system: no port is opened, and ipykernel has no warning
+                config=Config(KernelManager={"transport": "ipc"}),
+            )
+        except papermill.exceptions.PapermillExecutionError as error:
+            raise UserError(
+                f"notebook {notebook.name} failed in cell {error.cell_index}: {error.ename}: "
+                f"{first_line(error.evalue)}; the executed copy is {output}"
+            ) from None
+        except CellTimeoutError as error:
+            reason = first_line(error)
+            raise UserError(f"notebook {notebook.name} ran out of time: {reason}") from None
+        except DeadKernelError:
+            done = nbformat.read(output, as_version=4) if output.exists() else book
+            raise UserError(
+                f"the kernel of notebook {notebook.name} died in cell {last_cell(done)} (out of "
+                "memory?); start again and it goes on where it was"
+            ) from None
+        finally:
+            for name, value in previous.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def kernel_environment(study) -> dict:
+    """What a notebook's kernel inherits besides its parameters."""
+    environment = {"PG2_PROGRESS": "off", "PG2_RUNS": str(runs.root().resolve())}
+    source = pipeline.source_folder(study)
+    if source:
+        environment["PG2_DATA"] = str(source.resolve())
+    if study.device:
+        environment["PG2_DEVICE"] = study.device
+    return environment
+
+
+def watched_engine(progress: Progress) -> str:
+    """Register a papermill engine that reports every finished cell; returns its name."""
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class Watched(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, manager, kernel_name, **options):
+            complete, count = manager.cell_complete, 0
+
+            def cell_complete(cell, *args, **kwargs):
+                nonlocal count
+                complete(cell, *args, **kwargs)
+                if cell.cell_type == "code":
+                    count += 1
+                    progress.update(min(count, progress.total))
+
+            manager.cell_complete = cell_complete
+            return super().execute_managed_notebook(manager, kernel_name, **options)
+
+    papermill_engines.register("pg2", Watched)
+    return "pg2"
+
+
+def last_cell(book) -> int:
+    """Index of the last cell that began to run, for the message about a dead kernel."""
+    begun = [
+        index
+        for index, cell in enumerate(book.cells)
+        if cell.get("metadata", {}).get("papermill", {}).get("start_time")
+    ]
+    return begun[-1] if begun else 0
+
+
+def first_line(text) -> str:
+    return (str(text).strip().splitlines() or [""])[0]
+
+
+def committed_copy(executed: Path):
+    """The executed notebook as the project keeps it: no papermill traces, no widget state, no
+    injected cell, counted 1..n."""
+    import nbformat
+
+    book = nbformat.read(executed, as_version=4)
+    book.cells = [
+        cell for cell in book.cells if "injected-parameters" not in cell.metadata.get("tags", [])
+    ]
+    count = 0
+    for cell in book.cells:
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
+        if cell.cell_type == "code":
+            count += 1
+            cell.execution_count = count
+            for output in cell.outputs:
+                if output.output_type == "execute_result":
+                    output.execution_count = count
+    language = book.metadata.get("language_info", {})
+    book.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": language.get("name", "python")},
+        }
+    )
+    nbformat.validate(book)
+    return book
+
+
+def update_committed(study, say):
+    """Write the executed notebooks of a study over those of the project."""
+    import nbformat
+
+    for notebook in NOTEBOOKS:
+        executed = run_notebook(study, notebook, say)
+        path = notebooks_folder() / f"{notebook.name}.ipynb"
+        temporary = path.with_suffix(".tmp")
+        nbformat.write(committed_copy(executed), temporary)
+        os.replace(temporary, path)
+        say(f"{'wrote':8} notebooks/{path.name} ({path.stat().st_size // 1000} KB)")
+
+
+def plan(study) -> list[tuple[str, str, runs.State]]:
+    """(kind, name, state) of every step, without doing any."""
+    entries = [(step.kind, step.name, runs.state(step)) for step in pipeline.steps(study)]
+    for notebook in NOTEBOOKS:
+        name = f"{study.name}/{notebook.name}"
+        entries.append(("notebook", name, notebook_state(study, notebook)))
+    return entries
+
+
+def reproduce(study, say=print):
+    """Do what is missing of everything, in order, and tell where the results are."""
+    started = time.time()
+    pipeline.data(study, say)
+    for stage in experiments.STAGES:
+        pipeline.train_stage(study, stage, say)
+    for row in ALL_ROWS:
+        pipeline.evaluate(study, row, say=say)
+    for notebook in NOTEBOOKS:
+        run_notebook(study, notebook, say)
+    folder = pipeline.figures_folder(study)
+    say("")
+    say((folder / "table1.md").read_text().strip())
+    say("")
+    say(f"done in {time.time() - started:.0f} s; figures and tables: {relative(folder)}")
+    say(f"executed notebooks: {relative(runs.root() / 'notebook' / study.name)}")
+
+
+def relative(path: Path) -> str:
+    """The path as seen from where the user stands, if it is below."""
+    try:
+        return str(Path(path).resolve().relative_to(Path.cwd().resolve())) + "/"
+    except ValueError:
+        return str(path)
+
+
+def plan_text(entries) -> str:
+    lines = [f"{kind:8} {name:44} {state}" for kind, name, state in entries]
+    missing = sum(not state.hit for _, _, state in entries)
+    return "\n".join([*lines, "", f"{missing} of {len(entries)} steps would run"])
+
+
+def plan_json(entries) -> str:
+    return json.dumps(
+        [dict(kind=k, name=n, hit=s.hit, reason=s.reason) for k, n, s in entries], indent=1
+    )

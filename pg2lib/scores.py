@@ -1,0 +1,477 @@
+"""The scores of Table 1: SSIM, mask-SSIM, sharpness, Inception Score, and their intervals.
+
+Pure functions on uint8 images; only `inception_weights` touches the disk or the network.
+"""
+
+import hashlib
+import os
+import threading
+import time
+import urllib.request
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from skimage.color import rgb2gray
+from skimage.metrics import structural_similarity
+
+from pg2lib.errors import UserError, write_atomically
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One way to compute SSIM; scores of different presets must not be compared.
+
+    gaussian: weights with sigma 1.5 (11x11) and population covariance, instead of scikit-image's
+      default: a uniform 7x7 window and sample covariance (N - 1).
+    data_range: the L of SSIM: 255, or max - min of the "generated" or the "target" image.
+    """
+
+    source: str
+    gaussian: bool = False
+    data_range: int | str = 255
+    gray: bool = False
+    pad_white: bool = False
+
+
+_PATN = Preset("Deformable GAN and PATN, Market-1501", gaussian=True, data_range="generated")
+PRESETS = {
+    "pg2": Preset("released code, scoring script"),
+    "pg2-trainlog": Preset("released code, training log", data_range="target", gray=True),
+    "patn": _PATN,
+    "defgan": _PATN,
+    "patn-fashion": Preset(
+        "PATN, DeepFashion", gaussian=True, data_range="generated", pad_white=True
+    ),
+}
+DEFAULT_PRESET = "pg2"
+
+
+def ssim(generated, target, preset=DEFAULT_PRESET):
+    """Structural similarity of each pair, by scikit-image.
+
+    RGB presets average the three channels. "pg2-trainlog" works on luma in [0, 1].
+    "patn-fashion" first makes portrait images square with white columns, half on each side, an
+    odd one on the right (176x256 gets 40 and 40). Where the preset takes L from an image and
+    that image is constant, L is the full range.
+
+    Args:
+        generated, target: uint8 (n, H, W, 3), H and W at least the window (7 or 11).
+        preset: a name in `PRESETS` (paper 4.3 names SSIM without settings; the default is what
+          the released code computes).
+
+    Returns:
+        float64 (n,), at most 1.
+
+    Raises:
+        UserError: unknown preset, other dtype or shape, images too small for the window.
+    """
+    chosen = find_preset(preset)
+    _check_images(generated, target)
+    window = 11 if chosen.gaussian else 7
+    if min(generated.shape[1:3]) < window:
+        raise UserError(
+            f"SSIM with preset '{preset}' needs images of at least {window}x{window} pixels, "
+            f"not {generated.shape[1]}x{generated.shape[2]}."
+        )
+    if chosen.pad_white:
+        generated, target = _pad_white(generated), _pad_white(target)
+    # One pair at a time: a thread pool saves little, the work is many short array operations.
+    return np.array([_ssim(g, t, chosen) for g, t in zip(generated, target, strict=True)])
+
+
+def _ssim(generated, target, preset):
+    if preset.gray:
+        generated, target = rgb2gray(generated), rgb2gray(target)
+    full = 1.0 if preset.gray else 255
+    ranged = {"generated": generated, "target": target}.get(preset.data_range)
+    spread = preset.data_range if ranged is None else float(np.ptp(ranged)) or full
+    window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    return structural_similarity(
+        target,
+        generated,
+        data_range=spread,
+        channel_axis=None if preset.gray else -1,
+        **(window if preset.gaussian else {}),
+    )
+
+
+def mask_ssim(generated, target, mask, preset=DEFAULT_PRESET):
+    """SSIM of the whole images after both were multiplied by the mask (paper 4.3).
+
+    The black background counts and agrees by construction, so values lie far above SSIM's.
+
+    Args:
+        generated, target, preset: as for `ssim`.
+        mask: (n, H, W), bool or 0 and 1.
+
+    Returns:
+        float64 (n,).
+    """
+    return ssim(masked(generated, mask), masked(target, mask), preset)
+
+
+def masked(images, mask):
+    """Images uint8 (n, H, W, 3) with the pixels outside mask (n, H, W) set to black."""
+    _check_images(images)
+    return images * _as_bool(mask, images)[..., None]
+
+
+def sharpness(generated, target, mask):
+    """How sharp each generated person is, against the real image: 1 is equally sharp.
+
+    The ratio of the two `gradient_energy`, generated over target. Blur lowers it, noise raises
+    it: it says nothing about the likeness. Ours, not in the paper, which judges by eye.
+
+    A few smooth targets have very large ratios, so the plain mean over pairs misleads (Market-1501
+    images against others of the same person average 1.5). Weighted with the targets' energy the
+    mean becomes the ratio of the two average energies: that is what a table states.
+
+    Args:
+        generated, target: uint8 (n, H, W, 3).
+        mask: (n, H, W), bool or 0 and 1.
+
+    Returns:
+        float64 (n,), at least 0; NaN where the mask has no interior or the target no gradient.
+    """
+    _check_images(generated, target)
+    energy, real = gradient_energy(generated, mask), gradient_energy(target, mask)
+    return energy / np.where(real > 0, real, np.nan)
+
+
+def gradient_energy(images, mask):
+    """Mean squared gradient of the luma inside the mask.
+
+    The gradient is the central difference over one pixel to each side, in x and y, of the luma
+    in [0, 1]. The mean runs over the pixels whose four neighbours lie in the mask as well, so
+    that neither the mask's border nor the image's enters.
+
+    Args:
+        images: uint8 (n, H, W, 3).
+        mask: (n, H, W), bool or 0 and 1.
+
+    Returns:
+        float64 (n,) in squared luma per squared pixel; NaN where the mask has no interior.
+    """
+    _check_images(images)
+    mask, gray = _as_bool(mask, images), rgb2gray(images)  # (n, H, W)
+    gx = (gray[:, 1:-1, 2:] - gray[:, 1:-1, :-2]) / 2  # (n, H-2, W-2)
+    gy = (gray[:, 2:, 1:-1] - gray[:, :-2, 1:-1]) / 2
+    beside = mask[:, 1:-1, 2:] & mask[:, 1:-1, :-2] & mask[:, 2:, 1:-1] & mask[:, :-2, 1:-1]
+    interior = mask[:, 1:-1, 1:-1] & beside
+    count = interior.sum((1, 2))
+    return ((gx**2 + gy**2) * interior).sum((1, 2)) / np.where(count, count, np.nan)
+
+
+def mean(values, weights=None):
+    """Mean, weighted if weights are given, of the values that are not NaN; NaN if none is."""
+    values, weights = _values_and_weights(values, weights)
+    return float(values @ weights / weights.sum()) if weights.sum() else float("nan")
+
+
+def bootstrap_interval(values, identities, weights=None, level=0.95, resamples=2000, seed=0):
+    """Percentile bootstrap interval of the (weighted) mean of `values`, over identities.
+
+    Whole people are drawn with replacement, each with all pairs, because pairs of one person
+    are alike: drawing pairs would make the interval too narrow.
+
+    Args:
+        values: float (n,), one per pair; NaN values are left out.
+        identities: (n,), whose pair it is.
+        weights: (n,), at least 0, or None.
+        level: confidence level.
+        resamples, seed: size and seed of the bootstrap.
+
+    Returns:
+        (low, high); (nan, nan) with fewer than two people, who leave nothing to resample.
+
+    Raises:
+        UserError: values and identities of different length, or a level outside (0, 1).
+    """
+    identities, shape = np.asarray(identities), np.shape(values)
+    if len(shape) != 1 or shape != identities.shape or not 0 < level < 1:
+        raise UserError(
+            f"a bootstrap needs one identity per value and a level between 0 and 1, not {shape} "
+            f"values, {identities.shape} identities and level {level}."
+        )
+    values, weights = _values_and_weights(values, weights)
+    people, person = np.unique(identities[weights > 0], return_inverse=True)
+    if len(people) < 2:
+        return float("nan"), float("nan")
+    values, weights = values[weights > 0], weights[weights > 0]
+    total = np.bincount(person, values * weights)  # (people,)
+    weight = np.bincount(person, weights)
+    # How often each person is drawn, a row per resample.
+    random = np.random.default_rng(seed)
+    drawn = random.multinomial(len(people), np.full(len(people), 1 / len(people)), resamples)
+    means = (drawn @ total) / (drawn @ weight)  # (resamples,)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def paired_difference(a, b, identities, weights=None, level=0.95, resamples=2000, seed=0):
+    """(Weighted) mean of a - b over the same pairs, with its bootstrap interval over identities.
+
+    Far narrower than two separate intervals suggest, since what makes a pair hard is hard for
+    both rows. Pairs with a NaN in `a` or `b` are left out.
+
+    Args:
+        a, b: float (n,), the scores of two rows on the same pairs, in the same order.
+        identities, weights, level, resamples, seed: as for `bootstrap_interval`.
+
+    Returns:
+        (difference, low, high).
+
+    Raises:
+        UserError: as `bootstrap_interval`, or `a` and `b` of different length.
+    """
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    if a.shape != b.shape:
+        raise UserError(f"the two rows have {a.shape} and {b.shape} scores, not the same pairs.")
+    interval = bootstrap_interval(a - b, identities, weights, level, resamples, seed)
+    return mean(a - b, weights), *interval
+
+
+def _values_and_weights(values, weights):
+    """Both as float arrays, with 0 for value and weight where a value is NaN."""
+    values = np.asarray(values, float)
+    weights = np.ones_like(values) if weights is None else np.asarray(weights, float)
+    known = ~np.isnan(values)
+    return np.where(known, values, 0), np.where(known, weights, 0)
+
+
+# --- Inception Score ---------------------------------------------------------------------------
+
+INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
+INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+CONNECT_SECONDS = 8  # what being offline may cost, once per process
+STALL_SECONDS = 10
+DOWNLOAD_SECONDS = 600
+
+
+class NoWeights(UserError):
+    """The Inception network's weights cannot be had; everything but the Inception Score goes on."""
+
+
+def inception_weights(download=True):
+    """Path of torch-fidelity's Inception weights, or None; `require_inception` says why None.
+
+    Raises:
+        NoWeights: $PG2_INCEPTION is set, but not to that file: a mistake, not a lack.
+    """
+    try:
+        return require_inception(download)
+    except NoWeights:
+        if os.environ.get("PG2_INCEPTION"):
+            raise
+        return None
+
+
+def require_inception(download=True):
+    """Path of torch-fidelity's Inception weights, checked by SHA-256.
+
+    They are the 2015 TensorFlow weights the paper's score rests on, converted. Looked for in
+    the file or folder $PG2_INCEPTION, then among torch hub's checkpoints; then downloaded to
+    there (95.6 MB), tried once per process.
+
+    Args:
+        download: whether to try; PG2_DOWNLOAD=off in the environment forbids it as well.
+
+    Returns:
+        pathlib.Path.
+
+    Raises:
+        NoWeights: no torch-fidelity, no file, no network, or a wrong checksum; says which.
+    """
+    try:
+        import torch_fidelity  # noqa: F401  (an optional dependency)
+    except ImportError:
+        raise NoWeights(
+            "the Inception Score needs torch-fidelity: pip install torch-fidelity."
+        ) from None
+    if given := os.environ.get("PG2_INCEPTION"):
+        path = Path(given).expanduser()
+        path = path / INCEPTION_FILE if path.is_dir() else path
+        if not path.is_file():
+            raise NoWeights(f"PG2_INCEPTION names {path}, but there is no such file.")
+        return _checked(path)
+    path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
+    if path.is_file():
+        return _checked(path)
+    if not download or os.environ.get("PG2_DOWNLOAD", "").lower() == "off":
+        failure = "downloads are off"
+    elif (failure := _download(path)) is None:
+        return path
+    raise NoWeights(
+        f"no {INCEPTION_FILE} in {path.parent} ({failure}): set PG2_INCEPTION to the file."
+    )
+
+
+def _checked(path):
+    stat = path.stat()
+    digest = _digest(path, stat.st_size, stat.st_mtime_ns)
+    if digest != INCEPTION_SHA256:
+        raise NoWeights(
+            f"{path} is not torch-fidelity's Inception network (SHA-256 {digest[:8]}..., "
+            f"expected {INCEPTION_SHA256[:8]}...): fetch it again."
+        )
+    return path
+
+
+@cache
+def _digest(path, size, changed):
+    """SHA-256 of a file, read again only if its size or date changed."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def _download(path):
+    """Fetch the weights to `path`; None, or why that failed. Cached: one attempt per process."""
+    answer = []
+
+    def connect():
+        from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+        try:
+            answer.append(urllib.request.urlopen(URL_INCEPTION_V3, timeout=STALL_SECONDS))
+        except (OSError, ValueError) as error:
+            answer.append(error)
+
+    # In a thread of its own, because a name server that is silent heeds no timeout.
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(CONNECT_SECONDS)
+    if not answer:
+        return f"no answer within {CONNECT_SECONDS} s"
+    if isinstance(answer[0], Exception):
+        return str(getattr(answer[0], "reason", answer[0]))
+    deadline = time.monotonic() + DOWNLOAD_SECONDS
+    try:
+        with answer[0] as response, write_atomically(path) as temporary:
+            with open(temporary, "wb") as file:
+                while block := response.read(1 << 20):
+                    file.write(block)
+                    if time.monotonic() > deadline:
+                        return f"not done within {DOWNLOAD_SECONDS} s"
+            _checked(temporary)
+    except (OSError, NoWeights) as error:
+        return str(error)
+    return None
+
+
+def inception_logits(images, weights, batch=50, device="cpu", progress=None):
+    """What the 2015 Inception network sees in each image.
+
+    torch-fidelity's network follows the TensorFlow graph of the released code: bilinear resize
+    to 299x299 as TensorFlow 1 did it, logits without the bias.
+
+    Args:
+        images: uint8 (n, H, W, 3).
+        weights: path from `inception_weights`.
+        batch: images at a time.
+        progress: called with (images done, of how many) after each batch.
+
+    Returns:
+        float32 (n, 1008) NumPy array.
+
+    Raises:
+        NoWeights: torch-fidelity is not installed.
+        UserError: images of another dtype or shape.
+    """
+    _check_images(images)
+    try:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    except ImportError:
+        raise NoWeights(
+            "the Inception Score needs torch-fidelity: pip install torch-fidelity."
+        ) from None
+    network = FeatureExtractorInceptionV3(
+        "inception", ["logits_unbiased"], feature_extractor_weights_path=str(weights)
+    ).to(device)
+    logits = []
+    with torch.inference_mode():
+        for start in range(0, len(images), batch):
+            x = torch.from_numpy(np.ascontiguousarray(images[start : start + batch]))
+            (y,) = network(x.to(device).permute(0, 3, 1, 2))  # (batch, 3, H, W) -> (batch, 1008)
+            logits.append(y.cpu().numpy())
+            if progress:
+                progress(start + len(x), len(images))
+    return np.concatenate(logits)
+
+
+def score_from_logits(logits, splits=10):
+    """The Inception Score: exp of the mean KL divergence of p(y|x) from p(y), over splits.
+
+    The released protocol: images in the order given, `splits` runs of consecutive images, mean
+    and standard deviation (ddof 0) over them. exp(KL) grows with the number of images in a
+    split, so scores on different sample counts cannot be compared.
+
+    Args:
+        logits: (n, classes), n >= splits.
+
+    Returns:
+        (mean, std).
+
+    Raises:
+        UserError: fewer images than splits.
+    """
+    if len(logits) < splits:
+        raise UserError(f"{len(logits)} images cannot be split in {splits}: lower the splits.")
+    logits = np.asarray(logits, float)
+    log_p = logits - logits.max(1, keepdims=True)
+    log_p -= np.log(np.exp(log_p).sum(1, keepdims=True))  # (n, classes)
+    scores = []
+    for k in range(splits):
+        part = log_p[k * len(log_p) // splits : (k + 1) * len(log_p) // splits]
+        p = np.exp(part)
+        # A class no image of the split can have (p = 0) adds nothing: 0 log 0 = 0.
+        marginal = np.log(p.mean(0).clip(min=np.finfo(float).tiny))
+        scores.append(np.exp((p * (part - marginal)).sum(1).mean()))
+    return float(np.mean(scores)), float(np.std(scores))
+
+
+def inception_score(images, weights, splits=10, batch=50, device="cpu", progress=None):
+    """(mean, std) of the Inception Score of uint8 images (n, H, W, 3): the two steps above."""
+    return score_from_logits(inception_logits(images, weights, batch, device, progress), splits)
+
+
+# --- checks ------------------------------------------------------------------------------------
+
+
+def find_preset(name):
+    """The `Preset` of that name, or a UserError that lists them."""
+    if name not in PRESETS:
+        raise UserError(f"unknown SSIM preset '{name}': choose one of {', '.join(PRESETS)}.")
+    return PRESETS[name]
+
+
+def _check_images(images, *others):
+    for array in (images, *others):
+        if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] != 3:
+            raise UserError(
+                f"scores need uint8 images (n, H, W, 3), not {array.dtype} {array.shape}: "
+                "round them first with datasets.to_uint8."
+            )
+        if array.shape != images.shape:
+            raise UserError(f"generated and target differ: {images.shape} and {array.shape}.")
+
+
+def _as_bool(mask, images):
+    mask = np.asarray(mask)
+    if mask.shape != images.shape[:3]:
+        raise UserError(f"the mask must be {images.shape[:3]} like the images, not {mask.shape}.")
+    return mask.astype(bool)
+
+
+def _pad_white(images):
+    missing = images.shape[1] - images.shape[2]
+    if missing < 0:
+        raise UserError(
+            f"preset 'patn-fashion' pads portrait images to squares; {images.shape[1]}x"
+            f"{images.shape[2]} (height x width) is wider than high."
+        )
+    left = missing // 2
+    return np.pad(images, ((0, 0), (0, 0), (left, missing - left), (0, 0)), constant_values=255)

@@ -1,0 +1,380 @@
+"""The training loop: a pure function of (stage, seed, data) that a kill cannot hurt.
+
+The batch of step s depends on (seed, s) only, there is no other randomness after initialisation,
+and a checkpoint holds networks, optimisers and the step: a resumed run ends, on the same machine,
+with the same bits as one that was never stopped.
+"""
+
+import json
+import math
+import os
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pg2lib import datasets, losses
+from pg2lib.errors import UserError, write_atomically
+from pg2lib.experiments import Stage
+from pg2lib.heatmaps import heatmaps, pose_mask
+from pg2lib.networks import G1, G2, D
+from pg2lib.runs import sha256
+
+SAMPLE_PAIRS = 8
+
+
+def default_device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def fast_precision(device: str) -> str:
+    """bfloat16 on CUDA and on CPUs with instructions for it, float32 elsewhere."""
+    if torch.device(device).type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    try:
+        flags = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        return "float32"
+    fast = flags and {"avx512_bf16", "amx_bf16"} & set(flags[1].split())
+    return "bfloat16" if fast else "float32"
+
+
+def build_generator(stage: Stage):
+    """The untrained G1 or G2 of a stage."""
+    if stage.network == "G1":
+        return G1(stage.height, stage.width, stage.channels, stage.embedding, stage.pose)
+    return G2(stage.height, stage.width, stage.channels, stage.skip_full_res)
+
+
+def build_discriminator(stage: Stage):
+    """D at half the generator's width (64 for the paper's 128), 6 channels in for pairs."""
+    inputs = 6 if stage.d_mode == "pair" else 3
+    return D(stage.height, stage.width, max(stage.channels // 2, 4), inputs)
+
+
+def paint(generator, stage: Stage, condition, keypoints, coarse=None):
+    """What a stage makes of condition images (B, 3, H, W) and target keypoints (B, 18, 2).
+
+    coarse: the painter of stage I that a G2 stage refines. Returns {"coarse", "difference",
+    "refined"}, each (B, 3, H, W) float32; a one-stage row has difference None and coarse the same
+    as refined.
+    """
+    if stage.network == "G1":
+        pose = heatmaps(
+            keypoints, stage.height, stage.width, stage.heatmap_radius, stage.heatmap_values
+        )
+        image = generator(condition, pose, keypoints).float()  # I_B1
+        return {"coarse": image, "difference": None, "refined": image}
+    with torch.no_grad():  # G1 is frozen in stage II
+        first = coarse(condition, keypoints)["refined"]
+    difference = generator(first, condition).float()
+    return {"coarse": first, "difference": difference, "refined": first + difference}
+
+
+def generator_losses(painted, condition, target, mask, stage: Stage, discriminator=None):
+    """Scalar terms of the generator's loss; "generator" is their weighted sum (eq. 1 or 4)."""
+    terms = {"l1": losses.masked_l1(painted["refined"], target, mask, stage.mask_weight)}
+    terms["generator"] = stage.l1_weight * terms["l1"]
+    if discriminator is not None:
+        logits = judged(discriminator, painted, condition, target, stage)
+        terms["adversarial"] = losses.adversarial_loss(logits)
+        terms["generator"] = terms["generator"] + terms["adversarial"]
+    return terms
+
+
+def judged(discriminator, painted, condition, target, stage, detach=False):
+    """Logits of D for this batch; detach keeps D's step out of the generator."""
+    fake = painted["refined"].detach() if detach else painted["refined"]
+    coarse = painted["coarse"].detach() if stage.d_sees_coarse else None
+    return losses.judge(discriminator, condition, target, fake, stage.d_mode, coarse)
+
+
+def learning_rate(stage: Stage, step: int) -> float:
+    if stage.schedule == "cosine":
+        return stage.learning_rate * (1 + math.cos(math.pi * step / stage.iterations)) / 2
+    return stage.learning_rate
+
+
+def train(
+    stage: Stage,
+    dataset,
+    folder,
+    seed: int = 0,
+    device: str | None = None,
+    coarse=None,
+    progress=None,
+    checkpoint_seconds: float = 20.0,
+    stop_after: int | None = None,
+) -> dict:
+    """Train one stage into `folder` and return facts about the run.
+
+    dataset   datasets.Dataset of the stage's size
+    coarse    painter of stage I, for a G2 stage (see `painter`)
+    progress  called with (step, iterations, note) at the start and after every step
+    checkpoint_seconds  write a checkpoint so often, or rarer if writing takes long; 0: every step
+    stop_after  leave after so many steps of this call, as a kill would (for tests)
+
+    Writes `log.jsonl`, `samples/*.png` (condition, target, result of fixed test pairs),
+    checkpoints, which are read again by the next call, and at the end `weights.pt`. Raises
+    UserError when a loss is not finite or the disk is full; the last good checkpoint stays.
+    """
+    folder, device = Path(folder), device or default_device()
+    folder.mkdir(parents=True, exist_ok=True)
+    if (dataset.height, dataset.width) != (stage.height, stage.width):
+        raise UserError(
+            f"the data are {dataset.height}x{dataset.width} but stage {stage.name} wants "
+            f"{stage.height}x{stage.width}; prepare the data with the same profile"
+        )
+    if stage.network == "G2" and coarse is None:
+        raise UserError(f"stage {stage.name} refines {stage.coarse}; train that stage first")
+    run = Run(stage, seed, device)
+    step = run.resume(folder)
+    data = datasets.on_device(dataset, device)
+    pairs = torch.from_numpy(np.asarray(dataset.train_pairs)).to(device)
+    log = open_log(folder / "log.jsonl", step)
+    started, last_saved, pause = time.time(), time.time(), checkpoint_seconds
+    first, note = step, ""
+    if progress:
+        progress(step, stage.iterations)
+    with log:
+        while step < stage.iterations:
+            if stop_after is not None and step - first >= stop_after:
+                return {"step": step}
+            terms = run.step(data, pairs, step, coarse)
+            step += 1
+            report = step % max(stage.iterations // 100, 1) == 0 or step == stage.iterations
+            # a GPU is only asked for numbers when they are wanted: at a report or a checkpoint
+            save = time.time() - last_saved >= pause or step == stage.iterations
+            if report or save or device == "cpu":
+                numbers = {name: float(value) for name, value in terms.items()}
+                complain_if_not_finite(numbers, stage, step, folder)
+            if report:
+                rate = (step - first) * stage.batch / (time.time() - started)
+                record = {"step": step, **numbers, "learning_rate": learning_rate(stage, step - 1)}
+                log.write(json.dumps(record | {"images_per_second": round(rate, 2)}) + "\n")
+                log.flush()
+            if step % max(stage.iterations // 5, 1) == 0 or step == stage.iterations:
+                draw_samples(run, dataset, coarse, folder / "samples" / f"{step:06d}.png")
+            if save:
+                begun = time.time()
+                run.save(folder, step)
+                last_saved = time.time()
+                if checkpoint_seconds:  # checkpoints take at most 5 % of the time
+                    pause = max(checkpoint_seconds, 20 * (last_saved - begun))
+            if progress:
+                note = f"loss {numbers['generator']:.3f}" if report else note
+                progress(step, stage.iterations, note)
+    run.export(folder)
+    for old in folder.glob("checkpoint-*.pt"):
+        old.unlink()
+    return {"step": step, "precision": run.precision, "device": device, "torch": torch.__version__}
+
+
+class Run:
+    """The mutable state of a training run: networks, optimisers, precision."""
+
+    def __init__(self, stage: Stage, seed: int, device: str):
+        self.stage, self.seed, self.device = stage, seed, device
+        self.precision = fast_precision(device) if stage.precision == "auto" else stage.precision
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.generator = self.placed(build_generator(stage))
+            self.discriminator = None
+            if stage.adversarial:
+                self.discriminator = self.placed(build_discriminator(stage))
+        self.optimizers = {
+            name: torch.optim.Adam(network.parameters(), betas=(stage.beta1, stage.beta2), eps=1e-8)
+            for name, network in self.networks.items()
+        }
+
+    def placed(self, network):
+        return network.to(self.device, memory_format=torch.channels_last)
+
+    @property
+    def networks(self):
+        both = {"generator": self.generator, "discriminator": self.discriminator}
+        return {name: network for name, network in both.items() if network is not None}
+
+    def autocast(self):
+        low = self.precision == "bfloat16"
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=low)
+
+    def batch(self, data, pairs, step, seed):
+        index, flip = datasets.pair_order(len(pairs), self.stage.batch, seed, step)
+        index = torch.as_tensor(index, device=pairs.device)
+        flip = torch.as_tensor(flip, device=pairs.device)
+        return datasets.make_batch(data, pairs[index], flip)
+
+    def step(self, data, pairs, step, coarse):
+        """One update of the generator and, in adversarial stages, one of D. Returns loss terms."""
+        stage, batch = self.stage, self.batch(data, pairs, step, self.seed)
+        size = (stage.height, stage.width)
+        mask = pose_mask(batch.target_keypoints, *size, variant=stage.mask_variant)
+        for optimizer in self.optimizers.values():
+            optimizer.param_groups[0]["lr"] = learning_rate(stage, step)
+        with self.autocast():
+            painted = paint(self.generator, stage, batch.condition, batch.target_keypoints, coarse)
+            if self.discriminator is not None:
+                self.discriminator.requires_grad_(False)
+            terms = generator_losses(
+                painted, batch.condition, batch.target, mask, stage, self.discriminator
+            )
+        self.update("generator", terms["generator"])
+        if self.discriminator is not None:
+            if stage.d_batch == "own":  # released code: D's step takes a batch of its own
+                batch = self.batch(data, pairs, step, self.seed + 1)
+                with torch.no_grad(), self.autocast():
+                    painted = paint(
+                        self.generator, stage, batch.condition, batch.target_keypoints, coarse
+                    )
+            self.discriminator.requires_grad_(True)
+            with self.autocast():
+                logits = judged(
+                    self.discriminator, painted, batch.condition, batch.target, stage, detach=True
+                )
+            terms["discriminator"] = losses.discriminator_loss(logits)
+            terms["d_real"] = logits["real"].sigmoid().mean()
+            terms["d_fake"] = logits["fake"].sigmoid().mean()
+            self.update("discriminator", terms["discriminator"])
+        return {name: value.detach() for name, value in terms.items()}
+
+    def update(self, name, loss):
+        self.optimizers[name].zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizers[name].step()
+
+    def save(self, folder: Path, step: int):
+        """Write checkpoint-STEP-HASH.pt; the older ones but one go."""
+        state = {
+            "step": step,
+            "seed": self.seed,
+            "stage": self.stage.as_dict(),
+            "precision": self.precision,
+            "networks": {name: network.state_dict() for name, network in self.networks.items()},
+            "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
+        }
+        temporary = write_torch(state, folder / "checkpoint.tmp")
+        digest = sha256(temporary)[:16]
+        os.replace(temporary, folder / f"checkpoint-{step:07d}-{digest}.pt")
+        for old in sorted(folder.glob("checkpoint-*.pt"))[:-2]:
+            old.unlink()
+
+    def resume(self, folder: Path) -> int:
+        """Load the newest intact checkpoint of this stage and seed; returns its step, 0 if none."""
+        for path in sorted(folder.glob("checkpoint-*.pt"), reverse=True):
+            if sha256(path)[:16] != path.stem.split("-")[-1]:
+                continue  # damaged: an older one will do
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            if state["stage"] != self.stage.as_dict() or state["seed"] != self.seed:
+                raise UserError(
+                    f"{path} was made with another configuration; use another folder or delete it"
+                )
+            for name, network in self.networks.items():
+                network.load_state_dict(state["networks"][name])
+                self.optimizers[name].load_state_dict(state["optimizers"][name])
+            self.precision = state["precision"]
+            return state["step"]
+        return 0
+
+    def export(self, folder: Path):
+        """weights.pt: the stage's configuration and its networks, without optimisers."""
+        state = {
+            "stage": self.stage.as_dict(),
+            "seed": self.seed,
+            **{name: network.state_dict() for name, network in self.networks.items()},
+        }
+        os.replace(write_torch(state, folder / "weights.tmp"), folder / "weights.pt")
+
+
+def write_torch(state: dict, path: Path) -> Path:
+    try:
+        torch.save(state, path)
+    except (OSError, RuntimeError) as error:
+        path.unlink(missing_ok=True)
+        raise UserError(
+            f"cannot write {path} ({error}); make room on the disk and start again: the checkpoint "
+            "before this one is kept"
+        ) from error
+    return path
+
+
+def complain_if_not_finite(numbers, stage, step, folder):
+    bad = [name for name, value in numbers.items() if not math.isfinite(value)]
+    if bad:
+        raise UserError(
+            f"the {bad[0]} loss of {stage.name} is {numbers[bad[0]]} at step {step}; lower its "
+            f"learning rate ({stage.learning_rate:g}) or train in float32; the last good "
+            f"checkpoint stays in {folder}"
+        )
+
+
+def open_log(path: Path, step: int):
+    """The log for appending, without what a killed run wrote after its last checkpoint."""
+    if path.exists():
+        kept = [r for r in read_log(path) if r["step"] <= step]
+        with write_atomically(path) as temporary:
+            temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
+    return open(path, "a")
+
+
+def read_log(path) -> list[dict]:
+    """The records of a log.jsonl; a last line cut short by a kill is left out."""
+    records = []
+    for line in Path(path).read_text().splitlines():
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            break
+    return records
+
+
+@torch.no_grad()
+def draw_samples(run: Run, dataset, coarse, path: Path):
+    """PNG of fixed test pairs in columns: condition, target, result."""
+    pairs = dataset.test_pairs[:: max(len(dataset.test_pairs) // SAMPLE_PAIRS, 1)][:SAMPLE_PAIRS]
+    condition, target = (np.asarray(dataset.images[column]) for column in pairs.T)
+    keypoints = torch.from_numpy(dataset.keypoints[pairs[:, 1]]).to(run.device)
+    images = torch.from_numpy(condition).permute(0, 3, 1, 2).to(run.device) / 127.5 - 1
+    with run.autocast():
+        result = paint(run.generator, run.stage, images, keypoints, coarse)["refined"]
+    rows = [condition, target, datasets.pictures(result)]
+    sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(sheet).save(path)
+
+
+def load_weights(path, device: str | None = None):
+    """(stage, generator) from a weights.pt; the generator is frozen and in eval mode."""
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path} is missing; train the row first (`pg2 train ROW`)")
+    state = torch.load(path, map_location=device or default_device(), weights_only=True)
+    stage = Stage(**state["stage"])
+    generator = build_generator(stage)
+    generator.load_state_dict(state["generator"])
+    generator.to(device or default_device(), memory_format=torch.channels_last)
+    return stage, generator.eval().requires_grad_(False)
+
+
+def painter(weights, device: str | None = None):
+    """A function (condition, keypoints) -> {"coarse", "difference", "refined"} in float32.
+
+    weights: paths of weights.pt in the row's order, stage I first. Condition (B, 3, H, W) in
+    [-1, 1], keypoints (B, 18, 2); see `paint`. Generation is always float32.
+    """
+    paint_coarse = None
+    for path in weights:
+        stage, generator = load_weights(path, device)
+        paint_coarse = one_painter(stage, generator, paint_coarse)
+    return paint_coarse
+
+
+def one_painter(stage, generator, coarse):
+    @torch.no_grad()
+    def paint_images(condition, keypoints):
+        return paint(generator, stage, condition, keypoints, coarse)
+
+    return paint_images

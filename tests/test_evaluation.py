@@ -1,0 +1,184 @@
+"""Scoring a row on a handful of people drawn from random numbers."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import structural_similarity
+
+from pg2lib import datasets, evaluation, scores
+from pg2lib.errors import UserError
+from pg2lib.heatmaps import pose_mask
+
+H, W = 32, 16
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    """12 smooth random images of 4 people with random poses, and 14 test pairs."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (12, H // 4, W // 4, 3), dtype=np.uint8)
+    images = images.repeat(4, 1).repeat(4, 2)
+    identities = np.arange(12) // 3
+    pairs = datasets.ordered_pairs(identities, np.ones(12, bool))
+    return datasets.Dataset(
+        name="random", height=H, width=W, images=images,
+        keypoints=random.integers(2, (W - 2, H - 2), (12, 18, 2)).astype(np.float32),
+        identities=identities, cameras=np.arange(12) % 6 + 1,
+        names=[f"{i // 3:04d}_c{i % 6 + 1}.jpg" for i in range(12)],
+        train=np.zeros(12, bool), train_pairs=pairs[:0],
+        test_pairs=random.permutation(pairs)[:14], silhouettes=None, card={},
+    )  # fmt: skip
+
+
+def one_stage(condition, keypoints):
+    """Half the contrast, brighter where the first joint lies further right."""
+    image = condition / 2 + keypoints[:, 0, 0].view(-1, 1, 1, 1) / W - 0.5
+    return {"coarse": image, "difference": None, "refined": image}
+
+
+def two_stages(condition, keypoints):
+    coarse = one_stage(condition, keypoints)["refined"]
+    return {"coarse": coarse, "difference": -0.25 * coarse, "refined": 0.75 * coarse}
+
+
+def test_a_row_is_painted_and_scored(dataset, tmp_path):
+    summary = evaluation.evaluate_row("G1-L1", one_stage, dataset, tmp_path, batch=4)
+    generated, pairs = np.load(tmp_path / "generated.npy"), evaluation.read_pairs(tmp_path)
+    assert summary == json.loads((tmp_path / "summary.json").read_text())
+    assert evaluation.read_summary(tmp_path) == summary
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "generated.npy", "pairs.csv", "summary.json",
+    ]  # fmt: skip
+    condition, target = dataset.test_pairs.T
+    for k in range(14):  # one by one, in plain NumPy, rounded to the nearest
+        x = dataset.images[condition[k]] / 127.5 - 1
+        x = x / 2 + dataset.keypoints[target[k], 0, 0] / W - 0.5
+        expected = np.clip(np.round((x + 1) * 127.5), 0, 255)
+        assert abs(generated[k] - expected).max() <= 1
+        assert (generated[k] == expected).mean() > 0.99
+        row, real = pairs.iloc[k], dataset.images[target[k]]
+        assert row["condition"] == dataset.names[condition[k]]
+        assert row["target"] == dataset.names[target[k]]
+        assert row["target_camera"] == dataset.cameras[target[k]]
+        assert row["condition_camera"] == dataset.cameras[condition[k]]
+        assert row["identity"] == str(dataset.identities[target[k]])
+        # A file holds six digits.
+        ssim = structural_similarity(real, generated[k], channel_axis=2, data_range=255)
+        assert row["ssim"] == pytest.approx(ssim, abs=1e-6)
+        mask = pose_mask(torch.from_numpy(dataset.keypoints[target[k]][None]), H, W)
+        mask = mask[0, 0].numpy().astype(np.uint8)[..., None]
+        ssim = structural_similarity(
+            real * mask, generated[k] * mask, channel_axis=2, data_range=255
+        )
+        assert row["mask_ssim"] == pytest.approx(ssim, abs=1e-6)
+    for name in evaluation.PAIR_SCORES:
+        weights = pairs["target_gradient"] if name == "sharpness" else None
+        mean = np.average(pairs[name], weights=weights)
+        assert summary["scores"][name]["mean"] == pytest.approx(mean, abs=1e-5)
+        low, high = scores.bootstrap_interval(pairs[name], pairs["identity"], weights)
+        assert summary["scores"][name]["low"] == pytest.approx(low, abs=1e-5)
+        assert summary["scores"][name]["high"] == pytest.approx(high, abs=1e-5)
+    assert (summary["pairs"], summary["identities"]) == (14, len(set(pairs["identity"])))
+    assert summary["scores"]["inception"] is summary["scores"]["mask_inception"] is None
+
+
+def test_the_result_does_not_depend_on_the_batch(dataset):
+    whole = evaluation.paint(two_stages, dataset, dataset.test_pairs)
+    parts = evaluation.paint(two_stages, dataset, dataset.test_pairs, batch=3)
+    assert all((whole[name] == parts[name]).all() for name in whole)
+    said = []
+    evaluation.paint(
+        one_stage, dataset, dataset.test_pairs, batch=8, progress=lambda *a: said.append(a[:2])
+    )
+    assert said == [(8, 14), (14, 14)]
+
+
+def test_two_stages_keep_coarse_and_difference(dataset, tmp_path):
+    summary = evaluation.evaluate_row("G1+G2+D", two_stages, dataset, tmp_path)
+    coarse, difference, generated = (
+        np.load(tmp_path / f"{name}.npy") for name in ("coarse", "difference", "generated")
+    )
+    assert (coarse.dtype, difference.dtype) == (np.uint8, np.float16)
+    together = coarse / 127.5 - 1 + difference.astype(float)
+    assert abs(together - (generated / 127.5 - 1)).max() < 2.5 / 127.5
+    assert summary["mean_absolute_difference"] == pytest.approx(
+        abs(difference.astype(float)).mean(), rel=1e-3
+    )
+
+
+def test_reference_rows(dataset, tmp_path):
+    target = evaluation.evaluate_row("target", None, dataset, tmp_path)
+    assert (np.load(tmp_path / "generated.npy") == dataset.images[dataset.test_pairs[:, 1]]).all()
+    for name in evaluation.PAIR_SCORES:
+        assert list(target["scores"][name].values()) == pytest.approx([1, 1, 1], abs=1e-9)
+    condition = evaluation.evaluate_row("condition", None, dataset, tmp_path)
+    assert (np.load(tmp_path / "generated.npy") == dataset.images[dataset.test_pairs[:, 0]]).all()
+    assert condition["scores"]["ssim"]["mean"] < 0.5
+    assert condition["scores"]["mask_ssim"]["mean"] != condition["scores"]["ssim"]["mean"]
+
+
+def test_where_the_mask_comes_from(dataset, tmp_path):
+    pairs = dataset.test_pairs
+    target, condition = (evaluation.pair_masks(dataset, pairs, who) for who in
+                         ("target", "condition"))  # fmt: skip
+    keypoints = torch.from_numpy(dataset.keypoints)
+    assert (target == pose_mask(keypoints[pairs[:, 1]], H, W)[:, 0].bool().numpy()).all()
+    assert (condition == pose_mask(keypoints[pairs[:, 0]], H, W)[:, 0].bool().numpy()).all()
+    scaled = evaluation.pair_masks(dataset, pairs, variant="scaled", batch=5)
+    expected = pose_mask(keypoints[pairs[:, 1]], H, W, variant="scaled")[:, 0].bool().numpy()
+    assert (scaled == expected).all()
+
+    def mask_ssim(**options):
+        summary = evaluation.evaluate_row("condition", None, dataset, tmp_path, **options)
+        return summary["scores"]["mask_ssim"]["mean"], summary["mask_from"]
+
+    assert mask_ssim() == mask_ssim(mask_from="target")
+    assert mask_ssim(mask_from="condition")[1] == "condition"
+    given = np.zeros((14, H, W), bool)
+    given[:, 10:20, 4:12] = True
+    value, source = mask_ssim(masks=given)
+    assert source == "given" and value != mask_ssim()[0]
+
+
+def test_inception_scores_whole_and_masked_images(dataset, tmp_path, monkeypatch):
+    seen = []
+
+    def inception_score(images, weights, splits, batch, device, progress):
+        seen.append(images)
+        return 2.0 + len(seen), 0.5
+
+    monkeypatch.setattr(scores, "inception_score", inception_score)
+    summary = evaluation.evaluate_row("target", None, dataset, tmp_path, inception="weights.pth")
+    real = dataset.images[dataset.test_pairs[:, 1]]
+    mask = evaluation.pair_masks(dataset, dataset.test_pairs)
+    assert (seen[0] == real).all() and (seen[1] == real * mask[..., None]).all()
+    assert summary["scores"]["inception"] == {"mean": 3.0, "std": 0.5, "splits": 10}
+    assert summary["scores"]["mask_inception"]["mean"] == 4.0
+
+
+def test_one_person_has_no_interval(dataset, tmp_path):
+    alone = replace(dataset, test_pairs=np.array([[0, 1], [1, 2]]))
+    summary = evaluation.evaluate_row("condition", None, alone, tmp_path)
+    assert summary["identities"] == 1
+    assert summary["scores"]["ssim"]["low"] is None
+    assert "NaN" not in (tmp_path / "summary.json").read_text()
+
+
+def test_mistakes(dataset, tmp_path):
+    empty = replace(dataset, test_pairs=dataset.test_pairs[:0])
+    for words, arguments, options in (
+        ("patn", ("G1-L1", one_stage, dataset, tmp_path), {"preset": "best"}),
+        ("'middle'", ("G1-L1", one_stage, dataset, tmp_path), {"mask_from": "middle"}),
+        ("needs a painter", ("G1-L1", None, dataset, tmp_path), {}),
+        ("takes no painter", ("target", one_stage, dataset, tmp_path), {}),
+        ("no test pairs", ("target", None, empty, tmp_path), {}),
+    ):
+        with pytest.raises(UserError, match=words):
+            evaluation.evaluate_row(*arguments, **options)
+    assert not list(tmp_path.iterdir())
+    for read in (evaluation.read_pairs, evaluation.read_summary):
+        with pytest.raises(UserError, match="evaluate the row first"):
+            read(tmp_path)

@@ -1,0 +1,60 @@
+"""The rows, stages and profiles against the paper's numbers."""
+
+import dataclasses
+
+import pytest
+
+from pg2lib import experiments
+from pg2lib.errors import UserError
+
+
+def test_the_rows_are_the_papers_in_its_order():
+    assert list(experiments.ROWS) == [
+        "G1-CE-L1", "G1-HME-L1", "G1-L1", "G1-poseMaskLoss", "G1+D", "G1+G2+D",
+    ]  # fmt: skip
+    assert list(experiments.PAPER_TABLE1) == list(experiments.ROWS)
+
+
+def test_rows_that_share_a_stage_name_the_same_stage():
+    assert experiments.ROWS["G1+G2+D"].stages[0] == experiments.ROWS["G1-poseMaskLoss"].stages[0]
+    assert experiments.STAGES["G2+D"]["coarse"] == "G1-poseMaskLoss"
+
+
+def test_paper_profile_holds_the_papers_numbers():
+    one, two = experiments.stages("G1+G2+D", "market1501", "paper")
+    assert (one.iterations, two.iterations, one.batch, one.channels) == (22_000, 14_000, 16, 128)
+    assert (one.learning_rate, one.schedule, one.beta1, one.beta2) == (2e-5, "constant", 0.5, 0.999)
+    assert (two.l1_weight, two.d_mode, two.heatmap_values) == (10.0, "pair", "paper")
+    one, two = experiments.stages("G1+G2+D", "deepfashion", "paper")
+    assert (one.iterations, two.iterations, one.batch, one.height) == (30_000, 20_000, 8, 256)
+    assert two.l1_weight == 50.0 and two.skip_full_res
+
+
+def test_released_profile_takes_the_released_side():
+    one, two = experiments.stages("G1+G2+D", "market1501", "released")
+    assert (one.iterations, two.iterations) == (22_000, 38_000)
+    assert (two.d_mode, two.d_batch, two.d_sees_coarse) == ("triplet", "own", True)
+    assert one.heatmap_values == "released"
+
+
+def test_the_ablations_differ_in_one_thing_each():
+    def changed(a, b):
+        a, b = (dataclasses.asdict(experiments.stage(name)) for name in (a, b))
+        return {name for name in a if a[name] != b[name]} - {"name"}
+
+    assert changed("G1-CE-L1", "G1-L1") == {"pose"}
+    assert changed("G1-HME-L1", "G1-L1") == {"pose"}
+    assert changed("G1-L1", "G1-poseMaskLoss") == {"mask_weight"}
+
+
+@pytest.mark.parametrize("kind", ["stage", "data_config"])
+def test_unknown_names_are_refused_with_the_choices(kind):
+    with pytest.raises(UserError, match="quick"):
+        if kind == "stage":
+            experiments.stage("G1-L1", profile="fast")
+        else:
+            experiments.data_config("market1501", "fast")
+    with pytest.raises(UserError, match="market1501"):
+        experiments.stage("G1-L1", "market")
+    with pytest.raises(UserError, match="G1-L1"):
+        experiments.stages("G1")

@@ -1,0 +1,77 @@
+"""Losses against numbers worked out by hand."""
+
+import math
+
+import pytest
+import torch
+
+from pg2lib import losses
+
+
+def test_masked_l1_by_hand():
+    generated = torch.zeros(1, 3, 1, 2)
+    target = torch.tensor([1.0, 3.0]).expand(1, 3, 1, 2)
+    mask = torch.tensor([1.0, 0.0]).view(1, 1, 1, 2)
+    assert losses.masked_l1(generated, target) == 2.0  # (1 + 3) / 2
+    assert losses.masked_l1(generated, target, mask) == 2.5  # (2 * 1 + 3) / 2
+    assert losses.masked_l1(generated, target, mask, mask_weight=0.0) == 2.0
+    assert losses.masked_l1(target, generated, mask, mask_weight=2.0) == 3.0
+
+
+def test_bce_by_hand():
+    logits = torch.tensor([2.0, -1.0])
+    one = (math.log1p(math.exp(-2)) + math.log1p(math.exp(1))) / 2
+    zero = (math.log1p(math.exp(2)) + math.log1p(math.exp(-1))) / 2
+    assert losses.bce(logits, 1.0).item() == pytest.approx(one, abs=1e-6)
+    assert losses.bce(logits, 0.0).item() == pytest.approx(zero, abs=1e-6)
+
+
+def test_d_loss_weights_of_paper_and_released_code():
+    pair = {"real": torch.tensor([2.0]), "fake": torch.tensor([-3.0])}
+    real, fake = math.log1p(math.exp(-2)), math.log1p(math.exp(-3))
+    assert losses.discriminator_loss(pair).item() == pytest.approx(real + fake, abs=1e-6)
+    triplet = pair | {"condition": torch.tensor([0.0])}
+    expected = real / 2 + math.log(2) / 4 + fake / 4
+    assert losses.discriminator_loss(triplet).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_two_players_pull_in_opposite_directions():
+    fake = torch.zeros(1, requires_grad=True)
+    losses.adversarial_loss({"fake": fake}).backward()
+    up = fake.grad.clone()
+    fake.grad = None
+    losses.discriminator_loss({"real": torch.zeros(1), "fake": fake}).backward()
+    assert up < 0 < fake.grad  # G wants the logit to rise, D wants it to fall
+
+
+class Recorder(torch.nn.Module):
+    """A stand-in D that keeps what it was shown and answers with the mean of each image."""
+
+    def forward(self, images):
+        self.seen = images
+        return images.mean((1, 2, 3))
+
+
+def images():
+    return [torch.full((2, 3, 4, 4), value) for value in (0.1, 0.2, 0.3)]
+
+
+def test_pairs_put_the_condition_before_each_candidate():
+    d, (condition, target, fake) = Recorder(), images()
+    logits = losses.judge(d, condition, target, fake)
+    assert d.seen.shape == (4, 6, 4, 4)  # one pass, channels of both images
+    torch.testing.assert_close(d.seen[:2], torch.cat([condition, target], 1))
+    torch.testing.assert_close(d.seen[2:], torch.cat([condition, fake], 1))
+    torch.testing.assert_close(logits["real"], torch.full((2,), 0.15))
+    torch.testing.assert_close(logits["fake"], torch.full((2,), 0.2))
+
+
+def test_triplets_show_single_images_and_the_coarse_one_enters_no_loss():
+    d, (condition, target, fake) = Recorder(), images()
+    logits = losses.judge(d, condition, target, fake, "triplet", coarse=torch.ones(2, 3, 4, 4))
+    assert d.seen.shape == (8, 3, 4, 4)
+    assert {k: round(v[0].item(), 3) for k, v in logits.items()} == {
+        "real": 0.2,
+        "condition": 0.1,
+        "fake": 0.3,
+    }

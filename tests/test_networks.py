@@ -1,0 +1,90 @@
+"""Networks against published sizes, hand-derived shapes and a plain re-statement of a layer."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from pg2lib.errors import UserError
+from pg2lib.networks import G1, G2, D, blocks_for, coordinates, parameter_count
+
+
+@pytest.mark.parametrize(
+    "build, count",
+    [
+        (lambda: G1(128, 64), 70_795_075),
+        (lambda: G1(256, 256), 122_103_235),
+        (lambda: G2(128, 64), 6_058_883),
+        (lambda: G2(256, 256, skip_full_res=True), 12_696_067),
+        (lambda: D(128, 64, inputs=3), 4_324_737),
+        (lambda: D(128, 64, inputs=6), 4_329_537),
+        (lambda: G1(128, 64, channels=64), 18_104_259),
+    ],
+)
+def test_parameter_counts_are_the_published_ones(build, count):
+    with torch.device("meta"):
+        assert parameter_count(build()) == count
+
+
+@pytest.mark.parametrize("pose", ["concatenation", "CE", "HME"])
+@pytest.mark.parametrize("size", [(32, 16), (64, 32), (64, 64)])
+def test_g1_keeps_the_size_and_uses_the_pose(pose, size):
+    torch.manual_seed(0)
+    net = G1(*size, channels=4, embedding=8, pose=pose)
+    image, heat = torch.randn(2, 3, *size), torch.rand(2, 18, *size)
+    keypoints = torch.rand(2, 18, 2) * 15
+    out = net(image, heat, keypoints)
+    assert out.shape == (2, 3, *size)
+    moved = net(image, heat.flip(2), keypoints.flip(1))
+    assert not torch.allclose(out, moved)
+
+
+def test_g1_up_path_equals_upsampling_before_the_1x1():
+    """The released order, nearest x2 and then 1x1 + ReLU, written out again."""
+    torch.manual_seed(0)
+    net = G1(64, 32, channels=4, embedding=8)
+    image, heat = torch.randn(2, 3, 64, 32), torch.rand(2, 18, 64, 32)
+    code, skips = net.encoder(torch.cat([image, heat], 1))
+    x = net.expand(code).view(-1, 4, *net.small)
+    for k, block in enumerate(net.blocks):
+        x = block(torch.cat([x, skips[-1 - k]], 1))
+        if k < len(net.ups):
+            x = F.relu(net.ups[k](x.repeat_interleave(2, 2).repeat_interleave(2, 3)))
+    torch.testing.assert_close(net(image, heat), net.last(x), atol=1e-5, rtol=1e-5)
+
+
+def test_ce_coordinates_span_the_frame_and_missing_joints_are_zero():
+    keypoints = torch.full((1, 18, 2), -1.0)
+    keypoints[0, 0] = torch.tensor([0.0, 0.0])
+    keypoints[0, 1] = torch.tensor([63.0, 127.0])
+    code = coordinates(keypoints, 128, 64)
+    assert code.shape == (1, 36)
+    assert code[0, :4].tolist() == [-1, -1, 1, 1]
+    assert code[0, 4:].abs().max() == 0
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_g2_keeps_the_size(skip):
+    net = G2(64, 32, channels=4, skip_full_res=skip)
+    assert net(torch.randn(2, 3, 64, 32), torch.randn(2, 3, 64, 32)).shape == (2, 3, 64, 32)
+
+
+def test_g2_full_resolution_skip_only_exists_when_asked_for():
+    torch.manual_seed(0)
+    wide, narrow = (parameter_count(G2(128, 64, 8, skip_full_res=s)) for s in (True, False))
+    assert wide - narrow == 8 * 8 * 9  # one more 3x3 input of c channels into c
+
+
+def test_d_gives_one_logit_and_normalises_with_the_batch_even_in_eval():
+    torch.manual_seed(0)
+    net = D(64, 32, channels=8, inputs=3).eval()
+    a, b = torch.randn(4, 3, 64, 32), torch.randn(4, 3, 64, 32)
+    assert net(a).shape == (4,)
+    assert not torch.allclose(net(torch.cat([a, b]))[:4], net(a))  # shared statistics
+
+
+def test_blocks_follow_the_paper_and_odd_sizes_are_refused():
+    assert (blocks_for(128), blocks_for(256)) == (5, 6)
+    with pytest.raises(UserError, match="power of two"):
+        blocks_for(100)
+    with pytest.raises(UserError, match="concatenation"):
+        G1(64, 32, 4, pose="hme")

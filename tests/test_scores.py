@@ -1,0 +1,382 @@
+"""Scores against slow plain NumPy, hand-computed values and torch-fidelity."""
+
+import hashlib
+import io
+import time
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from pg2lib import scores
+from pg2lib.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Two different batches (3, 24, 16, 3) whose value ranges differ from each other."""
+    random = np.random.default_rng(0)
+    smooth = gaussian_filter(random.random((2, 3, 24, 16, 3)), (0, 0, 1, 1, 0))
+    generated = (40 + 100 * smooth[0]).astype(np.uint8)
+    target = (255 * smooth[1]).astype(np.uint8)
+    return generated, target
+
+
+def slow_ssim(x, y, weights, data_range, sample):
+    """SSIM of one channel by its formula, window by window, valid positions only."""
+    size, n = len(weights), weights.size
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    factor = n / (n - 1) if sample else 1
+    values = []
+    for i in range(x.shape[0] - size + 1):
+        for j in range(x.shape[1] - size + 1):
+            a, b = x[i : i + size, j : j + size], y[i : i + size, j : j + size]
+            ma, mb = (weights * a).sum(), (weights * b).sum()
+            va = factor * ((weights * a * a).sum() - ma**2)
+            vb = factor * ((weights * b * b).sum() - mb**2)
+            cov = factor * ((weights * a * b).sum() - ma * mb)
+            values.append(
+                (2 * ma * mb + c1) * (2 * cov + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2))
+            )
+    return np.mean(values)
+
+
+UNIFORM = np.full((7, 7), 1 / 49)
+BELL = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
+GAUSSIAN = np.outer(BELL, BELL) / BELL.sum() ** 2
+
+
+@pytest.mark.parametrize("preset", scores.PRESETS)
+def test_each_preset_is_the_stated_formula(preset, images):
+    for generated, target in zip(*images, strict=True):
+        got = scores.ssim(generated[None], target[None], preset)
+        x, y = generated.astype(float), target.astype(float)
+        if preset == "pg2-trainlog":
+            luma = np.array([0.2125, 0.7154, 0.0721]) / 255
+            y = y @ luma
+            expected = slow_ssim(x @ luma, y, UNIFORM, y.max() - y.min(), sample=True)
+        elif preset == "pg2":
+            expected = np.mean(
+                [slow_ssim(x[..., c], y[..., c], UNIFORM, 255, sample=True) for c in range(3)]
+            )
+        else:
+            if preset == "patn-fashion":  # 24x16 becomes 24x24
+                x, y = (np.pad(i, ((0, 0), (4, 4), (0, 0)), constant_values=255) for i in (x, y))
+            spread = x.max() - x.min()  # of the generated image
+            expected = np.mean(
+                [slow_ssim(x[..., c], y[..., c], GAUSSIAN, spread, sample=False) for c in range(3)]
+            )
+        assert got == pytest.approx(expected, abs=1e-9)
+
+
+def test_presets_differ_and_patn_depends_on_the_order(images):
+    values = {name: scores.ssim(*images, name).mean() for name in scores.PRESETS}
+    assert values["patn"] == values["defgan"]
+    assert len({round(v, 3) for v in values.values()}) == 4
+    swapped = images[::-1]
+    assert scores.ssim(*swapped, "pg2") == pytest.approx(scores.ssim(*images, "pg2"), abs=1e-12)
+    for name in ("patn", "pg2-trainlog"):
+        assert abs(scores.ssim(*swapped, name) - scores.ssim(*images, name)).min() > 1e-3
+
+
+def test_white_padding_of_deepfashion():
+    """40 columns each side of 176x256, where both images agree: a fixed share of 1."""
+    random = np.random.default_rng(1)
+    a, b = random.integers(0, 256, (2, 1, 256, 176, 3), dtype=np.uint8)
+    bare, padded = scores.ssim(a, b, "patn"), scores.ssim(a, b, "patn-fashion")
+    assert scores._pad_white(a).shape == (1, 256, 256, 3)
+    assert (scores._pad_white(a)[:, :, 40:216] == a).all()
+    assert padded == pytest.approx(bare * 176 / 256 + 80 / 256, abs=0.03)
+
+
+def test_a_constant_image_still_scores():
+    flat = np.full((1, 16, 16, 3), 7, np.uint8)
+    for preset in scores.PRESETS:
+        assert scores.ssim(flat, flat, preset) == pytest.approx(1)
+
+
+def test_five_hundred_pairs_take_about_a_second():
+    random = np.random.default_rng(2)
+    a, b = random.integers(0, 256, (2, 100, 128, 64, 3), dtype=np.uint8)
+    start = time.perf_counter()
+    scores.ssim(a, b)
+    assert time.perf_counter() - start < 2  # 0.1 s on an idle core
+
+
+def test_mask_ssim_sees_the_inside_only(images):
+    generated, target = images
+    mask = np.zeros(generated.shape[:3])
+    mask[:, 6:18, 4:12] = 1
+    outside = np.where(mask[..., None] == 1, generated, 255 - generated)
+    inside = np.where(mask[..., None] == 0, generated, 255 - generated)
+    got = scores.mask_ssim(generated, target, mask)
+    assert (scores.mask_ssim(outside, target, mask) == got).all()
+    assert (scores.mask_ssim(inside, target, mask) != got).all()
+    black = [i * mask[..., None].astype(np.uint8) for i in (generated, target)]
+    assert (got == scores.ssim(*black)).all()
+    assert (scores.masked(generated, mask) == black[0]).all()
+    assert scores.mask_ssim(generated, target, np.ones_like(mask)) == pytest.approx(
+        scores.ssim(generated, target)
+    )
+
+
+def test_sharpness_by_hand():
+    """A ramp of slope 20 a pixel against one of slope 10: four times the energy."""
+    x = np.arange(8)
+    gentle, steep = (np.zeros((1, 6, 8, 3), np.uint8) + (s * x)[:, None].astype(np.uint8)
+                     for s in (10, 20))  # fmt: skip
+    mask = np.ones((1, 6, 8))
+    assert scores.gradient_energy(gentle, mask) == pytest.approx((10 / 255) ** 2)
+    assert scores.sharpness(steep, gentle, mask) == pytest.approx(4)
+    assert scores.sharpness(gentle, steep, mask) == pytest.approx(1 / 4)
+    turned = steep.transpose(0, 2, 1, 3)
+    assert scores.sharpness(turned, turned // 2, mask.transpose(0, 2, 1)) == pytest.approx(4)
+
+
+def test_sharpness_ignores_the_outside_and_the_border_of_the_mask(images):
+    generated, target = images
+    mask = np.zeros(generated.shape[:3])
+    mask[:, 6:18, 4:12] = 1
+    got = scores.sharpness(generated, target, mask)
+    painted = np.where(mask[..., None] == 1, generated, 255)  # a hard edge along the mask
+    assert (scores.sharpness(painted, target, mask) == got).all()
+    # The centre of a plus is the only pixel of it whose four neighbours are in the mask.
+    plus = np.zeros_like(mask)
+    plus[:, 9:12, 8] = plus[:, 10, 7:10] = 1
+    luma = np.array([0.2125, 0.7154, 0.0721]) / 255
+    for batch in images:
+        gray = batch @ luma
+        energy = (gray[:, 10, 9] - gray[:, 10, 7]) ** 2 + (gray[:, 11, 8] - gray[:, 9, 8]) ** 2
+        assert scores.gradient_energy(batch, plus) == pytest.approx(energy / 4, rel=1e-9)
+
+
+def test_sharpness_of_targets_blur_and_nothing(images):
+    _, target = images
+    mask = np.ones(target.shape[:3])
+    assert (scores.sharpness(target, target, mask) == 1).all()
+    assert (scores.sharpness(gaussian_filter(target, (0, 1, 1, 0)), target, mask) < 0.7).all()
+    mask[1] = 0
+    assert np.isnan(scores.sharpness(target, target, mask)).tolist() == [False, True, False]
+    assert np.isnan(scores.sharpness(target, np.full_like(target, 9), mask)).all()
+
+
+def test_weighted_with_the_targets_energy_sharpness_is_a_ratio_of_means(images):
+    mask = np.ones(images[0].shape[:3])
+    energy, real = (scores.gradient_energy(i, mask) for i in images)
+    ratio = scores.sharpness(*images, mask)
+    assert scores.mean(ratio, real) == pytest.approx(energy.mean() / real.mean())
+    assert scores.mean(ratio) != pytest.approx(energy.mean() / real.mean(), rel=1e-3)
+    assert scores.mean([1, np.nan, 4], [2, 5, 1]) == pytest.approx(2)
+    assert np.isnan(scores.mean([np.nan]))
+
+
+def test_bootstrap_of_two_people_by_hand():
+    """Person a scores 0 on one pair, b scores 1 on three: a resample is 0, 3/4 or 1."""
+    values, identities = [0, 1, 1, 1], ["a", "b", "b", "b"]
+    assert scores.bootstrap_interval(values, identities) == (0, 1)
+    low, high = scores.bootstrap_interval(values, identities, level=0.4)
+    assert (low, high) == (0.75, 0.75)  # aa 1/4, ab 1/2, bb 1/4
+
+
+def test_weighted_bootstrap_by_hand():
+    """Person a: 0 with weight 3; b: 1 with weight 1. A resample is 0, 1/4 or 1."""
+    values, identities, weights = [0, 1, 0.5], ["a", "b", "c"], [3, 1, 0]
+    assert scores.bootstrap_interval(values, identities, weights) == (0, 1)
+    assert scores.bootstrap_interval(values, identities, weights, level=0.4) == (0.25, 0.25)
+    weights = [7, 7, 7]
+    plain = scores.bootstrap_interval(values, identities)
+    assert scores.bootstrap_interval(values, identities, weights) == pytest.approx(plain)
+
+
+def test_bootstrap_draws_people_not_pairs():
+    random = np.random.default_rng(3)
+    person = random.normal(size=30)
+    identities = np.repeat(np.arange(30), 20)
+    values = person[identities]  # pairs of one person are all the same
+    low, high = scores.bootstrap_interval(values, identities)
+    one_each = scores.bootstrap_interval(person, np.arange(30))
+    assert (low, high) == pytest.approx(one_each)
+    pairs = scores.bootstrap_interval(values, np.arange(600))
+    assert high - low > 3 * (pairs[1] - pairs[0])
+    shuffled = random.permutation(600)
+    again = scores.bootstrap_interval(values[shuffled], identities[shuffled])
+    assert again == pytest.approx((low, high))
+
+
+def test_bootstrap_covers_the_true_mean():
+    random = np.random.default_rng(4)
+    covered = 0
+    for _ in range(200):
+        identities = random.integers(0, 40, 150)
+        values = 5 + random.normal(size=40)[identities] + random.normal(size=150)
+        low, high = scores.bootstrap_interval(values, identities, resamples=400)
+        covered += low <= 5 <= high
+    assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_bootstrap_details():
+    values, identities = np.arange(40.0), np.arange(40) // 2
+    assert scores.bootstrap_interval(np.full(40, 0.3), identities) == pytest.approx((0.3, 0.3))
+    interval = scores.bootstrap_interval(values, identities, seed=1)
+    assert interval == scores.bootstrap_interval(values, identities, seed=1)
+    assert interval != scores.bootstrap_interval(values, identities, seed=2)
+    wide = scores.bootstrap_interval(values, identities, level=0.99, seed=1)
+    assert wide[0] < interval[0] < values.mean() < interval[1] < wide[1]
+    gaps = values.copy()
+    gaps[:2] = np.nan  # the first person altogether
+    expected = scores.bootstrap_interval(values[2:], identities[2:])
+    assert scores.bootstrap_interval(gaps, identities) == expected
+    assert np.isnan(scores.bootstrap_interval([1.0, 2.0], [7, 7])).all()
+    for wrong in (([1.0], [1, 2], 0.95), ([1.0, 2.0], [1, 2], 1.0)):
+        with pytest.raises(UserError):
+            scores.bootstrap_interval(*wrong[:2], level=wrong[2])
+
+
+def test_paired_difference_is_narrower_than_two_intervals():
+    random = np.random.default_rng(5)
+    identities = np.arange(200) // 4
+    hard = random.normal(size=200)
+    a, b = hard + 0.1, hard + 0.05 * random.normal(size=200)
+    difference, low, high = scores.paired_difference(a, b, identities)
+    assert difference == pytest.approx((a - b).mean())
+    assert 0 < low < difference < high < 0.12
+    alone = scores.bootstrap_interval(a, identities)
+    assert alone[1] - alone[0] > 5 * (high - low)
+    assert scores.paired_difference(b, a, identities)[0] == pytest.approx(-difference)
+    with pytest.raises(UserError, match="same pairs"):
+        scores.paired_difference(a, b[1:], identities)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"preset": "pg3"}, "pg2-trainlog, patn"),
+        ({"target": np.zeros((2, 16, 16, 3), np.float32)}, "uint8"),
+        ({"target": np.zeros((2, 16, 15, 3), np.uint8)}, "differ"),
+        ({"generated": np.zeros((2, 6, 16, 3), np.uint8)}, "7x7"),
+    ],
+)
+def test_mistakes_are_named(arguments, words):
+    good = {"generated": np.zeros((2, 16, 16, 3), np.uint8)}
+    arguments = good | arguments
+    arguments.setdefault("target", np.zeros_like(arguments["generated"]))
+    with pytest.raises(UserError, match=words):
+        scores.ssim(**arguments)
+
+
+def test_more_mistakes():
+    images = np.zeros((2, 16, 18, 3), np.uint8)
+    with pytest.raises(UserError, match="wider"):
+        scores.ssim(images, images, "patn-fashion")
+    with pytest.raises(UserError, match="mask must be"):
+        scores.mask_ssim(images, images, np.ones((2, 16, 16)))
+
+
+# --- Inception Score ---------------------------------------------------------------------------
+
+
+def test_inception_score_by_hand():
+    """k classes, each certain for as many images: exp(KL) = k; all images alike: 1."""
+    certain = 60 * np.eye(4)[np.arange(12) % 4]
+    assert scores.score_from_logits(certain, splits=1) == pytest.approx((4, 0))
+    assert scores.score_from_logits(np.ones((12, 4)), splits=3) == pytest.approx((1, 0))
+    # First split: one class only, score 1; second: two classes, score 2. Mean 1.5, std 0.5.
+    halves = 60 * np.eye(4)[[0, 0, 0, 0, 1, 2, 1, 2]]
+    assert scores.score_from_logits(halves, splits=2) == pytest.approx((1.5, 0.5))
+    with pytest.raises(UserError, match="3 images"):
+        scores.score_from_logits(np.ones((3, 4)))
+
+
+def test_inception_score_is_torch_fidelitys():
+    isc = pytest.importorskip("torch_fidelity.metric_isc")
+    logits = np.random.default_rng(6).normal(size=(107, 30)) * 3
+    expected = isc.isc_features_to_metric(torch.from_numpy(logits), splits=10, shuffle=False)
+    assert scores.score_from_logits(logits) == pytest.approx(tuple(expected.values()), rel=1e-12)
+    shuffled = isc.isc_features_to_metric(torch.from_numpy(logits), splits=10, shuffle=True)
+    assert shuffled["inception_score_std"] != pytest.approx(expected["inception_score_std"])
+
+
+def test_inception_logits_with_random_weights(tmp_path, monkeypatch):
+    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    Network = module.FeatureExtractorInceptionV3
+    torch.manual_seed(0)
+    with monkeypatch.context() as patch:  # build without weights: nothing may be downloaded
+        patch.setattr(module, "load_state_dict_from_url", lambda *_, **__: {})
+        patch.setattr(Network, "load_state_dict", lambda *_: None)
+        network = Network("random", ["logits_unbiased"])
+    weights = tmp_path / "weights.pth"
+    torch.save(network.state_dict(), weights)
+    images = np.random.default_rng(7).integers(0, 256, (3, 32, 16, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(images).permute(0, 3, 1, 2))[0].numpy()
+    got = scores.inception_logits(images, weights, batch=2)
+    assert got.shape == (3, 1008)
+    assert got == pytest.approx(expected, rel=1e-3, abs=1e-5)
+    assert abs(got[0] - got[1]).max() > 10 * abs(got - expected).max()
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """An empty torch hub, downloads allowed; yields where the weights would lie."""
+    pytest.importorskip("torch_fidelity")
+    for name in ("PG2_DOWNLOAD", "PG2_INCEPTION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    return tmp_path / "checkpoints" / scores.INCEPTION_FILE
+
+
+def test_weights_found_are_checked(hub, monkeypatch):
+    monkeypatch.setenv("PG2_DOWNLOAD", "off")
+    assert scores.inception_weights() is None
+    with pytest.raises(scores.NoWeights, match="downloads are off"):
+        scores.require_inception()
+
+    hub.parent.mkdir()
+    hub.write_bytes(b"not the weights")
+    assert scores.inception_weights() is None
+    with pytest.raises(scores.NoWeights, match="SHA-256"):
+        scores.require_inception()
+
+    digest = hashlib.sha256(b"not the weights").hexdigest()
+    monkeypatch.setattr(scores, "INCEPTION_SHA256", digest)
+    assert scores.inception_weights() == hub
+    for given in (hub, hub.parent):
+        monkeypatch.setenv("PG2_INCEPTION", str(given))
+        assert scores.inception_weights() == hub
+    hub.write_bytes(b"damaged since")
+    with pytest.raises(scores.NoWeights, match="SHA-256"):
+        scores.inception_weights()  # what the user named must be right
+    monkeypatch.setenv("PG2_INCEPTION", str(hub.with_name("nowhere.pth")))
+    with pytest.raises(scores.NoWeights, match="nowhere.pth"):
+        scores.inception_weights()
+
+
+def test_offline_fails_fast_and_asks_once(hub, monkeypatch):
+    monkeypatch.setattr(scores, "CONNECT_SECONDS", 0.2)
+    attempts = []
+
+    def silent(*_, **__):
+        attempts.append(1)
+        time.sleep(5)
+
+    monkeypatch.setattr(scores.urllib.request, "urlopen", silent)
+    assert scores.inception_weights(download=False) is None and not attempts
+    start = time.perf_counter()
+    for _ in range(2):
+        with pytest.raises(scores.NoWeights, match="no answer"):
+            scores.require_inception()
+    assert len(attempts) == 1 and time.perf_counter() - start < 3
+    assert not hub.exists()
+
+
+@pytest.mark.parametrize("honest", [True, False])
+def test_a_download_is_checked_before_it_counts(honest, hub, monkeypatch):
+    monkeypatch.setattr(scores.urllib.request, "urlopen", lambda *_, **__: io.BytesIO(b"net"))
+    if honest:
+        monkeypatch.setattr(scores, "INCEPTION_SHA256", hashlib.sha256(b"net").hexdigest())
+        assert scores.inception_weights().read_bytes() == b"net"
+    else:
+        with pytest.raises(scores.NoWeights, match="fetch it again"):
+            scores.require_inception()
+        assert not list(hub.parent.iterdir())

@@ -1,0 +1,201 @@
+"""Table 1 from made-up summaries; the four files against each other."""
+
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pg2lib import scores, tables
+from pg2lib.errors import UserError
+
+ROWS = ("G1-CE-L1", "G1-HME-L1", "G1-L1", "G1-poseMaskLoss", "G1+D", "G1+G2+D")
+MARKET = {
+    row: {"ssim": 0.2 + k / 100, "inception": 3.0, "mask_ssim": 0.8, "mask_inception": 2.455}
+    for k, row in enumerate(ROWS)
+}
+DEEPFASHION = {row: {"ssim": 0.735, "inception": 2.427} for row in ROWS}
+FACTS = {
+    "half": "market1501", "profile": "quick", "seed": 3, "split": "held-out people, 5 % of all",
+    "command": "pg2 reproduce DATASET=synthetic-market", "drawn": True,
+}  # fmt: skip
+
+
+def summary(row, mean=0.25, inception=None, **changes):
+    value = {"mean": mean, "low": mean - 0.0123, "high": mean + 0.0456}
+    return {
+        "row": row, "dataset": "synthetic-market", "height": 128, "width": 64, "pairs": 1234,
+        "identities": 60, "preset": "pg2", "mask_from": "target", "mask_variant": "released",
+        "scores": {"ssim": value, "mask_ssim": value, "sharpness": value,
+                   "inception": inception, "mask_inception": None},
+    } | changes  # fmt: skip
+
+
+@pytest.fixture
+def table():
+    every = {row: summary(row, 0.3 + k / 50) for k, row in enumerate(reversed(ROWS))}
+    every = {"target": summary("target", 1.0)} | every | {"condition": summary("condition", 0.1)}
+    every["G1-L1"]["scores"]["inception"] = {"mean": 3.14159, "std": 0.25, "splits": 7}
+    return tables.table1(every, MARKET, FACTS)
+
+
+def test_rows_stand_in_the_papers_order_between_the_references(table):
+    assert [row["row"] for row in table["rows"]] == ["condition", *ROWS, "target"]
+    few = tables.table1({"target": summary("target"), "G1+D": summary("G1+D")}, MARKET, FACTS)
+    assert [row["row"] for row in few["rows"]] == ["G1+D", "target"]
+
+
+def test_every_number_reaches_the_markdown(table):
+    text = tables.to_markdown(table)
+    lines = {line.split(" | ")[0][2:]: line for line in text.splitlines() if line[:2] == "| "}
+    assert list(lines)[2:] == ["condition image, copied", *ROWS, "real target"]
+    cells = [cell.strip() for cell in lines["G1-L1"].strip("|").split("|")]
+    headings = [cell.strip() for cell in lines[""].strip("|").split("|")]
+    assert dict(zip(headings[1:], cells[1:], strict=True)) == {
+        "SSIM": "0.360 [0.348, 0.406]",
+        "paper SSIM": "0.220",
+        "mask-SSIM": "0.360 [0.348, 0.406]",
+        "paper mask-SSIM": "0.800",
+        "sharpness": "0.360 [0.348, 0.406]",
+        "IS": "3.142 ± 0.250",
+        "paper IS": "3.000",
+        "mask-IS": "no weights",
+        "paper mask-IS": "2.455<sup>a</sup>",
+    }
+    assert "—" in lines["real target"] and "<sup>a</sup>" not in lines["G1+D"]
+    for words in ("1,234 test pairs of 60 people", "preset pg2", "held-out people, 5 % of all.",
+                  "profile quick", "seed 3", "synthetic-market at 128x64", "7 splits",
+                  "drawn by this project", "`pg2 reproduce DATASET=synthetic-market`",
+                  "<sup>a</sup> printed for G1-CE-L1"):  # fmt: skip
+        assert words in text
+
+
+def test_the_files_can_be_made_again_from_the_json(table, tmp_path):
+    paths = tables.write_table1(tmp_path, table)
+    assert [p.name for p in paths] == ["table1.md", "table1.csv", "table1.tex", "table1.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(p.name for p in paths)
+    read = json.loads((tmp_path / "table1.json").read_text(encoding="utf-8"))
+    assert read == table
+    for suffix, render in tables.RENDERERS.items():
+        assert render(read) == (tmp_path / f"table1{suffix}").read_text(encoding="utf-8")
+
+
+def test_csv_holds_numbers_and_facts(table):
+    lines = list(csv.DictReader(io.StringIO(tables.to_csv(table))))
+    assert [line["row"] for line in lines] == ["condition", *ROWS, "target"]
+    line = lines[3]
+    assert (line["ssim"], line["ssim_low"], line["ssim_high"]) == ("0.36", "0.3477", "0.4056")
+    assert (line["inception"], line["inception_std"]) == ("3.14159", "0.25")
+    assert line["mask_inception"] == "no weights" and line["mask_inception_paper"] == "2.455"
+    assert lines[0]["ssim_paper"] == "" and "sharpness_paper" not in line
+    for fact in ("pairs", "identities", "preset", "split", "profile", "seed", "command"):
+        assert all(line[fact] == str(table["facts"][fact]) for line in lines)
+
+
+def test_latex_is_well_formed(table):
+    text = tables.to_latex(table)
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len(rows) == 9 and {line.count(" & ") for line in rows} == {9}
+    assert text.count(r"\begin{") == text.count(r"\end{")
+    bare = text.replace(r"\{", "").replace(r"\}", "")
+    assert bare.count("{") == bare.count("}")
+    assert r"2.455\textsuperscript{a}" in text and r"$\pm$ 0.250" in text
+    assert r"5 \% of all" in text and not re.search(r"(?<!\\)[&%#_](?![ \n&]|needs)", text[40:])
+    assert text.count(r"\midrule") == 3
+
+
+def test_latex_escapes():
+    assert tables.escape_latex(r"a_b & 50% {x} \ ~^ $#") == (
+        r"a\_b \& 50\% \{x\} \textbackslash{} \textasciitilde{}\textasciicircum{} \$\#"
+    )
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex")
+def test_latex_compiles(table, tmp_path):
+    document = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}"
+    (tmp_path / "t.tex").write_text(document + tables.to_latex(table) + r"\end{document}")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_real_data_and_the_other_half():
+    real = tables.table1(
+        {"G1-L1": summary("G1-L1", dataset="deepfashion")},
+        DEEPFASHION,
+        FACTS | {"half": "deepfashion", "drawn": False},
+    )
+    text = tables.to_markdown(real)
+    assert "drawn" not in text and "12,800 pairs" in text and "(DeepFashion)" in text
+    assert "0.735<sup>a</sup>" in text and "2.427<sup>a</sup>" in text
+    assert text.count("<sup>a</sup>") == 3 and "<sup>b</sup>" not in text
+
+
+def test_scores_that_could_not_be_had():
+    nothing = summary("G1-L1")
+    nothing["scores"]["sharpness"] = {"mean": None, "low": None, "high": None}
+    nothing["scores"]["ssim"] = {"mean": 0.5, "low": None, "high": None}
+    made = tables.table1({"G1-L1": nothing}, MARKET, FACTS)
+    assert "| 0.500 |" in tables.to_markdown(made) and "| — |" in tables.to_markdown(made)
+    for render in tables.RENDERERS.values():
+        assert "None" not in render(made) and "nan" not in render(made).lower()
+
+
+def test_mistakes():
+    with pytest.raises(UserError, match="at least one"):
+        tables.table1({}, MARKET, FACTS)
+    with pytest.raises(UserError, match="'G3'.*G1\\+G2\\+D"):
+        tables.table1({"G3": summary("G3")}, MARKET, FACTS)
+    mixed = {"G1-L1": summary("G1-L1"), "G1+D": summary("G1+D", preset="patn")}
+    with pytest.raises(UserError, match="G1-L1 and G1\\+D.*preset: pg2 and patn"):
+        tables.table1(mixed, MARKET, FACTS)
+
+
+@pytest.fixture
+def pairs():
+    random = np.random.default_rng(0)
+    hard = random.normal(size=60)
+    frame = pd.DataFrame(
+        {"condition": [f"c{k}" for k in range(60)], "target": "t", "identity": np.arange(60) // 3}
+    )
+    return {
+        row: frame.assign(
+            ssim=hard + k / 10 + random.normal(size=60) / 100,
+            mask_ssim=hard,
+            sharpness=k * np.array([1, 0] * 30),
+            target_gradient=[3, 1] * 30,
+        )
+        for k, row in enumerate(ROWS)
+    }
+
+
+def test_differences_are_paired(pairs):
+    made = tables.differences_table(pairs, MARKET)
+    assert list(zip(made.row, made.minus, strict=True))[::3] == [
+        ("G1-L1", "G1-CE-L1"), ("G1-L1", "G1-HME-L1"), ("G1-poseMaskLoss", "G1-L1"),
+        ("G1+G2+D", "G1-poseMaskLoss"), ("G1+G2+D", "G1+D"),
+    ]  # fmt: skip
+    first = made.iloc[0]
+    left, right = pairs["G1-L1"], pairs["G1-CE-L1"]
+    assert first.difference == pytest.approx((left.ssim - right.ssim).mean())
+    expected = scores.paired_difference(left.ssim, right.ssim, left.identity)
+    assert (first.difference, first.low, first.high) == expected
+    assert 0.19 < first.low < first.high < 0.21
+    assert first.paper == pytest.approx(0.02)
+    sharp = made[made.score == "sharpness"]
+    assert sharp.paper.isna().all()
+    assert sharp.iloc[0].difference == pytest.approx(2 * 3 / 4)  # weighted
+    text = tables.differences_markdown(made)
+    assert "| G1-L1 − G1-CE-L1 | heatmaps beside the image, against coordinates | SSIM |" in text
+    assert text.count("\n") == 2 + 15
+    assert len(tables.differences_table({r: pairs[r] for r in ("G1-L1", "G1-CE-L1")})) == 3
+
+
+def test_differences_need_the_same_pairs(pairs):
+    pairs["G1-L1"] = pairs["G1-L1"].iloc[::-1].reset_index(drop=True)
+    with pytest.raises(UserError, match="different pairs"):
+        tables.differences_table(pairs)
