@@ -35,8 +35,8 @@ test: .venv/.installed
 notebooks: .venv/.installed
 	@.venv/bin/python -m pg2lib reproduce --update-notebooks
 
-# pip -qq still shows errors, but not its many harmless warnings. The stamp is written last, so
-# an interrupted installation is taken up again.
+# pip -qq still shows errors, but not its many harmless warnings. The stamp, which holds the
+# seconds it took, is written last, so an interrupted installation is taken up again.
 .venv/.installed: pyproject.toml
 	@if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then \
 	    for python in $(PYTHON) python3 python3.13 python3.12 python3.11 none; do \
@@ -50,8 +50,9 @@ notebooks: .venv/.installed
 	    "$$python" -m venv .venv; \
 	fi
 	@echo "Installing pg2lib and its requirements into .venv: about two minutes, silently."
-	@.venv/bin/python -m pip install -qq $(PIP_FLAGS) -e '.[test]'
-	@touch $@
+	@began=$$(date +%s) && \
+	    .venv/bin/python -m pip install -qq $(PIP_FLAGS) -e '.[test]' && \
+	    echo $$(($$(date +%s) - began)) > $@
 
 clean:
 	rm -rf .venv .test-runs .pytest_cache .ruff_cache build *.egg-info

@@ -113,7 +113,7 @@ class Profile:
     about: str
     channels: int = 128
     size: tuple[int, int] | None = None  # height, width
-    iterations: tuple[int, int] | None = None  # stages without D, stages with D
+    iterations: tuple[int, int] | None = None  # stages with G1, stages with G2
     batch: int | None = None
     learning_rate: float = 2e-5
     adversarial_learning_rate: float = 2e-5
@@ -146,7 +146,7 @@ PROFILES = {
             "quick",
             "the default: the paper's comparisons at half the size, in minutes on two CPU cores",
             channels=24,
-            iterations=(2_000, 500),
+            iterations=(1_600, 500),
             batch=8,
             learning_rate=1e-3,
             adversarial_learning_rate=5e-4,
@@ -183,9 +183,6 @@ def stage(name: str, dataset: str = DEFAULT_DATASET, profile: str = DEFAULT_PROF
     size = PROFILES[choose("profile", profile, PROFILES)]
     adversarial = own.get("adversarial", False)
     lengths = size.iterations or (paper.released_iterations if size.released else paper.iterations)
-    # G1+D is stage I against D from the start, and as long as stage I where the paper's lengths
-    # count; a profile's own second number bounds every stage that has to train D as well.
-    long_stage = own.get("network", "G1") == "G1" and (size.iterations is None or not adversarial)
     height, width = size.size or (paper.height, paper.width)
     chosen = Stage(
         name,
@@ -195,7 +192,8 @@ def stage(name: str, dataset: str = DEFAULT_DATASET, profile: str = DEFAULT_PROF
         width=width,
         channels=size.channels,
         skip_full_res=paper.skip_full_res,
-        iterations=lengths[0] if long_stage else lengths[1],
+        # G1+D, whose length the paper does not tell, is as long as the other stages with a G1
+        iterations=lengths[own.get("network", "G1") == "G2"],
         batch=size.batch or (paper.released_batch if size.released else paper.batch),
         learning_rate=size.adversarial_learning_rate if adversarial else size.learning_rate,
         schedule=size.schedule,

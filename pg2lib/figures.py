@@ -267,25 +267,26 @@ def fine_skeleton(keypoints, height, width, scale, image=None):
     return draw_skeleton(keypoints, height * scale, width * scale, image)
 
 
-def figure3(image, keypoints, radius=4):
+def figure3(image, keypoints, radius=4, variant="released"):
     """Figure 3 of the paper: from keypoints to the pose mask, step by step.
 
     Args:
         image: uint8 (H, W, 3).
         keypoints: (18, 2).
-        radius: see `heatmaps.pose_mask`.
+        radius, variant: see `heatmaps.pose_mask`.
     """
     height, width = image.shape[:2]
+    thick = max(1, radius * height / 128) if variant == "scaled" else radius
     batch = torch.as_tensor(np.asarray(keypoints, np.float32))[None]
     maps = joint_heatmaps(batch, height, width, radius)[0].numpy()  # (18, H, W)
-    tubes = pose_skeleton(batch, height, width, radius)[0, 0].numpy()
-    mask = pose_mask(batch, height, width, radius)[0, 0].numpy()
+    tubes = pose_skeleton(batch, height, width, thick)[0, 0].numpy()
+    mask = pose_mask(batch, height, width, radius, variant)[0, 0].numpy()
     scale = max(1, round(CELL / width))
     pictures = {
         "Keypoints": fine_skeleton(keypoints, height, width, scale, image),
         f"Heatmaps $P_B$\n(radius {radius})": colour_heatmaps(maps),
         "Joints connected": gray_mask(tubes),
-        "Pose mask $M_B$\n(closed 5x5)": gray_mask(mask),
+        "Pose mask $M_B$\n(holes closed)": gray_mask(mask),
         "Image times mask": (image * mask[..., None]).astype(np.uint8),
     }
     return grid([list(pictures.values())], list(pictures), arrows=True)
@@ -457,7 +458,7 @@ def learning_curves(logs, smooth=5):
                     lines.setdefault(stage, line)
         axes.set(xlabel="iteration")
         axes.set_title(title, fontsize=FONT)
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         _tidy(axes)
     _legend_below(figure, lines)
     return figure
@@ -573,6 +574,7 @@ def versions():
 
 def commit():
     """The commit this code was checked out from, "+" after it if files changed since; or None."""
+
     def git(*arguments):
         return subprocess.run(
             ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True,
@@ -637,9 +639,7 @@ def _wrapped(text, width, hyphens=False):
     """Text with lines of at most `width` characters, as it is if it has line breaks already."""
     if "\n" in text:
         return text
-    return "\n".join(
-        textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=hyphens)
-    )
+    return "\n".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=hyphens))
 
 
 def _running_mean(values, window):

@@ -18,7 +18,7 @@ from pg2lib.progress import reporting
 
 REFERENCE_ROWS = ("condition", "target")
 TRAINING_CODE = ("datasets", "heatmaps", "keypoints", "losses", "networks", "training")
-SCORING_CODE = ("evaluation", "heatmaps", "scores")
+SCORING_CODE = ("datasets", "evaluation", "heatmaps", "keypoints", "scores")
 
 
 @dataclass(frozen=True)

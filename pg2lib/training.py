@@ -186,7 +186,9 @@ class Run:
             if stage.adversarial:
                 self.discriminator = self.placed(build_discriminator(stage))
         self.optimizers = {
-            name: torch.optim.Adam(network.parameters(), betas=(stage.beta1, stage.beta2), eps=1e-8)
+            name: torch.optim.Adam(
+                network.parameters(), betas=(stage.beta1, stage.beta2), eps=1e-8, fused=True
+            )
             for name, network in self.networks.items()
         }
 

@@ -69,9 +69,7 @@ def slow_skeleton(person, height, width, radius=4):
             continue
         n = max(int(np.sqrt((x1 - x0) ** 2 + (y1 - y0) ** 2) / radius), 1)
         stops = {(int(x0), int(y0)), (int(x1), int(y1))}
-        stops |= {
-            (int(x0 + (x1 - x0) * i / n), int(y0 + (y1 - y0) * i / n)) for i in range(1, n)
-        }
+        stops |= {(int(x0 + (x1 - x0) * i / n), int(y0 + (y1 - y0) * i / n)) for i in range(1, n)}
         for x, y in stops:
             corner = slice(max(y - 9, 0), y + 10), slice(max(x - 9, 0), x + 10)  # for speed only
             slow_disc(canvas[corner], min(x, 9), min(y, 9), radius)

@@ -34,7 +34,7 @@ NOT_IN_CORE = (
 
 
 def split(requirement):
-    """"numpy>=1.26" as ("numpy", ">=1.26"), the name normalised."""
+    """ "numpy>=1.26" as ("numpy", ">=1.26"), the name normalised."""
     name, bound = re.fullmatch(r"([\w.-]+)\s*(.*)", requirement).groups()
     return name.lower().replace("_", "-"), bound
 

@@ -215,6 +215,14 @@ def test_bootstrap_covers_the_true_mean():
     assert 0.88 <= covered / 200 <= 0.99
 
 
+def test_bootstrap_of_many_people_is_the_normal_interval():
+    values = np.random.default_rng(8).normal(size=400)
+    low, high = scores.bootstrap_interval(values, np.arange(400), resamples=8000)
+    error = values.std() / 20
+    assert (low - values.mean()) / error == pytest.approx(-1.96, abs=0.07)
+    assert (high - values.mean()) / error == pytest.approx(1.96, abs=0.07)
+
+
 def test_bootstrap_details():
     values, identities = np.arange(40.0), np.arange(40) // 2
     assert scores.bootstrap_interval(np.full(40, 0.3), identities) == pytest.approx((0.3, 0.3))
