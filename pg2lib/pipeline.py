@@ -8,6 +8,7 @@ import hashlib
 import os
 import time
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,7 @@ def data_step(study: Study) -> runs.Step:
     return runs.Step("data", study.name, config, modules=("datasets", "keypoints"))
 
 
+@cache  # a folder of 12,000 images is looked through once per process
 def fingerprint(source: Path) -> str:
     """Hash of the names and sizes of all files of a data folder, without reading them."""
     listing = sorted(
@@ -126,8 +128,8 @@ def inception_weights(study: Study) -> Path | None:
 
 
 def mask_variant(study: Study) -> str:
-    """The pose mask that scores look through: the one the profile trains with."""
-    return experiments.PROFILES[study.profile].mask_variant
+    """The pose mask that scores look through: the one the stages train with."""
+    return experiments.stage("G1-poseMaskLoss", study.dataset, study.profile).mask_variant
 
 
 def steps(study: Study) -> list[runs.Step]:

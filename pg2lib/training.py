@@ -92,10 +92,11 @@ def judged(discriminator, painted, condition, target, stage, detach=False):
     return losses.judge(discriminator, condition, target, fake, stage.d_mode, coarse)
 
 
-def learning_rate(stage: Stage, step: int) -> float:
+def schedule(stage: Stage, step: int) -> float:
+    """The factor on the learning rates at a step: 1, or half a cosine wave from 1 to 0."""
     if stage.schedule == "cosine":
-        return stage.learning_rate * (1 + math.cos(math.pi * step / stage.iterations)) / 2
-    return stage.learning_rate
+        return (1 + math.cos(math.pi * step / stage.iterations)) / 2
+    return 1.0
 
 
 def train(
@@ -153,8 +154,8 @@ def train(
                 complain_if_not_finite(numbers, stage, step, folder)
             if report:
                 rate = (step - first) * stage.batch / (time.time() - started)
-                record = {"step": step, **numbers, "learning_rate": learning_rate(stage, step - 1)}
-                log.write(json.dumps(record | {"images_per_second": round(rate, 2)}) + "\n")
+                record = {"step": step, **numbers, "images_per_second": round(rate, 2)}
+                log.write(json.dumps(record) + "\n")
                 log.flush()
             if step % max(stage.iterations // 5, 1) == 0 or step == stage.iterations:
                 draw_samples(run, dataset, coarse, folder / "samples" / f"{step:06d}.png")
@@ -215,8 +216,9 @@ class Run:
         stage, batch = self.stage, self.batch(data, pairs, step, self.seed)
         size = (stage.height, stage.width)
         mask = pose_mask(batch.target_keypoints, *size, variant=stage.mask_variant)
-        for optimizer in self.optimizers.values():
-            optimizer.param_groups[0]["lr"] = learning_rate(stage, step)
+        rates = {"generator": stage.learning_rate, "discriminator": stage.d_learning_rate}
+        for name, optimizer in self.optimizers.items():
+            optimizer.param_groups[0]["lr"] = rates[name] * schedule(stage, step)
         with self.autocast():
             painted = paint(self.generator, stage, batch.condition, batch.target_keypoints, coarse)
             if self.discriminator is not None:

@@ -92,6 +92,29 @@ def test_each_player_moves_only_itself_and_g1_is_frozen_in_stage_two(data, coars
     assert all(p.grad is not None for p in run.discriminator.parameters())
 
 
+def test_the_generators_loss_is_adversarial_plus_lambda_times_masked_l1(data):
+    """Eq. 4 put together by hand from losses that test_losses.py checks on their own."""
+    run = training.Run(stage("G1+D", l1_weight=7.0), 0, "cpu")
+    images, pairs = datasets.on_device(data, "cpu"), torch.from_numpy(np.array(data.train_pairs))
+    batch = run.batch(images, pairs, 0, 0)
+    painted = training.paint(run.generator, run.stage, batch.condition, batch.target_keypoints)
+    mask = torch.rand(len(batch.target), 1, 64, 32)
+    terms = training.generator_losses(
+        painted, batch.condition, batch.target, mask, run.stage, run.discriminator
+    )
+    fake = run.discriminator(
+        torch.cat(
+            [
+                torch.cat([batch.condition, batch.target], 1),
+                torch.cat([batch.condition, painted["refined"]], 1),
+            ]
+        )
+    )[4:]
+    error = (painted["refined"] - batch.target).abs() * (1 + mask)
+    by_hand = torch.nn.functional.softplus(-fake).mean() + 7 * error.mean()
+    torch.testing.assert_close(terms["generator"], by_hand)
+
+
 @pytest.mark.parametrize("switch", [dict(d_mode="triplet", d_batch="own", d_sees_coarse=True)])
 def test_the_released_switches_run(switch, data, coarse, tmp_path):
     released = stage("G2+D", **switch)
@@ -127,12 +150,12 @@ def test_wrong_size_and_missing_weights_are_told(data, tmp_path):
 
 
 def test_learning_rate_schedules():
-    constant = stage("G1-L1", iterations=100, learning_rate=1.0)
+    constant = stage("G1-L1", iterations=100)
     cosine = dataclasses.replace(constant, schedule="cosine")
-    assert [training.learning_rate(constant, s) for s in (0, 50, 99)] == [1, 1, 1]
-    assert training.learning_rate(cosine, 0) == 1
-    assert training.learning_rate(cosine, 50) == pytest.approx(0.5)
-    assert training.learning_rate(cosine, 99) < 0.001
+    assert [training.schedule(constant, s) for s in (0, 50, 99)] == [1, 1, 1]
+    assert training.schedule(cosine, 0) == 1
+    assert training.schedule(cosine, 50) == pytest.approx(0.5)
+    assert training.schedule(cosine, 99) < 0.001
 
 
 def test_weights_hold_plain_values_only(coarse):

@@ -1,0 +1,274 @@
+"""The pipeline and the command line on the smoke profile, as a user meets them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pg2lib import cli, describe, experiments, generate, pipeline, reproduce, runs, training
+from pg2lib.errors import UserError
+from pg2lib.keypoints import write_csv, write_openpose_json
+
+
+@pytest.fixture(scope="module")
+def study():
+    """A smoke study in the session's run store, all rows scored."""
+    study = pipeline.Study(profile="smoke")
+    for row in pipeline.all_rows():
+        pipeline.evaluate(study, row)
+    return study
+
+
+def test_a_second_evaluation_only_reads(study, monkeypatch):
+    def forbidden(*args, **kwargs):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(training, "train", forbidden)
+    lines = []
+    for row in pipeline.all_rows():
+        pipeline.evaluate(study, row, say=lines.append)
+    assert len(lines) == 8 and all(" HIT " in line for line in lines)
+
+
+def test_rows_share_the_stage_they_name(study):
+    assert pipeline.train(study, "G1+G2+D")[0] == pipeline.train(study, "G1-poseMaskLoss")[0]
+    coarse = pipeline.generated(study, "G1+G2+D", "coarse")
+    np.testing.assert_array_equal(coarse, pipeline.generated(study, "G1-poseMaskLoss"))
+
+
+def test_the_reference_rows_are_the_images_themselves(study):
+    data = pipeline.data(study)
+    for column, row in enumerate(pipeline.REFERENCE_ROWS):
+        images = data.images[data.test_pairs[:, column]]
+        np.testing.assert_array_equal(pipeline.generated(study, row), images)
+
+
+def test_a_painted_pair_is_the_scored_one(study):
+    data = pipeline.data(study)
+    condition, target = data.test_pairs[3]
+    painter = pipeline.painter(study, "G1-L1")
+    images = generate.generate(painter, data.images[condition], data.keypoints[target])
+    scored = pipeline.generated(study, "G1-L1")[3].astype(int)
+    assert np.abs(images["refined"] - scored).max() <= 1  # another batch size, other rounding
+
+
+def test_damaged_weights_are_refused(study):
+    step = pipeline.stage_step(study, "G1-CE-L1")
+    path = step.folder / "weights.pt"
+    whole = path.read_bytes()
+    try:
+        path.write_bytes(whole[:-1] + b"x")
+        with pytest.raises(UserError, match="damaged"):
+            pipeline.painter(study, "G1-CE-L1")
+    finally:
+        path.write_bytes(whole)
+
+
+def test_table1_holds_the_papers_numbers_beside_ours(study):
+    table = pipeline.table1(study)
+    rows = {row["row"]: row for row in table["rows"]}
+    assert list(rows) == list(pipeline.all_rows())
+    assert rows["G1-poseMaskLoss"]["paper"]["mask_ssim"] == 0.817
+    assert rows["target"]["ours"]["ssim"]["mean"] == 1
+    assert "disjoint" in table["facts"]["split"]
+
+
+def test_every_step_depends_on_what_it_reads():
+    one, two = pipeline.Study(profile="smoke"), pipeline.Study(profile="smoke", seed=1)
+    for a, b in zip(pipeline.steps(one), pipeline.steps(two)):
+        assert a.key != b.key
+    refined = pipeline.score_step(one, "G1+G2+D")
+    assert set(refined.inputs) == {"data", "G1-poseMaskLoss", "G2+D"}
+
+
+def test_real_data_without_a_folder_is_told(monkeypatch):
+    monkeypatch.delenv("PG2_DATA", raising=False)
+    with pytest.raises(UserError, match="PG2_DATA"):
+        pipeline.data(pipeline.Study("market1501", "smoke"))
+
+
+@pytest.mark.skipif(not os.environ.get("PG2_DATA"), reason="PG2_DATA names no real data")
+def test_real_images_go_the_same_way():
+    study = pipeline.Study("market1501", "smoke")
+    summary = json.loads((pipeline.evaluate(study, "G1-L1") / "summary.json").read_text())
+    assert summary["dataset"] == "market1501" and summary["pairs"] == 24
+    assert "identity" in pipeline.data(study).card["split"]
+
+
+def test_gflops_are_the_published_ones_but_for_the_cheaper_1x1():
+    """74.75 and 20.40 GFLOP are known for the released order of up-sampling and 1x1; running the
+    1x1 first saves three quarters of its share."""
+    entry = describe.describe("market1501", "paper")[5]["stages"]
+    one_by_one = 2 * (768 * 512 * 128 + 1024 * 384 * 512 + 768 * 256 * 2048 + 512 * 128 * 8192)
+    assert entry[0]["gflops"] == pytest.approx(74.75 - 0.75 * one_by_one / 1e9, abs=0.02)
+    assert entry[1]["gflops"] == pytest.approx(20.40, abs=0.02)
+
+
+# ---------------------------------------------------------------- the command line
+
+
+def pg2(*arguments, capsys=None):
+    code = cli.main([str(a) for a in arguments])
+    return code, *(capsys.readouterr() if capsys else ("", ""))
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["train", "G1"], "unknown row 'G1'.*G1-poseMaskLoss"),
+        (["train", "G1-L1", "--profile", "fast"], "unknown profile 'fast'.*quick"),
+        (["reproduce", "--dataset", "market"], "unknown data set 'market'.*market1501"),
+        (["data", "verify", "--dataset", "market1501", "--data", "nowhere"], "nowhere"),
+        (["evaluate", "--profile", "smoke", "--preset", "best"], "best.*pg2"),
+        (
+            ["generate", "--image", "no.jpg", "--keypoints", "p.json", "--out", "o"],
+            "no.jpg does not exist",
+        ),
+    ],
+)
+def test_mistakes_end_in_one_sentence_and_status_2(arguments, words, capsys):
+    import re
+
+    code, _, error = pg2(*arguments, capsys=capsys)
+    assert code == 2 and error.count("\n") == 1 and re.search(words, error)
+
+
+def test_dry_run_changes_nothing(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("PG2_RUNS", str(tmp_path))
+    for command in (["reproduce"], ["train", "all"], ["evaluate"], ["data", "prepare"]):
+        code, out, _ = pg2(*command, "--profile", "smoke", "--dry-run", capsys=capsys)
+        assert code == 0 and "would run" in out and "MISS" in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_describe_as_json(capsys):
+    code, out, _ = pg2("describe", "--profile", "paper", "--json", capsys=capsys)
+    assert code == 0 and json.loads(out)[3]["parameters"] == 70_795_075
+
+
+def test_generate_writes_the_three_pictures(study, tmp_path, capsys):
+    data = pipeline.data(study)
+    Image.fromarray(np.asarray(data.images[0])).resize((64, 128)).save(tmp_path / "me.png")
+    pose = np.where(data.keypoints[1] >= 0, data.keypoints[1] * 2, -1)
+    write_openpose_json(tmp_path / "pose.json", pose)
+    write_csv(tmp_path / "pose.csv", {"one.jpg": pose, "two.jpg": pose})
+    common = ["generate", "--profile", "smoke", "--image", tmp_path / "me.png", "--keypoints"]
+    code, out, _ = pg2(*common, tmp_path / "pose.json", "--out", tmp_path / "a", capsys=capsys)
+    assert code == 0 and "resized from 64x128 to 32x64" in out
+    names = ("condition", "coarse", "difference", "refined")
+    images = {name: np.asarray(Image.open(tmp_path / "a" / f"{name}.png")) for name in names}
+    assert all(image.shape == (64, 32, 3) for image in images.values())
+    code, *_ = pg2(
+        *common, tmp_path / "pose.csv", "--name", "two.jpg", "--out", tmp_path / "b", capsys=capsys
+    )
+    again = np.asarray(Image.open(tmp_path / "b" / "refined.png"))
+    np.testing.assert_array_equal(again, images["refined"])
+    code, _, error = pg2(*common, tmp_path / "pose.csv", "--out", tmp_path / "c", capsys=capsys)
+    assert code == 2 and "--name" in error and not (tmp_path / "c").exists()
+    code, _, error = pg2(
+        *common, tmp_path / "pose.json", "--frame", "20x40", "--out", tmp_path / "c", capsys=capsys
+    )
+    assert code == 2 and "outside" in error
+
+
+def test_a_truncated_photo_is_told(tmp_path):
+    Image.fromarray(np.zeros((128, 64, 3), np.uint8)).save(tmp_path / "a.jpg")
+    whole = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="a.jpg is no intact image"):
+        generate.read_image(tmp_path / "a.jpg", 64, 32)
+
+
+def test_python_m_pg2lib_is_the_command():
+    command = [sys.executable, "-m", "pg2lib", "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=runs.project())
+    assert result.returncode == 0 and "reproduce" in result.stdout
+
+
+# ---------------------------------------------------------------- notebooks under papermill
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    """Write a notebook of given cells into a project of its own; returns (study, Notebook)."""
+    import nbformat.v4 as v4
+
+    monkeypatch.setattr(reproduce, "notebooks_folder", lambda: tmp_path)
+    monkeypatch.setenv("PG2_FIGURES", str(tmp_path / "figures"))
+    monkeypatch.setenv("PG2_RUNS", str(tmp_path / "runs"))
+
+    def make(*cells, parameters="dataset = None\nprofile = None\nseed = 0"):
+        first = v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
+        notebook = v4.new_notebook(cells=[first, *map(v4.new_code_cell, cells)])
+        notebook.metadata.kernelspec = {
+            "name": "python3",
+            "display_name": "3",
+            "language": "python",
+        }
+        import nbformat
+
+        nbformat.write(notebook, tmp_path / "x.ipynb")
+        return pipeline.Study(profile="smoke"), reproduce.Notebook("x", (), ("x.json",))
+
+    return make
+
+
+WRITE = (
+    "from pathlib import Path\nimport os\n"
+    "folder = Path(os.environ['PG2_FIGURES']) / f'{dataset}-{profile}'\n"
+    "(folder / 'x.json').write_text(profile)"
+)
+
+
+def test_a_notebook_runs_once_and_again_when_a_figure_or_a_cell_changed(book):
+    study, notebook = book(WRITE)
+    lines = []
+    path = reproduce.run_notebook(study, notebook, lines.append)
+    assert path.exists() and "MISS" in lines[-1]
+    figure = pipeline.figures_folder(study) / "x.json"
+    assert figure.read_text() == "smoke"
+    reproduce.run_notebook(study, notebook, lines.append)
+    assert "HIT" in lines[-1]
+    figure.write_text("other")
+    assert "x.json" in reproduce.notebook_state(study, notebook).reason
+    study, notebook = book(WRITE, "print(seed)")
+    assert "cells changed" in reproduce.notebook_state(study, notebook).reason
+
+
+def test_the_committed_copy_has_no_traces(book):
+    study, notebook = book(WRITE, "print(profile)\nseed")
+    copy = reproduce.committed_copy(reproduce.run_notebook(study, notebook, lambda line: None))
+    counts = [cell.execution_count for cell in copy.cells]
+    assert counts == [1, 2, 3] and set(copy.metadata) == {"kernelspec", "language_info"}
+    assert [cell.outputs[0]["output_type"] for cell in copy.cells[2:]] == ["stream"]
+    assert copy.cells[2].outputs[1].execution_count == 3
+    assert "papermill" not in json.dumps(copy)
+
+
+@pytest.mark.parametrize(
+    "cell, words",
+    [
+        ("1 / 0", "notebook x failed in cell 2.*ZeroDivisionError"),
+        ("import os\nos._exit(1)", "kernel of notebook x died in cell 2"),
+        ("pass", "did not write x.json"),
+    ],
+)
+def test_a_notebook_that_fails_is_named(book, cell, words):
+    study, notebook = book(cell)
+    with pytest.raises(UserError, match=words):
+        reproduce.run_notebook(study, notebook, lambda line: None)
+    assert not reproduce.notebook_state(study, notebook).hit
+
+
+def test_an_unknown_parameter_is_refused(book):
+    study, notebook = book("pass", parameters="profile = None\nseed = 0")
+    with pytest.raises(UserError, match="no parameter dataset"):
+        reproduce.run_notebook(study, notebook, lambda line: None)
+
+
+def test_the_smoke_rows_are_those_of_the_paper(study):
+    assert set(pipeline.all_rows()[1:-1]) == set(experiments.ROWS)
