@@ -146,11 +146,15 @@ def to_png_bytes(picture, scale=1):
     return stream.getvalue()
 
 
-def show(figure):
-    """The figure as an IPython image: what a notebook shows is what `save` would write."""
+def show(figure, colours=256):
+    """The figure as an IPython image, in few colours so that a notebook stays small."""
     from IPython.display import Image as Shown
 
-    return Shown(to_png_bytes(figure), width=figure.get_figwidth() * 100)
+    picture = Image.fromarray(_rendered(figure, DPI))
+    small = picture.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=0)
+    stream = io.BytesIO()
+    small.save(stream, format="PNG", optimize=True)
+    return Shown(stream.getvalue(), width=figure.get_figwidth() * 100)
 
 
 # --- grids of pictures -------------------------------------------------------------------------

@@ -35,7 +35,7 @@ NOTEBOOKS = (
     Notebook(
         "02_pose_embeddings",
         ("G1-CE-L1", "G1-HME-L1", "G1-L1"),
-        ("pose_embeddings.png", "pose_embeddings_curves.png"),
+        ("pose_embeddings.png", "pose_embeddings_curves.png", "pose_embeddings_shift.png"),
     ),
     Notebook(
         "03_mask_loss", ("G1-L1", "G1-poseMaskLoss"), ("mask_loss.png", "mask_loss_curves.png")
@@ -43,16 +43,16 @@ NOTEBOOKS = (
     Notebook(
         "04_two_stage_vs_one_stage",
         ("G1-poseMaskLoss", "G1+D", "G1+G2+D"),
-        ("two_stage.png", "two_stage_curves.png"),
+        ("two_stage.png", "two_stage_curves.png", "two_stage_scores.png"),
     ),
     Notebook(
         "05_metrics",
         ALL_ROWS,
         ("table1.md", "table1.csv", "table1.tex", "table1.json", "figure4.png", "scores.png"),
     ),
-    Notebook("06_failure_cases", ("G1+G2+D",), ("failures.png",)),
+    Notebook("06_failure_cases", ("G1+G2+D",), ("failures.png", "failure_effects.png")),
 )
-NOTEBOOK_CODE = ("figures", "tables", "evaluation", "scores", "heatmaps", "keypoints")
+NOTEBOOK_CODE = ("failures", "figures", "tables", "evaluation", "scores", "heatmaps", "keypoints")
 
 
 def notebooks_folder() -> Path:

@@ -388,3 +388,52 @@ def test_a_download_is_checked_before_it_counts(honest, hub, monkeypatch):
         with pytest.raises(scores.NoWeights, match="fetch it again"):
             scores.require_inception()
         assert not list(hub.parent.iterdir())
+
+
+# ---- SSIM of the body alone
+
+
+def slow_body_ssim(x, y, mask):
+    """Window by window and channel by channel, with NumPy's covariance of the pixels inside."""
+    values = []
+    for row, column in np.argwhere(mask):
+        place = np.s_[max(row - 3, 0) : row + 4, max(column - 3, 0) : column + 4]
+        for channel in range(3):
+            a, b = (image[place][..., channel][mask[place]].astype(float) for image in (x, y))
+            (va, vab), (_, vb) = np.cov(a, b)
+            ma, mb = a.mean(), b.mean()
+            light = (2 * ma * mb + 6.5025) / (ma**2 + mb**2 + 6.5025)
+            values.append(light * (2 * vab + 58.5225) / (va + vb + 58.5225))
+    return np.mean(values)
+
+
+def test_body_ssim_against_a_plain_loop():
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, 255, (2, 24, 16, 3), np.uint8)
+    generated = (target * 0.5 + rng.integers(0, 60, target.shape)).astype(np.uint8)
+    masks = rng.random((2, 24, 16)) < 0.6
+    ours = scores.body_ssim(generated, target, masks, chunk=1)
+    slow = [slow_body_ssim(*three) for three in zip(generated, target, masks, strict=True)]
+    np.testing.assert_allclose(ours, slow, atol=1e-10)
+    np.testing.assert_allclose(scores.body_ssim(target, target, masks), 1, atol=1e-10)
+    assert np.isnan(scores.body_ssim(generated, target, masks & False)).all()
+
+
+def test_body_ssim_is_the_usual_one_where_windows_lie_within_the_mask():
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, 255, (1, 200, 200, 3), np.uint8)
+    generated = (target * 0.5).astype(np.uint8)
+    usual = scores.ssim(generated, target)[0]  # leaves out the border that a window overhangs
+    everywhere = scores.body_ssim(generated, target, np.ones((1, 200, 200), bool))[0]
+    assert everywhere == pytest.approx(usual, abs=2e-3)
+
+
+def test_body_ssim_does_not_reward_thin_masks():
+    rng = np.random.default_rng(0)
+    target, noise = rng.integers(0, 255, (2, 1, 128, 64, 3), np.uint8)
+    thin = np.zeros((1, 128, 64), bool)
+    thin[:, :, ::8] = thin[:, :, 1::8] = True
+    wide = np.ones_like(thin)
+    ours = [scores.body_ssim(noise, target, mask)[0] for mask in (thin, wide)]
+    assert np.abs(ours).max() < 0.03
+    assert scores.mask_ssim(noise, target, thin)[0] > scores.mask_ssim(noise, target, wide)[0] + 0.1
