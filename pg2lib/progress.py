@@ -100,7 +100,8 @@ class Progress:
             self.bar.update(done - self.bar.n)
         elif self.mode != "off":
             now = self.clock()
-            if done == self.total or now - self.shown >= INTERVAL[self.mode]:
+            ended = done == self.total and self.drawn != done
+            if ended or now - self.shown >= INTERVAL[self.mode]:
                 self._draw(now)
 
     def close(self):

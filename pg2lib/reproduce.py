@@ -144,7 +144,7 @@ def execute(study, notebook: Notebook, output: Path):
             f"notebook {notebook.name} has no parameter {', '.join(unknown)}; its parameters cell "
             f"knows {', '.join(sorted(known)) or 'none'}"
         )
-    cells = sum(cell.cell_type == "code" for cell in book.cells)
+    cells = 1 + sum(cell.cell_type == "code" for cell in book.cells)  # and the injected one
     environment = kernel_environment(study)
     with Progress(f"notebook {notebook.name}", cells, unit="cells") as progress:
         watch = watched_engine(progress)
@@ -207,7 +207,7 @@ def watched_engine(progress: Progress) -> str:
                 complete(cell, *args, **kwargs)
                 if cell.cell_type == "code":
                     count += 1
-                    progress.update(min(count, progress.total))
+                    progress.update(count)
 
             manager.cell_complete = cell_complete
             return super().execute_managed_notebook(manager, kernel_name, **options)
