@@ -146,7 +146,7 @@ def to_png_bytes(picture, scale=1):
     return stream.getvalue()
 
 
-def show(figure, colours=256):
+def show(figure, colours=128):
     """The figure as an IPython image, in few colours so that a notebook stays small."""
     from IPython.display import Image as Shown
 

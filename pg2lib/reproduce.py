@@ -4,18 +4,24 @@ The notebooks write the figures and tables; a notebook counts as done when its e
 the run store and every file it declares is in the figures folder, unchanged.
 """
 
+import contextlib
 import copy
+import ctypes
 import json
 import os
 import platform
 import resource
+import signal
+import subprocess
+import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from pg2lib import experiments, pipeline, runs
+from pg2lib import experiments, pipeline, runs, training
 from pg2lib.errors import UserError
 from pg2lib.progress import Progress
 
@@ -287,8 +293,7 @@ def reproduce(study, say=print):
     started = time.time()
     missing = any(not state.hit for _, _, state in plan(study))
     pipeline.data(study, say)
-    for stage in experiments.STAGES:
-        pipeline.train_stage(study, stage, say)
+    train_all(study, say)
     for row in ALL_ROWS:
         pipeline.evaluate(study, row, say=say)
     for notebook in NOTEBOOKS:
@@ -301,6 +306,86 @@ def reproduce(study, say=print):
     say("")
     say(f"done in {time.time() - started:.0f} s; figures and tables: {relative(folder)}")
     say(f"executed notebooks: {relative(runs.root() / 'notebook' / study.name)}")
+
+
+def train_all(study, say):
+    """Train what is missing of all stages: one after the other, or, where a stage keeps to one CPU
+    thread, several side by side in processes of their own."""
+    stages = [experiments.stage(s, study.dataset, study.profile) for s in experiments.STAGES]
+    missing = [s.name for s in stages if not runs.state(pipeline.stage_step(study, s.name)).hit]
+    on_cpu = (study.device or training.default_device()) == "cpu"
+    lanes = min(len(os.sched_getaffinity(0)), MOST_LANES, len(missing))
+    if lanes > 1 and on_cpu and all(stage.threads == 1 for stage in stages):
+        rows, covered = [], set()
+        for row in reversed(experiments.ROWS.values()):  # G1+G2+D, the longest, first
+            wanted = set(row.stages) & set(missing)
+            if not wanted <= covered:
+                rows.append(row.name)
+                covered |= wanted
+        say(f"train    {len(missing)} stages, {lanes} at a time")
+        side_by_side([train_command(study, row) for row in rows], lanes, say)
+    for stage in stages:
+        pipeline.train_stage(study, stage.name, say)
+
+
+MOST_LANES = 4  # each takes about a gigabyte
+
+
+def train_command(study, row: str) -> list[str]:
+    command = [sys.executable, "-m", "pg2lib", "train", row, "--device", "cpu"]
+    command += ["--dataset", study.dataset, "--profile", study.profile, "--seed", str(study.seed)]
+    return command + (["--data", str(study.source)] if study.source else [])
+
+
+def side_by_side(commands, lanes: int, say):
+    """Run commands, `lanes` at a time, and pass on what they print, line by line. When one fails
+    the others are stopped; they go on where they were at the next start."""
+    mode = os.environ.get("PG2_PROGRESS", "auto")
+    environment = os.environ | {"PG2_PROGRESS": "off" if mode == "off" else "plain"}
+    running, waiting, failed = [], list(reversed(commands)), []
+
+    def work():
+        while waiting and not failed:
+            process = subprocess.Popen(
+                waiting.pop(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=environment,
+                preexec_fn=die_with_parent,
+            )
+            running.append(process)
+            lines = []
+            for line in process.stdout:
+                lines.append(line.rstrip())
+                if " HIT " not in line and "weights.pt" not in line:
+                    say(line.rstrip())
+            if process.wait() and not failed:
+                failed.append(
+                    lines[-1].removeprefix("pg2: ") if lines else "a training process died"
+                )
+                for other in running:
+                    other.terminate()
+
+    workers = [threading.Thread(target=work) for _ in range(lanes)]
+    try:
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    except KeyboardInterrupt:
+        failed.append("stopped")
+        for process in running:
+            process.terminate()
+        raise
+    if failed:
+        raise UserError(failed[0])
+
+
+def die_with_parent():
+    """Let the kernel end this process when the one that started it is gone (Linux)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def report(study, seconds: float) -> dict:

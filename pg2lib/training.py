@@ -5,6 +5,7 @@ and a checkpoint holds networks, optimisers and the step: a resumed run ends, on
 with the same bits as one that was never stopped.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -131,6 +132,15 @@ def train(
         )
     if stage.network == "G2" and coarse is None:
         raise UserError(f"stage {stage.name} refines {stage.coarse}; train that stage first")
+    with threads(stage.threads):
+        return run_stage(stage, dataset, folder, seed, device, coarse, progress,
+                         checkpoint_seconds, stop_after)  # fmt: skip
+
+
+def run_stage(
+    stage, dataset, folder, seed, device, coarse, progress, checkpoint_seconds, stop_after
+):
+    """The loop itself; arguments as for `train`."""
     run = Run(stage, seed, device)
     step = run.resume(folder)
     data = datasets.on_device(dataset, device)
@@ -172,6 +182,18 @@ def train(
     for old in folder.glob("checkpoint-*.pt"):
         old.unlink()
     return {"step": step, "precision": run.precision, "device": device, "torch": torch.__version__}
+
+
+@contextlib.contextmanager
+def threads(count: int):
+    """Let torch use so many CPU threads for a while; 0 leaves its own choice. The bits of a result
+    depend on the number, so a stage that fixes it is the same on machines of any size."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Run:

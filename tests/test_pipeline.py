@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from pg2lib import cli, describe, experiments, generate, pipeline, reproduce, runs, training
@@ -54,6 +56,33 @@ def test_a_painted_pair_is_the_scored_one(study):
     images = generate.generate(painter, data.images[condition], data.keypoints[target])
     scored = pipeline.generated(study, "G1-L1")[3].astype(int)
     assert np.abs(images["refined"] - scored).max() <= 1  # another batch size, other rounding
+
+
+def test_stages_trained_side_by_side_are_the_same_bit_for_bit(study, tmp_path, monkeypatch):
+    names = ("G1-L1", "G1-poseMaskLoss", "G2+D")
+    before = [
+        torch.load(pipeline.train_stage(study, name), weights_only=True)["generator"]
+        for name in names
+    ]
+    monkeypatch.setenv("PG2_RUNS", str(tmp_path))
+    monkeypatch.setattr(reproduce.os, "sched_getaffinity", lambda pid: {0, 1})
+    lines = []
+    pipeline.data(study)
+    reproduce.train_all(study, lines.append)
+    weights = [pipeline.stage_step(study, name).folder / "weights.pt" for name in names]
+    assert "2 at a time" in lines[0] and all("HIT" in line for line in lines[-6:])
+    for old, path in zip(before, weights):
+        new = torch.load(path, weights_only=True)["generator"]
+        assert old.keys() == new.keys() and all(torch.equal(old[k], new[k]) for k in old)
+
+
+def test_a_failing_process_ends_the_others_with_its_own_words():
+    slow = [sys.executable, "-c", "import time; time.sleep(60)"]
+    words = "print('pg2: the disk is full'); raise SystemExit(2)"
+    began = time.time()
+    with pytest.raises(UserError, match="^the disk is full$"):
+        reproduce.side_by_side([slow, [sys.executable, "-c", words], slow], 2, lambda line: None)
+    assert time.time() - began < 30
 
 
 def test_damaged_weights_are_refused(study):
