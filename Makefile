@@ -5,11 +5,6 @@ DATASET ?= synthetic-market
 PROFILE ?= quick
 PIP_FLAGS ?=
 
-# What the tests run the notebooks under: the smoke profile on the CPU, from an empty store.
-SMOKE = PG2_PROFILE=smoke PG2_DATASET=synthetic-market \
-    PG2_RUNS="$(CURDIR)/.test-runs" PG2_FIGURES="$(CURDIR)/.test-runs/figures" \
-    PG2_DOWNLOAD=off OMP_NUM_THREADS=2 CUDA_VISIBLE_DEVICES=
-
 .PHONY: help reproduce test notebooks clean
 
 help:
@@ -29,7 +24,7 @@ reproduce: .venv/.installed
 
 test: .venv/.installed
 	@rm -rf .test-runs
-	@$(SMOKE) PG2_PROGRESS=off .venv/bin/python -m pytest --nbval --nbval-current-env \
+	@.venv/bin/python -m pytest --nbval --nbval-current-env \
 	    --nbval-sanitize-with tests/nbval_sanitize.cfg tests notebooks
 
 notebooks: .venv/.installed

@@ -228,9 +228,15 @@ def evaluate(options):
         return say_plan([step(study, row, options.preset, options.mask_from) for row in rows])
     for row in rows:
         pipeline.evaluate(study, row, options.preset, options.mask_from, say)
-    if set(rows) == set(pipeline.all_rows()):
-        say("")
-        say(tables.to_markdown(pipeline.table1(study, options.preset, options.mask_from)))
+    if set(rows) != set(pipeline.all_rows()):
+        return say("Table 1 is written when all rows are named, or none")
+    table = pipeline.table1(study, options.preset, options.mask_from)
+    say("\n" + tables.to_markdown(table))
+    folder = pipeline.figures_folder(study)
+    if options.preset != "pg2" or options.mask_from != "target":
+        folder = folder / f"{options.preset}-{options.mask_from}"  # not over the default table
+        folder.mkdir(exist_ok=True)
+    say("wrote " + ", ".join(str(path) for path in tables.write_table1(folder, table)))
 
 
 def describe(options):

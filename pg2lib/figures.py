@@ -388,8 +388,8 @@ def select_examples(dataset, count, seed=0):
     """Test pairs worth showing, chosen before anything is generated.
 
     A pair gets a point if its cameras differ, one if at most two joints are missing on either
-    side, one if its poses differ by more than those of a quarter of the pairs, one if by more
-    than those of half. Most points come first, within that by seeded chance; each person comes
+    side, one if its poses differ by more than those of a quarter of the pairs. Most points come
+    first, within that by seeded chance; each person comes
     once before anyone comes twice.
 
     Args:
@@ -409,7 +409,7 @@ def select_examples(dataset, count, seed=0):
     shift = np.where(both, shift - (shift.sum(1) / joints)[:, None], 0)
     moved = np.sqrt((shift**2).sum((1, 2)) / joints[:, 0])  # (k,) in pixels
     whole = np.minimum(here[condition].sum(1), here[target].sum(1)) >= 16
-    good = whole + np.searchsorted(np.quantile(moved, [0.25, 0.5]), moved)
+    good = whole.astype(int) + (moved > np.quantile(moved, 0.25))
     good = good + (np.asarray(dataset.cameras)[condition] != np.asarray(dataset.cameras)[target])
 
     order = np.random.default_rng((seed, 4)).permutation(len(target))

@@ -1,8 +1,8 @@
 """How far long work has come, on standard error: a bar on a terminal, plain lines elsewhere.
 
 PG2_PROGRESS chooses: "bar", "plain", "off", or "auto" (default), which draws a bar on a
-terminal, prints a line now and then into a file or pipe, and is silent in a notebook, where a
-bar would end up in the stored outputs.
+terminal, prints a line now and then into a file or pipe, and in a notebook rewrites one line of
+the cell's output. Whoever runs notebooks unattended sets "off".
 """
 
 import os
@@ -76,13 +76,15 @@ class Progress:
 
     def __init__(self, label, total=None, start=0, unit="", stream=None, clock=time.monotonic):
         self.label, self.total, self.start, self.unit = label, total, start, unit
-        self.stream = sys.stderr if stream is None else stream
+        notebook = _in_notebook()
+        # in a notebook standard error would be painted red
+        self.stream = stream or (sys.stdout if notebook else sys.stderr)
         self.clock = clock
-        self.mode = _mode(self.stream)
+        self.mode = _mode(self.stream, notebook)
         self.done, self.note, self.drawn = start, "", None
         self.began = clock()
         self.bar = None
-        if self.mode == "bar":
+        if self.mode == "bar" and not notebook:
             self.bar = _tqdm(label, total, start, unit, self.stream)
         self._draw(self.began)
 
@@ -142,15 +144,13 @@ class Progress:
         return ", ".join(parts)
 
 
-def _mode(stream):
+def _mode(stream, notebook):
     mode = os.environ.get("PG2_PROGRESS") or "auto"
     if mode not in MODES:
         raise UserError(f"PG2_PROGRESS must be one of {', '.join(MODES)}, not '{mode}'.")
     if mode != "auto":
         return mode
-    if _in_notebook():
-        return "off"
-    return "bar" if stream.isatty() else "plain"
+    return "bar" if notebook or stream.isatty() else "plain"
 
 
 def _in_notebook():

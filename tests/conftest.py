@@ -1,11 +1,8 @@
-"""What every unit test runs under. Notebook cells, collected by nbval, keep the caller's."""
-
-import os
+"""What unit tests run under, on top of the conftest above: a store that is thrown away."""
 
 import matplotlib
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")  # read when torch is first imported
 matplotlib.use("agg")
 
 
@@ -17,13 +14,11 @@ def unit_test_runs(tmp_path_factory):
 
 @pytest.fixture(scope="module", autouse=True)
 def environment(unit_test_runs):
-    """No progress display, no downloads, a store of its own, no profile from the caller.
+    """A store of its own, and no profile but the one a test names.
 
     PG2_DATA stays: tests on the real data run where it is set and are skipped where not.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PG2_PROGRESS", "off")
-        patch.setenv("PG2_DOWNLOAD", "off")
         patch.setenv("PG2_RUNS", str(unit_test_runs))
         patch.setenv("PG2_FIGURES", str(unit_test_runs / "figures"))
         patch.delenv("PG2_PROFILE", raising=False)

@@ -115,14 +115,15 @@ def test_auto_draws_a_bar_on_a_terminal_and_lines_elsewhere(mode, no_tqdm):
     assert "\r" not in run(Clock(), io.StringIO(), 2, 1.0, 2) != ""
 
 
-def test_silent_in_a_notebook_unless_told_otherwise(mode, monkeypatch):
+def test_a_notebook_gets_one_line_that_is_rewritten_or_nothing(mode, monkeypatch):
     shell = type("ZMQInteractiveShell", (), {})()
     fake = type("IPython", (), {"get_ipython": staticmethod(lambda: shell)})
     monkeypatch.setitem(sys.modules, "IPython", fake)
     mode("auto")
+    shown = run(Clock(), Terminal(), 2, 1.0, 2)
+    assert shown.count("\n") == 1 and shown.count("\r") > 1 and "100%" in shown
+    mode("off")
     assert run(Clock(), Terminal(), 2, 1.0, 2) == ""
-    mode("plain")
-    assert run(Clock(), Terminal(), 2, 1.0, 2) != ""
 
 
 def test_off_is_silent(mode):
