@@ -197,7 +197,7 @@ def grid(rows, titles=(), row_labels=(), captions=(), scale=None, breaks=(), arr
     top = line * max((title.count("\n") + 1.4 for title in titles), default=0)
     per_line = 34
     left_margin = max((len(part) for label in row_labels for part in label.split("\n")), default=0)
-    left_margin = (left_margin * 0.56 * FONT + 9) / dot if left_margin else 0
+    left_margin = (left_margin * 0.66 * FONT + 9) / dot if left_margin else 0
     right_margin = (per_line * 0.56 * FONT + 8) / dot if captions else 0
     full_width = left_margin + canvas.shape[1] + right_margin
     full_height = top + canvas.shape[0]

@@ -317,7 +317,8 @@ def train_all(study, say):
     lanes = min(len(os.sched_getaffinity(0)), MOST_LANES, len(missing))
     if lanes > 1 and on_cpu and all(stage.threads == 1 for stage in stages):
         rows, covered = [], set()
-        for row in reversed(experiments.ROWS.values()):  # G1+G2+D, the longest, first
+        # long ones first, and a second stage when its first one has had the time to end
+        for row in sorted(reversed(experiments.ROWS.values()), key=lambda row: len(row.stages)):
             wanted = set(row.stages) & set(missing)
             if not wanted <= covered:
                 rows.append(row.name)
