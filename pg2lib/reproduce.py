@@ -356,15 +356,18 @@ def side_by_side(commands, lanes: int, say):
                 preexec_fn=die_with_parent,
             )
             running.append(process)
+            if failed:  # another one failed while this one was being started
+                process.terminate()
             lines = []
             for line in process.stdout:
                 lines.append(line.rstrip())
                 if " HIT " not in line and "weights.pt" not in line:
                     say(line.rstrip())
             if process.wait() and not failed:
-                failed.append(
-                    lines[-1].removeprefix("pg2: ") if lines else "a training process died"
-                )
+                last = lines[-1].removeprefix("pg2: ") if lines else "nothing"
+                if process.returncode != 2:  # not a mistake that it explained itself
+                    last = f"a training process ended with status {process.returncode}: {last}"
+                failed.append(last)
                 for other in running:
                     other.terminate()
 
