@@ -202,7 +202,8 @@ def stage(name: str, dataset: str = DEFAULT_DATASET, profile: str = DEFAULT_PROF
         iterations=lengths[own.get("network", "G1") == "G2"],
         batch=size.batch or (paper.released_batch if size.released else paper.batch),
         learning_rate=size.adversarial_learning_rate if adversarial else size.learning_rate,
-        d_learning_rate=size.d_learning_rate,
+        # a stage without D keeps the default: another rate for D must not train it again
+        d_learning_rate=size.d_learning_rate if adversarial else Stage.d_learning_rate,
         schedule=size.schedule,
         threads=size.threads,
     )

@@ -47,6 +47,12 @@ def test_the_ablations_differ_in_one_thing_each():
     assert changed("G1-L1", "G1-poseMaskLoss") == {"mask_weight"}
 
 
+def test_what_only_adversarial_stages_use_does_not_mark_the_others():
+    plain, paper = (experiments.stage("G1-L1", profile=name) for name in ("quick", "paper"))
+    assert (plain.d_learning_rate, plain.l1_weight) == (paper.d_learning_rate, paper.l1_weight)
+    assert experiments.stage("G1+D", profile="quick").d_learning_rate != plain.d_learning_rate
+
+
 @pytest.mark.parametrize("kind", ["stage", "data_config"])
 def test_unknown_names_are_refused_with_the_choices(kind):
     with pytest.raises(UserError, match="quick"):
