@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from pg2lib import datasets, evaluation, experiments, runs, scores, tables, training
 from pg2lib.errors import UserError
@@ -36,6 +37,10 @@ class Study:
     def __post_init__(self):
         experiments.choose("data set", self.dataset, experiments.DATASETS)
         experiments.choose("profile", self.profile, experiments.PROFILES)
+        if self.device and self.device.partition(":")[0] not in ("cpu", "cuda"):
+            raise UserError(f"unknown device {self.device!r}; choose cpu or cuda")
+        if self.device and self.device != "cpu" and not torch.cuda.is_available():
+            raise UserError(f"device {self.device} is not to be had here; choose cpu")
 
     @property
     def name(self) -> str:

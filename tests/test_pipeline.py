@@ -150,6 +150,7 @@ def pg2(*arguments, capsys=None):
     [
         (["train", "G1"], "unknown row 'G1'.*G1-poseMaskLoss"),
         (["train", "G1-L1", "--profile", "fast"], "unknown profile 'fast'.*quick"),
+        (["train", "G1-L1", "--device", "tpu"], "unknown device 'tpu'.*cuda"),
         (["reproduce", "--dataset", "market"], "unknown data set 'market'.*market1501"),
         (["data", "verify", "--dataset", "market1501", "--data", "nowhere"], "nowhere"),
         (["evaluate", "--profile", "smoke", "--preset", "best"], "best.*pg2"),
