@@ -7,7 +7,6 @@ the run store and every file it declares is in the figures folder, unchanged.
 import contextlib
 import copy
 import ctypes
-import json
 import os
 import platform
 import resource
@@ -443,9 +442,3 @@ def plan_text(entries) -> str:
     lines = [f"{kind:8} {name:44} {state}" for kind, name, state in entries]
     missing = sum(not state.hit for _, _, state in entries)
     return "\n".join([*lines, "", f"{missing} of {len(entries)} steps would run"])
-
-
-def plan_json(entries) -> str:
-    return json.dumps(
-        [dict(kind=k, name=n, hit=s.hit, reason=s.reason) for k, n, s in entries], indent=1
-    )
