@@ -6,7 +6,7 @@ weights: `G1+G2+D` refines the very G1 that `G1-poseMaskLoss` is.
 
 from dataclasses import asdict, dataclass, field, replace
 
-from pg2lib.datasets import DataConfig
+from pg2lib.datasets import DATASETS, DataConfig  # deepfashion is described but has no reader
 from pg2lib.errors import UserError
 
 DEFAULT_DATASET, DEFAULT_PROFILE = "synthetic-market", "quick"
@@ -104,7 +104,6 @@ SETTINGS = {
     "market1501": MARKET,
     "deepfashion": Setting(256, 256, 8, (30_000, 20_000), 50.0, True, (22_000, 58_000), 1),
 }
-DATASETS = ("synthetic-market", "market1501")  # those with a reader; deepfashion is described
 
 
 @dataclass(frozen=True)

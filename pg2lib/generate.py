@@ -66,7 +66,8 @@ def generate(painter, image, keypoints, device: str = "cpu") -> dict:
     The difference map is shown around mid-grey: 128 is no change, half the range either way. A
     one-stage row has no difference map (None).
     """
-    condition = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].to(device) / 127.5 - 1
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].to(device)
+    condition = datasets.to_float(pixels)
     pose = torch.from_numpy(np.asarray(keypoints, np.float32))[None].to(device)
     painted = painter(condition, pose)
     difference = painted["difference"]

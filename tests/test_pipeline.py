@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pg2lib import cli, describe, experiments, generate, pipeline, reproduce, runs, training
+from pg2lib import cli, describe, generate, pipeline, reproduce, runs, training
 from pg2lib.errors import UserError
 from pg2lib.keypoints import write_csv, write_openpose_json
 
@@ -298,7 +298,3 @@ def test_an_unknown_parameter_is_refused(book):
     study, notebook = book("pass", parameters="profile = None\nseed = 0")
     with pytest.raises(UserError, match="no parameter dataset"):
         reproduce.run_notebook(study, notebook, lambda line: None)
-
-
-def test_the_smoke_rows_are_those_of_the_paper(study):
-    assert set(pipeline.all_rows()[1:-1]) == set(experiments.ROWS)
