@@ -5,7 +5,7 @@ DATASET ?= synthetic-market
 PROFILE ?= quick
 PIP_FLAGS ?=
 
-.PHONY: help reproduce test notebooks clean
+.PHONY: help reproduce test notebooks bench clean
 
 help:
 	@echo "make reproduce   data, training, scores, tables, figures and executed notebooks;"
@@ -13,6 +13,7 @@ help:
 	@echo "                 Real data: make reproduce DATASET=market1501 PG2_DATA=<folder>"
 	@echo "make test        unit tests, then every notebook re-run and compared (smoke profile)"
 	@echo "make notebooks   reproduce, then store the executed notebooks' outputs in notebooks/"
+	@echo "make bench       speed and memory against their targets, half an hour; keep the machine idle"
 	@echo "make clean       remove .venv and caches; runs/ stays, it may hold days of training"
 	@echo
 	@echo "Each installs into .venv first if needed. On Linux without an NVIDIA GPU,"
@@ -29,6 +30,9 @@ test: .venv/.installed
 
 notebooks: .venv/.installed
 	@.venv/bin/python -m pg2lib reproduce --update-notebooks
+
+bench: .venv/.installed
+	@.venv/bin/python -m benchmarks
 
 # pip -qq still shows errors, but not its many harmless warnings. The stamp, which holds the
 # seconds it took, is written last, so an interrupted installation is taken up again.

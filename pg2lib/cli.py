@@ -22,8 +22,16 @@ runs are kept in runs/ ($PG2_RUNS), figures and tables in figures/ ($PG2_FIGURES
 def main(arguments=None) -> int:
     """Run one command; 0 when done, 2 after a user's mistake (one sentence on stderr)."""
     options = parser().parse_args(arguments)
+    if launched():
+        from pg2lib import distributed
+
+        distributed.leave(status_of(together, options))
+    return status_of(options.run, options)
+
+
+def status_of(work, options) -> int:
     try:
-        options.run(options)
+        work(options)
     except UserError as error:
         print(f"pg2: {error}", file=sys.stderr)
         return 2
@@ -38,6 +46,21 @@ def main(arguments=None) -> int:
     except BrokenPipeError:  # `pg2 ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def launched() -> bool:
+    """Whether `torchrun` started several of us; as `distributed.launched`, without torch."""
+    return int(os.environ.get("WORLD_SIZE") or 1) > 1
+
+
+def together(options):
+    """Run a command as one of the processes of a launch."""
+    from pg2lib import distributed
+
+    if options.run not in (data_prepare, train, evaluate):
+        raise UserError("torchrun is for data prepare, train and evaluate; start this by itself")
+    with distributed.joined(options.device):
+        options.run(options)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -111,7 +134,7 @@ def add(commands, name, function, text):
     command.add_argument(
         "--dataset",
         default=environment("PG2_DATASET") or "synthetic-market",
-        help="synthetic-market (drawn, default) or market1501 (real)",
+        help="synthetic-market (drawn, default), market1501 or deepfashion (real)",
     )
     command.add_argument(
         "--profile",
@@ -121,6 +144,12 @@ def add(commands, name, function, text):
     command.add_argument("--seed", type=int, default=0, help="seed of everything (default 0)")
     command.add_argument(
         "--data", metavar="FOLDER", help="folder of the real images (default: $PG2_DATA)"
+    )
+    command.add_argument(
+        "--keypoint-frame",
+        default=environment("PG2_KEYPOINT_FRAME") or "detect",
+        choices=("detect", "176x256", "256x256"),
+        help="frame of DeepFashion's keypoints (default: told from where the joints are)",
     )
     command.add_argument(
         "--device",
@@ -137,11 +166,19 @@ def add_dry_run(command):
 def study_of(options):
     from pg2lib.pipeline import Study
 
-    return Study(options.dataset, options.profile, options.seed, options.data, options.device)
+    return Study(
+        options.dataset,
+        options.profile,
+        options.seed,
+        options.data,
+        options.device,
+        options.keypoint_frame,
+    )
 
 
 def say(line):
-    print(line, flush=True)
+    if int(os.environ.get("RANK") or 0) == 0:  # of the processes of a launch one talks
+        print(line, flush=True)
 
 
 def say_plan(steps):
@@ -173,15 +210,14 @@ def data_prepare(options):
 
 
 def data_verify(options):
-    from pg2lib import datasets, experiments, pipeline
+    from pg2lib import datasets, pipeline
 
     study = study_of(options)
     source = pipeline.source_folder(study)
     if source is None:  # drawn people: check the drawn store
         card = datasets.verify(pipeline.data(study, say))
     else:
-        config = experiments.data_config(study.dataset, study.profile, study.seed)
-        card = datasets.verify(config, source)
+        card = datasets.verify(pipeline.data_config(study), source)
     say(datasets.card_text(card))
     if card.get("problems"):
         raise UserError(f"{len(card['problems'])} problems found; see the card above")
@@ -217,7 +253,7 @@ def train(options):
 
 
 def evaluate(options):
-    from pg2lib import experiments, pipeline, tables
+    from pg2lib import distributed, experiments, pipeline, tables
 
     study = study_of(options)
     rows = options.row or list(pipeline.all_rows())
@@ -231,6 +267,8 @@ def evaluate(options):
     if set(rows) != set(pipeline.all_rows()):
         return say("Table 1 is written when all rows are named, or none")
     table = pipeline.table1(study, options.preset, options.mask_from)
+    if distributed.rank() > 0:
+        return None
     say("\n" + tables.to_markdown(table))
     folder = pipeline.figures_folder(study)
     if options.preset != "pg2" or options.mask_from != "target":
@@ -251,7 +289,7 @@ def describe(options):
 
 
 def generate(options):
-    from pg2lib import experiments, pipeline, training
+    from pg2lib import devices, experiments, pipeline
     from pg2lib import generate as work
 
     study = study_of(options)
@@ -264,7 +302,7 @@ def generate(options):
     image, done = work.read_image(options.image, *size)
     keypoints = work.read_target_pose(options.keypoints, frame, size, options.name)
     painter = pipeline.painter(study, options.row, say)
-    device = study.device or training.default_device()
+    device = study.device or devices.default_device()
     images = work.generate(painter, image, keypoints, device)
     say(f"photo: {done}")
     for path in work.write_images({"condition": image, **images}, options.out):

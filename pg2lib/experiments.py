@@ -6,7 +6,7 @@ weights: `G1+G2+D` refines the very G1 that `G1-poseMaskLoss` is.
 
 from dataclasses import asdict, dataclass, field, replace
 
-from pg2lib.datasets import DATASETS, DataConfig  # deepfashion is described but has no reader
+from pg2lib.datasets import DATASETS, DataConfig
 from pg2lib.errors import UserError
 
 DEFAULT_DATASET, DEFAULT_PROFILE = "synthetic-market", "quick"
@@ -46,6 +46,7 @@ class Stage:
     beta2: float = 0.999
     threads: int = 0  # CPU threads while training; 0: all cores
     precision: str = "auto"  # "float32", "bfloat16", or bfloat16 where the device is fast at it
+    compiled: str = "auto"  # "yes", "no", or through torch.compile on CUDA alone
 
     def as_dict(self) -> dict:
         return asdict(self)
@@ -96,13 +97,16 @@ class Setting:
     released_iterations: tuple[int, int]
     released_batch: int
     drawn: bool = False  # the project draws the images itself
+    half: str = "market1501"  # the half of Table 1 that it belongs to
 
 
 MARKET = Setting(128, 64, 16, (22_000, 14_000), 10.0, False, (22_000, 38_000), 16)
 SETTINGS = {
     "synthetic-market": replace(MARKET, drawn=True),
     "market1501": MARKET,
-    "deepfashion": Setting(256, 256, 8, (30_000, 20_000), 50.0, True, (22_000, 58_000), 1),
+    "deepfashion": Setting(
+        256, 256, 8, (30_000, 20_000), 50.0, True, (22_000, 58_000), 1, half="deepfashion"
+    ),
 }
 
 
@@ -113,7 +117,7 @@ class Profile:
     name: str
     about: str
     channels: int = 128
-    size: tuple[int, int] | None = None  # height, width
+    height: int | None = None  # of the images; the width follows the data set's shape
     iterations: tuple[int, int] | None = None  # stages with G1, stages with G2
     batch: int | None = None
     learning_rate: float = 2e-5
@@ -139,7 +143,7 @@ PROFILES = {
             learning_rate=1e-3,
             adversarial_learning_rate=1e-3,
             d_learning_rate=1e-3,
-            size=(64, 32),
+            height=64,
             threads=1,
             data=dict(train_identities=6, test_identities=4, images_per_identity=4, test_pairs=24),
         ),
@@ -154,7 +158,7 @@ PROFILES = {
             d_learning_rate=1e-4,
             l1_weight=100.0,  # at lambda 10 so short a fight with D leaves little but artefacts
             schedule="cosine",
-            size=(64, 32),
+            height=64,
             threads=1,
             data=dict(test_identities=100, test_pairs=1_200),
             drawn_data=dict(train_identities=240, test_identities=300, images_per_identity=10),
@@ -188,7 +192,7 @@ def stage(name: str, dataset: str = DEFAULT_DATASET, profile: str = DEFAULT_PROF
     size = PROFILES[choose("profile", profile, PROFILES)]
     adversarial = own.get("adversarial", False)
     lengths = size.iterations or (paper.released_iterations if size.released else paper.iterations)
-    height, width = size.size or (paper.height, paper.width)
+    height, width = image_size(paper, size)
     chosen = Stage(
         name,
         **own,
@@ -217,6 +221,12 @@ def stage(name: str, dataset: str = DEFAULT_DATASET, profile: str = DEFAULT_PROF
     return chosen
 
 
+def image_size(setting: Setting, profile: Profile) -> tuple[int, int]:
+    """(height, width) of the images, in the data set's shape."""
+    height = profile.height or setting.height
+    return height, height * setting.width // setting.height
+
+
 def stages(row: str, dataset: str = DEFAULT_DATASET, profile: str = DEFAULT_PROFILE):
     """The stages of a row in training order."""
     names = ROWS[choose("row", row, ROWS)].stages
@@ -228,7 +238,7 @@ def data_config(dataset: str, profile: str, seed: int = 0) -> DataConfig:
     choose("data set", dataset, DATASETS)
     size = PROFILES[choose("profile", profile, PROFILES)]
     paper = SETTINGS[dataset]
-    height, width = size.size or (paper.height, paper.width)
+    height, width = image_size(paper, size)
     fields = size.data | (size.drawn_data if paper.drawn else {})
     return DataConfig(dataset=dataset, height=height, width=width, seed=seed, **fields)
 

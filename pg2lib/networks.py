@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from pg2lib import distributed
 from pg2lib.errors import UserError
 
 JOINT_COUNT = 18
@@ -188,13 +189,35 @@ class G2(nn.Module):
         return self.last(x)  # (B, 3, H, W)
 
 
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation that always uses the statistics of the batch at hand (released code).
+
+    Where several processes share a batch (`distributed`), these are the statistics of the whole
+    batch, so that D sees what it would see in one process. PyTorch's SyncBatchNorm does the same
+    on GPUs only.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__(channels, track_running_stats=False)
+
+    def forward(self, x):
+        if distributed.world() == 1:
+            return super().forward(x)
+        count = x.numel() // x.shape[1] * distributed.world()
+        wide = x.float()  # (b, C, h, w), this process's part
+        mean = distributed.total(wide.sum((0, 2, 3), keepdim=True)) / count  # (1, C, 1, 1)
+        centred = wide - mean
+        variance = distributed.total(centred.square().sum((0, 2, 3), keepdim=True)) / count
+        weight, bias = (p.view(1, -1, 1, 1) for p in (self.weight, self.bias))
+        return (centred * (variance + self.eps).rsqrt() * weight + bias).to(x.dtype)
+
+
 class D(nn.Module):
     """The DCGAN discriminator: 5x5 stride-2 convolutions down to 8 rows, then one logit per image.
 
     inputs=6 takes pairs (I_A, candidate) as the paper says, inputs=3 single images as the released
-    code does. Always normalises with the statistics of the batch at hand (released code), so a
-    call on another batch composition gives other logits. Parameters at 128x64: 4,329,537 (6),
-    4,324,737 (3).
+    code does. Normalises by `BatchNorm`, so a call on another batch composition gives other
+    logits. Parameters at 128x64: 4,329,537 (6), 4,324,737 (3).
     """
 
     def __init__(self, height=128, width=64, channels=64, inputs=6):
@@ -204,7 +227,7 @@ class D(nn.Module):
         self.convs = nn.ModuleList(
             nn.Conv2d(a, b, 5, 2, padding=2) for a, b in zip(widths, widths[1:])
         )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(w, track_running_stats=False) for w in widths[2:])
+        self.norms = nn.ModuleList(BatchNorm(w) for w in widths[2:])
         self.logit = nn.Linear(widths[-1] * (height >> count) * (width >> count), 1)
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):

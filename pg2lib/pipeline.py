@@ -1,25 +1,37 @@
 """From data to scores for one study, each step run only when the run store does not hold it.
 
 A study is a data set, a profile and a seed. The notebooks, the command line and `reproduce` all
-stand on these functions, so whoever comes first does the work and the others read it.
+stand on these functions, so whoever comes first does the work and the others read it. Under
+`torchrun` all processes of a launch walk through them together.
 """
 
+import contextlib
 import hashlib
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from pg2lib import datasets, evaluation, experiments, runs, scores, tables, training
+from pg2lib import (
+    datasets,
+    devices,
+    distributed,
+    evaluation,
+    experiments,
+    runs,
+    scores,
+    tables,
+    training,
+)
 from pg2lib.errors import UserError
 from pg2lib.progress import reporting
 
 REFERENCE_ROWS = ("condition", "target")
-TRAINING_CODE = ("datasets", "heatmaps", "keypoints", "losses", "networks", "training")
+TRAINING_CODE = ("datasets", "devices", "heatmaps", "keypoints", "losses", "networks", "training")
 SCORING_CODE = ("datasets", "evaluation", "heatmaps", "keypoints", "scores")
 
 
@@ -33,6 +45,7 @@ class Study:
     seed: int = 0
     source: str | None = None
     device: str | None = None
+    keypoint_frame: str = "detect"  # of DeepFashion's annotation, see DataConfig
 
     def __post_init__(self):
         experiments.choose("data set", self.dataset, experiments.DATASETS)
@@ -49,12 +62,13 @@ class Study:
 
 def study_from_environment(dataset=None, profile=None, seed=0) -> Study:
     """A study with what is not given taken from $PG2_DATASET and $PG2_PROFILE, else the default;
-    the device from $PG2_DEVICE."""
+    device and keypoint frame from $PG2_DEVICE and $PG2_KEYPOINT_FRAME."""
     return Study(
         dataset or os.environ.get("PG2_DATASET") or experiments.DEFAULT_DATASET,
         profile or os.environ.get("PG2_PROFILE") or experiments.DEFAULT_PROFILE,
         seed,
         device=os.environ.get("PG2_DEVICE") or None,
+        keypoint_frame=os.environ.get("PG2_KEYPOINT_FRAME") or "detect",
     )
 
 
@@ -76,17 +90,24 @@ def source_folder(study: Study) -> Path | None:
             f"{study.dataset} needs the real images; name their folder with PG2_DATA=<folder>"
         )
     if not Path(source).is_dir():
-        raise UserError(f"PG2_DATA={source} is not a folder; name the one with bounding_box_train/")
+        inside = {"deepfashion": "train.lst and test.lst"}.get(study.dataset, "bounding_box_train/")
+        raise UserError(f"PG2_DATA={source} is not a folder; name the one with {inside}")
     return Path(source)
 
 
 def data_step(study: Study) -> runs.Step:
-    config = asdict(experiments.data_config(study.dataset, study.profile, study.seed))
+    config = data_config(study).as_dict()
     source = source_folder(study)
-    if source is None:
-        return runs.Step("data", study.name, config, modules=("datasets", "keypoints", "people"))
-    config["source"] = fingerprint(source)
-    return runs.Step("data", study.name, config, modules=("datasets", "keypoints"))
+    if source is not None:
+        config["source"] = fingerprint(source)
+    maker = {"market1501": "market", "deepfashion": "fashion"}.get(study.dataset, "people")
+    return runs.Step("data", study.name, config, modules=("datasets", "keypoints", "store", maker))
+
+
+def data_config(study: Study) -> datasets.DataConfig:
+    """What is in the study's data."""
+    config = experiments.data_config(study.dataset, study.profile, study.seed)
+    return replace(config, keypoint_frame=study.keypoint_frame)
 
 
 @cache  # a folder of 12,000 images is looked through once per process
@@ -94,7 +115,7 @@ def fingerprint(source: Path) -> str:
     """Hash of the names and sizes of all files of a data folder, without reading them."""
     listing = sorted(
         f"{path.parent.name}/{path.name} {path.stat().st_size}"
-        for pattern in ("*", "bounding_box_*/*")
+        for pattern in ("*", "*/*", "img*/*/*/*/*")
         for path in source.glob(pattern)
         if path.is_file()
     )
@@ -151,27 +172,39 @@ def all_rows() -> tuple[str, ...]:
 
 def ensure(step: runs.Step, work, say=None) -> Path:
     """The step's folder, complete: work(folder, progress) is called if it is not, and returns
-    (names of the output files, facts). say gets a line that tells HIT or MISS and why."""
-    say = say or (lambda line: None)
-    state = runs.state(step)
+    (names of the output files, facts). say gets a line that tells HIT or MISS and why.
+
+    Of several processes that work together (`distributed`) all call work, where the step is not
+    there in the eyes of the first; that one holds the folder, shows progress and finishes.
+    """
+    first = distributed.rank() == 0
+    say = (say if first else None) or (lambda line: None)
+    state = distributed.broadcast(runs.state(step))
     say(f"{step.kind:8} {step.name:44} {state}")
     if state.hit:
         return step.folder
-    with runs.claim(step, lambda: say(f"{'':8} {step.name:44} another process works on it")):
-        if not runs.state(step).hit:  # somebody may have finished it meanwhile
-            started = time.time()
-            with reporting(f"{step.kind} {step.name.split('/')[-1]}") as progress:
+    with contextlib.ExitStack() as stack:
+        if first:
+            waiting = f"{'':8} {step.name:44} another process works on it"
+            stack.enter_context(runs.claim(step, lambda: say(waiting)))
+        # somebody may have finished it meanwhile
+        if not distributed.broadcast(first and runs.state(step).hit):
+            label, started = f"{step.kind} {step.name.split('/')[-1]}", time.time()
+            with reporting(label) if first else contextlib.nullcontext() as progress:
                 outputs, facts = work(step.folder, progress)
-            runs.finish(step, outputs, time.time() - started, facts)
+            distributed.barrier()
+            if first:
+                runs.finish(step, outputs, time.time() - started, facts)
+            distributed.barrier()
     return step.folder
 
 
 def data(study: Study, say=None) -> datasets.Dataset:
     """The study's images, keypoints and pairs; prepared if they are not there."""
-    config = experiments.data_config(study.dataset, study.profile, study.seed)
 
     def work(folder, progress):
-        datasets.prepare(config, folder, source_folder(study), progress)
+        if distributed.rank() == 0:
+            datasets.prepare(data_config(study), folder, source_folder(study), progress)
         return [path.name for path in sorted(folder.iterdir()) if path.suffix in DATA_FILES], {}
 
     return datasets.load(ensure(data_step(study), work, say))
@@ -186,6 +219,9 @@ def train_stage(study: Study, stage_name: str, say=None) -> Path:
     coarse_weights = train_stage(study, stage.coarse, say) if stage.coarse else None
 
     def work(folder, progress):
+        if say and distributed.rank() == 0:
+            text = devices.precision_text(study.device or devices.default_device(), stage.precision)
+            say(f"{'':8} {study.name}/{stage_name}: {text}")
         coarse = training.painter([coarse_weights], study.device) if coarse_weights else None
         facts = training.train(
             stage, data(study), folder, study.seed, study.device, coarse, progress
@@ -215,20 +251,21 @@ def evaluate(study: Study, row: str, preset="pg2", mask_from="target", say=None)
     """The folder with generated.npy, pairs.csv and summary.json of a row, made if not there."""
 
     def work(folder, progress):
-        reference = row in REFERENCE_ROWS
-        evaluation.evaluate_row(
-            row,
-            None if reference else painter(study, row),
-            data(study),
-            folder,
-            preset=preset,
-            mask_from=mask_from,
-            mask_variant=mask_variant(study),
-            device=study.device or training.default_device(),
-            seed=study.seed,
-            inception=inception_weights(study),
-            progress=progress,
-        )
+        reference, device = row in REFERENCE_ROWS, study.device or devices.default_device()
+        with devices.tuned(0, device):
+            evaluation.evaluate_row(
+                row,
+                None if reference else painter(study, row),
+                data(study),
+                folder,
+                preset=preset,
+                mask_from=mask_from,
+                mask_variant=mask_variant(study),
+                device=device,
+                seed=study.seed,
+                inception=inception_weights(study),
+                progress=progress,
+            )
         names = ("generated.npy", "coarse.npy", "difference.npy", "pairs.csv", "summary.json")
         return [name for name in names if (folder / name).exists()], {}
 
@@ -251,7 +288,7 @@ def log(study: Study, stage_name: str) -> list[dict]:
 def table1(study: Study, preset="pg2", mask_from="target") -> dict:
     """Table 1 as `tables.table1` makes it, of every row."""
     folders = {row: evaluate(study, row, preset, mask_from) for row in all_rows()}
-    half = "market1501"
+    half = experiments.SETTINGS[study.dataset].half
     paper = {row: cells[half] for row, cells in experiments.PAPER_TABLE1.items()}
     return tables.table1(
         {row: evaluation.read_summary(folder) for row, folder in folders.items()},
@@ -280,7 +317,7 @@ def facts(study: Study, made_by: str, rows=()) -> dict:
         "seed": study.seed,
         "split": data(study).card["split"],
         "config": {
-            "data": asdict(experiments.data_config(study.dataset, study.profile, study.seed)),
+            "data": data_config(study).as_dict(),
             "stages": {
                 name: experiments.stage(name, study.dataset, study.profile).as_dict()
                 for name in stages

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from pg2lib import experiments, pipeline, runs, training
+from pg2lib import devices, experiments, pipeline, runs
 from pg2lib.errors import UserError
 from pg2lib.progress import Progress
 
@@ -190,6 +190,7 @@ def execute(study, notebook: Notebook, output: Path):
 def kernel_environment(study) -> dict:
     """What a notebook's kernel inherits besides its parameters."""
     environment = {"PG2_PROGRESS": "off", "PG2_RUNS": str(runs.root().resolve())}
+    environment["PG2_KEYPOINT_FRAME"] = study.keypoint_frame
     source = pipeline.source_folder(study)
     if source:
         environment["PG2_DATA"] = str(source.resolve())
@@ -312,7 +313,7 @@ def train_all(study, say):
     thread, several side by side in processes of their own."""
     stages = [experiments.stage(s, study.dataset, study.profile) for s in experiments.STAGES]
     missing = [s.name for s in stages if not runs.state(pipeline.stage_step(study, s.name)).hit]
-    on_cpu = (study.device or training.default_device()) == "cpu"
+    on_cpu = (study.device or devices.default_device()) == "cpu"
     lanes = min(len(os.sched_getaffinity(0)), MOST_LANES, len(missing))
     if lanes > 1 and on_cpu and all(stage.threads == 1 for stage in stages):
         rows, covered = [], set()
@@ -334,6 +335,7 @@ MOST_LANES = 4  # each takes about a gigabyte
 def train_command(study, row: str) -> list[str]:
     command = [sys.executable, "-m", "pg2lib", "train", row, "--device", "cpu"]
     command += ["--dataset", study.dataset, "--profile", study.profile, "--seed", str(study.seed)]
+    command += ["--keypoint-frame", study.keypoint_frame]
     return command + (["--data", str(study.source)] if study.source else [])
 
 

@@ -3,21 +3,24 @@
 The batch of step s depends on (seed, s) only, there is no other randomness after initialisation,
 and a checkpoint holds networks, optimisers and the step: a resumed run ends, on the same machine,
 with the same bits as one that was never stopped.
+
+Under `torchrun` every process takes its share of the same batch and DistributedDataParallel
+averages the gradients; the process of rank 0 alone writes.
 """
 
 import contextlib
 import json
 import math
 import os
-import re
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from torch.nn.parallel import DistributedDataParallel
 
-from pg2lib import datasets, losses
+from pg2lib import datasets, devices, distributed, losses
 from pg2lib.errors import UserError, write_atomically
 from pg2lib.experiments import Stage
 from pg2lib.heatmaps import heatmaps, pose_mask
@@ -25,22 +28,6 @@ from pg2lib.networks import G1, G2, D
 from pg2lib.runs import sha256
 
 SAMPLE_PAIRS = 8
-
-
-def default_device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def fast_precision(device: str) -> str:
-    """bfloat16 on CUDA and on CPUs with instructions for it, float32 elsewhere."""
-    if torch.device(device).type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    try:
-        flags = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:
-        return "float32"
-    fast = flags and {"avx512_bf16", "amx_bf16"} & set(flags[1].split())
-    return "bfloat16" if fast else "float32"
 
 
 def build_generator(stage: Stage):
@@ -121,9 +108,10 @@ def train(
 
     Writes `log.jsonl`, `samples/*.png` (condition, target, result of fixed test pairs),
     checkpoints, which are read again by the next call, and at the end `weights.pt`. Raises
-    UserError when a loss is not finite or the disk is full; the last good checkpoint stays.
+    UserError when a loss is not finite, the disk is full, or the batch cannot be shared equally by
+    the processes; the last good checkpoint stays.
     """
-    folder, device = Path(folder), device or default_device()
+    folder, device = Path(folder), device or devices.default_device()
     folder.mkdir(parents=True, exist_ok=True)
     if (dataset.height, dataset.width) != (stage.height, stage.width):
         raise UserError(
@@ -132,7 +120,12 @@ def train(
         )
     if stage.network == "G2" and coarse is None:
         raise UserError(f"stage {stage.name} refines {stage.coarse}; train that stage first")
-    with threads(stage.threads):
+    if stage.batch % distributed.world():
+        raise UserError(
+            f"{distributed.world()} processes cannot share a batch of {stage.batch} equally; "
+            f"start a number of processes that divides {stage.batch}"
+        )
+    with devices.tuned(stage.threads, device):
         return run_stage(stage, dataset, folder, seed, device, coarse, progress,
                          checkpoint_seconds, stop_after)  # fmt: skip
 
@@ -141,20 +134,19 @@ def run_stage(
     stage, dataset, folder, seed, device, coarse, progress, checkpoint_seconds, stop_after
 ):
     """The loop itself; arguments as for `train`."""
-    run = Run(stage, seed, device)
+    run, writes = Run(stage, seed, device), distributed.rank() == 0
     step = run.resume(folder)
-    data = datasets.on_device(dataset, device)
-    pairs = torch.from_numpy(np.asarray(dataset.train_pairs)).to(device)
-    log = open_log(folder / "log.jsonl", step)
+    batches = run.batches(dataset, step)
+    log = open_log(folder / "log.jsonl", step) if writes else None
     started, last_saved, pause = time.time(), time.time(), checkpoint_seconds
     first, note = step, ""
     if progress:
         progress(step, stage.iterations)
-    with log:
+    with log or contextlib.nullcontext(), contextlib.closing(batches):
         while step < stage.iterations:
             if stop_after is not None and step - first >= stop_after:
                 return {"step": step}
-            terms = run.step(data, pairs, step, coarse)
+            terms = run.step(next(batches), step, coarse)
             step += 1
             report = step % max(stage.iterations // 100, 1) == 0 or step == stage.iterations
             # a GPU is only asked for numbers when they are wanted: at a report or a checkpoint
@@ -162,14 +154,14 @@ def run_stage(
             if report or save or device == "cpu":
                 numbers = {name: float(value) for name, value in terms.items()}
                 complain_if_not_finite(numbers, stage, step, folder)
-            if report:
+            if report and writes:
                 rate = (step - first) * stage.batch / (time.time() - started)
                 record = {"step": step, **numbers, "images_per_second": round(rate, 2)}
                 log.write(json.dumps(record) + "\n")
                 log.flush()
-            if step % max(stage.iterations // 5, 1) == 0 or step == stage.iterations:
+            if writes and (step % max(stage.iterations // 5, 1) == 0 or step == stage.iterations):
                 draw_samples(run, dataset, coarse, folder / "samples" / f"{step:06d}.png")
-            if save:
+            if save and writes:
                 begun = time.time()
                 run.save(folder, step)
                 last_saved = time.time()
@@ -178,30 +170,32 @@ def run_stage(
             if progress:
                 note = f"loss {numbers['generator']:.3f}" if report else note
                 progress(step, stage.iterations, note)
-    run.export(folder)
-    for old in folder.glob("checkpoint-*.pt"):
-        old.unlink()
-    return {"step": step, "precision": run.precision, "device": device, "torch": torch.__version__}
-
-
-@contextlib.contextmanager
-def threads(count: int):
-    """Let torch use so many CPU threads for a while; 0 leaves its own choice. The bits of a result
-    depend on the number, so a stage that fixes it is the same on machines of any size."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    if writes:
+        run.export(folder)
+        for old in folder.glob("checkpoint-*.pt"):
+            old.unlink()
+    distributed.barrier()  # the weights are there when any process goes on
+    return {
+        "step": step,
+        "precision": run.precision,
+        "device": device,
+        "processes": distributed.world(),
+        "torch": torch.__version__,
+    }
 
 
 class Run:
-    """The mutable state of a training run: networks, optimisers, precision."""
+    """The mutable state of a training run: networks, optimisers, precision.
+
+    `generator` and `discriminator` hold the parameters. `fast` computes with the same parameters:
+    compiled where that pays, and, "generator" and "critic" (D in its own step), averaging their
+    gradients over the processes.
+    """
 
     def __init__(self, stage: Stage, seed: int, device: str):
         self.stage, self.seed, self.device = stage, seed, device
-        self.precision = fast_precision(device) if stage.precision == "auto" else stage.precision
+        chosen = devices.fast_precision(device) if stage.precision == "auto" else stage.precision
+        self.precision = distributed.broadcast(chosen)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.generator = self.placed(build_generator(stage))
@@ -214,9 +208,25 @@ class Run:
             )
             for name, network in self.networks.items()
         }
+        self.fast = {"generator": self.compiled(self.shared(self.generator))}
+        if stage.adversarial:
+            self.fast["discriminator"] = self.fast["critic"] = self.discriminator
+            if distributed.world() > 1:  # its statistics travel in the middle of a pass: not
+                self.fast["critic"] = self.shared(self.discriminator)  # for the compiler
+            else:
+                self.fast["discriminator"] = self.compiled(self.discriminator)
+                self.fast["critic"] = self.fast["discriminator"]
 
     def placed(self, network):
         return network.to(self.device, memory_format=torch.channels_last)
+
+    def shared(self, network):
+        if distributed.world() == 1:
+            return network
+        return DistributedDataParallel(network, gradient_as_bucket_view=True)
+
+    def compiled(self, network):
+        return devices.compiled(network, self.device, self.stage.compiled)
 
     @property
     def networks(self):
@@ -227,45 +237,60 @@ class Run:
         low = self.precision == "bfloat16"
         return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=low)
 
-    def batch(self, data, pairs, step, seed):
-        index, flip = datasets.pair_order(len(pairs), self.stage.batch, seed, step)
-        index = torch.as_tensor(index, device=pairs.device)
-        flip = torch.as_tensor(flip, device=pairs.device)
-        return datasets.make_batch(data, pairs[index], flip)
+    def batches(self, dataset, step):
+        """Yield this process's part of the batches of step, step + 1, ...: (the generator's, D's);
+        they are the same one unless stage.d_batch is "own"."""
+        data = datasets.on_device(dataset, self.device)
+        pairs = torch.from_numpy(np.asarray(dataset.train_pairs)).to(self.device)
+        share = slice(distributed.rank(), None, distributed.world())
 
-    def step(self, data, pairs, step, coarse):
-        """One update of the generator and, in adversarial stages, one of D. Returns loss terms."""
-        stage, batch = self.stage, self.batch(data, pairs, step, self.seed)
+        def stream(seed):
+            return datasets.batches(data, pairs, self.stage.batch, seed, step, share)
+
+        with contextlib.closing(stream(self.seed)) as generators:
+            if self.stage.adversarial and self.stage.d_batch == "own":
+                with contextlib.closing(stream(self.seed + 1)) as critics:
+                    yield from zip(generators, critics)
+            for batch in generators:
+                yield batch, batch
+
+    def step(self, batches, step, coarse):
+        """One update of the generator and, in adversarial stages, one of D. Returns loss terms,
+        averaged over the processes."""
+        stage, (batch, d_batch) = self.stage, batches
         size = (stage.height, stage.width)
         mask = pose_mask(batch.target_keypoints, *size, variant=stage.mask_variant)
         rates = {"generator": stage.learning_rate, "discriminator": stage.d_learning_rate}
         for name, optimizer in self.optimizers.items():
             optimizer.param_groups[0]["lr"] = rates[name] * schedule(stage, step)
         with self.autocast():
-            painted = paint(self.generator, stage, batch.condition, batch.target_keypoints, coarse)
+            painted = self.paint(batch, coarse)
             if self.discriminator is not None:
                 self.discriminator.requires_grad_(False)
             terms = generator_losses(
-                painted, batch.condition, batch.target, mask, stage, self.discriminator
+                painted, batch.condition, batch.target, mask, stage, self.fast.get("discriminator")
             )
         self.update("generator", terms["generator"])
         if self.discriminator is not None:
-            if stage.d_batch == "own":  # released code: D's step takes a batch of its own
-                batch = self.batch(data, pairs, step, self.seed + 1)
+            if d_batch is not batch:  # released code: D's step takes a batch of its own
                 with torch.no_grad(), self.autocast():
-                    painted = paint(
-                        self.generator, stage, batch.condition, batch.target_keypoints, coarse
-                    )
+                    painted = self.paint(d_batch, coarse)
             self.discriminator.requires_grad_(True)
             with self.autocast():
                 logits = judged(
-                    self.discriminator, painted, batch.condition, batch.target, stage, detach=True
+                    self.fast["critic"], painted, d_batch.condition, d_batch.target, stage, True
                 )
             terms["discriminator"] = losses.discriminator_loss(logits)
             terms["d_real"] = logits["real"].sigmoid().mean()
             terms["d_fake"] = logits["fake"].sigmoid().mean()
             self.update("discriminator", terms["discriminator"])
-        return {name: value.detach() for name, value in terms.items()}
+        means = distributed.mean(torch.stack([value.detach() for value in terms.values()]))
+        return dict(zip(terms, means))
+
+    def paint(self, batch, coarse):
+        return paint(
+            self.fast["generator"], self.stage, batch.condition, batch.target_keypoints, coarse
+        )
 
     def update(self, name, loss):
         self.optimizers[name].zero_grad(set_to_none=True)
@@ -289,21 +314,23 @@ class Run:
             old.unlink()
 
     def resume(self, folder: Path) -> int:
-        """Load the newest intact checkpoint of this stage and seed; returns its step, 0 if none."""
-        for path in sorted(folder.glob("checkpoint-*.pt"), reverse=True):
-            if sha256(path)[:16] != path.stem.split("-")[-1]:
-                continue  # damaged: an older one will do
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            if state["stage"] != self.stage.as_dict() or state["seed"] != self.seed:
-                raise UserError(
-                    f"{path} was made with another configuration; use another folder or delete it"
-                )
-            for name, network in self.networks.items():
-                network.load_state_dict(state["networks"][name])
-                self.optimizers[name].load_state_dict(state["optimizers"][name])
-            self.precision = state["precision"]
-            return state["step"]
-        return 0
+        """Load the newest intact checkpoint of this stage and seed; returns its step, 0 if none.
+
+        It knows nothing of processes: any number of them may go on with it.
+        """
+        path = distributed.broadcast(newest_checkpoint(folder) if distributed.rank() == 0 else None)
+        if path is None:
+            return 0
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state["stage"] != self.stage.as_dict() or state["seed"] != self.seed:
+            raise UserError(
+                f"{path} was made with another configuration; use another folder or delete it"
+            )
+        for name, network in self.networks.items():
+            network.load_state_dict(state["networks"][name])
+            self.optimizers[name].load_state_dict(state["optimizers"][name])
+        self.precision = state["precision"]
+        return state["step"]
 
     def export(self, folder: Path):
         """weights.pt: the stage's configuration and its networks, without optimisers."""
@@ -313,6 +340,14 @@ class Run:
             **{name: network.state_dict() for name, network in self.networks.items()},
         }
         os.replace(write_torch(state, folder / "weights.tmp"), folder / "weights.pt")
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The last checkpoint whose bytes are those that were written; a damaged one is passed over."""
+    for path in sorted(folder.glob("checkpoint-*.pt"), reverse=True):
+        if sha256(path)[:16] == path.stem.split("-")[-1]:
+            return path
+    return None
 
 
 def write_torch(state: dict, path: Path) -> Path:
@@ -363,7 +398,7 @@ def draw_samples(run: Run, dataset, coarse, path: Path):
     pairs = dataset.test_pairs[:: max(len(dataset.test_pairs) // SAMPLE_PAIRS, 1)][:SAMPLE_PAIRS]
     condition, target = (np.asarray(dataset.images[column]) for column in pairs.T)
     keypoints = torch.from_numpy(dataset.keypoints[pairs[:, 1]]).to(run.device)
-    images = torch.from_numpy(condition).permute(0, 3, 1, 2).to(run.device) / 127.5 - 1
+    images = datasets.to_float(torch.from_numpy(condition).permute(0, 3, 1, 2).to(run.device))
     with run.autocast():
         result = paint(run.generator, run.stage, images, keypoints, coarse)["refined"]
     rows = [condition, target, datasets.pictures(result)]
@@ -377,11 +412,11 @@ def load_weights(path, device: str | None = None):
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path} is missing; train the row first (`pg2 train ROW`)")
-    state = torch.load(path, map_location=device or default_device(), weights_only=True)
+    state = torch.load(path, map_location=device or devices.default_device(), weights_only=True)
     stage = Stage(**state["stage"])
     generator = build_generator(stage)
     generator.load_state_dict(state["generator"])
-    generator.to(device or default_device(), memory_format=torch.channels_last)
+    generator.to(device or devices.default_device(), memory_format=torch.channels_last)
     return stage, generator.eval().requires_grad_(False)
 
 

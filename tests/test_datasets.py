@@ -1,24 +1,21 @@
-"""Stores, pairs and batches, on drawn people, a made-up Market folder and hand-counted pairs."""
+"""Pairs, batches and drawn people, against hand-counted pairs and plain indexing."""
 
-import json
-import os
+import threading
 from dataclasses import replace
-from pathlib import Path
+from itertools import islice
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from pg2lib import datasets
 from pg2lib.datasets import DataConfig
 from pg2lib.errors import UserError
 from pg2lib.heatmaps import heatmaps
-from pg2lib.keypoints import SWAP, read_csv, write_csv
+from pg2lib.keypoints import SWAP
 from pg2lib.people import draw
 
 TINY = DataConfig(train_identities=3, test_identities=2, images_per_identity=4, height=64, width=32)
-MARKET = DataConfig(dataset="market1501", test_identities=1)
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +112,89 @@ def test_the_order_depends_on_seed_and_step_alone():
         datasets.pair_order(0, 4, 0, 0)
 
 
+PAIRS = torch.tensor([[3, 1], [0, 4], [1, 3], [4, 0], [2, 3], [3, 2], [1, 2]])
+
+
+@pytest.mark.parametrize("prefetch", [None, True])
+@pytest.mark.parametrize("share", [slice(None), slice(1, None, 2)])
+def test_batches_are_those_of_the_steps(prefetch, share):
+    data = device_images()
+    running = datasets.batches(data, PAIRS, 4, 7, 5, share, prefetch)
+    for step, batch in zip(range(5, 13), running):  # across the end of an epoch of 14
+        index, flip = datasets.pair_order(len(PAIRS), 4, 7, step)
+        expected = datasets.make_batch(data, PAIRS[index][share], flip[share])
+        for part, tensor in vars(expected).items():
+            assert torch.equal(getattr(batch, part), tensor), part
+            assert getattr(batch, part).stride() == tensor.stride()
+
+
+def test_the_shares_of_all_processes_make_the_whole_batch():
+    data = device_images()
+    [whole] = islice(datasets.batches(data, PAIRS, 6, 0, 2), 1)
+    shares = [
+        next(datasets.batches(data, PAIRS, 6, 0, 2, slice(rank, None, 3))) for rank in range(3)
+    ]
+    for part in ("condition", "target_keypoints"):
+        joined = torch.stack([getattr(share, part) for share in shares], 1).flatten(0, 1)
+        assert torch.equal(joined, getattr(whole, part))
+
+
+def fetchers():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
+
+
+def test_the_thread_ends_with_the_generator_and_hands_its_errors_on(monkeypatch):
+    data = device_images()
+    running = datasets.batches(data, PAIRS, 4, 0, 0, prefetch=True)
+    next(running)
+    assert len(fetchers()) == 1
+    running.close()
+    assert not fetchers()
+
+    gather = datasets._gather
+
+    def spoilt(images, both, out=None):
+        if len(told) == 3:
+            raise OSError("the disk is gone")
+        told.append(both)
+        return gather(images, both, out)
+
+    told = []
+    monkeypatch.setattr(datasets, "_gather", spoilt)
+    got = 0
+    with pytest.raises(OSError, match="the disk is gone"):
+        for _ in datasets.batches(data, PAIRS, 4, 0, 0, prefetch=True):
+            got += 1
+    assert got == 3 and not fetchers()
+    with pytest.raises(UserError, match="no training pairs"):
+        next(datasets.batches(data, PAIRS[:0], 4, 0, 0, prefetch=True))
+    assert not fetchers()
+
+
+def test_without_need_there_is_no_thread():
+    data = device_images()
+    assert data.resident
+    running = datasets.batches(data, PAIRS, 4, 0, 0)
+    next(running)
+    assert not fetchers()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("free", [0, 1 << 40])
+def test_on_a_gpu_images_stay_where_they_fit(drawn, monkeypatch, free):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, free))
+    data, host = (datasets.on_device(drawn, device) for device in ("cuda", "cpu"))
+    assert data.resident == (free > 0) and data.keypoints.is_cuda
+    pairs = torch.from_numpy(drawn.train_pairs)
+    here, there = (
+        datasets.batches(where, pairs.to(where.keypoints.device), 5, 0, 0) for where in (data, host)
+    )
+    for _, ours, theirs in zip(range(20), here, there):
+        for part, tensor in vars(theirs).items():
+            assert getattr(ours, part).is_cuda
+            torch.testing.assert_close(getattr(ours, part).cpu(), tensor, rtol=0, atol=1e-6)
+
+
 # ---------------------------------------------------------------- drawn people
 
 
@@ -153,48 +233,6 @@ def test_test_pairs_are_a_seeded_sample(drawn, tmp_path):
     assert len(np.unique(drawn.test_pairs, axis=0)) == len(drawn.test_pairs)
 
 
-def contents(folder):
-    return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
-
-
-class Killed(BaseException):
-    pass
-
-
-def kill_after(count):
-    def progress(done, total):
-        if done >= count:
-            raise Killed
-
-    return progress
-
-
-def test_a_killed_run_resumes_to_the_same_bytes(drawn, tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "CHUNK", 6)
-    seen = []
-    with pytest.raises(Killed):
-        datasets.prepare(TINY, tmp_path / "a", progress=kill_after(12))
-    with pytest.raises(UserError, match="no complete data set"):
-        datasets.load(tmp_path / "a")
-    datasets.prepare(TINY, tmp_path / "a", progress=lambda *state: seen.append(state))
-    assert seen == [(18, 20), (20, 20)]
-    datasets.prepare(TINY, tmp_path / "b")
-    assert contents(tmp_path / "a") == contents(tmp_path / "b")
-    assert datasets.load(tmp_path / "a").card == drawn.card
-
-
-def test_another_configuration_does_not_resume_from_it(drawn, tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "CHUNK", 6)
-    with pytest.raises(Killed):
-        datasets.prepare(replace(TINY, seed=1), tmp_path, progress=kill_after(12))
-    assert datasets.load(datasets.prepare(TINY, tmp_path)).card == drawn.card
-
-
-def test_worker_processes_change_nothing(drawn, tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "CHUNK", 2)  # enough chunks for two processes
-    assert datasets.load(datasets.prepare(TINY, tmp_path)).card == drawn.card
-
-
 def test_a_complete_folder_is_left_alone_and_belongs_to_one_configuration(drawn, tmp_path):
     datasets.prepare(TINY, tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
@@ -202,15 +240,6 @@ def test_a_complete_folder_is_left_alone_and_belongs_to_one_configuration(drawn,
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     with pytest.raises(UserError, match="another data set"):
         datasets.prepare(replace(TINY, seed=1), tmp_path)
-
-
-def test_verify_finds_a_changed_store(drawn):
-    assert datasets.verify(drawn)["problems"] == []
-    identities = drawn.identities.copy()
-    identities[-1] = 0
-    problems = datasets.verify(replace(drawn, identities=identities))["problems"]
-    assert any("both train and test" in problem for problem in problems)
-    assert any("fingerprint" in problem for problem in problems)
 
 
 def test_on_a_cpu_nothing_is_copied(drawn):
@@ -227,178 +256,3 @@ def test_on_a_cpu_nothing_is_copied(drawn):
 def test_a_bad_configuration_is_named(wrong, tmp_path):
     with pytest.raises(UserError, match=next(iter(wrong))):
         datasets.prepare(replace(TINY, **wrong), tmp_path)
-
-
-# ---------------------------------------------------------------- Market-1501
-
-
-def market(folder, half="train", people=None, size=(64, 128), ending=".jpg"):
-    """A folder like Market-1501; `people` maps the identity to the usability of its images."""
-    people = people or {"0002": [1, 1, 0, 1], "0007": [1, 1], "0011": [0, 1, 1]}
-    rng = np.random.default_rng(0)
-    images, annotated = folder / f"bounding_box_{half}", {}
-    images.mkdir(parents=True)
-    for identity, flags in people.items():
-        for number, usable in enumerate(flags):
-            name = f"{identity}_c{number % 6 + 1}s1_{number:06d}_01{ending}"
-            coarse = Image.fromarray(rng.integers(0, 256, (8, 4, 3), dtype=np.uint8))
-            coarse.resize(size, Image.Resampling.BILINEAR).save(images / name, "JPEG", quality=95)
-            annotated[name] = rng.integers(0, (64, 128), (18, 2)).astype(np.float32)
-            annotated[name][3] = -1
-            if not usable:
-                annotated[name][8] = -1
-    write_csv(folder / f"market-annotation-{half}.csv", annotated)
-    return folder
-
-
-def first_image(source):
-    return sorted((source / "bounding_box_train").iterdir())[0]
-
-
-def test_market_split_by_identity_and_pairs_by_hand(tmp_path):
-    source = market(tmp_path / "source")
-    data = datasets.load(datasets.prepare(MARKET, tmp_path / "store", source))
-    assert data.card["split"] == (
-        "seeded split by identity of the training images (2 train, 1 test)"
-    )
-    pairs_of = {2: 6, 7: 2, 11: 2}  # 3, 2 and 2 usable images
-    held_out = set(data.identities[~data.train])
-    assert len(held_out) == 1 and not held_out & set(data.identities[data.train])
-    assert len(data.test_pairs) == pairs_of[held_out.pop()]
-    assert len(data.train_pairs) + len(data.test_pairs) == 10
-    annotated = read_csv(source / "market-annotation-train.csv")
-    for index, name in enumerate(data.names):
-        with Image.open(source / "bounding_box_train" / name) as file:
-            np.testing.assert_array_equal(data.images[index], np.asarray(file))
-        np.testing.assert_array_equal(data.keypoints[index], annotated[name])
-        assert data.identities[index] == int(name[:4])
-        assert data.cameras[index] == int(name[6])
-    assert data.silhouettes is None
-
-
-def test_market_reduced_by_seed(tmp_path):
-    source = market(tmp_path / "source", people={f"{i:04d}": [1] * 5 for i in range(1, 7)})
-    config = replace(MARKET, train_identities=2, test_identities=2, images_per_identity=3)
-    held_out = set()
-    for seed in range(3):
-        folder = tmp_path / str(seed)
-        data = datasets.load(datasets.prepare(replace(config, seed=seed), folder, source))
-        assert len(data.images) == 12 and len(data.train_pairs) == 12
-        assert data.names[:6] == sorted(data.names[:6])
-        held_out.add(tuple(data.names[6:]))
-    assert len(held_out) > 1
-    with pytest.raises(UserError, match="test_identities=6"):
-        datasets.prepare(replace(MARKET, test_identities=6), tmp_path / "none", source)
-
-
-def test_market_official_split(tmp_path):
-    source = market(tmp_path / "source")
-    people = {"-1": [1, 1], "0000": [1, 1], "0001": [1, 1, 1], "0004": [1, 0]}
-    market(source, "test", people, ending=".jpg.jpg")
-    data = datasets.load(datasets.prepare(MARKET, tmp_path / "store", source))
-    assert data.card["split"] == "official split (3 train, 2 test)"
-    assert set(data.identities[~data.train]) == {1, 4}  # junk is left out
-    assert len(data.train_pairs) == 10 and len(data.test_pairs) == 6
-    assert data.names[-1] == "0004_c2s1_000001_01.jpg.jpg"
-
-    name = "0001_c{}s1_{:06d}_01.jpg.jpg".format
-    rows = f"from,to\n{name(3, 2)},{name(1, 0)}\n{name(1, 0)},{name(2, 1)}\n"
-    (source / "market-pairs-test.csv").write_text(rows)
-    data = datasets.load(datasets.prepare(MARKET, tmp_path / "published", source))
-    pairs = [[data.names[i] for i in pair] for pair in data.test_pairs]
-    assert pairs == [[name(3, 2), name(1, 0)], [name(1, 0), name(2, 1)]]
-    (source / "market-pairs-test.csv").write_text(rows + f"{name(1, 0)},0099.jpg\n")
-    with pytest.raises(UserError, match=r"market-pairs-test\.csv, line 4.*0099"):
-        datasets.prepare(MARKET, tmp_path / "bad", source)
-
-
-def test_market_resized(tmp_path):
-    source = market(tmp_path / "source")
-    small = replace(MARKET, height=64, width=32)
-    whole = datasets.load(datasets.prepare(MARKET, tmp_path / "whole", source))
-    half = datasets.load(datasets.prepare(small, tmp_path / "half", source))
-    # Half the size: pixel (x, y) lies in pixel (x // 2, y // 2), a missing joint stays missing.
-    here = whole.keypoints >= 0
-    np.testing.assert_array_equal(half.keypoints[here], whole.keypoints[here] // 2)
-    assert (half.keypoints[~here] == -1).all()
-    averaged = np.float32(whole.images).reshape(-1, 64, 2, 32, 2, 3).mean((2, 4))
-    assert np.abs(averaged - half.images).mean() < 3
-
-
-def truncate(source):
-    path = first_image(source)
-    path.write_bytes(path.read_bytes()[:400])
-    return path.name
-
-
-def enlarge(source):
-    Image.new("RGB", (64, 64)).save(first_image(source))
-    return first_image(source).name + r" is 64x64, not 128x64"
-
-
-def remove(source):
-    path = first_image(source)
-    path.unlink()
-    return path.name + r", which is not in bounding_box_train"
-
-
-def add(source):
-    path = source / "bounding_box_train" / "0002_c1s1_009999_01.jpg"
-    path.write_bytes(first_image(source).read_bytes())
-    return path.name + " has no row"
-
-
-def misname(source):
-    (source / "bounding_box_train" / "me.jpg").write_bytes(first_image(source).read_bytes())
-    return "me.jpg is not named"
-
-
-@pytest.mark.parametrize("damage", [truncate, enlarge, remove, add, misname])
-def test_a_damaged_source_is_named(damage, tmp_path):
-    source = market(tmp_path / "source")
-    clean = datasets.verify(MARKET, source)
-    assert clean["problems"] == [] and clean["parts"]["bounding_box_train"]["pairs"] == 10
-    expected = damage(source)
-    card = datasets.verify(MARKET, source)
-    assert len(card["problems"]) == 1
-    with pytest.raises(UserError, match=expected) as error:
-        datasets.prepare(MARKET, tmp_path / "store", source)
-    assert card["problems"][0] == str(error.value)
-    assert f"PROBLEM: {error.value}" in datasets.card_text(card)
-
-
-def test_a_missing_source_is_named(tmp_path):
-    with pytest.raises(UserError, match="bounding_box_train"):
-        datasets.prepare(MARKET, tmp_path / "store")
-    with pytest.raises(UserError, match="no folder .*bounding_box_train"):
-        datasets.prepare(MARKET, tmp_path / "store", tmp_path)
-    source = market(tmp_path / "source")
-    (source / "market-annotation-train.csv").unlink()
-    with pytest.raises(UserError, match="market-annotation-train.csv cannot be read"):
-        datasets.verify(MARKET, source)
-    (tmp_path / "empty" / "bounding_box_train").mkdir(parents=True)
-    write_csv(tmp_path / "empty" / "market-annotation-train.csv", {})
-    with pytest.raises(UserError, match="holds no .jpg image"):
-        datasets.verify(MARKET, tmp_path / "empty")
-
-
-def test_a_card_is_readable_and_json(tmp_path):
-    source = market(tmp_path / "source")
-    text = datasets.card_text(datasets.verify(MARKET, source))
-    assert "9 images of 3 people" in text and "10 ordered pairs" in text
-    data = datasets.load(datasets.prepare(MARKET, tmp_path / "store", source))
-    assert json.loads((tmp_path / "store" / "card.json").read_text()) == data.card
-    assert data.card["split"] in datasets.card_text(data.card)
-    assert str(tmp_path) not in json.dumps(data.card)
-
-
-@pytest.mark.skipif("PG2_DATA" not in os.environ, reason="PG2_DATA names no Market-1501 folder")
-def test_the_real_counts():
-    card = datasets.verify(DataConfig(dataset="market1501"), os.environ["PG2_DATA"])
-    counts = card["parts"]["bounding_box_train"]
-    assert card["problems"] == []
-    if counts["images"] == 12_040:  # the part of 700 people
-        assert counts["identities"] == 700 and counts["usable_images"] == 11_256
-        assert counts["usable_identities"] == 694 and counts["pairs"] == 243_566
-    else:  # verify itself compares with the published 263,632 pairs
-        assert card["expected"]

@@ -24,8 +24,9 @@ DISTRIBUTIONS = {"skimage": "scikit-image", "PIL": "pillow", "yaml": "pyyaml"}
 CONDA_NAMES = {"pytorch": "torch"}
 
 CORE = (
-    "keypoints", "heatmaps", "people", "datasets", "networks", "losses", "experiments", "runs",
-    "training", "scores", "evaluation",
+    "devices", "distributed", "keypoints", "heatmaps", "people", "store", "market", "fashion",
+    "datasets", "networks", "losses", "experiments", "runs", "training", "scores",
+    "evaluation", "pipeline",
 )  # fmt: skip
 NOT_IN_CORE = (
     "papermill", "IPython", "jupyterlab", "ipywidgets", "matplotlib.pyplot", "torchvision",

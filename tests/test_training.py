@@ -76,9 +76,8 @@ def test_the_loss_falls(data, tmp_path):
 
 def test_each_player_moves_only_itself_and_g1_is_frozen_in_stage_two(data, coarse):
     run = training.Run(stage("G2+D"), 0, "cpu")
-    images, pairs = datasets.on_device(data, "cpu"), torch.from_numpy(np.array(data.train_pairs))
     first = training.painter([coarse])
-    batch = run.batch(images, pairs, 0, 0)
+    batch, _ = next(run.batches(data, 0))
     painted = training.paint(
         run.generator, run.stage, batch.condition, batch.target_keypoints, first
     )
@@ -95,8 +94,7 @@ def test_each_player_moves_only_itself_and_g1_is_frozen_in_stage_two(data, coars
 def test_the_generators_loss_is_adversarial_plus_lambda_times_masked_l1(data):
     """Eq. 4 put together by hand from losses that test_losses.py checks on their own."""
     run = training.Run(stage("G1+D", l1_weight=7.0), 0, "cpu")
-    images, pairs = datasets.on_device(data, "cpu"), torch.from_numpy(np.array(data.train_pairs))
-    batch = run.batch(images, pairs, 0, 0)
+    batch, _ = next(run.batches(data, 0))
     painted = training.paint(run.generator, run.stage, batch.condition, batch.target_keypoints)
     mask = torch.rand(len(batch.target), 1, 64, 32)
     terms = training.generator_losses(
@@ -120,6 +118,24 @@ def test_the_released_switches_run(switch, data, coarse, tmp_path):
     released = stage("G2+D", **switch)
     training.train(released, data, tmp_path, coarse=training.painter([coarse]))
     assert weights(tmp_path)["discriminator"]["convs.0.weight"].shape[1] == 3
+
+
+def test_d_gets_a_batch_of_its_own_in_the_released_code_only(data):
+    same, own = (training.Run(stage("G1+D", d_batch=d), 0, "cpu") for d in ("same", "own"))
+    for_g, for_d = next(same.batches(data, 3))
+    assert for_g is for_d
+    for_g, for_d = next(own.batches(data, 3))
+    expected = next(training.Run(stage("G1+D"), 1, "cpu").batches(data, 3))[0]  # seed + 1
+    assert torch.equal(for_d.target, expected.target) and not torch.equal(
+        for_g.target, for_d.target
+    )
+
+
+def test_batches_resume_at_any_step(data):
+    run = training.Run(stage("G1-L1"), 0, "cpu")
+    from_start = run.batches(data, 0)
+    fourth = [next(from_start)[0] for _ in range(4)][-1]
+    assert torch.equal(next(run.batches(data, 3))[0].condition, fourth.condition)
 
 
 def test_nan_stops_with_a_sentence_and_keeps_the_checkpoint(data, tmp_path, monkeypatch):

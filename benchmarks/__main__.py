@@ -1,0 +1,129 @@
+"""`python -m benchmarks`: measure everything and write results.json and results.md.
+
+The sections run one after the other and each is written as it ends; a run that was stopped starts
+again from the first, but for the trainings of `parity`, which resume.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from benchmarks import data, growth, measures, parity, plan, processes, scoring, startup, steps
+from benchmarks.common import CHECK, Size
+from pg2lib import devices
+from pg2lib.errors import UserError, write_atomically
+from pg2lib.reproduce import machine
+
+SECTIONS = {
+    "start-up": startup,
+    "training and generation": steps,
+    "what each measure gives": measures,
+    "scores": scoring,
+    "data": data,
+    "cost as work grows": growth,
+    "several processes": processes,
+    "precision and quality": parity,
+}
+
+
+def main():
+    options = parser().parse_args()
+    folder, size = options.out, CHECK if options.check else Size()
+    device = options.device or devices.default_device()
+    chosen = options.only or list(SECTIONS)
+    unknown = [name for name in chosen if name not in SECTIONS]
+    if unknown:
+        raise UserError(f"unknown section {unknown[0]!r}; choose of: {', '.join(SECTIONS)}")
+    results = read(folder / "results.json")
+    if not options.only:
+        results.pop(device, None)  # a whole run: nothing of an older one stays
+    entry = results.setdefault(device, {"sections": {}})
+    for name in chosen:
+        started = time.time()
+        lines, details = SECTIONS[name].measure(size, device, say)
+        entry["sections"][name] = {
+            "lines": [line.as_dict() for line in lines],
+            "details": details,
+            "seconds": round(time.time() - started),
+            "made": time.strftime("%Y-%m-%d %H:%M"),
+        }
+        entry["machine"] = machine() | {"precision": devices.precision_text(device, "auto")}
+        entry["command"] = "make bench" if not options.check else "python -m benchmarks --check"
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder, results)
+    print((folder / "results.md").read_text())
+
+
+def parser():
+    top = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    top.add_argument("--only", action="append", metavar="SECTION", help="one section; repeatable")
+    top.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    top.add_argument("--check", action="store_true", help="tiny sizes: whether all of it runs")
+    top.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder to write to")
+    return top
+
+
+def say(text):
+    print(f"{time.strftime('%H:%M:%S')}  {text}", file=sys.stderr, flush=True)
+
+
+def read(path) -> dict:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def write(folder, results):
+    """results.json, the page results.md and the plot of each device."""
+    with write_atomically(folder / "results.json") as temporary:
+        temporary.write_text(json.dumps(results, indent=1) + "\n")
+    page = ["# Benchmark", "", "Written by `make bench`; do not edit. Medians of interleaved runs."]
+    for device, entry in sorted(results.items()):
+        page += ["", *machine_lines(device, entry), ""]
+        for name in (name for name in SECTIONS if name in entry["sections"]):
+            section = entry["sections"][name]
+            if section["lines"]:
+                shape = section["details"].get("shape")
+                title = f"### {name}" + (f" ({shape})" if shape else "")
+                page += [title, "", *line_table(section["lines"]), ""]
+            if name == "cost as work grows":
+                found = section["details"]
+                page += [growth.table(found["points"]), "", f"![cost](growth-{device}.png)", ""]
+                growth.plot(found["points"], found["base"], folder / f"growth-{device}.png")
+    page += ["## DeepFashion on paper", "", plan.text(results)]
+    with write_atomically(folder / "results.md") as temporary:
+        temporary.write_text("\n".join(page) + "\n")
+
+
+def machine_lines(device, entry) -> list[str]:
+    told = entry["machine"]
+    where = told["gpu"] if device == "cuda" else f"{told['cores']} cores of {told['processor']}"
+    software = f"Python {told['python']}, torch {told['torch']}"
+    return [
+        f"## {where}",
+        "",
+        f"{software}; training in {told['precision']}. `{entry['command']}`.",
+    ]
+
+
+def line_table(lines) -> list[str]:
+    rows = ["| what | measured | target | met | note |", "|---|---|---|---|---|"]
+    for line in lines:
+        met = {True: "yes", False: "**no**", None: ""}[line["met"]]
+        value = f"{number(line['value'])} {line['unit']}".strip()
+        rows.append(f"| {line['what']} | {value} | {line['target']} | {met} | {line['note']} |")
+    return rows
+
+
+def number(value) -> str:
+    if value and abs(value) < 0.01:
+        return f"{value:.1e}" if abs(value) < 1e-3 else f"{value:.4f}"
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        sys.exit(2)
