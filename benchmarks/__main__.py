@@ -16,13 +16,14 @@ from pg2lib import devices
 from pg2lib.errors import UserError, write_atomically
 from pg2lib.reproduce import machine
 
+GROWTH = "cost as work grows"
 SECTIONS = {
     "start-up": startup,
     "training and generation": steps,
     "what each measure gives": measures,
     "scores": scoring,
     "data": data,
-    "cost as work grows": growth,
+    GROWTH: growth,
     "several processes": processes,
     "precision and quality": parity,
 }
@@ -77,22 +78,29 @@ def write(folder, results):
     """results.json, the page results.md and the plot of each device."""
     with write_atomically(folder / "results.json") as temporary:
         temporary.write_text(json.dumps(results, indent=1) + "\n")
-    page = ["# Benchmark", "", "Written by `make bench`; do not edit. Medians of interleaved runs."]
+    with write_atomically(folder / "results.md") as temporary:
+        temporary.write_text(page(results))
+    for device, entry in results.items():
+        if GROWTH in entry["sections"]:
+            found = entry["sections"][GROWTH]["details"]
+            growth.plot(found["points"], found["base"], folder / f"growth-{device}.png")
+
+
+def page(results) -> str:
+    """The results as Markdown, a chapter per device, and what DeepFashion would cost."""
+    text = ["# Benchmark", "", "Written by `make bench`; do not edit. Medians of interleaved runs."]
     for device, entry in sorted(results.items()):
-        page += ["", *machine_lines(device, entry), ""]
+        text += ["", *machine_lines(device, entry), ""]
         for name in (name for name in SECTIONS if name in entry["sections"]):
             section = entry["sections"][name]
             if section["lines"]:
                 shape = section["details"].get("shape")
                 title = f"### {name}" + (f" ({shape})" if shape else "")
-                page += [title, "", *line_table(section["lines"]), ""]
-            if name == "cost as work grows":
-                found = section["details"]
-                page += [growth.table(found["points"]), "", f"![cost](growth-{device}.png)", ""]
-                growth.plot(found["points"], found["base"], folder / f"growth-{device}.png")
-    page += ["## DeepFashion on paper", "", plan.text(results)]
-    with write_atomically(folder / "results.md") as temporary:
-        temporary.write_text("\n".join(page) + "\n")
+                text += [title, "", *line_table(section["lines"]), ""]
+            if name == GROWTH:
+                text += [growth.table(section["details"]["points"]), ""]
+                text += [f"![Seconds and memory of a step](growth-{device}.png)", ""]
+    return "\n".join([*text, "## DeepFashion on paper", "", plan.text(results)]) + "\n"
 
 
 def machine_lines(device, entry) -> list[str]:

@@ -23,6 +23,7 @@ class Size:
 
     profile: str = "paper"  # of the training steps
     repeats: int = 3  # rounds; the table has their medians
+    product_side: int = 4_096  # of the matrix product that the steps are held against
     score_pairs: int = 12_000
     reference_pairs: int = 400  # of those, through scikit-image's loop
     market_images: int = 12_936
@@ -43,6 +44,7 @@ class Size:
 CHECK = Size(
     profile="smoke",
     repeats=1,
+    product_side=256,
     score_pairs=40,
     reference_pairs=10,
     market_images=64,

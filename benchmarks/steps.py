@@ -44,8 +44,8 @@ def stage_lines(short, about, stage, size, device, seconds):
                 "plain": lambda: plain.ask("step"),
                 "fast": lambda: fast.ask("step"),
                 "assembly": lambda: fast.ask("assembly"),
-                "product": lambda: fast.ask("product", precision),
-                "float32 product": lambda: fast.ask("product", "float32"),
+                "product": lambda: fast.ask("product", precision, size.product_side),
+                "float32 product": lambda: fast.ask("product", "float32", size.product_side),
             },
             size.repeats,
         )

@@ -1,17 +1,20 @@
 """Generate and score the test pairs of one row of Table 1.
 
 All rows, the two reference rows included, pass through the same rounding to uint8 and the same
-scores.
+scores. The work goes batch by batch, so that memory does not grow with the number of pairs, and
+several processes (`distributed`) share the batches without a change of any number.
 """
 
+import io
 import json
 import math
+import os
 
 import numpy as np
 import pandas as pd
 import torch
 
-from pg2lib import datasets, scores
+from pg2lib import datasets, distributed, scores
 from pg2lib.errors import UserError, write_atomically
 from pg2lib.heatmaps import pose_mask
 
@@ -20,9 +23,9 @@ REFERENCES = {"condition": 0, "target": 1}
 # Score -> the column its mean is weighted with, see `scores.sharpness`.
 PAIR_SCORES = {"ssim": None, "mask_ssim": None, "sharpness": "target_gradient"}
 SPLITS = 10  # of the Inception Score
+FILES = ("generated", "coarse", "difference")
 
 
-@torch.no_grad()
 def paint(painter, dataset, pairs, device="cpu", batch=64, progress=None):
     """What a row generates for pairs of images.
 
@@ -42,19 +45,25 @@ def paint(painter, dataset, pairs, device="cpu", batch=64, progress=None):
     """
     pairs, parts = np.asarray(pairs), {}
     for start in range(0, len(pairs), batch):
-        condition, target = pairs[start : start + batch].T
-        images = torch.from_numpy(dataset.images[condition]).to(device).permute(0, 3, 1, 2)
-        keypoints = torch.from_numpy(dataset.keypoints[target]).to(device)
-        painted = painter(datasets.to_float(images), keypoints)
-        made = {"generated": datasets.to_uint8(painted["refined"])}
-        if painted["difference"] is not None:
-            made["coarse"] = datasets.to_uint8(painted["coarse"])
-            made["difference"] = painted["difference"].half()
-        for name, tensor in made.items():
-            parts.setdefault(name, []).append(tensor.permute(0, 2, 3, 1).cpu().numpy())
+        made = _paint_batch(painter, dataset, pairs[start : start + batch], device)
+        for name, images in made.items():
+            parts.setdefault(name, []).append(images)
         if progress:
             progress(min(start + batch, len(pairs)), len(pairs), "generate")
     return {name: np.concatenate(images) for name, images in parts.items()}
+
+
+@torch.no_grad()
+def _paint_batch(painter, dataset, pairs, device):
+    condition, target = pairs.T
+    images = torch.from_numpy(dataset.images[condition]).to(device).permute(0, 3, 1, 2)
+    keypoints = torch.from_numpy(dataset.keypoints[target]).to(device)
+    painted = painter(datasets.to_float(images), keypoints)
+    made = {"generated": datasets.to_uint8(painted["refined"])}
+    if painted["difference"] is not None:
+        made["coarse"] = datasets.to_uint8(painted["coarse"])
+        made["difference"] = painted["difference"].half()
+    return {name: tensor.permute(0, 2, 3, 1).cpu().numpy() for name, tensor in made.items()}
 
 
 def pair_masks(dataset, pairs, mask_from="target", variant="released", batch=256):
@@ -95,6 +104,9 @@ def evaluate_row(
 ):
     """Generate and score the test pairs of a row; returns the summary.
 
+    Of several processes (`distributed.world`) each takes every other batch; rank 0 writes what
+    all found, and every one returns it. Batches are the same whatever the number of processes.
+
     Writes into `folder`, each file whole or not at all, the summary last:
       generated.npy            uint8 (k, H, W, 3), in the order of dataset.test_pairs
       coarse.npy, difference.npy  of a row with two stages, see `paint`
@@ -127,61 +139,121 @@ def evaluate_row(
         raise UserError(f"data set {dataset.name} has no test pairs to evaluate.")
     if (painter is None) != (name in REFERENCES):
         raise UserError(f"row '{name}' {'needs a' if painter is None else 'takes no'} painter.")
-    if masks is None:
-        masks = pair_masks(dataset, pairs, mask_from, mask_variant)
-    else:
+    if masks is not None:
         mask_from = mask_variant = "given"
-
-    if painter is None:
-        painted = {"generated": np.asarray(dataset.images[pairs[:, REFERENCES[name]]])}
     else:
-        painted = paint(painter, dataset, pairs, device, batch, progress)
-    generated, target = painted["generated"], np.asarray(dataset.images[pairs[:, 1]])
-    table = pair_table(dataset, pairs).assign(
-        ssim=scores.ssim(generated, target, preset),
-        mask_ssim=scores.mask_ssim(generated, target, masks, preset),
-        sharpness=scores.sharpness(generated, target, masks),
-        target_gradient=scores.gradient_energy(target, masks),
-    )
-    summary = {
-        "row": name,
-        "dataset": dataset.name,
-        "pairs": len(table),
-        "identities": int(table.identity.nunique()),
-        "height": dataset.height,
-        "width": dataset.width,
-        "preset": preset,
-        "mask_from": mask_from,
-        "mask_variant": mask_variant,
-        "seed": seed,
-        "scores": {score: _with_interval(table, score, seed) for score in PAIR_SCORES},
-    }
-    for score, images in (
-        ("inception", generated),
-        ("mask_inception", scores.masked(generated, masks) if inception else None),
-    ):
-        summary["scores"][score] = None
-        if inception:
-            splits = min(SPLITS, len(images))
-            mean, std = scores.inception_score(
-                images, inception, splits, batch, device, _labelled(progress, "Inception")
-            )
-            summary["scores"][score] = {"mean": mean, "std": std, "splits": splits}
-    if "difference" in painted:
-        # How much stage II changes, in [-1, 1] units: near 0 means that it adds nothing.
-        summary["mean_absolute_difference"] = float(
-            np.abs(painted["difference"], dtype=np.float32).mean()
-        )
+        pair_masks(dataset, pairs[:1], mask_from, mask_variant)  # finds mistakes before the work
 
-    for file, array in painted.items():
-        with write_atomically(folder / f"{file}.npy") as temporary:
-            np.save(temporary, array)
-    with write_atomically(folder / "pairs.csv") as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
-    summary = without_nan(summary)
-    with write_atomically(folder / "summary.json") as temporary:
-        temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    return summary
+    def masks_of(part):
+        if masks is not None:
+            return masks[part]
+        return pair_masks(dataset, pairs[part], mask_from, mask_variant)
+
+    def files():
+        """(where a file is being written, where it belongs), known to all processes."""
+        return [(folder / f".{file}.{owner}.npy", folder / f"{file}.npy") for file in FILES]
+
+    folder.mkdir(parents=True, exist_ok=True)
+    owner = distributed.broadcast(os.getpid())
+    scored = []
+    try:
+        for start in range(distributed.rank() * batch, len(pairs), distributed.world() * batch):
+            part = slice(start, min(start + batch, len(pairs)))
+            if painter is None:
+                made = {"generated": np.asarray(dataset.images[pairs[part, REFERENCES[name]]])}
+            else:
+                made = _paint_batch(painter, dataset, pairs[part], device)
+            for (temporary, _), file in zip(files(), FILES, strict=True):
+                if file in made:
+                    write_rows(temporary, start, made[file], len(pairs))
+            target = np.asarray(dataset.images[pairs[part, 1]])
+            scored.append((part, _score(made, target, masks_of(part), preset)))
+            if progress:
+                progress(
+                    min(start + batch * distributed.world(), len(pairs)), len(pairs), "generate"
+                )
+        scored = sum(distributed.gather(scored), [])  # also waits until all rows are written
+        summary = None
+        if distributed.rank() == 0:
+            scored = sorted(scored, key=lambda entry: entry[0].start)
+            table = pair_table(dataset, pairs).assign(
+                **{
+                    score: np.concatenate([values[score] for _, values in scored])
+                    for score in (*PAIR_SCORES, "target_gradient")
+                }
+            )
+            summary = {
+                "row": name,
+                "dataset": dataset.name,
+                "pairs": len(table),
+                "identities": int(table.identity.nunique()),
+                "height": dataset.height,
+                "width": dataset.width,
+                "preset": preset,
+                "mask_from": mask_from,
+                "mask_variant": mask_variant,
+                "seed": seed,
+                "scores": {score: _with_interval(table, score, seed) for score in PAIR_SCORES},
+            }
+            for score, seen in (("inception", None), ("mask_inception", masks_of)):
+                summary["scores"][score] = None
+                if inception:
+                    splits = min(SPLITS, len(pairs))
+                    images = np.load(files()[0][0], mmap_mode="r")
+                    said = _labelled(progress, "Inception")
+                    mean, std = scores.inception_score(
+                        images, inception, splits, batch, device, said, seen
+                    )
+                    summary["scores"][score] = {"mean": mean, "std": std, "splits": splits}
+            if "difference" in scored[0][1]:
+                # How much stage II changes, in [-1, 1] units: near 0 means that it adds nothing.
+                total = math.fsum(values["difference"] for _, values in scored)
+                values = len(pairs) * dataset.height * dataset.width * 3
+                summary["mean_absolute_difference"] = total / values
+            summary = without_nan(summary)
+            for temporary, path in files():
+                if temporary.exists():
+                    os.replace(temporary, path)
+            with write_atomically(folder / "pairs.csv") as temporary:
+                table.to_csv(temporary, index=False, float_format="%.6g")
+            with write_atomically(folder / "summary.json") as temporary:
+                temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        return distributed.broadcast(summary)
+    finally:
+        for temporary, _ in files():
+            temporary.unlink(missing_ok=True)
+
+
+def _score(made, target, masks, preset):
+    """The scores of a batch, a value per pair; of "difference" the sum of its magnitudes."""
+    generated = made["generated"]
+    energy, real = (scores.gradient_energy(images, masks) for images in (generated, target))
+    values = {
+        "ssim": scores.ssim(generated, target, preset),
+        "mask_ssim": scores.mask_ssim(generated, target, masks, preset),
+        "sharpness": scores.energy_ratio(energy, real),
+        "target_gradient": real,
+    }
+    if "difference" in made:
+        values["difference"] = float(np.abs(made["difference"], dtype=np.float64).sum())
+    return values
+
+
+def write_rows(path, start, rows, count):
+    """Write rows[0], rows[1], ... into the .npy file `path` from its row `start` on.
+
+    The file is made when missing and will hold `count` rows. Several processes may write
+    different rows at a time; nothing of the file stays in memory.
+    """
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        head, np.lib.format.header_data_from_array_1_0(rows) | {"shape": (count, *rows.shape[1:])}
+    )
+    rows = np.ascontiguousarray(rows)
+    with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
+        file.write(head.getvalue())
+        file.seek(len(head.getvalue()) + start * rows[0].nbytes)
+        file.write(rows.data)
 
 
 def pair_table(dataset, pairs):

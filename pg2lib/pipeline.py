@@ -32,7 +32,7 @@ from pg2lib.progress import reporting
 
 REFERENCE_ROWS = ("condition", "target")
 TRAINING_CODE = ("datasets", "devices", "heatmaps", "keypoints", "losses", "networks", "training")
-SCORING_CODE = ("datasets", "evaluation", "heatmaps", "keypoints", "scores")
+SCORING_CODE = ("datasets", "evaluation", "heatmaps", "keypoints", "scores", "ssim")
 
 
 @dataclass(frozen=True)

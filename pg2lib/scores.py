@@ -8,7 +8,6 @@ import os
 import threading
 import time
 import urllib.request
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -16,108 +15,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from skimage.color import rgb2gray
-from skimage.metrics import structural_similarity
 
 from pg2lib.errors import UserError, write_atomically
-
-
-@dataclass(frozen=True)
-class Preset:
-    """One way to compute SSIM; scores of different presets must not be compared.
-
-    gaussian: weights with sigma 1.5 (11x11) and population covariance, instead of scikit-image's
-      default: a uniform 7x7 window and sample covariance (N - 1).
-    data_range: the L of SSIM: 255, or max - min of the "generated" or the "target" image.
-    """
-
-    source: str
-    gaussian: bool = False
-    data_range: int | str = 255
-    gray: bool = False
-    pad_white: bool = False
-
-
-_PATN = Preset("Deformable GAN and PATN, Market-1501", gaussian=True, data_range="generated")
-PRESETS = {
-    "pg2": Preset("released code, scoring script"),
-    "pg2-trainlog": Preset("released code, training log", data_range="target", gray=True),
-    "patn": _PATN,
-    "defgan": _PATN,
-    "patn-fashion": Preset(
-        "PATN, DeepFashion", gaussian=True, data_range="generated", pad_white=True
-    ),
-}
-DEFAULT_PRESET = "pg2"
-
-
-def ssim(generated, target, preset=DEFAULT_PRESET):
-    """Structural similarity of each pair, by scikit-image.
-
-    RGB presets average the three channels. "pg2-trainlog" works on luma in [0, 1].
-    "patn-fashion" first makes portrait images square with white columns, half on each side, an
-    odd one on the right (176x256 gets 40 and 40). Where the preset takes L from an image and
-    that image is constant, L is the full range.
-
-    Args:
-        generated, target: uint8 (n, H, W, 3), H and W at least the window (7 or 11).
-        preset: a name in `PRESETS` (paper 4.3 names SSIM without settings; the default is what
-          the released code computes).
-
-    Returns:
-        float64 (n,), at most 1.
-
-    Raises:
-        UserError: unknown preset, other dtype or shape, images too small for the window.
-    """
-    chosen = find_preset(preset)
-    _check_images(generated, target)
-    window = 11 if chosen.gaussian else 7
-    if min(generated.shape[1:3]) < window:
-        raise UserError(
-            f"SSIM with preset '{preset}' needs images of at least {window}x{window} pixels, "
-            f"not {generated.shape[1]}x{generated.shape[2]}."
-        )
-    if chosen.pad_white:
-        generated, target = _pad_white(generated), _pad_white(target)
-    # One pair at a time: a thread pool saves little, the work is many short array operations.
-    return np.array([_ssim(g, t, chosen) for g, t in zip(generated, target, strict=True)])
-
-
-def _ssim(generated, target, preset):
-    if preset.gray:
-        generated, target = rgb2gray(generated), rgb2gray(target)
-    full = 1.0 if preset.gray else 255
-    ranged = {"generated": generated, "target": target}.get(preset.data_range)
-    spread = preset.data_range if ranged is None else float(np.ptp(ranged)) or full
-    window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
-    return structural_similarity(
-        target,
-        generated,
-        data_range=spread,
-        channel_axis=None if preset.gray else -1,
-        **(window if preset.gaussian else {}),
-    )
-
-
-def mask_ssim(generated, target, mask, preset=DEFAULT_PRESET):
-    """SSIM of the whole images after both were multiplied by the mask (paper 4.3).
-
-    The black background counts and agrees by construction, so values lie far above SSIM's.
-
-    Args:
-        generated, target, preset: as for `ssim`.
-        mask: (n, H, W), bool or 0 and 1.
-
-    Returns:
-        float64 (n,).
-    """
-    return ssim(masked(generated, mask), masked(target, mask), preset)
-
-
-def masked(images, mask):
-    """Images uint8 (n, H, W, 3) with the pixels outside mask (n, H, W) set to black."""
-    _check_images(images)
-    return images * _as_bool(mask, images)[..., None]
+from pg2lib.ssim import (  # noqa: F401  (what others find here)
+    DEFAULT_PRESET,
+    PRESETS,
+    Preset,
+    as_bool,
+    check_images,
+    find_preset,
+    mask_ssim,
+    masked,
+    ssim,
+)
 
 
 def body_ssim(generated, target, masks, window=7, chunk=64):
@@ -161,8 +71,8 @@ def _body_ssim(generated, target, masks, window):
         for a, b, c, d in ((x, x, mx, mx), (y, y, my, my), (x, y, mx, my))
     )
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    ssim = (2 * mx * my + c1) * (2 * vxy + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
-    return ((ssim.mean(1, keepdim=True) * inside).sum((1, 2, 3)) / inside.sum((1, 2, 3))).numpy()
+    local = (2 * mx * my + c1) * (2 * vxy + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
+    return ((local.mean(1, keepdim=True) * inside).sum((1, 2, 3)) / inside.sum((1, 2, 3))).numpy()
 
 
 def sharpness(generated, target, mask):
@@ -182,8 +92,12 @@ def sharpness(generated, target, mask):
     Returns:
         float64 (n,), at least 0; NaN where the mask has no interior or the target no gradient.
     """
-    _check_images(generated, target)
-    energy, real = gradient_energy(generated, mask), gradient_energy(target, mask)
+    check_images(generated, target)
+    return energy_ratio(gradient_energy(generated, mask), gradient_energy(target, mask))
+
+
+def energy_ratio(energy, real):
+    """energy / real, NaN where real is 0: the sharpness, from the two gradient energies."""
     return energy / np.where(real > 0, real, np.nan)
 
 
@@ -201,8 +115,16 @@ def gradient_energy(images, mask):
     Returns:
         float64 (n,) in squared luma per squared pixel; NaN where the mask has no interior.
     """
-    _check_images(images)
-    mask, gray = _as_bool(mask, images), rgb2gray(images)  # (n, H, W)
+    check_images(images)
+    mask = as_bool(mask, images)
+    parts = [slice(k, k + 16) for k in range(0, len(images), 16)]  # luma takes 8 bytes a pixel
+    return np.concatenate(
+        [np.empty(0), *(_gradient_energy(images[part], mask[part]) for part in parts)]
+    )
+
+
+def _gradient_energy(images, mask):
+    gray = rgb2gray(images)  # (n, H, W)
     gx = (gray[:, 1:-1, 2:] - gray[:, 1:-1, :-2]) / 2  # (n, H-2, W-2)
     gy = (gray[:, 2:, 1:-1] - gray[:, :-2, 1:-1]) / 2
     beside = mask[:, 1:-1, 2:] & mask[:, 1:-1, :-2] & mask[:, 2:, 1:-1] & mask[:, :-2, 1:-1]
@@ -408,17 +330,18 @@ def _download(path):
     return None
 
 
-def inception_logits(images, weights, batch=50, device="cpu", progress=None):
+def inception_logits(images, weights, batch=50, device="cpu", progress=None, masks=None):
     """What the 2015 Inception network sees in each image.
 
     torch-fidelity's network follows the TensorFlow graph of the released code: bilinear resize
     to 299x299 as TensorFlow 1 did it, logits without the bias.
 
     Args:
-        images: uint8 (n, H, W, 3).
+        images: uint8 (n, H, W, 3), read a batch at a time.
         weights: path from `inception_weights`.
         batch: images at a time.
         progress: called with (images done, of how many) after each batch.
+        masks: function slice -> bool (b, H, W): what the network sees of those images, or None.
 
     Returns:
         float32 (n, 1008) NumPy array.
@@ -427,7 +350,7 @@ def inception_logits(images, weights, batch=50, device="cpu", progress=None):
         NoWeights: torch-fidelity is not installed.
         UserError: images of another dtype or shape.
     """
-    _check_images(images)
+    check_images(images)
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError:
@@ -440,7 +363,9 @@ def inception_logits(images, weights, batch=50, device="cpu", progress=None):
     logits = []
     with torch.inference_mode():
         for start in range(0, len(images), batch):
-            x = torch.from_numpy(np.ascontiguousarray(images[start : start + batch]))
+            part = slice(start, min(start + batch, len(images)))
+            x = np.array(images[part])
+            x = torch.from_numpy(masked(x, masks(part)) if masks else x)
             (y,) = network(x.to(device).permute(0, 3, 1, 2))  # (batch, 3, H, W) -> (batch, 1008)
             logits.append(y.cpu().numpy())
             if progress:
@@ -479,45 +404,7 @@ def score_from_logits(logits, splits=10):
     return float(np.mean(scores)), float(np.std(scores))
 
 
-def inception_score(images, weights, splits=10, batch=50, device="cpu", progress=None):
+def inception_score(images, weights, splits=10, batch=50, device="cpu", progress=None, masks=None):
     """(mean, std) of the Inception Score of uint8 images (n, H, W, 3): the two steps above."""
-    return score_from_logits(inception_logits(images, weights, batch, device, progress), splits)
-
-
-# --- checks ------------------------------------------------------------------------------------
-
-
-def find_preset(name):
-    """The `Preset` of that name, or a UserError that lists them."""
-    if name not in PRESETS:
-        raise UserError(f"unknown SSIM preset '{name}': choose one of {', '.join(PRESETS)}.")
-    return PRESETS[name]
-
-
-def _check_images(images, *others):
-    for array in (images, *others):
-        if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] != 3:
-            raise UserError(
-                f"scores need uint8 images (n, H, W, 3), not {array.dtype} {array.shape}: "
-                "round them first with datasets.to_uint8."
-            )
-        if array.shape != images.shape:
-            raise UserError(f"generated and target differ: {images.shape} and {array.shape}.")
-
-
-def _as_bool(mask, images):
-    mask = np.asarray(mask)
-    if mask.shape != images.shape[:3]:
-        raise UserError(f"the mask must be {images.shape[:3]} like the images, not {mask.shape}.")
-    return mask.astype(bool)
-
-
-def _pad_white(images):
-    missing = images.shape[1] - images.shape[2]
-    if missing < 0:
-        raise UserError(
-            f"preset 'patn-fashion' pads portrait images to squares; {images.shape[1]}x"
-            f"{images.shape[2]} (height x width) is wider than high."
-        )
-    left = missing // 2
-    return np.pad(images, ((0, 0), (0, 0), (left, missing - left), (0, 0)), constant_values=255)
+    logits = inception_logits(images, weights, batch, device, progress, masks)
+    return score_from_logits(logits, splits)

@@ -1,14 +1,19 @@
 """Scoring a row on a handful of people drawn from random numbers."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from pg2lib import datasets, evaluation, scores
+from pg2lib import datasets, distributed, evaluation, scores
 from pg2lib.errors import UserError
 from pg2lib.heatmaps import pose_mask
 
@@ -17,6 +22,10 @@ H, W = 32, 16
 
 @pytest.fixture(scope="module")
 def dataset():
+    return people()
+
+
+def people():
     """12 smooth random images of 4 people with random poses, and 14 test pairs."""
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (12, H // 4, W // 4, 3), dtype=np.uint8)
@@ -146,8 +155,8 @@ def test_where_the_mask_comes_from(dataset, tmp_path):
 def test_inception_scores_whole_and_masked_images(dataset, tmp_path, monkeypatch):
     seen = []
 
-    def inception_score(images, weights, splits, batch, device, progress):
-        seen.append(images)
+    def inception_score(images, weights, splits, batch, device, progress, masks):
+        seen.append(scores.masked(images, masks(slice(None))) if masks else np.array(images))
         return 2.0 + len(seen), 0.5
 
     monkeypatch.setattr(scores, "inception_score", inception_score)
@@ -182,3 +191,68 @@ def test_mistakes(dataset, tmp_path):
     for read in (evaluation.read_pairs, evaluation.read_summary):
         with pytest.raises(UserError, match="evaluate the row first"):
             read(tmp_path)
+
+
+def one_of_several(folder):
+    """What each process of the next test runs."""
+    torch.set_num_threads(1)
+    with distributed.joined():
+        summary = evaluation.evaluate_row("G1+G2+D", two_stages, people(), Path(folder), batch=4)
+        print(json.dumps(summary))
+
+
+def test_two_processes_give_what_one_gives(dataset, tmp_path):
+    """Byte for byte: 14 pairs in batches of 4, the last one smaller."""
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    summary = evaluation.evaluate_row("G1+G2+D", two_stages, dataset, alone, batch=4)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    here = Path(__file__).parent
+    code = f"import test_evaluation as t; t.one_of_several({str(shared)!r})"
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join((str(here), str(here.parent))),
+        "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
+    }  # fmt: skip
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], env=environment | {"RANK": rank}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for rank in "01"
+    ]  # fmt: skip
+    for process in processes:
+        out, error = process.communicate(timeout=120)
+        assert process.returncode == 0, error
+        assert json.loads(out.splitlines()[-1]) == summary
+    names = ["coarse.npy", "difference.npy", "generated.npy", "pairs.csv", "summary.json"]
+    assert sorted(path.name for path in shared.iterdir()) == names
+    for name in names:
+        assert (shared / name).read_bytes() == (alone / name).read_bytes(), name
+
+
+def test_scores_and_files_do_not_depend_on_the_batch(dataset, tmp_path):
+    one, other = (
+        evaluation.evaluate_row("G1+G2+D", two_stages, dataset, tmp_path / str(batch), batch=batch)
+        for batch in (3, 64)
+    )
+    assert one["scores"]["ssim"]["mean"] == pytest.approx(other["scores"]["ssim"]["mean"], abs=1e-7)
+    assert one["mean_absolute_difference"] == pytest.approx(other["mean_absolute_difference"])
+    painted = evaluation.paint(two_stages, dataset, dataset.test_pairs)
+    for name, images in painted.items():
+        for batch in ("3", "64"):
+            assert (np.load(tmp_path / batch / f"{name}.npy") == images).all()
+
+
+def test_nothing_is_left_of_a_row_that_fails(dataset, tmp_path):
+    calls = []
+
+    def failing(condition, keypoints):
+        calls.append(1)
+        if len(calls) == 3:
+            raise RuntimeError("out of memory")
+        return two_stages(condition, keypoints)
+
+    with pytest.raises(RuntimeError):
+        evaluation.evaluate_row("G1+G2+D", failing, dataset, tmp_path, batch=4)
+    assert not list(tmp_path.iterdir())

@@ -25,7 +25,7 @@ CONDA_NAMES = {"pytorch": "torch"}
 
 CORE = (
     "devices", "distributed", "keypoints", "heatmaps", "people", "store", "market", "fashion",
-    "datasets", "networks", "losses", "experiments", "runs", "training", "scores",
+    "datasets", "networks", "losses", "experiments", "runs", "training", "ssim", "scores",
     "evaluation", "pipeline",
 )  # fmt: skip
 NOT_IN_CORE = (
@@ -68,7 +68,7 @@ def test_every_imported_package_is_required():
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 imported.add(node.module.split(".")[0])
-    local = {source.stem for source in sources} | {"pg2lib"}
+    local = {source.stem for source in sources} | {"pg2lib", "benchmarks"}
     foreign = imported - set(sys.stdlib_module_names) - local
     assert {split(DISTRIBUTIONS.get(name, name))[0] for name in foreign} <= set(required())
 

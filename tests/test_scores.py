@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from pg2lib import scores
 from pg2lib.errors import UserError
+from pg2lib.ssim import _pad_white as pad_white
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_each_preset_is_the_stated_formula(preset, images):
             expected = np.mean(
                 [slow_ssim(x[..., c], y[..., c], GAUSSIAN, spread, sample=False) for c in range(3)]
             )
-        assert got == pytest.approx(expected, abs=1e-9)
+        assert got == pytest.approx(expected, abs=1e-6)
 
 
 def test_presets_differ_and_patn_depends_on_the_order(images):
@@ -84,9 +85,13 @@ def test_white_padding_of_deepfashion():
     """40 columns each side of 176x256, where both images agree: a fixed share of 1."""
     random = np.random.default_rng(1)
     a, b = random.integers(0, 256, (2, 1, 256, 176, 3), dtype=np.uint8)
+
+    def white(images):
+        return pad_white(torch.from_numpy(images), 256).numpy()
+
     bare, padded = scores.ssim(a, b, "patn"), scores.ssim(a, b, "patn-fashion")
-    assert scores._pad_white(a).shape == (1, 256, 256, 3)
-    assert (scores._pad_white(a)[:, :, 40:216] == a).all()
+    assert white(a).shape == (1, 256, 256, 3)
+    assert (white(a)[:, :, 40:216] == a).all()
     assert padded == pytest.approx(bare * 176 / 256 + 80 / 256, abs=0.03)
 
 
@@ -101,7 +106,7 @@ def test_five_hundred_pairs_take_about_a_second():
     a, b = random.integers(0, 256, (2, 100, 128, 64, 3), dtype=np.uint8)
     start = time.perf_counter()
     scores.ssim(a, b)
-    assert time.perf_counter() - start < 2  # 0.1 s on an idle core
+    assert time.perf_counter() - start < 1  # 0.01 s on an idle core
 
 
 def test_mask_ssim_sees_the_inside_only(images):
