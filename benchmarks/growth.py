@@ -89,7 +89,7 @@ def table(points) -> str:
 
 
 def plot(points, base, path):
-    """Seconds and memory of a step along each axis, on doubly logarithmic axes."""
+    """Seconds (doubly logarithmic) and memory of a step along each axis."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.6), layout="constrained")
@@ -99,9 +99,12 @@ def plot(points, base, path):
         for row, (key, unit) in enumerate((("seconds", "seconds a step"), ("memory_mb", "MB"))):
             axes = figure.add_subplot(2, 4, place + 4 * row)
             axes.plot([p["at"] for p in here], [p[key] for p in here], "o-", color="#1f5a94")
-            axes.set(xscale="log", yscale="log", title=title if row == 0 else None)
+            axes.set(xscale="log", title=title if row == 0 else None)
             low, high = (f([p[key] for p in points if p["axis"] in AXES]) for f in (min, max))
-            axes.set_ylim(low / 1.5, high * 1.5)
+            if row == 0:
+                axes.set(yscale="log", ylim=(low / 1.5, high * 1.5))
+            else:
+                axes.set_ylim(0, 1.1 * high)
             axes.set_xticks([p["at"] for p in here], [f"{p['at']:,}" for p in here], fontsize=8)
             axes.minorticks_off()
             axes.grid(True, color="#dddddd")
