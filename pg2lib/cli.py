@@ -22,10 +22,11 @@ runs are kept in runs/ ($PG2_RUNS), figures and tables in figures/ ($PG2_FIGURES
 def main(arguments=None) -> int:
     """Run one command; 0 when done, 2 after a user's mistake (one sentence on stderr)."""
     options = parser().parse_args(arguments)
-    if launched():
+    if "WORLD_SIZE" in os.environ:  # of a launcher; torch is not loaded for anything less
         from pg2lib import distributed
 
-        distributed.leave(status_of(together, options))
+        if distributed.launched():
+            distributed.leave(status_of(together, options))
     return status_of(options.run, options)
 
 
@@ -46,11 +47,6 @@ def status_of(work, options) -> int:
     except BrokenPipeError:  # `pg2 ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
-
-
-def launched() -> bool:
-    """Whether `torchrun` started several of us; as `distributed.launched`, without torch."""
-    return int(os.environ.get("WORLD_SIZE") or 1) > 1
 
 
 def together(options):
