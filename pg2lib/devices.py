@@ -74,8 +74,8 @@ def keep_memory():
     """Let the C library keep what is freed, where it is glibc, instead of giving it back.
 
     A training step allocates and frees tensors of tens of megabytes hundreds of times. glibc maps
-    such blocks anew each time, and the kernel then zeroes every page at its first touch. The peak stays the same, the memory between two peaks does not
-    go back. See docs/performance.md.
+    such blocks anew each time, and the kernel then zeroes every page at its first touch. The peak
+    stays the same, the memory between two peaks does not go back. See docs/performance.md.
     """
     trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
     with contextlib.suppress(OSError, AttributeError):  # no glibc: nothing is lost
