@@ -5,14 +5,16 @@ DATASET ?= synthetic-market
 PROFILE ?= quick
 PIP_FLAGS ?=
 
-.PHONY: help reproduce test notebooks bench clean
+.PHONY: help reproduce test notebooks pages bench clean
 
 help:
 	@echo "make reproduce   data, training, scores, tables, figures and executed notebooks;"
 	@echo "                 resumes where it stopped. DATASET=$(DATASET) PROFILE=$(PROFILE)"
+	@echo "                 DATASET=all: both drawn data sets, both halves of Table 1"
 	@echo "                 Real data: make reproduce DATASET=market1501 PG2_DATA=<folder>"
 	@echo "make test        unit tests, then every notebook re-run and compared (smoke profile)"
 	@echo "make notebooks   reproduce, then store the executed notebooks' outputs in notebooks/"
+	@echo "make pages       copy the tables that README.md and docs/results.md quote from figures/"
 	@echo "make bench       speed and memory against their targets, half an hour; keep the machine idle"
 	@echo "make clean       remove .venv and caches; runs/ stays, it may hold days of training"
 	@echo
@@ -30,6 +32,9 @@ test: .venv/.installed
 
 notebooks: .venv/.installed
 	@.venv/bin/python -m pg2lib reproduce --update-notebooks
+
+pages: .venv/.installed
+	@.venv/bin/python -m pg2lib.pages
 
 bench: .venv/.installed
 	@.venv/bin/python -m benchmarks

@@ -42,7 +42,7 @@ def training_flops(stage) -> float:
 def plan(speed: float) -> list[dict]:
     """A row per stage: operations, steps, GPU hours of one seed at so many operations a second."""
     rows = []
-    for name in experiments.STAGES:
+    for name in experiments.stage_names(experiments.ROWS):
         stage = experiments.stage(name, "deepfashion", "paper")
         flops = training_flops(stage)
         hours = flops * stage.iterations / speed / 3600

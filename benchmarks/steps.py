@@ -91,7 +91,7 @@ def stage_lines(short, about, stage, size, device, seconds):
 def whole_table(seconds, size, device):
     """What training all rows of Market-1501 takes, from the measured steps; shared stages once."""
     total = 0.0
-    for name in experiments.STAGES:
+    for name in experiments.stage_names(experiments.ROWS):
         stage = stage_for(name, size.profile)
         short = "G2+D" if stage.network == "G2" else "G1+D" if stage.adversarial else "G1"
         total += stage.iterations * seconds[short]

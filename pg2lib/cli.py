@@ -13,9 +13,12 @@ from pg2lib.errors import UserError
 
 EPILOG = """examples:
   pg2 reproduce                                everything, on drawn people, in minutes
+  pg2 reproduce --dataset all                  the same for both halves of Table 1
   pg2 reproduce --dataset market1501 --data D  the same on real images
   pg2 train G1-L1 --profile lite               one row of Table 1
   pg2 describe --profile paper                 parameters, GFLOPs, schedule
+  pg2 generate --image me.jpg --target-pose walk.json --out me
+                                               one's own photo in other poses
 runs are kept in runs/ ($PG2_RUNS), figures and tables in figures/ ($PG2_FIGURES)"""
 
 
@@ -31,6 +34,7 @@ def main(arguments=None) -> int:
 
 
 def status_of(work, options) -> int:
+    """The exit status of a command, with one sentence on stderr for what a user can repair."""
     try:
         work(options)
     except UserError as error:
@@ -86,7 +90,13 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--count", type=int, default=8, help="pairs to show (default 8)")
 
     command = add(commands, "train", train, "train one or more rows of Table 1")
-    command.add_argument("row", nargs="+", metavar="ROW", help="a row's name, or all")
+    command.add_argument(
+        "row",
+        nargs="+",
+        metavar="ROW",
+        help="a row's or an ablation's name, all (rows of Table 1), or keypoints (the network of "
+        "the pose score)",
+    )
     add_dry_run(command)
 
     command = add(commands, "evaluate", evaluate, "score rows and write Table 1")
@@ -103,23 +113,81 @@ def parser() -> argparse.ArgumentParser:
     command = add(commands, "describe", describe, "parameters, GFLOPs and schedule of every row")
     command.add_argument("--json", action="store_true", help="as JSON")
 
-    command = add(commands, "generate", generate, "paint one photo in another pose")
-    command.add_argument("--image", type=Path, required=True, help="photo of the person (I_A)")
+    add_generate(commands)
+
+    command = add(commands, "export", export, "write a row's weights as one file to publish")
+    command.add_argument("row", metavar="ROW", help="a row's name")
     command.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="the .safetensors file to write"
+    )
+    return top
+
+
+def add_generate(commands):
+    command = add(commands, "generate", generate, "paint one photo in another pose, or in many")
+    add_photo(command.add_argument_group("the photo"))
+    add_poses(command.add_argument_group("the target poses"))
+    source = command.add_mutually_exclusive_group()
+    source.add_argument("--row", default="G1+G2+D", help="row to paint with (default G1+G2+D)")
+    source.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="paint with a file of `pg2 export` instead; needs no data and no training",
+    )
+    command.add_argument(
+        "--keypoint-rcnn",
+        metavar="FILE",
+        help="weights that estimate keypoints (default: $PG2_KEYPOINT_RCNN, else torchvision's "
+        "download)",
+    )
+    command.add_argument("--out", type=Path, required=True, help="folder for the PNG files")
+
+
+def add_photo(command):
+    command.add_argument(
+        "--image", type=Path, required=True, help="photo of the person (I_A), any size"
+    )
+    command.add_argument(
+        "--pose",
+        type=Path,
+        metavar="POSE",
+        help="pose of the person in --image, to crop to: JSON, CSV with a row of the image's name, "
+        "or the photo itself (default: estimated, if the weights for that are here)",
+    )
+    command.add_argument(
+        "--fit",
+        choices=("pad", "crop"),
+        default="pad",
+        help="an image whose pose is not known is padded (default) or cropped to its middle",
+    )
+    command.add_argument(
+        "--padding",
+        choices=("edge", "plain"),
+        default="edge",
+        help="pad with the repeated edge (default) or with its colour",
+    )
+
+
+def add_poses(command):
+    command.add_argument(
+        "--target-pose",
         "--keypoints",
         type=Path,
         required=True,
-        help="target pose (P_B): OpenPose JSON (COCO-18, BODY_25) or a keypoint CSV",
+        metavar="POSE",
+        help="target pose (P_B): OpenPose JSON (COCO-18, BODY_25), a keypoint CSV, a photo, or a "
+        "sequence: a JSON with a list of frames, or a folder with a JSON per frame",
     )
     command.add_argument("--name", help="the row of the keypoint CSV")
     command.add_argument(
         "--frame",
         metavar="WxH",
-        help="size of the picture the keypoints belong to (default: the data set's, 64x128)",
+        help="size of the picture the target pose belongs to, which is then taken as a whole "
+        "(default: the person is scaled to fill the frame)",
     )
-    command.add_argument("--row", default="G1+G2+D", help="row to paint with (default G1+G2+D)")
-    command.add_argument("--out", type=Path, required=True, help="folder for the PNG files")
-    return top
+    command.add_argument("--between", type=int, default=0, help="poses to add between two frames")
+    command.add_argument("--fps", type=float, default=8.0, help="frames a second of the GIF")
 
 
 def add(commands, name, function, text):
@@ -130,7 +198,8 @@ def add(commands, name, function, text):
     command.add_argument(
         "--dataset",
         default=environment("PG2_DATASET") or "synthetic-market",
-        help="synthetic-market (drawn, default), market1501 or deepfashion (real)",
+        help="synthetic-market (default), synthetic-fashion (both drawn), market1501 or "
+        "deepfashion (real); reproduce also takes all, which is both drawn ones",
     )
     command.add_argument(
         "--profile",
@@ -159,11 +228,11 @@ def add_dry_run(command):
     command.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
 
-def study_of(options):
+def study_of(options, dataset=None):
     from pg2lib.pipeline import Study
 
     return Study(
-        options.dataset,
+        dataset or options.dataset,
         options.profile,
         options.seed,
         options.data,
@@ -186,13 +255,17 @@ def say_plan(steps):
 
 def reproduce(options):
     from pg2lib import reproduce as work
+    from pg2lib.experiments import drawn
 
-    study = study_of(options)
+    if options.dataset == "all":
+        studies = [study_of(options, dataset) for dataset in drawn()]
+    else:
+        studies = [study_of(options)]
     if options.dry_run:
-        return say(work.plan_text(work.plan(study)))
-    work.reproduce(study, say)
+        return say(work.plan_text([entry for study in studies for entry in work.plan(study)]))
+    work.reproduce(studies, say)
     if options.update_notebooks:
-        work.update_committed(study, say)
+        work.update_committed(studies[0], say)
 
 
 def data_prepare(options):
@@ -237,15 +310,18 @@ def train(options):
     study = study_of(options)
     rows = list(experiments.ROWS) if options.row == ["all"] else options.row
     for row in rows:
-        experiments.choose("row", row, [*experiments.ROWS, "all"])
-    names = dict.fromkeys(name for row in rows for name in experiments.ROWS[row].stages)
+        experiments.choose("row", row, [*experiments.EVERY_ROW, pipeline.KEYPOINTS, "all"])
+    painted = [row for row in rows if row != pipeline.KEYPOINTS]
     if options.dry_run:
-        stages = [pipeline.stage_step(study, name) for name in names]
-        return say_plan([pipeline.data_step(study), *stages])
+        steps = [pipeline.stage_step(study, name) for name in experiments.stage_names(painted)]
+        steps += [pipeline.keypoint_step(study)] * (painted != rows)
+        return say_plan([pipeline.data_step(study), *steps])
     pipeline.data(study, say)
-    for row in rows:
+    for row in painted:
         for path in pipeline.train(study, row, say):
             say(f"{row}: {path}")
+    if painted != rows:
+        say(f"{pipeline.KEYPOINTS}: {pipeline.keypoint_network(study, say)}")
 
 
 def evaluate(options):
@@ -254,7 +330,7 @@ def evaluate(options):
     study = study_of(options)
     rows = options.row or list(pipeline.all_rows())
     for row in rows:
-        experiments.choose("row", row, pipeline.all_rows())
+        experiments.choose("row", row, [*pipeline.all_rows(), *experiments.ABLATIONS])
     step = pipeline.score_step
     if options.dry_run:
         return say_plan([step(study, row, options.preset, options.mask_from) for row in rows])
@@ -285,30 +361,65 @@ def describe(options):
 
 
 def generate(options):
-    from pg2lib import devices, experiments, pipeline
+    from pg2lib import devices, experiments, pipeline, weights
+    from pg2lib import estimate as keypoint_rcnn
     from pg2lib import generate as work
+    from pg2lib.photo import read_image
+    from pg2lib.sequence import check_count, check_rate, in_between
 
     study = study_of(options)
-    stage = experiments.stages(
-        experiments.choose("row", options.row, experiments.ROWS), study.dataset, study.profile
-    )[-1]
-    paper = experiments.SETTINGS[study.dataset]
-    frame = parse_frame(options.frame) if options.frame else (paper.height, paper.width)
-    size = (stage.height, stage.width)
-    image, done = work.read_image(options.image, *size)
-    keypoints = work.read_target_pose(options.keypoints, frame, size, options.name)
-    painter = pipeline.painter(study, options.row, say)
     device = study.device or devices.default_device()
-    images = work.generate(painter, image, keypoints, device)
+    out = work.check_folder(options.out)
+    check_rate(options.fps)
+    check_count(options.between)
+    frame = parse_frame(options.frame) if options.frame else None
+    image = read_image(options.image)
+    if options.weights:
+        published, painter = weights.load(options.weights, device)
+        size = published.size
+        say(f"weights: {weights.about(published)}")
+    else:
+        row = experiments.choose("row", options.row, experiments.EVERY_ROW)
+        stage = experiments.stages(row, study.dataset, study.profile)[-1]
+        size, painter = (stage.height, stage.width), None
+
+    estimator = work.estimator(options.keypoint_rcnn, device)
+    poses, about = work.read_poses(options.target_pose, options.name, estimator)
+    targets, done = work.place(poses, size, frame, options.target_pose)
+    say(f"pose: {about}; {done}")
+    pose = None
+    if options.pose:
+        pose, _ = work.read_pose(options.pose, options.image.name, estimator)
+    elif keypoint_rcnn.find_weights(options.keypoint_rcnn) is None:
+        estimator = None  # a photo is worth no download, its pose only makes the crop better
+    image, done = work.condition_photo(
+        image, size, pose, options.fit, options.padding, estimator, options.image
+    )
     say(f"photo: {done}")
-    for path in work.write_images({"condition": image, **images}, options.out):
+    # Only now, after every mistake was told: a row may have to be trained.
+    painter = painter or pipeline.painter(study, options.row, say)
+    poses = in_between(targets, options.between)
+    for path in work.paint_and_write(painter, image, poses, out, options.fps, device):
         say(f"wrote {path}")
+
+
+def export(options):
+    from pg2lib import experiments, pipeline, runs, weights
+
+    study, out = study_of(options), weights.check_suffix(options.out)
+    row = experiments.choose("row", options.row, experiments.EVERY_ROW)
+    weights.safetensors_library()  # before the row is trained, if it has to be
+    pipeline.train(study, row, say)
+    steps = {name: pipeline.stage_step(study, name) for name in experiments.stage_names([row])}
+    trained = [runs.checked(step, "weights.pt") for step in steps.values()]
+    keys = {name: step.key for name, step in steps.items()}
+    weights.export(out, trained, row, study.dataset, study.profile, study.seed, keys)
+    say(f"wrote {out}")
 
 
 def parse_frame(text: str) -> tuple[int, int]:
     """'64x128' (width x height) -> (128, 64)."""
-    try:
-        width, height = (int(number) for number in text.lower().split("x"))
-    except ValueError:
-        raise UserError(f"--frame {text} is not WIDTHxHEIGHT; write for example 64x128") from None
-    return height, width
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise UserError(f"--frame {text} is not WIDTHxHEIGHT; write for example 64x128")
+    return int(sides[1]), int(sides[0])

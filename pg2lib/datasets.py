@@ -10,7 +10,7 @@ import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 from pathlib import Path
 
@@ -20,10 +20,11 @@ import torch
 from pg2lib import fashion, market, store
 from pg2lib.errors import UserError, write_atomically
 from pg2lib.keypoints import JOINTS, flip_keypoints, found, torso_found
-from pg2lib.people import draw
+from pg2lib.people import draw, draw_fashion
 
 READERS = {"market1501": market, "deepfashion": fashion}
-DATASETS = ("synthetic-market", *READERS)
+DRAWN = {"synthetic-market": draw, "synthetic-fashion": draw_fashion}
+DATASETS = (*DRAWN, *READERS)
 WHOLE_TRAINING_SET = market.WHOLE_TRAINING_SET
 AHEAD = 2  # batches that are fetched before they are asked for
 
@@ -32,7 +33,7 @@ AHEAD = 2  # batches that are fetched before they are asked for
 class DataConfig:
     """Which images, people and pairs; the defaults are the whole synthetic set."""
 
-    dataset: str = "synthetic-market"  # or "market1501", "deepfashion"
+    dataset: str = "synthetic-market"  # one of DATASETS
     height: int = 128
     width: int = 64  # DeepFashion: square as in paper and released code; later papers crop to 176
     train_identities: int | None = None  # None: all (synthetic: 751; Market: all but test)
@@ -381,7 +382,7 @@ def _open(folder, card):
         # "c": changes stay in memory; torch wants arrays it may write to.
         arrays["images"] = np.load(folder / "images.npy", mmap_mode="c")
         silhouettes = None
-        if config.dataset == "synthetic-market":
+        if config.dataset in DRAWN:
             bits = np.load(folder / "silhouettes.npy")
             bits = np.unpackbits(bits, axis=1, count=config.height * config.width)
             silhouettes = bits.view(bool).reshape(-1, config.height, config.width)
@@ -428,7 +429,7 @@ def _plan_people(config):
         jobs += [(identity, view, config.seed, *size) for view in range(views)]
         of_train += [half == "train"] * views
     return store.Plan(
-        make=_draw,
+        make=partial(_draw, config.dataset),
         jobs=jobs,
         identities=np.array([identity for identity, *_ in jobs]),
         train=np.array(of_train),
@@ -444,8 +445,8 @@ def _real_count(half, place):
     return images // identities + (place % identities < images % identities)
 
 
-def _draw(identity, view, seed, height, width):
-    drawn = draw(identity, view, seed=seed, height=height, width=width)
+def _draw(dataset, identity, view, seed, height, width):
+    drawn = DRAWN[dataset](identity, view, seed=seed, height=height, width=width)
     return drawn.image, drawn.keypoints, drawn.camera + 1, np.packbits(drawn.silhouette)
 
 
@@ -482,7 +483,7 @@ def verify(what, source=None):
 def card_text(card):
     """The card as text for people."""
     height, width = card["size"]
-    people = "outfits" if card["dataset"] == "deepfashion" else "people"
+    people = "outfits" if card["dataset"].endswith("fashion") else "people"
     lines = [f"{card['dataset']}, {height}x{width} (height x width)", f"split: {card['split']}"]
     for name, part in card["parts"].items():
         lines.append(

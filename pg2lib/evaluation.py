@@ -5,6 +5,7 @@ scores. The work goes batch by batch, so that memory does not grow with the numb
 several processes (`distributed`) share the batches without a change of any number.
 """
 
+import contextlib
 import io
 import json
 import math
@@ -14,15 +15,28 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pg2lib import datasets, distributed, scores
+from pg2lib import copy_score, datasets, distributed, perceptual, pose_score, scores
 from pg2lib.errors import UserError, write_atomically
 from pg2lib.heatmaps import pose_mask
 
 # The rows that need no network: column of the pair (condition, target) that they copy.
 REFERENCES = {"condition": 0, "target": 1}
-# Score -> the column its mean is weighted with, see `scores.sharpness`.
-PAIR_SCORES = {"ssim": None, "mask_ssim": None, "sharpness": "target_gradient"}
+# Score of a pair -> the column its mean is weighted with, see `scores.sharpness`.
+PAIR_SCORES = {
+    "ssim": None,
+    "mask_ssim": None,
+    "sharpness": "target_gradient",
+    "pck": "joints",
+    "pckh": "joints",
+    **copy_score.WEIGHTS,
+    "lpips": None,
+}
+# Scores of all generated images together, by the Inception network.
+SET_SCORES = ("inception", "mask_inception", "fid", "kid")
 SPLITS = 10  # of the Inception Score
+# The presets that differ, and what `score_presets` computes: measure -> where its mask is from.
+PRESET_NAMES = ("pg2", "pg2-trainlog", "patn", "patn-fashion")
+PRESET_MEASURES = {"ssim": None, "mask_ssim": "target", "mask_ssim_condition": "condition"}
 FILES = ("generated", "coarse", "difference")
 
 
@@ -101,6 +115,8 @@ def evaluate_row(
     seed=0,
     inception=None,
     progress=None,
+    estimator=None,
+    lpips=None,
 ):
     """Generate and score the test pairs of a row; returns the summary.
 
@@ -111,8 +127,8 @@ def evaluate_row(
       generated.npy            uint8 (k, H, W, 3), in the order of dataset.test_pairs
       coarse.npy, difference.npy  of a row with two stages, see `paint`
       pairs.csv                a line per pair: pair, condition and target (names), identity,
-                               their cameras, the scores in PAIR_SCORES, and the target's
-                               gradient energy, which weights the sharpness
+                               their cameras, those of PAIR_SCORES that can be had, and the
+                               columns their means are weighted with
       summary.json             means with 95 % bootstrap intervals over identities, counts and
                                settings; a score that cannot be had is null
 
@@ -125,10 +141,13 @@ def evaluate_row(
         preset: of SSIM, see `scores.PRESETS`.
         mask_from, mask_variant: see `pair_masks`.
         masks: (k, H, W) to use instead, or None.
-        device, batch: for the painter and for the Inception network.
+        device, batch: where the networks are, and how many pairs they see at a time.
         seed: of the bootstrap.
-        inception: path of the Inception weights, or None: no Inception Score.
+        inception: path of the Inception weights, or None: no Inception Score, FID and KID.
         progress: called with (done, of how many, what) now and then.
+        estimator: function uint8 (b, H, W, 3) -> (keypoints (b, 18, 2), confidence), see
+            `pose_score.estimate`, or None: no pose scores and copy scores.
+        lpips: the two paths of `perceptual.lpips_weights`, or None: no LPIPS.
 
     Raises:
         UserError: unknown preset or mask, a painter missing, or no test pairs.
@@ -139,104 +158,237 @@ def evaluate_row(
         raise UserError(f"data set {dataset.name} has no test pairs to evaluate.")
     if (painter is None) != (name in REFERENCES):
         raise UserError(f"row '{name}' {'needs a' if painter is None else 'takes no'} painter.")
-    if masks is not None:
-        mask_from = mask_variant = "given"
-    else:
-        pair_masks(dataset, pairs[:1], mask_from, mask_variant)  # finds mistakes before the work
+    pair_masks(dataset, pairs[:1], mask_from, mask_variant)  # finds mistakes before the work
 
     def masks_of(part):
         if masks is not None:
             return masks[part]
         return pair_masks(dataset, pairs[part], mask_from, mask_variant)
 
-    def files():
-        """(where a file is being written, where it belongs), known to all processes."""
-        return [(folder / f".{file}.{owner}.npy", folder / f"{file}.npy") for file in FILES]
+    def make(part):
+        if painter is None:
+            return {"generated": np.asarray(dataset.images[pairs[part, REFERENCES[name]]])}
+        return _paint_batch(painter, dataset, pairs[part], device)
 
-    folder.mkdir(parents=True, exist_ok=True)
-    owner = distributed.broadcast(os.getpid())
-    scored = []
-    try:
+    score = _scorer(dataset, preset, mask_variant, estimator, lpips, device)
+    with _row_files(folder) as files:
+        scored = []
         for start in range(distributed.rank() * batch, len(pairs), distributed.world() * batch):
             part = slice(start, min(start + batch, len(pairs)))
-            if painter is None:
-                made = {"generated": np.asarray(dataset.images[pairs[part, REFERENCES[name]]])}
-            else:
-                made = _paint_batch(painter, dataset, pairs[part], device)
-            for (temporary, _), file in zip(files(), FILES, strict=True):
-                if file in made:
-                    write_rows(temporary, start, made[file], len(pairs))
-            target = np.asarray(dataset.images[pairs[part, 1]])
-            scored.append((part, _score(made, target, masks_of(part), preset)))
+            made = make(part)
+            for file, images in made.items():
+                write_rows(files[file], start, images, len(pairs))
+            columns = score(made["generated"], pairs[part], masks_of(part))
+            scored.append((start, columns, _magnitude(made)))
             if progress:
-                progress(
-                    min(start + batch * distributed.world(), len(pairs)), len(pairs), "generate"
-                )
+                done = min(start + batch * distributed.world(), len(pairs))
+                progress(done, len(pairs), "generate")
         scored = sum(distributed.gather(scored), [])  # also waits until all rows are written
         summary = None
         if distributed.rank() == 0:
-            scored = sorted(scored, key=lambda entry: entry[0].start)
+            _, columns, magnitudes = zip(*sorted(scored, key=lambda entry: entry[0]))
             table = pair_table(dataset, pairs).assign(
                 **{
-                    score: np.concatenate([values[score] for _, values in scored])
-                    for score in (*PAIR_SCORES, "target_gradient")
+                    column: np.concatenate([part[column] for part in columns])
+                    for column in columns[0]
                 }
             )
-            summary = {
-                "row": name,
-                "dataset": dataset.name,
-                "pairs": len(table),
-                "identities": int(table.identity.nunique()),
-                "height": dataset.height,
-                "width": dataset.width,
+            settings = {
                 "preset": preset,
-                "mask_from": mask_from,
-                "mask_variant": mask_variant,
+                "mask_from": mask_from if masks is None else "given",
+                "mask_variant": mask_variant if masks is None else "given",
                 "seed": seed,
-                "scores": {score: _with_interval(table, score, seed) for score in PAIR_SCORES},
             }
-            for score, seen in (("inception", None), ("mask_inception", masks_of)):
-                summary["scores"][score] = None
-                if inception:
-                    splits = min(SPLITS, len(pairs))
-                    images = np.load(files()[0][0], mmap_mode="r")
-                    said = _labelled(progress, "Inception")
-                    mean, std = scores.inception_score(
-                        images, inception, splits, batch, device, said, seen
-                    )
-                    summary["scores"][score] = {"mean": mean, "std": std, "splits": splits}
-            if "difference" in scored[0][1]:
-                # How much stage II changes, in [-1, 1] units: near 0 means that it adds nothing.
-                total = math.fsum(values["difference"] for _, values in scored)
-                values = len(pairs) * dataset.height * dataset.width * 3
-                summary["mean_absolute_difference"] = total / values
+            summary = _summary(name, dataset, table, settings, magnitudes)
+            if inception:
+                images = np.load(files["generated"], mmap_mode="r")
+                summary["scores"] |= _set_scores(
+                    images, dataset, inception, masks_of, batch, device, seed, progress
+                )
             summary = without_nan(summary)
-            for temporary, path in files():
-                if temporary.exists():
-                    os.replace(temporary, path)
-            with write_atomically(folder / "pairs.csv") as temporary:
-                table.to_csv(temporary, index=False, float_format="%.6g")
-            with write_atomically(folder / "summary.json") as temporary:
-                temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+            _publish(folder, files, table, summary)
         return distributed.broadcast(summary)
+
+
+@contextlib.contextmanager
+def _row_files(folder):
+    """Name in FILES -> where it is being written, the same for all processes; what still lies
+    there at the end is removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    owner = distributed.broadcast(os.getpid())
+    files = {file: folder / f".{file}.{owner}.npy" for file in FILES}
+    try:
+        yield files
     finally:
-        for temporary, _ in files():
+        for temporary in files.values():
             temporary.unlink(missing_ok=True)
 
 
-def _score(made, target, masks, preset):
-    """The scores of a batch, a value per pair; of "difference" the sum of its magnitudes."""
-    generated = made["generated"]
-    energy, real = (scores.gradient_energy(images, masks) for images in (generated, target))
-    values = {
-        "ssim": scores.ssim(generated, target, preset),
-        "mask_ssim": scores.mask_ssim(generated, target, masks, preset),
-        "sharpness": scores.energy_ratio(energy, real),
-        "target_gradient": real,
+def _summary(name, dataset, table, settings, magnitudes):
+    """What summary.json says, without the scores that need the Inception network."""
+    summary = {
+        "row": name,
+        "dataset": dataset.name,
+        "pairs": len(table),
+        "identities": int(table.identity.nunique()),
+        "height": dataset.height,
+        "width": dataset.width,
+        **settings,
+        "scores": {score: _with_interval(table, score, settings["seed"]) for score in PAIR_SCORES}
+        | dict.fromkeys(SET_SCORES),
     }
-    if "difference" in made:
-        values["difference"] = float(np.abs(made["difference"], dtype=np.float64).sum())
-    return values
+    if magnitudes[0] is not None:
+        # How much stage II changes, in [-1, 1] units: near 0 means that it adds nothing.
+        values = len(table) * dataset.height * dataset.width * 3
+        summary["mean_absolute_difference"] = math.fsum(magnitudes) / values
+    return summary
+
+
+def _publish(folder, files, table, summary):
+    """Give the files their names and write pairs.csv and summary.json, the summary last."""
+    for file, temporary in files.items():
+        if temporary.exists():
+            os.replace(temporary, folder / f"{file}.npy")
+    with write_atomically(folder / "pairs.csv") as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")
+    with write_atomically(folder / "summary.json") as temporary:
+        temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+
+
+def _scorer(dataset, preset, mask_variant, estimator, lpips, device):
+    """Function (generated uint8 (b, H, W, 3), pairs (b, 2), masks) -> {column of pairs.csv: (b,)}:
+    the PAIR_SCORES that can be had, and their weights."""
+    typical = copy_score.mean_image(dataset) if estimator else None
+    network = perceptual.lpips_network(lpips, device) if lpips else None
+
+    def score(generated, pairs, masks):
+        condition, target = (np.asarray(dataset.images[index]) for index in pairs.T)
+        energy, real = (scores.gradient_energy(images, masks) for images in (generated, target))
+        columns = {
+            "ssim": scores.ssim(generated, target, preset),
+            "mask_ssim": scores.mask_ssim(generated, target, masks, preset),
+            "sharpness": scores.energy_ratio(energy, real),
+            "target_gradient": real,
+        }
+        if estimator:
+            seen, _ = estimator(generated)
+            old, new = (dataset.keypoints[index] for index in pairs.T)
+            columns["pck"] = pose_score.pck(seen, new)
+            columns["pckh"] = pose_score.pckh(seen, new, dataset.height)
+            columns["joints"] = pose_score.joint_counts(new)
+            columns |= copy_score.copy_scores(
+                generated, condition, target, old, new, seen, typical, mask_variant
+            )
+        if network:
+            columns["lpips"] = perceptual.lpips(generated, target, network)
+        return columns
+
+    return score
+
+
+def _magnitude(made):
+    """Sum of |I_B2 - I_B1| over a batch; None with one stage."""
+    if "difference" not in made:
+        return None
+    return float(np.abs(made["difference"], dtype=np.float64).sum())
+
+
+def _set_scores(images, dataset, weights, masks_of, batch, device, seed, progress):
+    """The SET_SCORES of generated images (k, H, W, 3), FID and KID against their real targets."""
+
+    def seen(images, label, masks=None, index=None):
+        said = (lambda done, total: progress(done, total, label)) if progress else None
+        return perceptual.inception_features(images, weights, batch, device, said, masks, index)
+
+    pairs = np.asarray(dataset.test_pairs)
+    # An image is the target of many pairs.
+    targets, where = np.unique(pairs[:, 1], return_inverse=True)
+    real = seen(dataset.images, "Inception, real", index=targets)[0][where]
+    features, logits = seen(images, "Inception")
+    masked_logits = seen(images, "Inception, masked", masks_of)[1]
+    people = np.asarray(dataset.identities)[pairs[:, 1]]
+    splits = min(SPLITS, len(pairs))
+
+    def inception_score(logits):
+        mean, std = perceptual.score_from_logits(logits, splits)
+        low, high = perceptual.score_interval(logits, people, splits, seed=seed)
+        return {"mean": mean, "std": std, "splits": splits, "low": low, "high": high}
+
+    distance = perceptual.kid(features, real, people, seed=seed)
+    return {
+        "inception": inception_score(logits),
+        "mask_inception": inception_score(masked_logits),
+        # Without interval: resampling with repetition makes it larger, and takes hours.
+        "fid": {"mean": perceptual.fid(features, real), "low": None, "high": None},
+        "kid": dict(zip(("mean", "low", "high"), distance)),
+    }
+
+
+def score_presets(generated, dataset, mask_variant="released", seed=0, batch=256, device="cpu"):
+    """SSIM and mask-SSIM of the same images under every preset and with either mask.
+
+    Args:
+        generated: row -> uint8 (k, H, W, 3), as in generated.npy, a memory map for instance: of
+            the first k test pairs, the same k in every row. Read a batch at a time.
+        dataset: datasets.Dataset.
+        mask_variant: see `pair_masks`.
+        seed: of the bootstrap.
+        batch: pairs at a time.
+        device: where to compute.
+
+    Returns:
+        dict of JSON values: "dataset", "height", "width", "pairs", "identities", "mask_variant",
+        "presets" (names) and "rows": row -> {measure: {preset: {"mean", "low", "high"}}}, the
+        measures being those of PRESET_MEASURES; low and high are a 95 % bootstrap interval over
+        identities, or None.
+
+    Raises:
+        UserError: no rows, or rows of different length.
+    """
+    counts = {len(images) for images in generated.values()}
+    if len(counts) != 1 or not min(counts) or max(counts) > len(dataset.test_pairs):
+        raise UserError(
+            f"presets need the images of the same test pairs in every row, not {sorted(counts)} of "
+            f"{len(dataset.test_pairs)}."
+        )
+    pairs = np.asarray(dataset.test_pairs)[: min(counts)]
+    values = {
+        (row, measure, preset): []
+        for row in generated
+        for measure in PRESET_MEASURES
+        for preset in PRESET_NAMES
+    }
+    for start in range(0, len(pairs), batch):
+        part = slice(start, min(start + batch, len(pairs)))
+        target = np.asarray(dataset.images[pairs[part, 1]])
+        masks = {
+            measure: pair_masks(dataset, pairs[part], mask_from, mask_variant)
+            for measure, mask_from in PRESET_MEASURES.items()
+            if mask_from
+        }
+        rows = {row: np.asarray(images[part]) for row, images in generated.items()}
+        for (row, measure, preset), found in values.items():
+            if measure in masks:
+                found.append(scores.mask_ssim(rows[row], target, masks[measure], preset, device))
+            else:
+                found.append(scores.ssim(rows[row], target, preset, device))
+    people = np.asarray(dataset.identities)[pairs[:, 1]]
+    rows = {}
+    for (row, measure, preset), found in values.items():
+        mean = _mean_with_interval(np.concatenate(found), people, None, seed)
+        rows.setdefault(row, {}).setdefault(measure, {})[preset] = mean
+    return without_nan(
+        {
+            "dataset": dataset.name,
+            "height": dataset.height,
+            "width": dataset.width,
+            "pairs": len(pairs),
+            "identities": len(np.unique(people)),
+            "mask_variant": mask_variant,
+            "presets": list(PRESET_NAMES),
+            "rows": rows,
+        }
+    )
 
 
 def write_rows(path, start, rows, count):
@@ -307,10 +459,11 @@ def score_weights(table, score):
 
 
 def _with_interval(table, score, seed):
-    values, weights = table[score], score_weights(table, score)
-    low, high = scores.bootstrap_interval(values, table.identity, weights, seed=seed)
+    if score not in table:
+        return None
+    return _mean_with_interval(table[score], table.identity, score_weights(table, score), seed)
+
+
+def _mean_with_interval(values, people, weights, seed):
+    low, high = scores.bootstrap_interval(values, people, weights, seed=seed)
     return {"mean": scores.mean(values, weights), "low": low, "high": high}
-
-
-def _labelled(progress, label):
-    return (lambda done, total: progress(done, total, label)) if progress else None

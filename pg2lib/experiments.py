@@ -1,4 +1,4 @@
-"""What is trained: the six rows of Table 1, the stages they consist of, and the profiles.
+"""What is trained: the rows of Table 1, the ablations, their stages, and the profiles.
 
 A row is what the table prints; a stage is one training run. Rows that share a stage share its
 weights: `G1+G2+D` refines the very G1 that `G1-poseMaskLoss` is.
@@ -32,10 +32,14 @@ class Stage:
     heatmap_values: str = "paper"  # paper: 0/1; "released": -1/+1
     heatmap_radius: float = 4.0  # pixels, at every size (paper 3.1)
     mask_variant: str = "released"  # the only published recipe; "scaled" grows with the image
-    d_mode: str = "pair"  # paper: D sees pairs; "triplet": released code
+    d_mode: str = "pair"  # paper: D sees pairs; "triplet": released code; "single": see ABLATIONS
     d_batch: str = "same"  # D learns from G's batch; "own": released code draws another
     d_sees_coarse: bool = False  # released code (Market): I_B1 joins D's batch statistics
     skip_full_res: bool = False  # released code: False for Market, True for DeepFashion
+    # what the ablations change: the paper's side is the default
+    residual: bool = True  # blocks of G1 add their input (3.1)
+    g2_paints: str = "difference"  # or the whole "image" (3.2)
+    fully_connected: bool = False  # at the bottleneck of G2 (3.2)
     # optimisation: Adam, batch and length (paper 4.1)
     iterations: int = 22_000
     batch: int = 16
@@ -54,11 +58,13 @@ class Stage:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of Table 1 under the paper's name, its stages, and what the paper says of it."""
+    """A row of Table 1 under the paper's name, or an ablation: its stages, what the paper says of
+    it, and for an ablation the row it is compared with."""
 
     name: str
     stages: tuple[str, ...]
     claim: str
+    against: str | None = None
 
 
 ROWS = {
@@ -73,15 +79,42 @@ ROWS = {
     )
 }
 
+# What the paper says of its parts but has no row for; each changes one thing of `against`.
+ABLATIONS = {
+    row.name: row
+    for row in (
+        Row("G1-noResidual", ("G1-noResidual",), "residual blocks help G1", "G1-poseMaskLoss"),
+        *(
+            Row(name, ("G1-poseMaskLoss", name), claim, "G1+G2+D")
+            for name, claim in (
+                ("G2-image+D", "a difference map converges faster than the whole image"),
+                ("G2-unpaired+D", "a D that sees no pairs lets G2 copy the condition image"),
+                ("G2-lambda-small+D", "a small lambda leaves artefacts"),
+                ("G2-lambda-large+D", "a large lambda blurs"),
+                ("G2-fc+D", "a fully connected layer costs G2 detail"),
+            )
+        ),
+    )
+}
+EVERY_ROW = ROWS | ABLATIONS
+
 # What makes each stage itself; the rest comes from the data set and the profile.
+STAGE_TWO = dict(network="G2", adversarial=True, coarse="G1-poseMaskLoss")
 STAGES = {
     "G1-CE-L1": dict(pose="CE", mask_weight=0.0),
     "G1-HME-L1": dict(pose="HME", mask_weight=0.0),
     "G1-L1": dict(mask_weight=0.0),
     "G1-poseMaskLoss": dict(),
     "G1+D": dict(adversarial=True),
-    "G2+D": dict(network="G2", adversarial=True, coarse="G1-poseMaskLoss"),
+    "G2+D": STAGE_TWO,
+    "G1-noResidual": dict(residual=False),
+    "G2-image+D": STAGE_TWO | dict(g2_paints="image"),
+    "G2-unpaired+D": STAGE_TWO | dict(d_mode="single"),
+    "G2-lambda-small+D": STAGE_TWO,
+    "G2-lambda-large+D": STAGE_TWO,
+    "G2-fc+D": STAGE_TWO | dict(fully_connected=True),
 }
+LAMBDA_FACTORS = {"G2-lambda-small+D": 0.01, "G2-lambda-large+D": 100.0}
 
 
 @dataclass(frozen=True)
@@ -101,12 +134,14 @@ class Setting:
 
 
 MARKET = Setting(128, 64, 16, (22_000, 14_000), 10.0, False, (22_000, 38_000), 16)
+FASHION = Setting(
+    256, 256, 8, (30_000, 20_000), 50.0, True, (22_000, 58_000), 1, half="deepfashion"
+)
 SETTINGS = {
     "synthetic-market": replace(MARKET, drawn=True),
+    "synthetic-fashion": replace(FASHION, drawn=True),
     "market1501": MARKET,
-    "deepfashion": Setting(
-        256, 256, 8, (30_000, 20_000), 50.0, True, (22_000, 58_000), 1, half="deepfashion"
-    ),
+    "deepfashion": FASHION,
 }
 
 
@@ -129,6 +164,9 @@ class Profile:
     released: bool = False  # take the released code's side of every switch
     data: dict = field(default_factory=dict)  # DataConfig fields
     drawn_data: dict = field(default_factory=dict)  # the same, only for drawn data sets
+    keypoint_network: dict = field(default_factory=dict)  # fields of pose_score.KeypointConfig
+    fashion: dict = field(default_factory=dict)  # fields of this class that the larger images of
+    # the DeepFashion half want otherwise
 
 
 PROFILES = {
@@ -146,6 +184,7 @@ PROFILES = {
             height=64,
             threads=1,
             data=dict(train_identities=6, test_identities=4, images_per_identity=4, test_pairs=24),
+            keypoint_network=dict(channels=4, iterations=6, batch=4),
         ),
         Profile(
             "quick",
@@ -162,20 +201,41 @@ PROFILES = {
             threads=1,
             data=dict(test_identities=100, test_pairs=1_200),
             drawn_data=dict(train_identities=240, test_identities=300, images_per_identity=10),
+            fashion=dict(iterations=(2_000, 800), batch=4, keypoint_network=dict(iterations=800)),
         ),
         Profile(
             "lite",
-            "a quarter of the paper's width: hours on a CPU, minutes on a GPU",
+            "a quarter of the paper's width and batch: hours on a CPU, minutes on a GPU",
             channels=32,
             iterations=(6_000, 4_000),
-            learning_rate=2e-4,
-            adversarial_learning_rate=2e-4,
-            d_learning_rate=2e-4,
+            batch=4,
+            learning_rate=5e-4,
+            adversarial_learning_rate=5e-4,
+            d_learning_rate=1e-4,
+            l1_weight=100.0,  # as in quick
+            schedule="cosine",
+            threads=1,
+            keypoint_network=dict(rows=32),
+            fashion=dict(batch=2),
         ),
-        Profile("paper", "the paper's sizes, iterations and learning rate"),
-        Profile("released", "the released code's side wherever it differs", released=True),
+        Profile(
+            "paper",
+            "the paper's sizes, iterations and learning rate",
+            keypoint_network=dict(rows=32, channels=48, iterations=6_000, threads=0),
+        ),
+        Profile(
+            "released",
+            "the released code's side wherever it differs",
+            released=True,
+            keypoint_network=dict(rows=32, channels=48, iterations=6_000, threads=0),
+        ),
     )
 }
+
+
+def drawn() -> list[str]:
+    """The data sets that need no images from elsewhere, one for each half of Table 1."""
+    return [name for name, setting in SETTINGS.items() if setting.drawn]
 
 
 def choose(kind: str, name: str, choices) -> str:
@@ -189,14 +249,15 @@ def stage(name: str, dataset: str = DEFAULT_DATASET, profile: str = DEFAULT_PROF
     """The complete configuration of one stage."""
     own = STAGES[choose("stage", name, STAGES)]
     paper = SETTINGS[choose("data set", dataset, SETTINGS)]
-    size = PROFILES[choose("profile", profile, PROFILES)]
+    size = sized(profile, paper)
     adversarial = own.get("adversarial", False)
     lengths = size.iterations or (paper.released_iterations if size.released else paper.iterations)
     height, width = image_size(paper, size)
+    weight = (size.l1_weight or paper.l1_weight) * LAMBDA_FACTORS.get(name, 1.0)
     chosen = Stage(
         name,
         **own,
-        l1_weight=(size.l1_weight or paper.l1_weight) if adversarial else 1.0,
+        l1_weight=weight if adversarial else 1.0,
         height=height,
         width=width,
         channels=size.channels,
@@ -214,11 +275,23 @@ def stage(name: str, dataset: str = DEFAULT_DATASET, profile: str = DEFAULT_PROF
         chosen = replace(
             chosen,
             heatmap_values="released",
-            d_mode="triplet",
+            d_mode="triplet" if chosen.d_mode == "pair" else chosen.d_mode,
             d_batch="own",
-            d_sees_coarse=chosen.network == "G2" and dataset != "deepfashion",
+            d_sees_coarse=chosen.network == "G2" and paper.half == "market1501",
         )
     return chosen
+
+
+def stage_names(rows) -> list[str]:
+    """The stages of rows, each once, in an order in which they can be trained."""
+    rows = [EVERY_ROW[choose("row", row, EVERY_ROW)] for row in rows]
+    return list(dict.fromkeys(name for row in rows for name in row.stages))
+
+
+def sized(profile: str, setting: Setting) -> Profile:
+    """The profile, as it is for the half of Table 1 that a data set belongs to."""
+    size = PROFILES[choose("profile", profile, PROFILES)]
+    return replace(size, **size.fashion) if setting.half == "deepfashion" else size
 
 
 def image_size(setting: Setting, profile: Profile) -> tuple[int, int]:
@@ -229,15 +302,14 @@ def image_size(setting: Setting, profile: Profile) -> tuple[int, int]:
 
 def stages(row: str, dataset: str = DEFAULT_DATASET, profile: str = DEFAULT_PROFILE):
     """The stages of a row in training order."""
-    names = ROWS[choose("row", row, ROWS)].stages
-    return tuple(stage(name, dataset, profile) for name in names)
+    return tuple(stage(name, dataset, profile) for name in stage_names([row]))
 
 
 def data_config(dataset: str, profile: str, seed: int = 0) -> DataConfig:
     """The data a profile takes of a data set."""
     choose("data set", dataset, DATASETS)
-    size = PROFILES[choose("profile", profile, PROFILES)]
     paper = SETTINGS[dataset]
+    size = sized(profile, paper)
     height, width = image_size(paper, size)
     fields = size.data | (size.drawn_data if paper.drawn else {})
     return DataConfig(dataset=dataset, height=height, width=width, seed=seed, **fields)

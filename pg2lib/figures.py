@@ -23,6 +23,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageDraw
 
 import pg2lib
+from pg2lib.curves import running_mean
 from pg2lib.errors import UserError, write_atomically
 from pg2lib.evaluation import without_nan
 from pg2lib.heatmaps import heatmaps as joint_heatmaps
@@ -457,7 +458,7 @@ def learning_curves(logs, smooth=5):
                 if points:
                     step, value = np.array(points).T
                     axes.plot(step, value, color=colour, alpha=0.25, linewidth=0.7)
-                    smoothed = _running_mean(value, smooth)
+                    smoothed = running_mean(value, smooth)[:, 0]
                     (line,) = axes.plot(step, smoothed, dash, color=colour)
                     lines.setdefault(stage, line)
         axes.set(xlabel="iteration")
@@ -491,7 +492,7 @@ def bars_with_intervals(summaries, names=("ssim", "mask_ssim", "sharpness"), pap
                     (line,) = axes.plot(ends, [place] * 2, color=INK, linewidth=1.4)
                     legend["95 % interval over people"] = line
             else:
-                axes.text(0, place, " no weights", va="center", color=GREY)
+                axes.text(0, place, f" {SCORES[name].missing}", va="center", color=GREY)
         printed = [(place, (paper or {}).get(row, {}).get(name)) for place, row in enumerate(rows)]
         printed = [(place, value) for place, value in printed if value is not None]
         if printed:
@@ -501,7 +502,7 @@ def bars_with_intervals(summaries, names=("ssim", "mask_ssim", "sharpness"), pap
             )
         if name == "sharpness":
             legend["the real images"] = axes.axvline(1, color=GREY, linestyle="--", linewidth=0.9)
-        axes.set(title=SCORES[name][0])
+        axes.set(title=SCORES[name].heading)
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.set_yticks(range(len(rows)), rows)
         axes.tick_params(axis="y", length=0)
@@ -644,10 +645,3 @@ def _wrapped(text, width, hyphens=False):
     if "\n" in text:
         return text
     return "\n".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=hyphens))
-
-
-def _running_mean(values, window):
-    """Centred mean over `window` values, over fewer at the ends."""
-    window = min(window, len(values))
-    kernel = np.ones(window)
-    return np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")

@@ -22,13 +22,16 @@ def judge(discriminator, condition, target, fake, d_mode="pair", coarse=None):
 
     One pass means shared batch statistics, as in the released code. d_mode:
       "pair"     (paper eq. 2-3) D sees (I_A, I_B) and (I_A, fake): 6 channels
+      "single"   D sees I_B and the fake alone, 3 channels: the paper's counter-example (3.2)
       "triplet"  (released code) D sees single images, and I_A itself is a second negative;
                  coarse I_B1, when given, joins the batch and so its statistics, but no loss
     Images (B, 3, H, W). Returns {"real", "fake"} and, for triplets, {"condition"}: (B,) each.
     """
+    candidates = {"real": target, "fake": fake}
     if d_mode == "pair":
-        candidates = {"real": target, "fake": fake}
         batch = [torch.cat([condition, image], 1) for image in candidates.values()]
+    elif d_mode == "single":
+        batch = list(candidates.values())
     else:
         candidates = {"real": target, "condition": condition, "fake": fake}
         batch = list(candidates.values()) + ([] if coarse is None else [coarse])

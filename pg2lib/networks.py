@@ -34,14 +34,19 @@ def conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 
 
 class ResidualBlock(nn.Module):
-    """x + ReLU(conv(ReLU(conv(x)))) at constant width (paper 3.1: two conv-relu, nothing else)."""
+    """x + ReLU(conv(ReLU(conv(x)))) at constant width (paper 3.1: two conv-relu, nothing else).
 
-    def __init__(self, channels: int):
+    residual=False leaves the sum out: the ablation of the paper's claim that it helps (3.1).
+    """
+
+    def __init__(self, channels: int, residual: bool = True):
         super().__init__()
         self.first, self.second = conv3(channels, channels), conv3(channels, channels)
+        self.residual = residual
 
     def forward(self, x):
-        return x + F.relu(self.second(F.relu(self.first(x))))
+        y = F.relu(self.second(F.relu(self.first(x))))
+        return x + y if self.residual else y
 
 
 class Encoder(nn.Module):
@@ -51,11 +56,11 @@ class Encoder(nn.Module):
     (B, c, H, W), (B, 2c, H/2, W/2), ...
     """
 
-    def __init__(self, inputs, height, width, channels, embedding):
+    def __init__(self, inputs, height, width, channels, embedding, residual=True):
         super().__init__()
         n = blocks_for(height)
         self.first = conv3(inputs, channels)
-        self.blocks = nn.ModuleList(ResidualBlock(channels * (k + 1)) for k in range(n))
+        self.blocks = nn.ModuleList(ResidualBlock(channels * (k + 1), residual) for k in range(n))
         self.downs = nn.ModuleList(
             conv3(channels * (k + 1), channels * (k + 2), stride=2) for k in range(n - 1)
         )
@@ -81,9 +86,18 @@ class G1(nn.Module):
       "HME"  heatmaps through an encoder of their own, joined to the image code at the bottleneck
     CE and HME were never released; their sizes (36-64-64; the same encoder as the image's) are
     this project's choice. Parameters at channels=128: 70,795,075 (128x64), 122,103,235 (256x256).
+    residual: see `ResidualBlock`.
     """
 
-    def __init__(self, height=128, width=64, channels=128, embedding=64, pose="concatenation"):
+    def __init__(
+        self,
+        height=128,
+        width=64,
+        channels=128,
+        embedding=64,
+        pose="concatenation",
+        residual=True,
+    ):
         super().__init__()
         if pose not in POSE_EMBEDDINGS:
             raise UserError(f"unknown pose embedding {pose!r}; choose one of {POSE_EMBEDDINGS}")
@@ -92,19 +106,19 @@ class G1(nn.Module):
         self.channels = channels
         self.small = (height >> (n - 1), width >> (n - 1))  # 8x4 at 128x64
         inputs = 3 + (JOINT_COUNT if pose == "concatenation" else 0)
-        self.encoder = Encoder(inputs, height, width, channels, embedding)
+        self.encoder = Encoder(inputs, height, width, channels, embedding, residual)
         if pose == "CE":
             self.pose_encoder = nn.Sequential(
                 nn.Linear(2 * JOINT_COUNT, embedding), nn.ReLU(), nn.Linear(embedding, embedding)
             )
         elif pose == "HME":
-            self.pose_encoder = Encoder(JOINT_COUNT, height, width, channels, embedding)
+            self.pose_encoder = Encoder(JOINT_COUNT, height, width, channels, embedding, residual)
         codes = embedding if pose == "concatenation" else 2 * embedding
         self.expand = nn.Linear(codes, channels * self.small[0] * self.small[1])
         # widths coming into each decoder block: c, then what the previous block's 1x1 gave
         incoming = [channels] + [channels * k for k in range(n - 1, 0, -1)]
         skips = [channels * k for k in range(n, 0, -1)]
-        self.blocks = nn.ModuleList(ResidualBlock(a + b) for a, b in zip(incoming, skips))
+        self.blocks = nn.ModuleList(ResidualBlock(a + b, residual) for a, b in zip(incoming, skips))
         self.ups = nn.ModuleList(
             nn.Conv2d(a + b, c, 1) for a, b, c in zip(incoming, skips, incoming[1:])
         )
@@ -146,9 +160,19 @@ class G2(nn.Module):
     N - 2 blocks, no fully connected layer (paper 3.2-3.3). skip_full_res keeps the skip at full
     resolution: the released code drops it for Market-1501 and keeps it for DeepFashion.
     Parameters at channels=128: 6,058,883 (128x64, False), 12,696,067 (256x256, True).
+    fully_connected puts two linear layers at the bottleneck as G1 has them: the ablation of the
+    paper's claim that G2 is better without (3.2).
     """
 
-    def __init__(self, height=128, width=64, channels=128, skip_full_res=False):
+    def __init__(
+        self,
+        height=128,
+        width=64,
+        channels=128,
+        skip_full_res=False,
+        fully_connected=False,
+        embedding=64,
+    ):
         super().__init__()
         n = blocks_for(height) - 2
         if n < 1:
@@ -161,6 +185,12 @@ class G2(nn.Module):
             for k in range(n)
         )
         self.downs = nn.ModuleList(conv3(c * (k + 1), c * (k + 1), stride=2) for k in range(n - 1))
+        self.bottleneck = None
+        if fully_connected:
+            numbers = c * n * (height >> (n - 1)) * (width >> (n - 1))
+            self.bottleneck = nn.Sequential(
+                nn.Linear(numbers, embedding), nn.Linear(embedding, numbers)
+            )
         # decoder block k sees what came up (the bottleneck itself first) and skip n-1-k
         joined = [2 * c * n] + [c + c * (n - k) for k in range(1, n)]
         if not skip_full_res and n > 1:
@@ -179,6 +209,8 @@ class G2(nn.Module):
             skips.append(x)
             if k < len(self.downs):
                 x = F.relu(self.downs[k](x))
+        if self.bottleneck is not None:
+            x = self.bottleneck(x.flatten(1)).view_as(x)  # (B, c n, h, w) through (B, 64)
         for k, block in enumerate(self.decoder):
             if k == 0 or k < len(self.decoder) - 1 or self.skip_full_res:
                 x = torch.cat([x, skips[-1 - k]], 1)  # k = 0: the bottleneck with itself

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -22,8 +22,9 @@ from pg2lib import (
     distributed,
     evaluation,
     experiments,
+    perceptual,
+    pose_score,
     runs,
-    scores,
     tables,
     training,
 )
@@ -31,8 +32,20 @@ from pg2lib.errors import UserError
 from pg2lib.progress import reporting
 
 REFERENCE_ROWS = ("condition", "target")
+KEYPOINTS = "keypoints"  # the name of that network among the stages
 TRAINING_CODE = ("datasets", "devices", "heatmaps", "keypoints", "losses", "networks", "training")
-SCORING_CODE = ("datasets", "evaluation", "heatmaps", "keypoints", "scores", "ssim")
+KEYPOINT_CODE = ("datasets", "devices", "keypoints", "pose_score", "training")
+SCORING_CODE = (
+    "copy_score",
+    "datasets",
+    "evaluation",
+    "heatmaps",
+    "keypoints",
+    "perceptual",
+    "pose_score",
+    "scores",
+    "ssim",
+)
 
 
 @dataclass(frozen=True)
@@ -75,9 +88,19 @@ def study_from_environment(dataset=None, profile=None, seed=0) -> Study:
 def figures_folder(study: Study) -> Path:
     """Where a study's figures and tables land: figures/<dataset>-<profile>/ of the project, or
     below $PG2_FIGURES."""
-    folder = Path(os.environ.get("PG2_FIGURES") or runs.project() / "figures") / study.name
+    return named_folder(study.name)
+
+
+def named_folder(name: str) -> Path:
+    """A folder of that name among the figures, made if it is not there."""
+    folder = Path(os.environ.get("PG2_FIGURES") or runs.project() / "figures") / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def command(dataset: str, profile: str) -> str:
+    """What makes the figures and tables again."""
+    return f"make reproduce DATASET={dataset} PROFILE={profile}"
 
 
 def source_folder(study: Study) -> Path | None:
@@ -131,26 +154,44 @@ def stage_step(study: Study, stage_name: str) -> runs.Step:
     return runs.Step("train", f"{study.name}/{stage_name}", config, inputs, TRAINING_CODE)
 
 
-def score_step(study: Study, row: str, preset: str = "pg2", mask_from: str = "target") -> runs.Step:
+def keypoint_step(study: Study) -> runs.Step:
+    """The training of the network that the pose score reads poses with."""
+    config = asdict(keypoint_config(study)) | {"seed": study.seed}
     inputs = {"data": data_step(study).key}
-    for name in () if row in REFERENCE_ROWS else experiments.ROWS[row].stages:
+    return runs.Step("train", f"{study.name}/{KEYPOINTS}", config, inputs, KEYPOINT_CODE)
+
+
+def keypoint_config(study: Study) -> pose_score.KeypointConfig:
+    size = experiments.sized(study.profile, experiments.SETTINGS[study.dataset])
+    return pose_score.KeypointConfig(**size.keypoint_network)
+
+
+def score_step(study: Study, row: str, preset: str = "pg2", mask_from: str = "target") -> runs.Step:
+    inputs = {"data": data_step(study).key, KEYPOINTS: keypoint_step(study).key}
+    for name in stage_names([row]):
         inputs[name] = stage_step(study, name).key
-    weights = inception_weights(study)
+    inception, lpips = scoring_weights(study)
     config = {
         "row": row,
         "preset": preset,
         "mask_from": mask_from,
         "mask_variant": mask_variant(study),
-        "inception": weights.name if weights else "no weights",
+        "inception": inception.name if inception else "no weights",
+        "lpips": [path.name for path in lpips] if lpips else "no weights",
         "seed": study.seed,
     }
     return runs.Step("evaluate", f"{study.name}/{row}", config, inputs, SCORING_CODE)
 
 
-def inception_weights(study: Study) -> Path | None:
-    """The Inception weights, or None. The small profiles use them only if they are here already:
-    the download and the scoring on a CPU would take longer than all the rest."""
-    return scores.inception_weights(download=study.profile not in ("smoke", "quick"))
+def scoring_weights(study: Study):
+    """Paths of the Inception weights and of the two for LPIPS, each None where they are not here.
+
+    They are only downloaded for the larger profiles and a GPU: on a CPU the scoring of a whole
+    test half takes longer than all the rest.
+    """
+    on_gpu = (study.device or devices.default_device()) != "cpu"
+    download = on_gpu and study.profile not in ("smoke", "quick")
+    return perceptual.inception_weights(download), perceptual.lpips_weights(download)
 
 
 def mask_variant(study: Study) -> str:
@@ -160,9 +201,49 @@ def mask_variant(study: Study) -> str:
 
 def steps(study: Study) -> list[runs.Step]:
     """Every step of a study in the order of work."""
-    stages = [stage_step(study, name) for name in experiments.STAGES]
-    rows = [score_step(study, row) for row in all_rows()]
-    return [data_step(study), *stages, *rows]
+    steps = []
+    for part, rows in wanted(study).items():
+        steps.append(data_step(part))
+        steps += [stage_step(part, name) for name in stage_names(rows)]
+        steps.append(keypoint_step(part))
+        steps += [score_step(part, row) for row in rows]
+    return steps
+
+
+def wanted(study: Study) -> dict[Study, tuple[str, ...]]:
+    """The rows to score for everything that is shown of a study: its own, and those of the study
+    that its ablations come from."""
+    ablations = tuple(experiments.ABLATIONS)
+    other = ablation_study(study)
+    if other == study:
+        return {study: (*all_rows(), *ablations)}
+    baselines = dict.fromkeys(row.against for row in experiments.ABLATIONS.values())
+    return {study: all_rows(), other: (*REFERENCE_ROWS, *baselines, *ablations)}
+
+
+def ablation_study(study: Study) -> Study:
+    """The study whose ablations stand for this one's: they are trained at the cost of `quick`."""
+    small = study.profile in ("smoke", "quick")
+    return study if small else replace(study, profile="quick")
+
+
+def sibling(study: Study) -> Study | None:
+    """The same study of the other half of Table 1, drawn or real like this one, if it is scored."""
+    mine = experiments.SETTINGS[study.dataset]
+    for name, other in experiments.SETTINGS.items():
+        if other.drawn == mine.drawn and other.half != mine.half:
+            found = replace(study, dataset=name)
+            try:
+                steps = [score_step(found, row) for row in all_rows()]
+            except UserError:  # real images of the other half are not here
+                return None
+            return found if all(runs.state(step).hit for step in steps) else None
+    return None
+
+
+def stage_names(rows) -> list[str]:
+    """The stages of rows, reference rows among them, in an order in which they can be trained."""
+    return experiments.stage_names(row for row in rows if row not in REFERENCE_ROWS)
 
 
 def all_rows() -> tuple[str, ...]:
@@ -216,7 +297,10 @@ DATA_FILES = (".npy", ".csv", ".json")
 def train_stage(study: Study, stage_name: str, say=None) -> Path:
     """The weights.pt of a stage, trained (and the stage it stands on) if it is not there."""
     stage = experiments.stage(stage_name, study.dataset, study.profile)
-    coarse_weights = train_stage(study, stage.coarse, say) if stage.coarse else None
+    coarse_weights = None
+    if stage.coarse:
+        ready = runs.state(stage_step(study, stage.coarse)).hit  # then there is nothing to say
+        coarse_weights = train_stage(study, stage.coarse, None if ready else say)
 
     def work(folder, progress):
         if say and distributed.rank() == 0:
@@ -235,16 +319,35 @@ def train_stage(study: Study, stage_name: str, say=None) -> Path:
 
 def train(study: Study, row: str, say=None) -> list[Path]:
     """The weights of a row's stages in order, trained if they are not there."""
-    names = experiments.ROWS[experiments.choose("row", row, experiments.ROWS)].stages
-    return [train_stage(study, name, say) for name in names]
+    return [train_stage(study, name, say) for name in experiments.stage_names([row])]
+
+
+def keypoint_network(study: Study, say=None) -> Path:
+    """The weights of the pose score's network, trained if they are not there."""
+
+    def work(folder, progress):
+        facts = pose_score.train_keypoints(
+            data(study), folder, keypoint_config(study), study.seed, study.device, progress
+        )
+        return ["keypoints.pt", "log.jsonl"], facts
+
+    return ensure(keypoint_step(study), work, say) / "keypoints.pt"
+
+
+def estimator(study: Study, say=None):
+    """That network as a function: uint8 images (k, H, W, 3) -> (keypoints, confidence)."""
+    path = keypoint_network(study, say)
+    runs.checked(keypoint_step(study), path.name)
+    network = pose_score.load_keypoints(path, study.device)
+    return lambda images: pose_score.estimate(network, images)
 
 
 def painter(study: Study, row: str, say=None):
     """The row as a function of images and keypoints (see training.painter)."""
-    for name in experiments.ROWS[experiments.choose("row", row, experiments.ROWS)].stages:
-        train_stage(study, name, say)
+    weights = train(study, row, say)
+    for name in experiments.stage_names([row]):
         runs.checked(stage_step(study, name), "weights.pt")
-    return training.painter(train(study, row), study.device)
+    return training.painter(weights, study.device)
 
 
 def evaluate(study: Study, row: str, preset="pg2", mask_from="target", say=None) -> Path:
@@ -252,6 +355,7 @@ def evaluate(study: Study, row: str, preset="pg2", mask_from="target", say=None)
 
     def work(folder, progress):
         reference, device = row in REFERENCE_ROWS, study.device or devices.default_device()
+        inception, lpips = scoring_weights(study)
         with devices.tuned(0, device):
             evaluation.evaluate_row(
                 row,
@@ -263,14 +367,16 @@ def evaluate(study: Study, row: str, preset="pg2", mask_from="target", say=None)
                 mask_variant=mask_variant(study),
                 device=device,
                 seed=study.seed,
-                inception=inception_weights(study),
+                inception=inception,
+                estimator=estimator(study),
+                lpips=lpips,
                 progress=progress,
             )
         names = ("generated.npy", "coarse.npy", "difference.npy", "pairs.csv", "summary.json")
         return [name for name in names if (folder / name).exists()], {}
 
-    if row not in all_rows():
-        experiments.choose("row", row, experiments.ROWS)
+    if row not in REFERENCE_ROWS:
+        experiments.choose("row", row, experiments.EVERY_ROW)
     return ensure(score_step(study, row, preset, mask_from), work, say)
 
 
@@ -288,30 +394,32 @@ def log(study: Study, stage_name: str) -> list[dict]:
 def table1(study: Study, preset="pg2", mask_from="target") -> dict:
     """Table 1 as `tables.table1` makes it, of every row."""
     folders = {row: evaluate(study, row, preset, mask_from) for row in all_rows()}
-    half = experiments.SETTINGS[study.dataset].half
-    paper = {row: cells[half] for row, cells in experiments.PAPER_TABLE1.items()}
     return tables.table1(
         {row: evaluation.read_summary(folder) for row, folder in folders.items()},
-        paper,
+        paper_rows(study),
         {
-            "half": half,
+            "half": experiments.SETTINGS[study.dataset].half,
             "profile": study.profile,
             "seed": study.seed,
             "split": data(study).card["split"],
             "drawn": experiments.SETTINGS[study.dataset].drawn,
-            "command": f"make reproduce DATASET={study.dataset} PROFILE={study.profile}",
+            "command": command(study.dataset, study.profile),
         },
     )
+
+
+def paper_rows(study: Study) -> dict:
+    """What the paper prints in the half of Table 1 that the study belongs to: row -> scores."""
+    half = experiments.SETTINGS[study.dataset].half
+    return {row: cells[half] for row, cells in experiments.PAPER_TABLE1.items()}
 
 
 def facts(study: Study, made_by: str, rows=()) -> dict:
     """What goes beside a figure: the configuration and the keys of the steps it was made from."""
     steps = {"data": data_step(study)} | {row: score_step(study, row) for row in rows}
-    stages = {name: None for row in rows if row in experiments.ROWS
-              for name in experiments.ROWS[row].stages}  # fmt: skip
     return {
         "made_by": made_by,
-        "command": f"make reproduce DATASET={study.dataset} PROFILE={study.profile}",
+        "command": command(study.dataset, study.profile),
         "dataset": study.dataset,
         "profile": study.profile,
         "seed": study.seed,
@@ -320,7 +428,7 @@ def facts(study: Study, made_by: str, rows=()) -> dict:
             "data": data_config(study).as_dict(),
             "stages": {
                 name: experiments.stage(name, study.dataset, study.profile).as_dict()
-                for name in stages
+                for name in stage_names(rows)
             },
         },
         "inputs": {name: step.key for name, step in steps.items()},

@@ -18,20 +18,25 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import torch
 
-from pg2lib import devices, experiments, pipeline, runs
-from pg2lib.errors import UserError
+from pg2lib import claims, devices, experiments, pipeline, runs, tables
+from pg2lib.errors import UserError, write_atomically
 from pg2lib.progress import Progress
 
 
 @dataclass(frozen=True)
 class Notebook:
-    """A notebook, the rows it needs scored, and the files it writes into the figures folder."""
+    """A notebook, the rows it needs scored, and the files it writes into the figures folder.
+
+    claims: it also reads the ablations, and the other half's data set where that is scored.
+    """
 
     name: str
     rows: tuple[str, ...]
     outputs: tuple[str, ...]
+    claims: bool = False
 
 
 ALL_ROWS = pipeline.all_rows()
@@ -53,11 +58,47 @@ NOTEBOOKS = (
     Notebook(
         "05_metrics",
         ALL_ROWS,
-        ("table1.md", "table1.csv", "table1.tex", "table1.json", "figure4.png", "scores.png"),
+        (
+            *(
+                f"{name}.{kind}"
+                for name in ("table1", "more_scores")
+                for kind in ("md", "csv", "tex", "json")
+            ),
+            *("presets.md", "presets.csv", "presets.json", "differences.md", "differences.json"),
+            *("figure4.png", "scores.png"),
+        ),  # fmt: skip
     ),
     Notebook("06_failure_cases", ("G1+G2+D",), ("failures.png", "failure_effects.png")),
+    Notebook(
+        "07_claims",
+        ALL_ROWS,
+        (
+            "claims.md",
+            "claims.csv",
+            "claims.json",
+            "claims_effects.png",
+            "claims_convergence.png",
+            "claims_ablations.png",
+        ),
+        claims=True,
+    ),
 )
-NOTEBOOK_CODE = ("failures", "figures", "tables", "evaluation", "scores", "heatmaps", "keypoints")
+NOTEBOOK_CODE = (
+    "claim_evidence",
+    "claim_figures",
+    "claim_verdicts",
+    "claims",
+    "curves",
+    "evaluation",
+    "failures",
+    "figures",
+    "heatmaps",
+    "keypoints",
+    "perceptual",
+    "scores",
+    "ssim",
+    "tables",
+)
 
 
 def notebooks_folder() -> Path:
@@ -82,6 +123,12 @@ def notebook_step(study: pipeline.Study, notebook: Notebook) -> runs.Step:
     }
     inputs = {row: pipeline.score_step(study, row).key for row in notebook.rows}
     inputs["data"] = pipeline.data_step(study).key
+    if notebook.claims:
+        other, sibling = pipeline.ablation_study(study), pipeline.sibling(study)
+        steps = [pipeline.score_step(other, row) for row in claims.rows_of(ablations=True)]
+        if sibling:
+            steps += [pipeline.score_step(sibling, row) for row in claims.rows_of(how="halves")]
+        inputs |= {step.name: step.key for step in steps}
     return runs.Step("notebook", f"{study.name}/{notebook.name}", config, inputs, NOTEBOOK_CODE)
 
 
@@ -288,45 +335,106 @@ def plan(study) -> list[tuple[str, str, runs.State]]:
     return entries
 
 
-def reproduce(study, say=print):
-    """Do what is missing of everything, in order, and tell where the results are."""
+def reproduce(studies, say=print):
+    """Do what is missing of everything, in order, and tell where the results are.
+
+    studies: of one profile, each another data set. All are scored before the first notebook runs,
+    because the claims compare them; of several, both halves of Table 1 stand in
+    figures/all-<profile>/.
+    """
+    started, seconds = time.time(), {}
+    missing = {study: any(not state.hit for _, _, state in plan(study)) for study in studies}
+    for study in studies:
+        seconds[study] = timed(score, study, say)
+    for study in studies:
+        seconds[study] += timed(present, study, say)
+        folder = pipeline.figures_folder(study)
+        if missing[study]:
+            runs.write_json(folder / "run.json", report(study, seconds[study]))
+        say(f"\n{(folder / 'table1.md').read_text().strip()}\n")
+        say(f"figures and tables: {relative(folder)}")
+        say(f"executed notebooks: {relative(runs.root() / 'notebook' / study.name)}")
+    if len(studies) > 1:
+        folder = both_halves(studies)
+        if any(missing.values()):
+            facts = {"command": pipeline.command("all", studies[0].profile)}
+            facts |= {"seconds": round(time.time() - started), "machine": machine()}
+            runs.write_json(folder / "run.json", facts)
+        say(f"\n{(folder / 'table1.md').read_text().strip()}\n")
+        say(f"both halves of Table 1: {relative(folder)}")
+    say(f"done in {time.time() - started:.0f} s")
+
+
+def timed(work, *arguments) -> float:
+    """Seconds that work(*arguments) takes."""
     started = time.time()
-    missing = any(not state.hit for _, _, state in plan(study))
-    pipeline.data(study, say)
-    train_all(study, say)
-    for row in ALL_ROWS:
-        pipeline.evaluate(study, row, say=say)
+    work(*arguments)
+    return time.time() - started
+
+
+def score(study, say):
+    """Data, training and scores of a study and of the one that its ablations come from."""
+    for part, rows in pipeline.wanted(study).items():
+        pipeline.data(part, say)
+        train_all(part, rows, say)
+        for row in rows:
+            pipeline.evaluate(part, row, say=say)
+
+
+def present(study, say):
+    """Notebooks, and with them tables and figures, of a study that is scored."""
     for notebook in NOTEBOOKS:
         run_notebook(study, notebook, say)
-    folder = pipeline.figures_folder(study)
-    if missing:
-        runs.write_json(folder / "run.json", report(study, time.time() - started))
-    say("")
-    say((folder / "table1.md").read_text().strip())
-    say("")
-    say(f"done in {time.time() - started:.0f} s; figures and tables: {relative(folder)}")
-    say(f"executed notebooks: {relative(runs.root() / 'notebook' / study.name)}")
+    write_logs(study, pipeline.figures_folder(study) / "logs.csv")
 
 
-def train_all(study, say):
-    """Train what is missing of all stages: one after the other, or, where a stage keeps to one CPU
-    thread, several side by side in processes of their own."""
-    stages = [experiments.stage(s, study.dataset, study.profile) for s in experiments.STAGES]
+def both_halves(studies) -> Path:
+    """Write Table 1 with a half for each study; returns its folder."""
+    profile = studies[0].name.removeprefix(f"{studies[0].dataset}-")
+    folder = pipeline.named_folder(f"all-{profile}")
+    halves = [pipeline.table1(study) for study in studies]
+    table = tables.both_halves(halves, pipeline.command("all", studies[0].profile))
+    tables.write_table(folder, "table1", table)
+    return folder
+
+
+def write_logs(study, path: Path):
+    """The numbers of the learning curves: a line per stage and step of its log, in one CSV."""
+    stages = pipeline.stage_names(pipeline.wanted(study)[study])
+    logs = [pd.DataFrame(pipeline.log(study, name)).assign(stage=name) for name in stages]
+    table = pd.concat(logs).drop(columns="images_per_second")  # the rest is the same at every run
+    table.insert(0, "stage", table.pop("stage"))
+    with write_atomically(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")
+
+
+def train_all(study, rows, say):
+    """Train what is missing of the stages of rows and of the pose score's network: one after the
+    other, or, where a stage keeps to one CPU thread, several side by side in processes of their
+    own."""
+    names = pipeline.stage_names(rows)
+    stages = [experiments.stage(name, study.dataset, study.profile) for name in names]
     missing = [s.name for s in stages if not runs.state(pipeline.stage_step(study, s.name)).hit]
     on_cpu = (study.device or devices.default_device()) == "cpu"
-    lanes = min(len(os.sched_getaffinity(0)), MOST_LANES, len(missing))
+    commands = []
+    if not runs.state(pipeline.keypoint_step(study)).hit:
+        commands.append(train_command(study, pipeline.KEYPOINTS))
+    lanes = min(len(os.sched_getaffinity(0)), MOST_LANES, len(missing) + len(commands))
     if lanes > 1 and on_cpu and all(stage.threads == 1 for stage in stages):
-        rows, covered = [], set()
         # long ones first, and a second stage when its first one has had the time to end
-        for row in sorted(reversed(experiments.ROWS.values()), key=lambda row: len(row.stages)):
-            wanted = set(row.stages) & set(missing)
-            if not wanted <= covered:
-                rows.append(row.name)
-                covered |= wanted
+        every = experiments.EVERY_ROW
+        order = [every[row] for row in reversed(rows) if row in every]
+        covered = set()
+        for row in sorted(order, key=lambda row: len(row.stages)):
+            new = set(row.stages) & set(missing)
+            if not new <= covered:
+                commands.append(train_command(study, row.name))
+                covered |= new
         say(f"train    {len(missing)} stages, {lanes} at a time")
-        side_by_side([train_command(study, row) for row in rows], lanes, say)
+        side_by_side(commands, lanes, say)
     for stage in stages:
         pipeline.train_stage(study, stage.name, say)
+    pipeline.keypoint_network(study, say)
 
 
 MOST_LANES = 4  # each takes about a gigabyte
@@ -362,7 +470,7 @@ def side_by_side(commands, lanes: int, say):
             lines = []
             for line in process.stdout:
                 lines.append(line.rstrip())
-                if " HIT " not in line and "weights.pt" not in line:
+                if " HIT " not in line and not line.rstrip().endswith(".pt"):
                     say(line.rstrip())
             if process.wait() and not failed:
                 last = lines[-1].removeprefix("pg2: ") if lines else "nothing"
@@ -402,14 +510,14 @@ def report(study, seconds: float) -> dict:
         for who, code in (("main", resource.RUSAGE_SELF), ("child", resource.RUSAGE_CHILDREN))
     }
     return {
-        "command": f"make reproduce DATASET={study.dataset} PROFILE={study.profile}",
+        "command": pipeline.command(study.dataset, study.profile),
         "seconds": round(seconds),
         "installation_seconds": runs.read_json(runs.project() / ".venv" / ".installed"),
         "steps": {f"{s.kind} {s.name}": runs.read_done(s)["seconds"] for s in steps},
         "peak_memory_mb": peak,
         "precision": {
             name: runs.read_done(pipeline.stage_step(study, name))["facts"]["precision"]
-            for name in experiments.STAGES
+            for name in experiments.stage_names(experiments.ROWS)
         },
         "machine": machine(),
     }

@@ -1,22 +1,13 @@
-"""The scores of Table 1: SSIM, mask-SSIM, sharpness, Inception Score, and their intervals.
-
-Pure functions on uint8 images; only `inception_weights` touches the disk or the network.
+"""The scores of Table 1 that need no network (SSIM, mask-SSIM, sharpness), and how sure they are:
+intervals, paired differences and their tests. Pure functions of uint8 images and of numbers.
 """
-
-import hashlib
-import os
-import threading
-import time
-import urllib.request
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from skimage.color import rgb2gray
 
-from pg2lib.errors import UserError, write_atomically
+from pg2lib.errors import UserError
 from pg2lib.ssim import (  # noqa: F401  (what others find here)
     DEFAULT_PRESET,
     PRESETS,
@@ -171,12 +162,16 @@ def bootstrap_interval(values, identities, weights=None, level=0.95, resamples=2
     values, weights = values[weights > 0], weights[weights > 0]
     total = np.bincount(person, values * weights)  # (people,)
     weight = np.bincount(person, weights)
-    # How often each person is drawn, a row per resample.
-    random = np.random.default_rng(seed)
-    drawn = random.multinomial(len(people), np.full(len(people), 1 / len(people)), resamples)
+    drawn = draws(len(people), resamples, seed)
     means = (drawn @ total) / (drawn @ weight)  # (resamples,)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def draws(people, resamples, seed=0):
+    """How often a bootstrap draws each of so many people: int (resamples, people)."""
+    random = np.random.default_rng(seed)
+    return random.multinomial(people, np.full(people, 1 / people), resamples)
 
 
 def paired_difference(a, b, identities, weights=None, level=0.95, resamples=2000, seed=0):
@@ -195,11 +190,58 @@ def paired_difference(a, b, identities, weights=None, level=0.95, resamples=2000
     Raises:
         UserError: as `bootstrap_interval`, or `a` and `b` of different length.
     """
+    change = _change(a, b)
+    interval = bootstrap_interval(change, identities, weights, level, resamples, seed)
+    return mean(change, weights), *interval
+
+
+def paired_p_value(a, b, identities, weights=None, flips=10_000, seed=0):
+    """Two-sided p-value of a (weighted) mean of a - b, by flipping signs of whole people.
+
+    If two rows were alike, it would be chance which of them a person favours: the sum of a - b
+    over each person is as likely as its negative. p is the share of random flips, the one at hand
+    among them, whose total is at least as far from zero.
+
+    Args:
+        a, b, identities, weights: as for `paired_difference`.
+        flips, seed: how many, and their seed; p is at least 1 / (flips + 1).
+
+    Returns:
+        float in (0, 1]; NaN with fewer than two people.
+
+    Raises:
+        UserError: `a` and `b` of different length.
+    """
+    change, weights = _values_and_weights(_change(a, b), weights)
+    people, person = np.unique(np.asarray(identities)[weights > 0], return_inverse=True)
+    if len(people) < 2:
+        return float("nan")
+    total = np.bincount(person, (change * weights)[weights > 0])  # (people,)
+    signs = np.random.default_rng(seed).integers(0, 2, (flips, len(people)), np.int8) * 2 - 1
+    as_far = np.abs(signs @ total) >= np.abs(total.sum()) * (1 - 1e-9)  # sums differ by rounding
+    return float((1 + as_far.sum()) / (1 + flips))
+
+
+def holm(p_values):
+    """p-values corrected for their number after Holm (1979): of those that stay below 0.05, the
+    probability that any one is a false alarm is at most 0.05. NaN stay NaN and do not count.
+
+    The k-th smallest of m becomes (m - k + 1) p, at least what the one before it became, at most 1.
+    """
+    p_values = np.asarray(p_values, float)
+    known = np.flatnonzero(~np.isnan(p_values))
+    order = known[np.argsort(p_values[known], kind="stable")]
+    corrected = np.full(p_values.shape, np.nan)
+    steps = p_values[order] * np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return corrected
+
+
+def _change(a, b):
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.shape != b.shape:
         raise UserError(f"the two rows have {a.shape} and {b.shape} scores, not the same pairs.")
-    interval = bootstrap_interval(a - b, identities, weights, level, resamples, seed)
-    return mean(a - b, weights), *interval
+    return a - b
 
 
 def _values_and_weights(values, weights):
@@ -208,203 +250,3 @@ def _values_and_weights(values, weights):
     weights = np.ones_like(values) if weights is None else np.asarray(weights, float)
     known = ~np.isnan(values)
     return np.where(known, values, 0), np.where(known, weights, 0)
-
-
-# --- Inception Score ---------------------------------------------------------------------------
-
-INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
-INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-CONNECT_SECONDS = 8  # what being offline may cost, once per process
-STALL_SECONDS = 10
-DOWNLOAD_SECONDS = 600
-
-
-class NoWeights(UserError):
-    """The Inception network's weights cannot be had; everything but the Inception Score goes on."""
-
-
-def inception_weights(download=True):
-    """Path of torch-fidelity's Inception weights, or None; `require_inception` says why None.
-
-    Raises:
-        NoWeights: $PG2_INCEPTION is set, but not to that file: a mistake, not a lack.
-    """
-    try:
-        return require_inception(download)
-    except NoWeights:
-        if os.environ.get("PG2_INCEPTION"):
-            raise
-        return None
-
-
-def require_inception(download=True):
-    """Path of torch-fidelity's Inception weights, checked by SHA-256.
-
-    They are the 2015 TensorFlow weights the paper's score rests on, converted. Looked for in
-    the file or folder $PG2_INCEPTION, then among torch hub's checkpoints; then downloaded to
-    there (95.6 MB), tried once per process.
-
-    Args:
-        download: whether to try; PG2_DOWNLOAD=off in the environment forbids it as well.
-
-    Returns:
-        pathlib.Path.
-
-    Raises:
-        NoWeights: no torch-fidelity, no file, no network, or a wrong checksum; says which.
-    """
-    try:
-        import torch_fidelity  # noqa: F401  (an optional dependency)
-    except ImportError:
-        raise NoWeights(
-            "the Inception Score needs torch-fidelity: pip install torch-fidelity."
-        ) from None
-    if given := os.environ.get("PG2_INCEPTION"):
-        path = Path(given).expanduser()
-        path = path / INCEPTION_FILE if path.is_dir() else path
-        if not path.is_file():
-            raise NoWeights(f"PG2_INCEPTION names {path}, but there is no such file.")
-        return _checked(path)
-    path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
-    if path.is_file():
-        return _checked(path)
-    if not download or os.environ.get("PG2_DOWNLOAD", "").lower() == "off":
-        failure = "downloads are off"
-    elif (failure := _download(path)) is None:
-        return path
-    raise NoWeights(
-        f"no {INCEPTION_FILE} in {path.parent} ({failure}): set PG2_INCEPTION to the file."
-    )
-
-
-def _checked(path):
-    stat = path.stat()
-    digest = _digest(path, stat.st_size, stat.st_mtime_ns)
-    if digest != INCEPTION_SHA256:
-        raise NoWeights(
-            f"{path} is not torch-fidelity's Inception network (SHA-256 {digest[:8]}..., "
-            f"expected {INCEPTION_SHA256[:8]}...): fetch it again."
-        )
-    return path
-
-
-@cache
-def _digest(path, size, changed):
-    """SHA-256 of a file, read again only if its size or date changed."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@cache
-def _download(path):
-    """Fetch the weights to `path`; None, or why that failed. Cached: one attempt per process."""
-    answer = []
-
-    def connect():
-        from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
-
-        try:
-            answer.append(urllib.request.urlopen(URL_INCEPTION_V3, timeout=STALL_SECONDS))
-        except (OSError, ValueError) as error:
-            answer.append(error)
-
-    # In a thread of its own, because a name server that is silent heeds no timeout.
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    thread.join(CONNECT_SECONDS)
-    if not answer:
-        return f"no answer within {CONNECT_SECONDS} s"
-    if isinstance(answer[0], Exception):
-        return str(getattr(answer[0], "reason", answer[0]))
-    deadline = time.monotonic() + DOWNLOAD_SECONDS
-    try:
-        with answer[0] as response, write_atomically(path) as temporary:
-            with open(temporary, "wb") as file:
-                while block := response.read(1 << 20):
-                    file.write(block)
-                    if time.monotonic() > deadline:
-                        return f"not done within {DOWNLOAD_SECONDS} s"
-            _checked(temporary)
-    except (OSError, NoWeights) as error:
-        return str(error)
-    return None
-
-
-def inception_logits(images, weights, batch=50, device="cpu", progress=None, masks=None):
-    """What the 2015 Inception network sees in each image.
-
-    torch-fidelity's network follows the TensorFlow graph of the released code: bilinear resize
-    to 299x299 as TensorFlow 1 did it, logits without the bias.
-
-    Args:
-        images: uint8 (n, H, W, 3), read a batch at a time.
-        weights: path from `inception_weights`.
-        batch: images at a time.
-        progress: called with (images done, of how many) after each batch.
-        masks: function slice -> bool (b, H, W): what the network sees of those images, or None.
-
-    Returns:
-        float32 (n, 1008) NumPy array.
-
-    Raises:
-        NoWeights: torch-fidelity is not installed.
-        UserError: images of another dtype or shape.
-    """
-    check_images(images)
-    try:
-        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-    except ImportError:
-        raise NoWeights(
-            "the Inception Score needs torch-fidelity: pip install torch-fidelity."
-        ) from None
-    network = FeatureExtractorInceptionV3(
-        "inception", ["logits_unbiased"], feature_extractor_weights_path=str(weights)
-    ).to(device)
-    logits = []
-    with torch.inference_mode():
-        for start in range(0, len(images), batch):
-            part = slice(start, min(start + batch, len(images)))
-            x = np.array(images[part])
-            x = torch.from_numpy(masked(x, masks(part)) if masks else x)
-            (y,) = network(x.to(device).permute(0, 3, 1, 2))  # (batch, 3, H, W) -> (batch, 1008)
-            logits.append(y.cpu().numpy())
-            if progress:
-                progress(start + len(x), len(images))
-    return np.concatenate(logits)
-
-
-def score_from_logits(logits, splits=10):
-    """The Inception Score: exp of the mean KL divergence of p(y|x) from p(y), over splits.
-
-    The released protocol: images in the order given, `splits` runs of consecutive images, mean
-    and standard deviation (ddof 0) over them. exp(KL) grows with the number of images in a
-    split, so scores on different sample counts cannot be compared.
-
-    Args:
-        logits: (n, classes), n >= splits.
-
-    Returns:
-        (mean, std).
-
-    Raises:
-        UserError: fewer images than splits.
-    """
-    if len(logits) < splits:
-        raise UserError(f"{len(logits)} images cannot be split in {splits}: lower the splits.")
-    logits = np.asarray(logits, float)
-    log_p = logits - logits.max(1, keepdims=True)
-    log_p -= np.log(np.exp(log_p).sum(1, keepdims=True))  # (n, classes)
-    scores = []
-    for k in range(splits):
-        part = log_p[k * len(log_p) // splits : (k + 1) * len(log_p) // splits]
-        p = np.exp(part)
-        # A class no image of the split can have (p = 0) adds nothing: 0 log 0 = 0.
-        marginal = np.log(p.mean(0).clip(min=np.finfo(float).tiny))
-        scores.append(np.exp((p * (part - marginal)).sum(1).mean()))
-    return float(np.mean(scores)), float(np.std(scores))
-
-
-def inception_score(images, weights, splits=10, batch=50, device="cpu", progress=None, masks=None):
-    """(mean, std) of the Inception Score of uint8 images (n, H, W, 3): the two steps above."""
-    logits = inception_logits(images, weights, batch, device, progress, masks)
-    return score_from_logits(logits, splits)

@@ -33,8 +33,22 @@ SAMPLE_PAIRS = 8
 def build_generator(stage: Stage):
     """The untrained G1 or G2 of a stage."""
     if stage.network == "G1":
-        return G1(stage.height, stage.width, stage.channels, stage.embedding, stage.pose)
-    return G2(stage.height, stage.width, stage.channels, stage.skip_full_res)
+        return G1(
+            stage.height,
+            stage.width,
+            stage.channels,
+            stage.embedding,
+            stage.pose,
+            stage.residual,
+        )
+    return G2(
+        stage.height,
+        stage.width,
+        stage.channels,
+        stage.skip_full_res,
+        stage.fully_connected,
+        stage.embedding,
+    )
 
 
 def build_discriminator(stage: Stage):
@@ -58,8 +72,10 @@ def paint(generator, stage: Stage, condition, keypoints, coarse=None):
         return {"coarse": image, "difference": None, "refined": image}
     with torch.no_grad():  # G1 is frozen in stage II
         first = coarse(condition, keypoints)["refined"]
-    difference = generator(first, condition).float()
-    return {"coarse": first, "difference": difference, "refined": first + difference}
+    output = generator(first, condition).float()
+    if stage.g2_paints == "image":
+        return {"coarse": first, "difference": output - first, "refined": output}
+    return {"coarse": first, "difference": output, "refined": first + output}
 
 
 def generator_losses(painted, condition, target, mask, stage: Stage, discriminator=None):

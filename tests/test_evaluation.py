@@ -13,7 +13,7 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from pg2lib import datasets, distributed, evaluation, scores
+from pg2lib import datasets, distributed, evaluation, perceptual, pose_score, scores
 from pg2lib.errors import UserError
 from pg2lib.heatmaps import pose_mask
 
@@ -83,7 +83,7 @@ def test_a_row_is_painted_and_scored(dataset, tmp_path):
             real * mask, generated[k] * mask, channel_axis=2, data_range=255
         )
         assert row["mask_ssim"] == pytest.approx(ssim, abs=1e-6)
-    for name in evaluation.PAIR_SCORES:
+    for name in ("ssim", "mask_ssim", "sharpness"):
         weights = pairs["target_gradient"] if name == "sharpness" else None
         mean = np.average(pairs[name], weights=weights)
         assert summary["scores"][name]["mean"] == pytest.approx(mean, abs=1e-5)
@@ -91,7 +91,8 @@ def test_a_row_is_painted_and_scored(dataset, tmp_path):
         assert summary["scores"][name]["low"] == pytest.approx(low, abs=1e-5)
         assert summary["scores"][name]["high"] == pytest.approx(high, abs=1e-5)
     assert (summary["pairs"], summary["identities"]) == (14, len(set(pairs["identity"])))
-    assert summary["scores"]["inception"] is summary["scores"]["mask_inception"] is None
+    for name in ("pck", "pckh", "pose_copy", "lpips", "inception", "mask_inception", "fid", "kid"):
+        assert summary["scores"][name] is None and name not in pairs
 
 
 def test_the_result_does_not_depend_on_the_batch(dataset):
@@ -121,7 +122,7 @@ def test_two_stages_keep_coarse_and_difference(dataset, tmp_path):
 def test_reference_rows(dataset, tmp_path):
     target = evaluation.evaluate_row("target", None, dataset, tmp_path)
     assert (np.load(tmp_path / "generated.npy") == dataset.images[dataset.test_pairs[:, 1]]).all()
-    for name in evaluation.PAIR_SCORES:
+    for name in ("ssim", "mask_ssim", "sharpness"):
         assert list(target["scores"][name].values()) == pytest.approx([1, 1, 1], abs=1e-9)
     condition = evaluation.evaluate_row("condition", None, dataset, tmp_path)
     assert (np.load(tmp_path / "generated.npy") == dataset.images[dataset.test_pairs[:, 0]]).all()
@@ -153,19 +154,108 @@ def test_where_the_mask_comes_from(dataset, tmp_path):
 
 
 def test_inception_scores_whole_and_masked_images(dataset, tmp_path, monkeypatch):
-    seen = []
+    """With a network that sees the colours of ten pixels; FID and KID are against the targets."""
+    places = np.random.default_rng(1).integers(0, (H, W), (10, 2)).T
+    calls = []
 
-    def inception_score(images, weights, splits, batch, device, progress, masks):
-        seen.append(scores.masked(images, masks(slice(None))) if masks else np.array(images))
-        return 2.0 + len(seen), 0.5
+    def features(images, weights, batch, device, progress, masks, index):
+        images = images if index is None else images[index]
+        calls.append(scores.masked(images, masks(slice(None))) if masks else np.array(images))
+        seen = calls[-1][:, *places].reshape(len(images), -1) / 100
+        return seen, seen[:, :7]
 
-    monkeypatch.setattr(scores, "inception_score", inception_score)
-    summary = evaluation.evaluate_row("target", None, dataset, tmp_path, inception="weights.pth")
-    real = dataset.images[dataset.test_pairs[:, 1]]
-    mask = evaluation.pair_masks(dataset, dataset.test_pairs)
-    assert (seen[0] == real).all() and (seen[1] == real * mask[..., None]).all()
-    assert summary["scores"]["inception"] == {"mean": 3.0, "std": 0.5, "splits": 10}
-    assert summary["scores"]["mask_inception"]["mean"] == 4.0
+    monkeypatch.setattr(perceptual, "inception_features", features)
+    summary = evaluation.evaluate_row("condition", None, dataset, tmp_path, inception="weights")
+    pairs = dataset.test_pairs
+    condition, real = (dataset.images[column] for column in pairs.T)
+    mask = evaluation.pair_masks(dataset, pairs)
+    targets = dataset.images[np.unique(pairs[:, 1])]
+    for got, expected in zip(calls, (targets, condition, condition * mask[..., None])):
+        assert (got == expected).all()
+    x, y = (images[:, *places].reshape(14, -1) / 100 for images in (condition, real))
+    people = dataset.identities[pairs[:, 1]]
+    found = summary["scores"]
+    mean, std = perceptual.score_from_logits(x[:, :7])
+    low, high = perceptual.score_interval(x[:, :7], people)
+    assert found["inception"] == {"mean": mean, "std": std, "splits": 10, "low": low, "high": high}
+    assert found["mask_inception"]["mean"] not in (mean, None)
+    assert found["fid"] == {"mean": pytest.approx(perceptual.fid(x, y)), "low": None, "high": None}
+    assert list(found["kid"].values()) == pytest.approx(perceptual.kid(x, y, people))
+
+
+def test_an_estimator_gives_pose_and_copy_scores(dataset, tmp_path):
+    """An estimator that knows the real images of the data set, and sees other ones wrongly."""
+    keypoints = dataset.keypoints.copy()
+    keypoints[::3, 3:12] = -1  # so that pairs weigh differently
+    dataset = replace(dataset, keypoints=keypoints)
+    known = {image.tobytes(): k for k, image in enumerate(dataset.images)}
+
+    def estimator(images):
+        seen = [dataset.keypoints[known[image.tobytes()]] for image in images]
+        return np.array(seen), np.ones((len(images), 18))
+
+    found, pairs = {}, {}
+    for row in ("condition", "target"):
+        summary = evaluation.evaluate_row(
+            row, None, dataset, tmp_path / row, estimator=estimator, batch=4
+        )
+        found[row] = {score: value for score, value in summary["scores"].items() if value}
+        pairs[row] = evaluation.read_pairs(tmp_path / row)
+    target = found["target"]
+    assert target["pck"]["mean"] == target["pckh"]["mean"] == 1  # the ceiling
+    for score in ("background_copy", "body_copy", "pose_copy"):
+        assert target[score]["mean"] == pytest.approx(0, abs=1e-9)
+        assert found["condition"][score]["mean"] == pytest.approx(1, abs=1e-9)
+    old, new = (dataset.keypoints[index] for index in dataset.test_pairs.T)
+    frame, table = pairs["condition"], found["condition"]
+    assert frame["pck"].to_numpy() == pytest.approx(pose_score.pck(old, new), abs=1e-6)
+    assert frame["pckh"].to_numpy() == pytest.approx(pose_score.pckh(old, new, H), abs=1e-6)
+    assert frame["joints"].to_numpy() == pytest.approx(pose_score.joint_counts(new))
+    mean = np.average(pose_score.pck(old, new), weights=pose_score.joint_counts(new))
+    assert table["pck"]["mean"] == pytest.approx(mean) and 0 < mean < 1
+    assert mean != pytest.approx(np.mean(pose_score.pck(old, new)))
+    assert table["pck"]["low"] <= mean <= table["pck"]["high"]
+    assert {"background_weight", "body_weight", "pose_weight"} <= set(frame)
+
+
+def test_lpips_is_scored_per_pair(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(perceptual, "lpips_network", lambda paths, device: paths)
+    monkeypatch.setattr(
+        perceptual, "lpips", lambda a, b, network: abs(a.astype(float) - b).mean((1, 2, 3))
+    )
+    summary = evaluation.evaluate_row("condition", None, dataset, tmp_path, lpips=("a", "b"))
+    condition, real = (dataset.images[column].astype(float) for column in dataset.test_pairs.T)
+    expected, pairs = abs(condition - real).mean((1, 2, 3)), evaluation.read_pairs(tmp_path)
+    assert pairs["lpips"].to_numpy() == pytest.approx(expected, rel=1e-5)
+    low, high = scores.bootstrap_interval(expected, dataset.identities[dataset.test_pairs[:, 1]])
+    mean = {"mean": expected.mean(), "low": low, "high": high}
+    assert summary["scores"]["lpips"] == pytest.approx(mean)
+
+
+def test_every_preset_and_either_mask_on_the_same_images(dataset):
+    condition, target = dataset.test_pairs.T
+    generated = {"copy": dataset.images[condition], "dark": dataset.images[target] // 2}
+    made = evaluation.score_presets(generated, dataset, batch=5)
+    assert json.loads(json.dumps(made)) == made
+    assert (made["pairs"], made["presets"]) == (14, list(evaluation.PRESET_NAMES))
+    real, people = dataset.images[target], dataset.identities[target]
+    for row, images in generated.items():
+        for preset in evaluation.PRESET_NAMES:
+            ours = {measure: made["rows"][row][measure][preset] for measure in made["rows"][row]}
+            whole = scores.ssim(images, real, preset)
+            low, high = scores.bootstrap_interval(whole, people)
+            expected = {"mean": whole.mean(), "low": low, "high": high}
+            assert ours["ssim"] == pytest.approx(expected, abs=1e-7)
+            for measure, who in (("mask_ssim", "target"), ("mask_ssim_condition", "condition")):
+                masks = evaluation.pair_masks(dataset, dataset.test_pairs, who)
+                expected = scores.mask_ssim(images, real, masks, preset).mean()
+                assert ours[measure]["mean"] == pytest.approx(expected, abs=1e-7)
+    few = evaluation.score_presets({"copy": generated["copy"][:6]}, dataset)
+    first = scores.ssim(generated["copy"][:6], real[:6]).mean()
+    assert few["rows"]["copy"]["ssim"]["pg2"]["mean"] == pytest.approx(first, abs=1e-7)
+    for wrong in ({}, generated | {"few": real[:3]}):
+        with pytest.raises(UserError, match="same test pairs"):
+            evaluation.score_presets(wrong, dataset)
 
 
 def test_one_person_has_no_interval(dataset, tmp_path):

@@ -46,6 +46,25 @@ def test_the_ablations_differ_in_one_thing_each():
     assert changed("G1-HME-L1", "G1-L1") == {"pose"}
     assert changed("G1-L1", "G1-poseMaskLoss") == {"mask_weight"}
 
+    for row in experiments.ABLATIONS.values():
+        against = experiments.EVERY_ROW[row.against]
+        assert row.stages[:-1] == against.stages[:-1]  # the same G1 below
+        (difference,) = changed(row.stages[-1], against.stages[-1])
+        assert difference in ("residual", "g2_paints", "d_mode", "l1_weight", "fully_connected")
+
+
+def test_lambda_is_swept_by_four_orders_of_magnitude():
+    names = ("G2-lambda-small+D", "G2+D", "G2-lambda-large+D")
+    weights = [experiments.stage(name, "market1501", "paper").l1_weight for name in names]
+    assert weights == pytest.approx([0.1, 10, 1000])
+
+
+def test_drawn_fashion_is_the_deepfashion_half_in_small():
+    real, drawn = (experiments.SETTINGS[name] for name in ("deepfashion", "synthetic-fashion"))
+    assert dataclasses.replace(drawn, drawn=False) == real
+    stage = experiments.stage("G1-L1", "synthetic-fashion", "quick")
+    assert (stage.height, stage.width) == (64, 64) and stage.batch == 4
+
 
 def test_what_only_adversarial_stages_use_does_not_mark_the_others():
     plain, paper = (experiments.stage("G1-L1", profile=name) for name in ("quick", "paper"))

@@ -75,3 +75,9 @@ def test_triplets_show_single_images_and_the_coarse_one_enters_no_loss():
         "condition": 0.1,
         "fake": 0.3,
     }
+
+
+def test_single_images_are_judged_without_the_condition():
+    d, (condition, target, fake) = Recorder(), images()
+    assert set(losses.judge(d, condition, target, fake, "single")) == {"real", "fake"}
+    assert torch.equal(d.seen, torch.cat([target, fake]))

@@ -5,7 +5,15 @@ import torch
 import torch.nn.functional as F
 
 from pg2lib.errors import UserError
-from pg2lib.networks import G1, G2, D, blocks_for, coordinates, parameter_count
+from pg2lib.networks import (
+    G1,
+    G2,
+    D,
+    ResidualBlock,
+    blocks_for,
+    coordinates,
+    parameter_count,
+)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +80,27 @@ def test_g2_full_resolution_skip_only_exists_when_asked_for():
     torch.manual_seed(0)
     wide, narrow = (parameter_count(G2(128, 64, 8, skip_full_res=s)) for s in (True, False))
     assert wide - narrow == 8 * 8 * 9  # one more 3x3 input of c channels into c
+
+
+def test_g2_with_a_fully_connected_bottleneck_passes_so_many_numbers():
+    torch.manual_seed(0)
+    plain, full = G2(64, 32, 4), G2(64, 32, 4, fully_connected=True, embedding=8)
+    numbers = 4 * 2 * 32 * 16  # 2c channels at half the size
+    assert parameter_count(full) - parameter_count(plain) == 2 * 8 * numbers + 8 + numbers
+    seen = []
+    full.bottleneck[0].register_forward_hook(lambda module, given, made: seen.append(made.shape))
+    image = torch.randn(2, 3, 64, 32)
+    assert full(image, image).shape == image.shape and seen == [(2, 8)]
+
+
+def test_blocks_without_residuals_do_not_add_their_input():
+    torch.manual_seed(0)
+    block, plain = ResidualBlock(3), ResidualBlock(3, residual=False)
+    plain.load_state_dict(block.state_dict())
+    x = torch.randn(1, 3, 4, 4)
+    torch.testing.assert_close(block(x) - plain(x), x)
+    assert not any(part.residual for part in G1(64, 32, 4, residual=False).modules()
+                   if isinstance(part, ResidualBlock))  # fmt: skip
 
 
 def test_d_gives_one_logit_and_normalises_with_the_batch_even_in_eval():

@@ -18,6 +18,7 @@ NAMES = (
     "04_two_stage_vs_one_stage",
     "05_metrics",
     "06_failure_cases",
+    "07_claims",
 )
 HEAD = ("Paper claim", "Goal", "Inputs", "Outputs", "Time")
 MAX_BYTES, MAX_CELL, MAX_FUNCTION, MIN_COMPARED = 400_000, 30, 15, 4
@@ -151,7 +152,7 @@ def faults(path):
 # ---- the notebooks
 
 
-def test_the_six_notebooks_are_there():
+def test_the_notebooks_are_there():
     assert set(NAMES) <= {path.stem for path in NOTEBOOKS.glob("*.ipynb")}
 
 

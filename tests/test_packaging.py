@@ -25,12 +25,12 @@ CONDA_NAMES = {"pytorch": "torch"}
 
 CORE = (
     "devices", "distributed", "keypoints", "heatmaps", "people", "store", "market", "fashion",
-    "datasets", "networks", "losses", "experiments", "runs", "training", "ssim", "scores",
-    "evaluation", "pipeline",
+    "datasets", "networks", "losses", "experiments", "runs", "training", "pose_score", "ssim",
+    "scores", "copy_score", "perceptual", "evaluation", "pipeline", "photo", "estimate", "weights",
 )  # fmt: skip
 NOT_IN_CORE = (
     "papermill", "IPython", "jupyterlab", "ipywidgets", "matplotlib.pyplot", "torchvision",
-    "torch_fidelity",
+    "torch_fidelity", "safetensors",
 )  # fmt: skip
 
 

@@ -1,10 +1,11 @@
-"""`synthetic-market` against hand-computed values, slow references and the rules of anatomy."""
+"""Drawn people against hand-computed values, slow references and the rules of anatomy."""
 import numpy as np
 import pytest
 
 from pg2lib import people
 from pg2lib.errors import UserError
-from pg2lib.people import body, camera, clothes, draw, render, scene
+from pg2lib.keypoints import torso_found
+from pg2lib.people import body, camera, clothes, draw, draw_fashion, render, scene
 
 VIEWS = [(i, v) for i in range(12) for v in range(8)]
 
@@ -12,6 +13,12 @@ VIEWS = [(i, v) for i in range(12) for v in range(8)]
 @pytest.fixture(scope="module")
 def drawn():
     return [draw(i, v) for i, v in VIEWS]
+
+
+@pytest.fixture(scope="module")
+def modelled():
+    """Views at a quarter of DeepFashion's size: the model stands in columns 10 to 53 of 64."""
+    return [draw_fashion(i, v, height=64, width=64) for i in range(16) for v in range(10)]
 
 
 def sphere(centre, radius, zone=0):
@@ -180,7 +187,7 @@ def test_types_and_ranges(drawn):
 
 def test_same_seed_same_picture():
     first = draw(3, 5, 7)
-    for cache in (people._person, people._passer, scene.canvas):
+    for cache in (people._person, people._model, people._passer, scene.canvas):
         cache.cache_clear()
     draw(4, 1, 7)
     again = draw(3, 5, 7)
@@ -190,10 +197,45 @@ def test_same_seed_same_picture():
     assert (first.image != draw(3, 6, 7).image).mean() > .5
 
 
+def test_same_seed_same_fashion_picture():
+    first = draw_fashion(3, 5, 7, 64, 64)
+    people._model.cache_clear()
+    draw_fashion(4, 1, 7, 64, 64)
+    again = draw_fashion(3, 5, 7, 64, 64)
+    assert (first.image == again.image).all() and (first.keypoints == again.keypoints).all()
+    assert (first.silhouette == again.silhouette).all()
+    for other in ((3, 5, 8), (3, 6, 7), (4, 5, 7)):
+        assert (first.joints != draw_fashion(*other, 64, 64).joints).mean() > .9
+
+
+# What `draw` gave before the studio came to share its code: mean colours of 4x2 tiles, x, y.
+OLD = [
+    ((5, 2, 0),
+     [[140.5, 89.9, 85.1], [149.6, 96.4, 105.5], [143.0, 83.3, 63.6], [181.8, 117.7, 117.3],
+      [130.4, 111.6, 103.5], [94.7, 80.7, 86.8], [142.0, 123.9, 116.7], [76.0, 68.9, 69.4]],
+     [36, 47, 36, 25, 22, 47, 31, 13, 39, 37, 38, 46, 47, 46, -1, 36, -1, 43],
+     [27, 34, 35, 27, 15, 33, 37, 30, 66, 91, 113, 66, 93, 119, -1, 22, -1, 24]),
+    ((8, 7, 1),
+     [[130.2, 92.5, 83.0], [161.7, 137.9, 76.3], [129.6, 82.0, 57.4], [168.4, 126.0, 52.5],
+      [116.3, 107.4, 75.9], [181.5, 163.3, 118.1], [133.7, 122.5, 89.4], [159.3, 144.9,
+      105.7]],
+     [-1, 25, 36, 57, -1, 14, 12, 14, 35, 28, 33, 16, 22, 26, -1, -1, -1, 20],
+     [-1, 17, 14, 29, -1, 19, 36, 51, 57, 82, 111, 59, 90, 125, -1, -1, -1, 4]),
+]
+
+
+@pytest.mark.parametrize("numbers, tiles, x, y", OLD)
+def test_street_pictures_stay_what_they_were(numbers, tiles, x, y):
+    d = draw(*numbers)
+    assert np.allclose(d.image.reshape(4, 32, 2, 32, 3).mean((1, 3)).reshape(-1, 3), tiles, atol=.3)
+    assert (d.keypoints == np.stack([x, y], 1)).all()
+
+
 def test_wrong_numbers_are_the_users_mistake():
     for bad in ({"identity": -1}, {"view": -2}, {"seed": -3}, {"height": 0}):
-        with pytest.raises(UserError):
-            draw(**{"identity": 0, "view": 0} | bad)
+        for function in (draw, draw_fashion):
+            with pytest.raises(UserError):
+                function(**{"identity": 0, "view": 0} | bad)
 
 
 def test_another_size_shows_the_same_view():
@@ -257,6 +299,97 @@ def test_person_fills_the_crop(drawn):
         rows = np.flatnonzero(d.silhouette.any(1))
         heights.append((rows[-1] - rows[0] + 1) / 128)
     assert .8 < np.median(heights) < .97 and min(heights) > .7
+
+
+# --- models in a studio -------------------------------------------------------------------------
+
+def test_fashion_size_is_free():
+    small, big = (draw_fashion(2, 4, height=n, width=n) for n in (64, 256))
+    assert big.image.shape == (256, 256, 3) and big.silhouette.shape == (256, 256)
+    assert np.allclose(big.joints + .5, 4 * (small.joints + .5), atol=.02)
+    assert (big.silhouette.reshape(64, 4, 64, 4).mean((1, 3)) > .5)[small.silhouette].mean() > .95
+    narrow = draw_fashion(2, 4, height=256, width=176)      # as later papers crop it
+    assert np.allclose(narrow.joints + (40, 0), big.joints, atol=.02)
+    assert (narrow.silhouette == big.silhouette[:, 40:216]).all()
+    for height, width in ((1, 1), (3, 50), (41, 7)):
+        assert draw_fashion(0, 0, 0, height, width).image.shape == (height, width, 3)
+
+
+def test_model_stands_in_the_middle_columns(modelled):
+    covered = np.array([d.silhouette.any(0) for d in modelled])
+    assert not covered[:, :10].any() and not covered[:, 54:].any()
+    assert covered.any(0)[10:54].sum() > 36         # but anywhere there
+    middle = [np.flatnonzero(c).mean() for c in covered]
+    assert 28 < np.mean(middle) < 35
+
+
+def test_fashion_keypoints_are_a_detectors(modelled):
+    points = np.array([d.keypoints for d in modelled])
+    joints = np.array([d.joints for d in modelled])
+    seen = np.array([d.visible for d in modelled])
+    found = (points >= 0).all(-1)
+    assert points.dtype == np.float32 and (points == np.rint(points)).all()
+    assert (points[~found] == -1).all() and points.max() < 64
+    assert np.abs(points - joints)[found & seen].mean() < 1.0
+    on = [d.silhouette[tuple(np.clip(np.rint(d.joints[d.visible]), 0, 63).astype(int).T[::-1])]
+          for d in modelled]
+    assert np.concatenate(on).mean() > .95
+    x = points[found][:, 0]
+    assert ((x >= 9) & (x < 55)).mean() > .995
+    outside = ((joints < -.5) | (joints > 63.5)).any(-1)
+    assert found[outside].mean() < .02              # a guess beside the edge
+
+
+def test_crops_and_views(modelled):
+    found = np.array([(d.keypoints >= 0).all(1) for d in modelled])
+    kind = np.array([d.camera for d in modelled])
+    yaw = np.array([abs(d.yaw) for d in modelled])
+    assert set(kind) == {k.number for k in people.VIEWS.values()} == {0, 1, 2, 3, 6}
+    assert all(len({d.camera for d in modelled[i:i + 5]}) == 5 for i in range(0, 160, 5))
+    ankles, knees = found[:, [10, 13]], found[:, [9, 12]]
+    assert ankles[kind < 3].mean() < .03 and ankles[kind == 3].mean() > .85
+    assert .1 < knees[kind < 3].mean() < .5         # some are cut below the knees
+    assert .2 < ankles[kind == 6].mean() < .7
+    assert np.median(yaw[kind == 0]) < 25 and np.median(yaw[kind == 2]) > 155
+    assert abs(np.median(yaw[kind == 1]) - 76) < 12 and 20 < np.median(yaw[kind == 6]) < 60
+    face = found[:, [0, 14, 15]]
+    assert face[kind == 0].mean() > .8 and face[kind == 2].mean() < .1
+    full = np.array([d.silhouette.any(1) for d in modelled])[kind == 3]
+    assert not full[:, 63].any() and full[:, 5:54].all()    # from head to foot
+
+
+def test_most_fashion_pictures_are_usable(modelled):
+    points = np.array([d.keypoints for d in modelled])
+    kind = np.array([d.camera for d in modelled])
+    assert torso_found(points).mean() > .88
+    assert ((points[kind < 3][:, [8, 11]]) >= 0).all((1, 2)).mean() > .85   # hips of the crops
+    assert torso_found(points).reshape(16, 10).sum(1).min() >= 5
+
+
+def test_poses_and_outfits_of_models_vary(modelled):
+    poses = [{d.pose for d in modelled[10 * i:10 * i + 10]} for i in range(16)]
+    assert all({"standing", "hand_on_hip", "walking", "turning"} == p for p in poses)
+    worn = [people._model(0, i)[0] for i in range(100)]
+    assert {w.bag for w in worn} == {"none"}
+    assert {w.top.kind for w in worn} == {"tshirt", "long", "jacket", "dress", "vest"}
+    assert {w.bottom.kind for w in worn} == {"trousers", "shorts", "skirt", "dress"}
+    assert len({w.top.pattern for w in worn}) == 7
+    assert .65 < np.mean([w.female for w in worn]) < .95
+
+
+def test_studio_is_plain_and_light(modelled):
+    for d in modelled:
+        x, y = np.meshgrid(np.arange(64), np.arange(64))
+        around = np.pad(d.silhouette, 2)
+        near = np.any([around[i:i + 64, j:j + 64] for i in range(5) for j in range(5)], 0)
+        floor = y > d.joints[[10, 13], 1].min() - 16        # where shadows may lie
+        paper = d.image[~near & ~floor].astype(float)
+        assert paper.mean() > 185 and paper.std(0).max() < 6
+        assert np.ptp(paper.mean(0)) < 20
+        if d.camera == 3:
+            floor = d.image[~near & (y > d.joints[[10, 13], 1].mean())].mean(1)
+            assert np.percentile(floor, 3) < paper.mean() - 15      # a soft shadow at the feet
+            assert np.median(floor) > paper.mean() - 12
 
 
 # --- identities ---------------------------------------------------------------------------------

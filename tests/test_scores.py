@@ -1,7 +1,6 @@
-"""Scores against slow plain NumPy, hand-computed values and torch-fidelity."""
+"""Scores against slow plain NumPy and hand-computed values."""
 
-import hashlib
-import io
+import itertools
 import time
 
 import numpy as np
@@ -261,6 +260,52 @@ def test_paired_difference_is_narrower_than_two_intervals():
         scores.paired_difference(a, b[1:], identities)
 
 
+def test_p_value_by_hand():
+    """Three people with differences 3, 2 and -1: of the eight sign patterns those with a total of
+    at least 4 in size are +++ 6, ++- 4 and their opposites... counted by brute force."""
+    people, change, weights = [7, 7, 3, 5], np.array([1.0, 1.0, 2.0, -0.5]), [2, 1, 1, 2]
+    totals = np.array([3, 2, -1])
+    flips = [abs(totals @ signs) >= 4 for signs in itertools.product((-1, 1), repeat=3)]
+    p = scores.paired_p_value(change, np.zeros(4), people, weights, flips=40_000)
+    assert p == pytest.approx(np.mean(flips), abs=0.01)  # 4 standard errors
+    assert p == scores.paired_p_value(np.zeros(4), change, people, weights, flips=40_000)
+    with pytest.raises(UserError, match="same pairs"):
+        scores.paired_p_value(change, np.zeros(3), people)
+
+
+def test_p_value_details():
+    change, people = np.full(80, 0.1), np.arange(80) // 2
+    zero = np.zeros(80)
+    assert scores.paired_p_value(change, zero, people, flips=999) == 1 / 1000
+    assert scores.paired_p_value(zero, zero, people) == 1
+    assert np.isnan(scores.paired_p_value(change, zero, zero))
+    gaps = np.where(people < 5, np.nan, change)
+    assert scores.paired_p_value(gaps, zero, people, flips=99) == 0.01
+
+
+def test_p_values_of_rows_that_do_not_differ_are_uniform():
+    """Pairs of one person move together: counted as independent, they would be sure too often."""
+    random, people = np.random.default_rng(9), np.arange(120) // 6
+    found = np.array([
+        scores.paired_p_value(
+            random.normal(size=20)[people] + random.normal(size=120), np.zeros(120), people,
+            flips=199, seed=seed,
+        )
+        for seed in range(300)
+    ])  # fmt: skip
+    for level in (0.05, 0.2, 0.5):
+        error = np.sqrt(level * (1 - level) / 300)
+        assert abs((found <= level).mean() - level) < 3.5 * error
+
+
+def test_holm_by_hand():
+    """0.01, 0.02, 0.03 and 0.3: times 4, 3, 2, 1, and never below the one before."""
+    corrected = scores.holm([0.03, np.nan, 0.3, 0.01, 0.02])
+    assert corrected == pytest.approx([0.06, np.nan, 0.3, 0.04, 0.06], nan_ok=True)
+    assert scores.holm([0.9, 0.6]) == pytest.approx([1, 1])
+    assert len(scores.holm([])) == 0
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
@@ -284,115 +329,6 @@ def test_more_mistakes():
         scores.ssim(images, images, "patn-fashion")
     with pytest.raises(UserError, match="mask must be"):
         scores.mask_ssim(images, images, np.ones((2, 16, 16)))
-
-
-# --- Inception Score ---------------------------------------------------------------------------
-
-
-def test_inception_score_by_hand():
-    """k classes, each certain for as many images: exp(KL) = k; all images alike: 1."""
-    certain = 60 * np.eye(4)[np.arange(12) % 4]
-    assert scores.score_from_logits(certain, splits=1) == pytest.approx((4, 0))
-    assert scores.score_from_logits(np.ones((12, 4)), splits=3) == pytest.approx((1, 0))
-    # First split: one class only, score 1; second: two classes, score 2. Mean 1.5, std 0.5.
-    halves = 60 * np.eye(4)[[0, 0, 0, 0, 1, 2, 1, 2]]
-    assert scores.score_from_logits(halves, splits=2) == pytest.approx((1.5, 0.5))
-    with pytest.raises(UserError, match="3 images"):
-        scores.score_from_logits(np.ones((3, 4)))
-
-
-def test_inception_score_is_torch_fidelitys():
-    isc = pytest.importorskip("torch_fidelity.metric_isc")
-    logits = np.random.default_rng(6).normal(size=(107, 30)) * 3
-    expected = isc.isc_features_to_metric(torch.from_numpy(logits), splits=10, shuffle=False)
-    assert scores.score_from_logits(logits) == pytest.approx(tuple(expected.values()), rel=1e-12)
-    shuffled = isc.isc_features_to_metric(torch.from_numpy(logits), splits=10, shuffle=True)
-    assert shuffled["inception_score_std"] != pytest.approx(expected["inception_score_std"])
-
-
-def test_inception_logits_with_random_weights(tmp_path, monkeypatch):
-    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
-    Network = module.FeatureExtractorInceptionV3
-    torch.manual_seed(0)
-    with monkeypatch.context() as patch:  # build without weights: nothing may be downloaded
-        patch.setattr(module, "load_state_dict_from_url", lambda *_, **__: {})
-        patch.setattr(Network, "load_state_dict", lambda *_: None)
-        network = Network("random", ["logits_unbiased"])
-    weights = tmp_path / "weights.pth"
-    torch.save(network.state_dict(), weights)
-    images = np.random.default_rng(7).integers(0, 256, (3, 32, 16, 3), dtype=np.uint8)
-    with torch.inference_mode():
-        expected = network(torch.from_numpy(images).permute(0, 3, 1, 2))[0].numpy()
-    got = scores.inception_logits(images, weights, batch=2)
-    assert got.shape == (3, 1008)
-    assert got == pytest.approx(expected, rel=1e-3, abs=1e-5)
-    assert abs(got[0] - got[1]).max() > 10 * abs(got - expected).max()
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """An empty torch hub, downloads allowed; yields where the weights would lie."""
-    pytest.importorskip("torch_fidelity")
-    for name in ("PG2_DOWNLOAD", "PG2_INCEPTION"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    return tmp_path / "checkpoints" / scores.INCEPTION_FILE
-
-
-def test_weights_found_are_checked(hub, monkeypatch):
-    monkeypatch.setenv("PG2_DOWNLOAD", "off")
-    assert scores.inception_weights() is None
-    with pytest.raises(scores.NoWeights, match="downloads are off"):
-        scores.require_inception()
-
-    hub.parent.mkdir()
-    hub.write_bytes(b"not the weights")
-    assert scores.inception_weights() is None
-    with pytest.raises(scores.NoWeights, match="SHA-256"):
-        scores.require_inception()
-
-    digest = hashlib.sha256(b"not the weights").hexdigest()
-    monkeypatch.setattr(scores, "INCEPTION_SHA256", digest)
-    assert scores.inception_weights() == hub
-    for given in (hub, hub.parent):
-        monkeypatch.setenv("PG2_INCEPTION", str(given))
-        assert scores.inception_weights() == hub
-    hub.write_bytes(b"damaged since")
-    with pytest.raises(scores.NoWeights, match="SHA-256"):
-        scores.inception_weights()  # what the user named must be right
-    monkeypatch.setenv("PG2_INCEPTION", str(hub.with_name("nowhere.pth")))
-    with pytest.raises(scores.NoWeights, match="nowhere.pth"):
-        scores.inception_weights()
-
-
-def test_offline_fails_fast_and_asks_once(hub, monkeypatch):
-    monkeypatch.setattr(scores, "CONNECT_SECONDS", 0.2)
-    attempts = []
-
-    def silent(*_, **__):
-        attempts.append(1)
-        time.sleep(5)
-
-    monkeypatch.setattr(scores.urllib.request, "urlopen", silent)
-    assert scores.inception_weights(download=False) is None and not attempts
-    start = time.perf_counter()
-    for _ in range(2):
-        with pytest.raises(scores.NoWeights, match="no answer"):
-            scores.require_inception()
-    assert len(attempts) == 1 and time.perf_counter() - start < 3
-    assert not hub.exists()
-
-
-@pytest.mark.parametrize("honest", [True, False])
-def test_a_download_is_checked_before_it_counts(honest, hub, monkeypatch):
-    monkeypatch.setattr(scores.urllib.request, "urlopen", lambda *_, **__: io.BytesIO(b"net"))
-    if honest:
-        monkeypatch.setattr(scores, "INCEPTION_SHA256", hashlib.sha256(b"net").hexdigest())
-        assert scores.inception_weights().read_bytes() == b"net"
-    else:
-        with pytest.raises(scores.NoWeights, match="fetch it again"):
-            scores.require_inception()
-        assert not list(hub.parent.iterdir())
 
 
 # ---- SSIM of the body alone

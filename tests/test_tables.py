@@ -40,7 +40,9 @@ def summary(row, mean=0.25, inception=None, **changes):
 def table():
     every = {row: summary(row, 0.3 + k / 50) for k, row in enumerate(reversed(ROWS))}
     every = {"target": summary("target", 1.0)} | every | {"condition": summary("condition", 0.1)}
-    every["G1-L1"]["scores"]["inception"] = {"mean": 3.14159, "std": 0.25, "splits": 7}
+    every["G1-L1"]["scores"]["inception"] = {
+        "mean": 3.14159, "std": 0.25, "splits": 7, "low": 3.0, "high": 3.3,
+    }  # fmt: skip
     return tables.table1(every, MARKET, FACTS)
 
 
@@ -61,11 +63,12 @@ def test_every_number_reaches_the_markdown(table):
         "paper SSIM": "0.220",
         "mask-SSIM": "0.360 [0.348, 0.406]",
         "paper mask-SSIM": "0.800",
-        "sharpness": "0.360 [0.348, 0.406]",
-        "IS": "3.142 ± 0.250",
+        "IS": "3.142 ± 0.250 [3.000, 3.300]",
         "paper IS": "3.000",
         "mask-IS": "no weights",
         "paper mask-IS": "2.455<sup>a</sup>",
+        "sharpness": "0.360 [0.348, 0.406]",
+        "PCKh": "not estimated",
     }
     assert "—" in lines["real target"] and "<sup>a</sup>" not in lines["G1+D"]
     for words in ("1,234 test pairs of 60 people", "preset pg2", "held-out people, 5 % of all.",
@@ -91,8 +94,10 @@ def test_csv_holds_numbers_and_facts(table):
     line = lines[3]
     assert (line["ssim"], line["ssim_low"], line["ssim_high"]) == ("0.36", "0.3477", "0.4056")
     assert (line["inception"], line["inception_std"]) == ("3.14159", "0.25")
+    assert (line["inception_low"], line["inception_high"]) == ("3", "3.3")
     assert line["mask_inception"] == "no weights" and line["mask_inception_paper"] == "2.455"
     assert lines[0]["ssim_paper"] == "" and "sharpness_paper" not in line
+    assert (line["pckh"], line["pckh_low"]) == ("not estimated", "")
     for fact in ("pairs", "identities", "preset", "split", "profile", "seed", "command"):
         assert all(line[fact] == str(table["facts"][fact]) for line in lines)
 
@@ -100,7 +105,7 @@ def test_csv_holds_numbers_and_facts(table):
 def test_latex_is_well_formed(table):
     text = tables.to_latex(table)
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert len(rows) == 9 and {line.count(" & ") for line in rows} == {9}
+    assert len(rows) == 9 and {line.count(" & ") for line in rows} == {10}
     assert text.count(r"\begin{") == text.count(r"\end{")
     bare = text.replace(r"\{", "").replace(r"\}", "")
     assert bare.count("{") == bare.count("}")
@@ -143,6 +148,103 @@ def test_scores_that_could_not_be_had():
     assert "| 0.500 |" in tables.to_markdown(made) and "| — |" in tables.to_markdown(made)
     for render in tables.RENDERERS.values():
         assert "None" not in render(made) and "nan" not in render(made).lower()
+
+
+def test_both_halves_side_by_side(table, tmp_path):
+    fashion = tables.table1(
+        {row: summary(row, 0.7, dataset="synthetic-fashion") for row in (*ROWS, "target")},
+        DEEPFASHION,
+        FACTS | {"half": "deepfashion", "split": "the other split"},
+    )
+    made = tables.both_halves([table, fashion], "make reproduce DATASET=all")
+    text = tables.to_markdown(made)
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line[:1] == "|"]
+    cells = {line[0]: line[1:] for line in lines}
+    assert [*cells][2:] == [*ROWS, "real target"]  # one table has no copied condition image
+    header = ["Market-1501: SSIM", "paper SSIM", "Market-1501: mask-SSIM", "paper mask-SSIM",
+              "Market-1501: IS", "paper IS", "Market-1501: mask-IS", "paper mask-IS",
+              "DeepFashion: SSIM", "paper SSIM", "DeepFashion: IS", "paper IS"]  # fmt: skip
+    assert lines[0] == header
+    assert cells["G1-L1"] == [
+        "0.360 [0.348, 0.406]", "0.220", "0.360 [0.348, 0.406]", "0.800",
+        "3.142 ± 0.250 [3.000, 3.300]", "3.000", "no weights", "2.455<sup>a</sup>",
+        "0.700 [0.688, 0.746]", "0.735<sup>b</sup>", "no weights", "2.427<sup>b</sup>",
+    ]  # fmt: skip
+    assert "the other split" in text and "DATASET=all" in text and "5 % of all" in text
+    for path in tables.write_table(tmp_path, "table1", made):
+        assert path.exists()
+    first = next(csv.DictReader(io.StringIO(tables.to_csv(made))))
+    assert (first["deepfashion:ssim"], first["deepfashion:ssim_paper"]) == ("0.7", "0.735")
+    assert first["deepfashion:split"] == "the other split"
+    with pytest.raises(UserError, match="one of each"):
+        tables.both_halves([table, table], "")
+
+
+def test_more_scores_of_any_rows(tmp_path):
+    row = summary("G1-noResidual")
+    row["scores"] |= {
+        "pck": {"mean": 0.5, "low": 0.4, "high": 0.6}, "lpips": None,
+        "fid": {"mean": 123.456, "low": None, "high": None},
+        "kid": {"mean": 0.12345, "low": 0.1, "high": 0.2},
+    }  # fmt: skip
+    made = tables.more_scores({"G1-noResidual": row, "target": summary("target")}, FACTS)
+    text = tables.to_markdown(made)
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line[:1] == "|"]
+    assert dict(zip(["", *lines[0]], lines[2], strict=True)) == {
+        "": "G1-noResidual",
+        "PCK": "0.500 [0.400, 0.600]",
+        "copy: background": "not estimated",
+        "copy: body": "not estimated",
+        "copy: pose": "not estimated",
+        "LPIPS": "no weights",
+        "FID": "123.5",
+        "KID": "0.1235 [0.1000, 0.2000]",
+    }
+    assert "the ceiling" in text
+    paths = tables.write_table(tmp_path, "more_scores", made)
+    assert {path.name for path in paths} == {
+        f"more_scores{suffix}" for suffix in (".md", ".csv", ".tex", ".json")
+    }
+    assert json.loads((tmp_path / "more_scores.json").read_text(encoding="utf-8")) == made
+
+
+def made_presets():
+    def means(start):
+        return {
+            preset: {"mean": start + k / 10, "low": 0.1, "high": None}
+            for k, preset in enumerate(("pg2", "patn", "patn-fashion"))
+        }
+
+    return {
+        "dataset": "synthetic-market", "height": 128, "width": 64, "pairs": 1234,
+        "identities": 60, "mask_variant": "released", "presets": ["pg2", "patn", "patn-fashion"],
+        "rows": {
+            row: {
+                measure: means(start + more)
+                for more, measure in enumerate(("ssim", "mask_ssim", "mask_ssim_condition"))
+            }
+            for row, start in (("condition", 0), ("G1-L1", 0.25), ("G1+D", 0.22))
+        },
+    }  # fmt: skip
+
+
+def test_presets_stand_side_by_side():
+    text = tables.presets_markdown(made_presets())
+    for line in (
+        "| SSIM | pg2 | patn | patn-fashion |",
+        "| mask-SSIM, condition's mask | pg2 | patn | patn-fashion |",
+        "| condition image, copied | 0.000 | 0.100 | 0.200 |",
+        "| G1-L1 | 0.250 | 0.350 | 0.450 |",
+        "| G1-L1 | 1.250 | 1.350 | 1.450 |",
+        "| G1+D | 2.220 | 2.320 | 2.420 |",
+    ):
+        assert line in text.splitlines()
+    assert "by up to 0.200 from preset to preset (0.100 without white padding)" in text
+    assert "by up to 0.030 from model to model" in text
+    assert "1,234 test pairs of 60 people" in text
+    lines = list(csv.DictReader(io.StringIO(tables.presets_csv(made_presets()))))
+    assert len(lines) == 3 * 3 * 3
+    assert list(lines[10].values()) == ["G1-L1", "ssim", "patn", "0.35", "0.1", ""]
 
 
 def test_mistakes():
@@ -191,8 +293,42 @@ def test_differences_are_paired(pairs):
     assert sharp.iloc[0].difference == pytest.approx(2 * 3 / 4)  # weighted
     text = tables.differences_markdown(made)
     assert "| G1-L1 − G1-CE-L1 | heatmaps beside the image, against coordinates | SSIM |" in text
-    assert text.count("\n") == 2 + 15
+    lines = text.splitlines()
+    assert len(lines) == 2 + 15 + 2 and "the 15 lines of this table" in lines[-1]
     assert len(tables.differences_table({r: pairs[r] for r in ("G1-L1", "G1-CE-L1")})) == 3
+
+
+def test_every_difference_is_tested(pairs):
+    made = tables.differences_table(pairs)
+    assert made.holm.tolist() == pytest.approx(scores.holm(made.p), nan_ok=True)
+    line = made[(made.row == "G1-L1") & (made.score == "sharpness")].iloc[0]
+    left, right = pairs[line.row], pairs[line.minus]
+    weights = left.target_gradient
+    assert line.p == scores.paired_p_value(left.sharpness, right.sharpness, left.identity, weights)
+    same = made[made.score == "mask_ssim"]  # equal in every row
+    assert (same.p == 1).all() and (same.holm == 1).all()
+    assert made[made.score == "ssim"].holm.max() < 0.01
+    text = tables.differences_markdown(made)
+    assert "| < 0.001 | 0.001 |" in text and "| 1.000 | 1.000 |" in text
+    read = json.loads(tables.differences_json(made))
+    assert len(read) == 15 and read[0]["paper"] is None
+    assert [line["holm"] for line in read] == pytest.approx(made.holm.tolist())
+
+
+def test_other_comparisons_and_scores(pairs):
+    for frame in pairs.values():
+        frame["pckh"], frame["joints"] = np.arange(60) % 2, 18
+    del pairs["G1+D"]["pckh"]
+    comparisons = (("G1+D", "G1-L1", "one"), ("G1-L1", "G1-CE-L1", "two"), ("G1-L1", "no", "-"))
+    made = tables.differences_table(pairs, names=("pckh", "ssim"), comparisons=comparisons)
+    assert made[["claim", "score"]].to_numpy().tolist() == [
+        ["one", "ssim"], ["two", "pckh"], ["two", "ssim"],
+    ]  # fmt: skip
+    nothing = tables.differences_table({}, comparisons=comparisons)
+    assert "0 lines" in tables.differences_markdown(nothing)
+    alone = {row: frame.assign(identity="a") for row, frame in pairs.items()}
+    text = tables.differences_markdown(tables.differences_table(alone, names=("ssim",)))
+    assert "nan" not in text and "| +0.2" in text
 
 
 def test_differences_need_the_same_pairs(pairs):

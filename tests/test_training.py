@@ -53,6 +53,23 @@ def test_a_killed_run_ends_bit_for_bit_like_one_that_was_not(name, data, coarse,
     assert not list(cut.glob("checkpoint-*")) and len(list((cut / "samples").glob("*.png"))) > 1
 
 
+def test_g2_may_paint_the_whole_image_and_the_difference_follows(data, coarse):
+    size = (2, 3, 64, 32)
+    condition, keypoints = torch.rand(size), torch.from_numpy(data.keypoints[:2])
+    fixed = torch.full(size, 0.25)
+    first = training.painter([coarse])
+    made = {
+        paints: training.paint(
+            lambda *_: fixed, stage("G2+D", g2_paints=paints), condition, keypoints, first
+        )
+        for paints in ("difference", "image")
+    }
+    assert torch.equal(made["image"]["refined"], fixed)
+    assert torch.equal(made["difference"]["difference"], fixed)
+    for painted in made.values():
+        torch.testing.assert_close(painted["coarse"] + painted["difference"], painted["refined"])
+
+
 def test_another_seed_gives_other_weights(data, tmp_path):
     for seed in (0, 1):
         training.train(stage("G1-L1"), data, tmp_path / str(seed), seed)

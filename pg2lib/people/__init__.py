@@ -1,12 +1,12 @@
-"""`synthetic-market`: people drawn by the project itself, a data set that needs no download.
+"""People drawn by the project itself: two data sets that need no download.
 
-`draw(identity, view, seed)` renders one person, built from a 3-D skeleton and shaded rounded
-volumes, as one of six street cameras would crop it, with the keypoints a detector would report.
-It is a pure function: identity attributes depend on (seed, identity), all else on
-(seed, identity, view).
+`draw(identity, view, seed)` (`synthetic-market`) renders one person, built from a 3-D skeleton
+and shaded rounded volumes, as one of six street cameras would crop it, with the keypoints a
+detector would report; `draw_fashion` (`synthetic-fashion`) as a model in a studio.  Both are pure
+functions: identity attributes depend on (seed, identity), all else on (seed, identity, view).
 """
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -15,7 +15,28 @@ from pg2lib.errors import UserError
 from . import body, camera, clothes, detector, render, scene
 
 CAMERAS = 6
-__all__ = ["CAMERAS", "Drawn", "draw"]
+__all__ = ["CAMERAS", "Drawn", "draw", "draw_fashion"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of studio view: the number it has in `Drawn.camera`; its mean yaw, the yaw it may lie
+    to either side of that, and the spread (degrees); how often it is cut as camera.CROPS says."""
+    number: int
+    yaw: float
+    aside: float
+    spread: float
+    crops: tuple
+
+
+# DeepFashion's names end in 1front, 2side, 3back, 4full and 7additional; `camera` is one less.
+VIEWS = {
+    "front": Kind(0, 0, 6, 12, (.78, .22, 0)),
+    "side": Kind(1, 0, 76, 12, (.78, .22, 0)),
+    "back": Kind(2, 180, 8, 12, (.78, .22, 0)),
+    "full": Kind(3, 0, 10, 16, (0, 0, 1)),
+    "additional": Kind(6, 0, 38, 10, (.45, .15, .4)),
+}
 
 _FINE = 2       # sub-pixels per pixel and axis
 # How deep (metres) a joint may lie under the surface and still count as seen.
@@ -29,8 +50,9 @@ class Drawn:
 
     image (H, W, 3) uint8; keypoints (18, 2) float32 as detected, whole pixels, (-1, -1) missing;
     silhouette (H, W) bool, the body with hair, garments and bag; joints (18, 2) float32, the true
-    projections, never missing; visible (18,) bool, in the frame and not hidden; camera 0..5;
-    pose family; yaw in degrees, 0 faces the camera, +90 faces the right of the image.
+    projections, never missing; visible (18,) bool, in the frame and not hidden; camera 0..5 (in
+    the studio the kind of view, see VIEWS); pose family; yaw in degrees, 0 faces the camera, +90
+    faces the right of the image.
     """
     image: np.ndarray
     keypoints: np.ndarray
@@ -51,49 +73,91 @@ def _person(seed, identity):
             int(rng.integers(8)), rng.permutation(slots))
 
 
+@lru_cache(maxsize=64)
+def _model(seed, identity):
+    """The identity and the order in which its views take kinds and poses."""
+    rng = np.random.default_rng((seed, identity, 0xFA53))
+    slots = [body.FAMILIES[i] for i in (1, 1, 1, 3, 3, 0, 5)]
+    return (clothes.identity(seed, 2 * 10 ** 6 + identity, clothes.MODELS),
+            rng.permutation(list(VIEWS)), rng.permutation(slots))
+
+
 def draw(identity, view, seed=0, height=128, width=64):
     """View number `view` of a person, as `Drawn`; successive views change camera, yaw and pose.
 
     The size is free: at another one the same view is rendered finer or coarser (the person is
     framed for twice as high as wide).  Raises UserError for a negative number or an empty size.
     """
-    if min(identity, view, seed) < 0 or min(height, width) < 1:
-        raise UserError(f"draw(identity={identity}, view={view}, seed={seed}, height={height}, "
-                        f"width={width}): use numbers from 0 and a size of at least 1")
+    _check(identity, view, seed, height, width)
     who, cameras, start, poses = _person(seed, identity)
     rng = np.random.default_rng((seed, identity, view, 0xD2A7))
     which = int(cameras[view % CAMERAS])
     look = camera.LOOKS[which]
     family = str(poses[view % len(poses)])
     yaw = (45 * (start + 3 * view) + rng.uniform(-22.5, 22.5) + 180) % 360 - 180
-    skeleton, shot, hits, colour, alpha, surface = _figure(
-        who, look, family, yaw, rng, height, width)
+    figure = _figure(who, look, family, yaw, rng, height, width)
     back = scene.backdrop(seed, which, rng, height, width)
     if rng.random() < .2:
         back = scene.add_passer(back, _passer(seed, which, int(rng.integers(4))), rng)
-    feet = skeleton.joints[[body.R_ANKLE, body.L_ANKLE]]
-    back *= scene.shadow(shot, feet, look.light, look.direct, height, width)[..., None]
-    image = camera.grade(look, rng, colour + (1 - alpha[..., None]) * back, height)
-    seen = shot.to_camera(skeleton.joints)
-    joints = shot.project(seen)
-    visible = detector.visible_joints(joints, seen[:, 2], surface, _REACH)
-    return Drawn(image, detector.detect(rng, joints, visible, height, width), alpha > .5,
-                 joints.astype(np.float32), visible, which, family, float(yaw))
+    return _photograph(figure, back, look, rng, which, family, yaw)
 
 
-def _figure(who, look, family, yaw, rng, height, width):
+def draw_fashion(identity, view, seed=0, height=256, width=256):
+    """View number `view` of one outfit, worn by a model in a studio, as `Drawn`.
+
+    Framed as DeepFashion In-shop at 256x256: the model stands in the middle 176 columns.  Five
+    successive views are the five kinds of VIEWS, in an order of the identity's own.  The size is
+    free: the height decides how fine, the width how much paper is to be seen at the sides.
+    Raises UserError for a negative number or an empty size.
+    """
+    _check(identity, view, seed, height, width)
+    who, kinds, poses = _model(seed, identity)
+    rng = np.random.default_rng((seed, identity, view, 0xFA54))
+    kind = VIEWS[kinds[view % len(kinds)]]
+    family = str(poses[view % len(poses)])
+    crop = str(rng.choice(list(camera.CROPS), p=kind.crops))
+    yaw = (kind.yaw + rng.choice((-1, 1)) * kind.aside + rng.normal(0, kind.spread) + 180
+           ) % 360 - 180
+    figure = _figure(who, camera.STUDIO, family, yaw, rng, height, width,
+                     partial(camera.frame_model, crop))
+    back = scene.paper(np.random.default_rng((seed, identity, 0x9A9E)), height, width)
+    return _photograph(figure, back, camera.STUDIO, rng, kind.number, family, yaw)
+
+
+def _check(identity, view, seed, height, width):
+    if min(identity, view, seed) < 0 or min(height, width) < 1:
+        raise UserError(f"identity={identity}, view={view}, seed={seed}, height={height}, "
+                        f"width={width}: use numbers from 0 and a size of at least 1")
+
+
+def _figure(who, look, family, yaw, rng, height, width, frame=camera.frame):
     """Skeleton, view, hits, premultiplied colour, coverage and depth of a person alone."""
     pose = body.sample_pose(rng, family, who.bag_side if who.bag == "handbag" else "")
     skeleton = body.pose_skeleton(who.build, pose, yaw)
     parts = clothes.dress(who, skeleton, body.holds_box(family, pose))
     rotation, eye = camera.place(rng, look, (0, .9, 0))
     low, high = _to_camera(parts, rotation, eye)
-    shot = camera.frame(rng, rotation, eye, low, high, height, width)
+    shot = frame(rng, rotation, eye, low, high, height, width)
     hits = render.cast(parts, *shot.rays(height, width, _FINE))
     frames = {zone: (rotation @ axes, rotation @ (origin - eye)) for zone, (axes, origin) in (
         (clothes.TORSO, skeleton.frames["chest"]), (clothes.SKIRT, skeleton.frames["pelvis"]))}
     albedo = clothes.paint(who, parts, hits, frames)
     return skeleton, shot, hits, *_shade(look, hits, albedo, height, width)
+
+
+def _photograph(figure, back, look, rng, which, family, yaw):
+    """`Drawn` of a figure before a background (H, W, 3)."""
+    skeleton, shot, _, colour, alpha, surface = figure
+    height, width = alpha.shape
+    feet = skeleton.joints[[body.R_ANKLE, body.L_ANKLE]]
+    back *= scene.shadow(shot, feet, look.light, look.direct, height, width,
+                         look.shadow)[..., None]
+    image = camera.grade(look, rng, colour + (1 - alpha[..., None]) * back, height)
+    seen = shot.to_camera(skeleton.joints)
+    joints = shot.project(seen)
+    visible = detector.visible_joints(joints, seen[:, 2], surface, _REACH)
+    return Drawn(image, detector.detect(rng, joints, visible, height, width), alpha > .5,
+                 joints.astype(np.float32), visible, which, family, float(yaw))
 
 
 @lru_cache(maxsize=64)
@@ -139,9 +203,10 @@ def _shade(look, hits, albedo, height, width):
     light.ravel()[hits.index] = bright * rim
     solid = np.isfinite(hits.depth)
     alpha = _pool(solid.astype(np.float32))
-    soft = camera.blur(np.stack([_pool(light), alpha], -1), 2.0 * height / 128)
+    share, reach = look.soft
+    soft = camera.blur(np.stack([_pool(light), alpha], -1), reach * height / 128)
     soft = np.repeat(np.repeat(soft[..., 0] / (soft[..., 1] + 1e-6), _FINE, 0), _FINE, 1)
-    bright = .45 * bright * rim + .55 * soft.ravel()[hits.index]
+    bright = (1 - share) * bright * rim + share * soft.ravel()[hits.index]
     # Where nearer parts stand around a point, less light gets in.
     near = hits.depth.reshape(height, _FINE, width, _FINE).min((1, 3))
     far = np.where(np.isfinite(near), near, near[np.isfinite(near)].max(initial=0) + .1)

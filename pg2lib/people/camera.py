@@ -1,4 +1,4 @@
-"""The six cameras: where they hang, and how their pictures look."""
+"""The six cameras of the street and the studio's: where they stand, how their pictures look."""
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,9 @@ import numpy as np
 class Look:
     """Height and distance ranges in metres; `light` towards the light in camera axes (x right,
     y up, z away from the camera); gains per RGB channel; blur in pixels and noise in grey levels
-    at 128 rows."""
+    at 128 rows; exposure; how far off the middle (metres) they stand; `soft`: share and
+    blur (pixels at 128 rows) of the light that is evened out over the body; `shadow`: how dark
+    the ground gets below a person, against the street."""
     height: tuple
     distance: tuple
     light: tuple
@@ -19,6 +21,10 @@ class Look:
     saturation: float
     blur: tuple
     noise: float
+    exposure: tuple = (.86, 1.14)
+    aside: float = 1.0
+    soft: tuple = (.55, 2.0)
+    shadow: float = 1.0
 
 
 LOOKS = (
@@ -35,6 +41,11 @@ LOOKS = (
     Look((3.0, 3.8), (8.0, 12.), (.2, .9, -.1), .52, .58, (.96, 1.01, 1.03), .94, .90,
          (.5, .95), 3.5),
 )
+STUDIO = Look((1.2, 1.5), (4.2, 5.2), (-.35, .7, -.75), .34, .62, (1.01, 1.00, .99), 1.0, 1.0,
+              (.25, .4), .7, (.97, 1.03), .25, (.72, 3.0), .55)
+# Share of a person's height that a studio picture shows, from the head down: to the hips or
+# thighs, to the shins, and with room below the feet.
+CROPS = {"upper": (.56, .72), "long": (.76, .86), "full": (1.06, 1.16)}
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,8 @@ class View:
 
 def place(rng, look, target):
     """Rotation (3, 3) to camera axes and eye (3,) of a camera on the +z side facing `target`."""
-    eye = np.array([rng.uniform(-1.0, 1.0), rng.uniform(*look.height), rng.uniform(*look.distance)])
+    eye = np.array([rng.uniform(-look.aside, look.aside), rng.uniform(*look.height),
+                    rng.uniform(*look.distance)])
     ahead = np.asarray(target, float) - eye
     ahead /= np.sqrt(ahead @ ahead)
     right = np.cross(ahead, (0, 1, 0))
@@ -94,12 +106,25 @@ def frame(rng, rotation, eye, low, high, height, width):
     return View(rotation, eye, fx, fy, cx, cy)
 
 
+def frame_model(crop, rng, rotation, eye, low, high, height, width):
+    """The `View` of a fashion picture: `crop` of CROPS, with nothing of the person outside the
+    middle 11/16 of a square picture (DeepFashion: 176 of 256 columns).
+
+    The height alone decides the scale; a narrower picture is the middle of the square one."""
+    top, share, aside = rng.uniform(.02, .06), rng.uniform(*CROPS[crop]), rng.uniform(-.5, .5)
+    span, room = high - low, .67 * height               # 11/16 less the softened edges
+    scale = min((1 - top) * height / (share * span[1]), room / span[0])
+    cx = width / 2 + aside * min(room - scale * span[0], .1 * height)
+    return View(rotation, eye, scale, scale, cx - scale * (low[0] + high[0]) / 2,
+                top * height + scale * high[1])
+
+
 def grade(look, rng, image, height):
     """The camera's picture of a clean image (H, W, 3) float32 in 0..1: cast, contrast, blur,
     noise; uint8."""
     grey = image @ np.float32((.299, .587, .114))
     image = grey[..., None] + np.float32(look.saturation) * (image - grey[..., None])
-    gain = np.float32(look.gain) * np.float32(rng.uniform(.86, 1.14))
+    gain = np.float32(look.gain) * np.float32(rng.uniform(*look.exposure))
     image = (image * gain - .5) * np.float32(look.contrast) + np.float32(.5)
     image = blur(image, rng.uniform(*look.blur) * height / 128)
     noise = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(look.noise)

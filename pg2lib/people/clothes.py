@@ -59,6 +59,27 @@ class Identity:
     bag_colour: np.ndarray
     bag_side: str               # r or l
     carton: np.ndarray
+    close: bool = False         # of a Wardrobe with `close`
+
+
+@dataclass(frozen=True)
+class Wardrobe:
+    """How often people of a place are and wear what: women; a woman's tops (tshirt, long, jacket,
+    dress, vest) and bottoms (trousers, shorts, skirt); women's and men's bags (none, backpack,
+    shoulder, handbag).  `close`: their pictures show fine hair, lips, thin frames, waistbands, and
+    no knee comes through a skirt."""
+    women: float
+    tops: tuple
+    bottoms: tuple
+    bags: tuple
+    close: bool = False
+
+
+STREET = Wardrobe(.5, (.36, .2, .22, .17, .05), (.56, .22, .22),
+                  ((.42, .24, .18, .16), (.5, .32, .12, .06)))
+# DeepFashion's In-shop clothes are mostly women's, and no bag hides them.
+MODELS = Wardrobe(.8, (.33, .25, .08, .18, .16), (.46, .3, .24), ((1, 0, 0, 0),) * 2,
+                  close=True)
 
 
 def _pick(rng, *palettes):
@@ -74,10 +95,10 @@ def _contrast(rng, colour):
     return max(others, key=lambda c: np.abs(c - colour).sum())
 
 
-def identity(seed, number):
-    """The identity of that number; depends on (seed, number) only."""
+def identity(seed, number, wardrobe=STREET):
+    """The identity of that number; depends on the arguments only."""
     rng = np.random.default_rng((seed, number, 0xC0A7))
-    female = bool(rng.random() < 0.5)
+    female = bool(rng.random() < wardrobe.women)
     build = body.Build(
         stature=rng.normal(1.62, 0.055) if female else rng.normal(1.74, 0.06),
         girth=float(np.clip(rng.normal(0.97 if female else 1.03, 0.11), 0.8, 1.35)),
@@ -92,9 +113,9 @@ def identity(seed, number):
                            p=(.34, .24, .18, .1, .08, .06)) if female else
                 rng.choice(("short", "tousled", "shaved", "cap", "bun"),
                            p=(.52, .2, .14, .12, .02)))
-    top, bottom = _outfit(rng, female)
+    top, bottom = _outfit(rng, female, wardrobe)
     bag = str(rng.choice(("none", "backpack", "shoulder", "handbag"),
-                         p=(.42, .24, .18, .16) if female else (.5, .32, .12, .06)))
+                         p=wardrobe.bags[0 if female else 1]))
     shoes = _pick(rng, _DARK, _DARK, _PALE, _BRIGHT)
     return Identity(
         build, female, skin, hair, style, _pick(rng, _BRIGHT, _DARK, _PALE),
@@ -103,12 +124,12 @@ def identity(seed, number):
         sole=np.array((.9, .9, .88)) if rng.random() < 0.5 else shoes * 0.5,
         boots=bool(rng.random() < (.16 if female else .05)), bag=bag,
         bag_colour=_pick(rng, _DARK, _BRIGHT, _MUTED, _EARTH), bag_side=str(rng.choice(("r", "l"))),
-        carton=_pick(rng, _EARTH, _EARTH, _BRIGHT))
+        carton=_pick(rng, _EARTH, _EARTH, _BRIGHT), close=wardrobe.close)
 
 
-def _outfit(rng, female):
+def _outfit(rng, female, wardrobe):
     kind = str(rng.choice(("tshirt", "long", "jacket", "dress", "vest"),
-                          p=(.36, .2, .22, .17, .05) if female else (.42, .26, .3, 0, .02)))
+                          p=wardrobe.tops if female else (.42, .26, .3, 0, .02)))
     base = _pick(rng, _BRIGHT, _BRIGHT, _PALE, _MUTED, _DARK)
     pattern = str(rng.choice(
         ("plain", "stripes", "bars", "checks", "two-tone", "print", "dots"),
@@ -128,8 +149,10 @@ def _outfit(rng, female):
         return top, Cloth("dress", pattern, top.colours, top.period, rng.uniform(.75, 1.35),
                           rng.uniform(1.0, 1.3), detail)
     kind = str(rng.choice(("trousers", "shorts", "skirt"),
-                          p=(.56, .22, .22) if female else (.74, .26, 0)))
+                          p=wardrobe.bottoms if female else (.74, .26, 0)))
     if kind == "skirt":
+        if wardrobe.close:
+            detail["hem"] = 0.0             # tucked in
         base = _pick(rng, _BRIGHT, _DARK, _PALE, _MUTED, _DENIM)
         pattern = str(rng.choice(("plain", "checks", "stripes", "dots"), p=(.64, .14, .12, .1)))
         long = rng.uniform(.55, .95) if rng.random() < .75 else rng.uniform(1.2, 1.6)
@@ -353,6 +376,12 @@ def _skirt(who, add, skeleton, s, hips, rise):
         hip = skeleton.frames[side + "_thigh"][1]
         cone, far = _between(hip, end, pelvis[:, 2])
         add(cone, hip, (0, 0, 0), (0.10 * s, flare * 0.55), far, *paint, cut=(False, True))
+        if who.close and length > 1.1 * thigh_length:   # a bent knee lifts the cloth
+            knee = skeleton.frames[side + "_shin"][1]
+            for a, b, radii in ((hip, knee, (0.10 * s, 0.08 * s)),
+                                (knee, end, (0.08 * s, flare * 0.5))):
+                cone, far = _between(a, b, pelvis[:, 2])
+                add(cone, a, (0, 0, 0), radii, far, *paint, cut=(False, b is end))
 
 
 def _bags(who, add, skeleton, s, up, width):
@@ -479,18 +508,22 @@ def _head(who, x, y, z, v0, dv):
     out[front & (np.abs(y - .07) < .085) & (np.abs(x - .28) < .14)] *= 0.55
     out[front & (np.abs(y - .06) < .055) & (np.abs(x - .28) < .085)] = dark
     out[front & (np.abs(y - .25) < .05) & (np.abs(x - .29) < .17)] *= 0.25 + 0.5 * who.hair
-    out[front & (np.abs(y + .58) < .055) & (x < .2)] = (
+    smile, lips = (.9 * x * x, .045) if who.close else (0, .055)
+    out[front & (np.abs(y + .58 - smile) < lips) & (x < .2)] = (
         who.skin * (.72, .42, .42) if who.female else who.skin * (.7, .5, .5))
     out[front & (np.abs(y + .3) < .03) & (x < .09)] *= 0.72
     if who.glasses:
         ring = np.maximum(np.abs(x - .3) / .24, np.abs(y - .06) / .17)
-        out[front & (ring < 1.0) & (ring > .68)] = dark
+        out[front & (ring < 1.0) & (ring > (.8 if who.close else .68))] = dark
     return out
 
 
 def _hair_paint(who, x, y, z, v0, dv):
     colour = who.cap if who.hair_style == "cap" else who.hair
-    strands = 1 + 0.16 * np.sin(x * 260 + 3 * np.sin(y * 40))
+    if who.close:
+        strands = 1 + .07 * np.sin(x * 900 + 2 * np.sin(y * 31)) + .05 * np.sin(x * 390 - y * 60)
+    else:
+        strands = 1 + 0.16 * np.sin(x * 260 + 3 * np.sin(y * 40))
     return (colour * strands[:, None]).astype(np.float32)
 
 

@@ -1,4 +1,5 @@
-"""Backgrounds: six cluttered places, drawn once per camera and seed, then cropped with jitter."""
+"""Backgrounds: six cluttered places, drawn once per camera and seed, then cropped with jitter;
+and the plain one of a studio."""
 from functools import lru_cache
 
 import numpy as np
@@ -278,6 +279,20 @@ def backdrop(seed, camera, rng, height, width):
     return np.asarray(crop, np.float32) * np.float32(1 / 255)
 
 
+_PAPERS = ((252, 252, 252), (252, 252, 252), (240, 240, 241), (229, 229, 231), (236, 232, 226),
+           (212, 212, 214))
+
+
+def paper(rng, height, width):
+    """A studio's paper (H, W, 3) float32 in 0..1, evenly lit but for a soft fall-off."""
+    colour = np.float32(_PAPERS[rng.integers(len(_PAPERS))]) / np.float32(255)
+    x = (np.arange(width, dtype=np.float32) + np.float32(.5) - width / 2) / height
+    y = (np.arange(height, dtype=np.float32)[:, None] + np.float32(.5)) / height
+    fall, slope, lit = rng.uniform(.02, .10), rng.uniform(-.05, .03), rng.uniform(-.2, .2)
+    light = 1 - np.float32(fall) * ((x - lit) ** 2 + (y - .4) ** 2) + np.float32(slope) * (y - .5)
+    return light[..., None] * colour
+
+
 def add_passer(back, passer, rng):
     """The background with a passer-by (rows, cols, 4: premultiplied colour, coverage) at a side."""
     height, width = back.shape[:2]
@@ -296,8 +311,9 @@ def add_passer(back, passer, rng):
     return back
 
 
-def shadow(shot, feet, light, direct, height, width):
-    """Light (H, W) float32 left on the ground around a person whose `feet` (2, 3) stand there."""
+def shadow(shot, feet, light, direct, height, width, depth=1.0):
+    """Light (H, W) float32 left on the ground around a person whose `feet` (2, 3) stand there;
+    `depth` scales what is missing."""
     out = np.ones((height, width), np.float32)
     x, y = (v.astype(np.float32) for v in shot.rays(height, width))
     r, eye = shot.rotation.astype(np.float32), shot.eye.astype(np.float32)
@@ -319,5 +335,5 @@ def shadow(shot, feet, light, direct, height, width):
     along, across = dx * away[0] + dz * away[1], dx * away[1] - dz * away[0]
     along = along - np.clip(along, 0, .9 * length + .15)
     dark += np.float32(.55 * direct) * np.exp(-(along ** 2 + across ** 2) / .07)
-    out[first:] = np.maximum(1 - dark, .25)
+    out[first:] = np.maximum(1 - np.float32(depth) * dark, .25)
     return out

@@ -1,0 +1,284 @@
+"""`pg2 generate`: one's own photo in other poses, as a user calls it."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pg2lib import (
+    cli,
+    downloads,
+    estimate,
+    experiments,
+    generate,
+    people,
+    photo,
+    pipeline,
+    training,
+    weights,
+)
+from pg2lib.errors import UserError
+from pg2lib.keypoints import found, write_csv, write_openpose_json
+
+SIZE = (64, 32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A photo with a person somewhere in it, its pose, poses to paint, and weights."""
+    folder = tmp_path_factory.mktemp("own")
+    me, other = people.draw(7, 2, height=301, width=150), people.draw(11, 4, height=240, width=120)
+    canvas = np.full((400, 611, 3), 120, np.uint8)
+    canvas[60:361, 330:480] = me.image
+    Image.fromarray(canvas).save(folder / "me.png")
+    Image.fromarray(canvas).save(folder / "me.jpg")
+    Image.fromarray(other.image).save(folder / "other.png")
+    mine = np.where(found(me.keypoints)[:, None], me.keypoints + (330, 60), -1)
+    write_openpose_json(folder / "me.json", mine)
+    write_openpose_json(folder / "pose.json", other.keypoints)
+    write_csv(folder / "poses.csv", {"one.jpg": other.keypoints, "two.jpg": other.keypoints})
+    write_csv(folder / "single.csv", {"one.jpg": other.keypoints})
+    write_csv(folder / "me.csv", {"you.png": other.keypoints, "me.png": mine})
+    write_csv(folder / "none.csv", {})
+    frames = [json.loads((folder / name).read_text()) for name in ("pose.json", "me.json")]
+    (folder / "walk.json").write_text(json.dumps({"frames": frames}))
+    (folder / "walk").mkdir()
+    for k, frame in enumerate(frames):
+        (folder / "walk" / f"{k}.json").write_text(json.dumps(frame))
+    (folder / "empty").mkdir()
+    few = np.full((18, 2), -1.0)
+    few[:4] = [[9, 9], [9, 20], [5, 20], [13, 20]]
+    write_openpose_json(folder / "few.json", few)
+    (folder / "pose.txt").write_text("a pose")
+    (folder / "broken.json").write_text('{"people": [')
+    (folder / "cut.jpg").write_bytes((folder / "me.jpg").read_bytes()[:2000])
+    (folder / "damaged.safetensors").write_bytes(b"weights")
+    trained = []
+    for stage in experiments.stages("G1+G2+D", profile="smoke"):
+        (folder / stage.name).mkdir()
+        training.Run(stage, 0, "cpu").export(folder / stage.name)
+        trained.append(folder / stage.name / "weights.pt")
+    facts = ("G1+G2+D", "synthetic-market", "smoke", 0, {})
+    weights.export(folder / "row.safetensors", trained, *facts)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def without_keypoint_rcnn(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.delenv("PG2_KEYPOINT_RCNN", raising=False)
+    monkeypatch.setenv("PG2_DOWNLOAD", "off")
+
+
+@pytest.fixture
+def pg2(folder, monkeypatch, capsys):
+    """Run `pg2 generate` in the folder: (status, output, errors)."""
+    monkeypatch.chdir(folder)
+
+    def run(*arguments, image="me.png", source=("--weights", "row.safetensors")):
+        command = ["generate", "--image", image, *source, *map(str, arguments)]
+        return cli.main(command), *capsys.readouterr()
+
+    return run
+
+
+def images_in(path):
+    return {file.stem: np.asarray(Image.open(file)) for file in sorted(path.glob("*.png"))}
+
+
+def test_weights_alone_paint_a_photo_of_any_size(pg2, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("PG2_RUNS", str(tmp_path / "runs"))
+    code, out, _ = pg2("--target-pose", "pose.json", "--pose", "me.json", "--out", tmp_path / "a")
+    assert code == 0 and not (tmp_path / "runs").exists()
+    images = images_in(tmp_path / "a")
+    assert list(images) == ["coarse", "condition", "difference", "pose", "refined"]
+    assert all(image.shape == (64, 32, 3) for image in images.values())
+    assert re.search(r"photo: 611x400, cropped to x \d+..\d+, y \d+..\d+, scaled by 0.2", out)
+    assert "the person fills 32x64 as in training" in out and "pose was given" in out
+    # The person, not the grey around her, is in the frame, as large as in training.
+    grey = (np.abs(images["condition"].astype(int) - 120).max(-1) <= 2).mean()
+    assert grey < 0.2
+    # A CSV names its rows after the photos.
+    pg2("--target-pose", "pose.json", "--pose", "me.csv", "--out", tmp_path / "b")
+    again = images_in(tmp_path / "b")["condition"]
+    np.testing.assert_array_equal(again, images["condition"])
+    # It is what the library does step by step.
+    painter = weights.load(folder / "row.safetensors", "cpu")[1]
+    pose = generate.place(generate.read_poses(folder / "pose.json")[0], SIZE)[0][0]
+    again = generate.generate(painter, images["condition"], pose)
+    np.testing.assert_array_equal(again["refined"], images["refined"])
+
+
+def test_a_photo_whose_pose_is_not_known_keeps_its_shape(pg2, tmp_path):
+    pose = ("--target-pose", "pose.json")
+    code, out, _ = pg2(*pose, "--padding", "plain", "--out", tmp_path / "a")
+    assert code == 0 and "padded with its edge's colour (411 above, 411 below pixels)" in out
+    assert "its pose is not known: crop to the person with --pose" in out
+    condition = images_in(tmp_path / "a")["condition"]
+    assert (condition[:20] == 120).all() and (condition[44:] == 120).all()
+    code, out, _ = pg2(*pose, "--fit", "crop", "--out", tmp_path / "b")
+    assert code == 0 and "cropped to x 206..406, y 0..400" in out
+    code, out, _ = pg2(*pose, "--out", tmp_path / "c", image="other.png")  # as twice as high
+    assert code == 0 and "photo: 120x240, scaled by 0.267 to 32x64\n" in out
+
+
+def test_every_kind_of_pose_file_gives_the_same(pg2, tmp_path):
+    for name, pose in {
+        "json": ["pose.json"],
+        "csv": ["poses.csv", "--name", "two.jpg"],
+        "single": ["single.csv"],
+    }.items():
+        code, *_ = pg2("--target-pose", *pose, "--out", tmp_path / name)
+        assert code == 0
+    first, *rest = (images_in(tmp_path / name)["refined"] for name in ("json", "csv", "single"))
+    assert all((image == first).all() for image in rest)
+
+
+def test_frame_keeps_the_picture_of_the_pose_whole(pg2, tmp_path):
+    poses, _ = generate.read_poses("pose.json")
+    placed, done = generate.place(poses, SIZE, (240, 120))
+    joints = found(poses[0])
+    np.testing.assert_array_equal(placed[0][joints], np.floor((poses[0][joints] + 0.5) * 64 / 240))
+    assert "120x240 scaled by 0.267" in done
+    # A square picture is not squeezed: it stands between equal margins above and below.
+    placed, _ = generate.place(poses, SIZE, (240, 240))
+    expected = np.floor((poses[0][joints] + 0.5) * 32 / 240 + (0, 16))
+    np.testing.assert_array_equal(placed[0][joints], expected)
+    code, out, _ = pg2("--target-pose", "pose.json", "--frame", "120x240", "--out", tmp_path / "a")
+    assert code == 0 and "its picture of 120x240" in out
+
+
+@pytest.mark.parametrize("pose", ["walk.json", "walk"])
+def test_a_sequence_gives_frames_strip_and_gif(pg2, tmp_path, pose):
+    options = ("--pose", "me.json", "--out", tmp_path / "a")
+    code, out, _ = pg2("--target-pose", pose, "--between", 3, "--fps", 10, *options)
+    assert code == 0 and "pose: 2 frames" in out
+    names = sorted(str(p.relative_to(tmp_path / "a")) for p in (tmp_path / "a").rglob("*.*"))
+    frames = [f"frames/{k:03}.png" for k in range(5)]
+    assert names == ["condition.png", "figure1c.png", *frames, "sequence.gif"]
+    assert not (images_in(tmp_path / "a" / "frames")["000"] == 0).all()
+    with Image.open(tmp_path / "a" / "sequence.gif") as gif:
+        assert gif.n_frames == 5 and gif.info["duration"] == 100
+    code, *_ = pg2("--target-pose", pose, *options)  # a shorter one over it
+    assert code == 0 and len(list((tmp_path / "a" / "frames").iterdir())) == 2
+
+
+@pytest.fixture
+def eyes(monkeypatch, tmp_path):
+    """A Keypoint R-CNN that finds a person of known joints, the photo's size told by the first."""
+    k = torch.arange(17.0)
+
+    def network(images):
+        height, width = images[0].shape[1:]
+        joints = torch.stack([width * (0.4 + 0.005 * k), height * (0.1 + 0.05 * k), k], -1)
+        return [
+            {
+                "labels": torch.tensor([1]),
+                "scores": torch.tensor([0.9]),
+                "keypoints": joints[None],
+                "keypoints_scores": torch.full((1, 17), 9.0),
+            }
+        ]
+
+    (tmp_path / "weights.pth").touch()
+    monkeypatch.setenv("PG2_KEYPOINT_RCNN", str(tmp_path / "weights.pth"))
+    monkeypatch.setattr(downloads, "digest_of", lambda *file: estimate.KEYPOINT_RCNN.sha256)
+    monkeypatch.setattr(estimate, "load_network", lambda path, device: network)
+    return network
+
+
+def test_poses_are_estimated_where_none_is_given(pg2, eyes, tmp_path):
+    code, out, _ = pg2("--target-pose", "other.png", "--out", tmp_path / "a")
+    assert code == 0 and "18 of 18 joints estimated by Keypoint R-CNN" in out
+    assert "around the person, whose pose was estimated" in out
+    # Joints from 10 % to 90 % of 400 pixels: 320 of them, and the margins.
+    scale = 64 / (320 * (1 + photo.ABOVE + photo.BELOW))
+    assert f"scaled by {scale:.3g} to 32x64" in out
+    given = pg2("--target-pose", "other.png", "--pose", "me.png", "--out", tmp_path / "b")
+    assert given[0] == 0
+    np.testing.assert_array_equal(
+        images_in(tmp_path / "a")["refined"], images_in(tmp_path / "b")["refined"]
+    )
+
+
+def test_without_weights_for_keypoints_a_photo_as_pose_is_told(pg2, tmp_path):
+    code, _, error = pg2("--target-pose", "other.png", "--out", tmp_path / "a")
+    assert code == 2 and error.count("\n") == 1 and "PG2_KEYPOINT_RCNN" in error
+    assert not (tmp_path / "a").exists()
+
+
+MISTAKES = [
+    (["--target-pose", "gone.json"], "gone.json does not exist"),
+    (["--target-pose", "pose.txt"], "pose.txt is no pose; name a .json"),
+    (["--target-pose", "broken.json"], "broken.json is not valid JSON"),
+    (["--target-pose", "few.json"], "few.json has 4 of 18 joints"),
+    (["--target-pose", "poses.csv"], "poses.csv holds 2 poses; pick one with --name"),
+    (["--target-pose", "poses.csv", "--name", "x"], "poses.csv has no pose called 'x'.*'one.jpg'"),
+    (["--target-pose", "none.csv"], "none.csv holds no pose"),
+    (["--target-pose", "pose.json", "--pose", "poses.csv"], "no pose called 'me.png'"),
+    (["--target-pose", "empty"], "empty holds no .json file"),
+    (["--target-pose", "cut.jpg"], "cut.jpg is no intact image"),
+    (["--target-pose", "pose.json", "--frame", "20x40"], "outside a picture of 20x40"),
+    (["--target-pose", "pose.json", "--frame", "20"], "--frame 20 is not WIDTHxHEIGHT"),
+    (["--target-pose", "pose.json", "--frame", "0x40"], "--frame 0x40 is not WIDTHxHEIGHT"),
+    (["--target-pose", "pose.json", "--pose", "gone.json"], "gone.json does not exist"),
+    (["--target-pose", "pose.json", "--pose", "few.json"], "few.json has 4 of 18 joints"),
+    (["--target-pose", "pose.json", "--pose", "walk"], "walk is no pose"),
+    (["--target-pose", "pose.json", "--pose", "walk.json"], "walk.json"),
+    (["--target-pose", "pose.json", "--keypoint-rcnn", "gone.pth"], "gone.pth.* is not there"),
+    (["--target-pose", "pose.json", "--keypoint-rcnn", "me.png"], "me.png is not torchvision's"),
+    (["--target-pose", "walk.json", "--fps", "0"], "--fps 0"),
+    (["--target-pose", "walk.json", "--between", "-1"], "--between -1"),
+    (["--target-pose", "pose.json", "--weights", "gone.safetensors"], "gone.safetensors does not"),
+    (["--target-pose", "pose.json", "--weights", "damaged.safetensors"], "is damaged"),
+    (["--target-pose", "pose.json", "--weights", "pose.json"], "does not end in .safetensors"),
+    (["--target-pose", "pose.json", "--image", "gone.jpg"], "gone.jpg does not exist"),
+    (["--target-pose", "pose.json", "--image", "cut.jpg"], "cut.jpg is no intact image"),
+    (["--target-pose", "pose.json", "--image", "walk"], "walk is no intact image"),
+]
+
+
+@pytest.mark.parametrize("arguments, words", MISTAKES)
+def test_mistakes_are_told_in_one_sentence_and_leave_nothing(pg2, tmp_path, arguments, words):
+    code, _, error = pg2(*arguments, "--out", tmp_path / "a")
+    assert code == 2 and error.count("\n") == 1 and re.search(words, error), error
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_pose_far_from_the_photo_is_told(pg2, folder, tmp_path):
+    far = np.random.default_rng(0).uniform(2000, 2400, (18, 2))
+    write_openpose_json(tmp_path / "far.json", far)
+    options = ("--target-pose", "pose.json", "--out", tmp_path / "a")
+    code, _, error = pg2("--pose", tmp_path / "far.json", *options)
+    assert code == 2 and "outside the photo" in error and not (tmp_path / "a").exists()
+
+
+def test_an_unknown_row_and_a_folder_that_is_a_file_are_told(pg2, folder, tmp_path):
+    pose = ("--target-pose", "pose.json")
+    code, _, error = pg2(*pose, "--out", tmp_path / "a", source=("--row", "G1+G3"))
+    assert code == 2 and "unknown row 'G1+G3'" in error
+    code, _, error = pg2(*pose, "--out", folder / "me.png" / "a")
+    assert code == 2 and "me.png is a file; name a folder with --out" in error
+    with pytest.raises(SystemExit, match="2"):
+        pg2(*pose, "--row", "G1-L1", "--out", tmp_path / "a")
+
+
+def test_what_the_disk_refuses_is_told(tmp_path):
+    (tmp_path / "a").touch()
+    with pytest.raises(UserError, match="cannot write to .*--out"):
+        generate.write_images({"condition": np.zeros((4, 4, 3), np.uint8)}, tmp_path / "a")
+
+
+def test_a_row_of_the_run_store_paints_too(pg2, tmp_path):
+    source = ("--profile", "smoke", "--row", "G1-L1")
+    options = ("--keypoints", "pose.json", "--pose", "me.json")
+    code, out, _ = pg2(*options, "--out", tmp_path / "a", source=source)
+    images = images_in(tmp_path / "a")
+    assert code == 0 and list(images) == ["coarse", "condition", "pose", "refined"]
+    painter = pipeline.painter(pipeline.Study(profile="smoke"), "G1-L1")
+    pose = generate.place(generate.read_poses("pose.json")[0], SIZE)[0][0]
+    again = generate.generate(painter, images["condition"], pose)
+    np.testing.assert_array_equal(again["refined"], images["refined"])

@@ -1,0 +1,376 @@
+"""Inception Score, FID, KID and LPIPS without their weights: hand-computed values, slow plain
+NumPy, closed forms, and torch-fidelity with random weights."""
+
+import hashlib
+import io
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import sqrtm
+
+from pg2lib import downloads, perceptual
+from pg2lib.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(7).integers(0, 256, (5, 32, 16, 3), dtype=np.uint8)
+
+
+# ---- Inception Score
+
+
+def test_inception_score_by_hand():
+    """k classes, each certain for as many images: exp(KL) = k; all images alike: 1."""
+    certain = 60 * np.eye(4)[np.arange(12) % 4]
+    assert perceptual.score_from_logits(certain, splits=1) == pytest.approx((4, 0))
+    assert perceptual.score_from_logits(np.ones((12, 4)), splits=3) == pytest.approx((1, 0))
+    # First split: one class only, score 1; second: two classes, score 2. Mean 1.5, std 0.5.
+    halves = 60 * np.eye(4)[[0, 0, 0, 0, 1, 2, 1, 2]]
+    assert perceptual.score_from_logits(halves, splits=2) == pytest.approx((1.5, 0.5))
+    with pytest.raises(UserError, match="3 images"):
+        perceptual.score_from_logits(np.ones((3, 4)))
+
+
+def test_inception_score_is_torch_fidelitys():
+    isc = pytest.importorskip("torch_fidelity.metric_isc")
+    logits = np.random.default_rng(6).normal(size=(107, 30)) * 3
+    expected = isc.isc_features_to_metric(torch.from_numpy(logits), splits=10, shuffle=False)
+    found = perceptual.score_from_logits(logits)
+    assert found == pytest.approx(tuple(expected.values()), rel=1e-12)
+    shuffled = isc.isc_features_to_metric(torch.from_numpy(logits), splits=10, shuffle=True)
+    assert shuffled["inception_score_std"] != pytest.approx(expected["inception_score_std"])
+
+
+def test_the_interval_of_the_inception_score():
+    """Against resamples scored one by one, and: more people, narrower."""
+    random = np.random.default_rng(0)
+    people = random.permutation(np.repeat(np.arange(20), 6))
+    logits = 3 * random.normal(size=(20, 8))[people] + random.normal(size=(120, 8))
+    low, high = perceptual.score_interval(logits, people, splits=2, resamples=50)
+    slow = []
+    for drawn in np.random.default_rng(0).multinomial(20, np.full(20, 1 / 20), 50):
+        halves = []
+        for half in (slice(60), slice(60, 120)):
+            counts = drawn[people[half]]
+            halves.append(perceptual.score_from_logits(logits[half].repeat(counts, 0), 1)[0])
+        slow.append(np.mean(halves))
+    score = perceptual.score_from_logits(logits, 2)[0]
+    expected = np.quantile(slow, [0.025, 0.975]) - np.mean(slow) + score
+    assert (low, high) == pytest.approx(tuple(expected))
+    assert low < score < high
+    alone = perceptual.score_interval(logits, np.arange(120), splits=2)
+    assert alone[1] - alone[0] < high - low
+    assert np.isnan(perceptual.score_interval(logits, np.zeros(120))).all()
+
+
+def random_inception(features):
+    """torch-fidelity's network with random weights; nothing may be downloaded."""
+    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    Network = module.FeatureExtractorInceptionV3
+    torch.manual_seed(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "load_state_dict_from_url", lambda *_, **__: {})
+        patch.setattr(Network, "load_state_dict", lambda *_: None)
+        network = Network("random", features)
+    noise = torch.randint(0, 256, (4, 3, 32, 16), dtype=torch.uint8)
+    layers = [layer for layer in network.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    for layer in layers:  # so that the signal does not die out on its way through 90 layers
+        layer.train().momentum = 1
+    with torch.no_grad():
+        network(noise)
+        network.fc.weight.mul_(20)  # sure answers
+    return network.eval()
+
+
+def test_inception_features_with_random_weights(images, tmp_path):
+    """Two whole images, and one of which only the upper half is seen."""
+    network = random_inception(["2048", "logits_unbiased"])
+    weights = tmp_path / "weights.pth"
+    torch.save(network.state_dict(), weights)
+    masks = np.ones((3, 32, 16), bool)
+    masks[2, 16:] = False
+    masked = torch.from_numpy(images[:3] * masks[..., None])
+    with torch.inference_mode():
+        expected = network(masked.permute(0, 3, 1, 2))
+    said = []
+    found = perceptual.inception_features(
+        images[::-1], weights, batch=2, progress=lambda *a: said.append(a),
+        masks=masks.__getitem__, index=np.array([4, 3, 2]),
+    )  # fmt: skip
+    assert said == [(2, 3), (3, 3)]
+    for ours, theirs, width in zip(found, expected, (2048, 1008)):
+        assert ours.shape == (3, width)
+        assert ours == pytest.approx(theirs.numpy(), rel=1e-3, abs=1e-5)
+        assert abs(ours[0] - ours[1]).max() > 10 * abs(ours - theirs.numpy()).max()
+    assert np.isfinite(perceptual.score_from_logits(found[1], splits=1)).all()
+
+
+def test_without_torch_fidelity_the_sentence_names_the_extra(images, monkeypatch):
+    monkeypatch.delenv("PG2_INCEPTION", raising=False)
+    monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
+    for call in (
+        perceptual.require_inception,
+        lambda: perceptual.inception_features(images, "weights.pth"),
+    ):
+        with pytest.raises(perceptual.NoWeights, match=r"pip install \.\[scores\]"):
+            call()
+    assert perceptual.inception_weights() is None
+
+
+# ---- FID and KID
+
+
+def test_fid_of_two_normal_distributions():
+    """Samples with given mean and covariance, to the letter, against the closed form."""
+    random, d = np.random.default_rng(0), 6
+    samples, moments = [], []
+    for n in (50, 40):
+        mean, root = random.normal(size=d), random.normal(size=(d, d))
+        white = random.normal(size=(n, d))
+        white -= white.mean(0)
+        white = white @ np.linalg.inv(np.linalg.cholesky(np.cov(white.T)).T)
+        samples.append(mean + white @ root)
+        moments.append((mean, root.T @ root))
+    (m1, s1), (m2, s2) = moments
+    expected = ((m1 - m2) ** 2).sum() + np.trace(s1 + s2 - 2 * sqrtm(s1 @ s2).real)
+    assert perceptual.fid(*samples) == pytest.approx(expected, rel=1e-9)
+    assert perceptual.fid(samples[0], samples[0]) == pytest.approx(0, abs=1e-9)
+    shifted = perceptual.fid(samples[0] + 2, samples[0])
+    assert shifted == pytest.approx(4 * d)
+
+
+@pytest.mark.parametrize("n, m", [(60, 80), (10, 7)])  # more, and fewer, images than features
+def test_fid_is_torch_fidelitys(n, m):
+    fidelity = pytest.importorskip("torch_fidelity.metric_fid")
+    random = np.random.default_rng(1)
+    x, y = random.normal(size=(n, 12)), 0.5 + random.normal(size=(m, 12)) ** 2
+    statistics = [fidelity.fid_features_to_statistics(torch.from_numpy(a)) for a in (x, y)]
+    expected = fidelity.fid_statistics_to_metric(*statistics, verbose=False)
+    assert perceptual.fid(x, y) == pytest.approx(*expected.values(), rel=1e-5)
+
+
+def slow_kid(x, y):
+    """The unbiased estimate, pair by pair."""
+    n = len(x)
+
+    def kernel(a, b):
+        return (a @ b / len(a) + 1) ** 3
+
+    different = [(i, j) for i in range(n) for j in range(n) if i != j]
+    xx = np.mean([kernel(x[i], x[j]) for i, j in different])
+    yy = np.mean([kernel(y[i], y[j]) for i, j in different])
+    return xx + yy - 2 * np.mean([kernel(a, b) for a in x for b in y])
+
+
+def test_kid_against_a_plain_loop_and_torch_fidelity():
+    random = np.random.default_rng(2)
+    people = random.integers(0, 7, 30)
+    x, y = random.normal(size=(30, 12)), 0.3 + random.normal(size=(30, 12))
+    found, low, high = perceptual.kid(x, y, people)
+    assert found == pytest.approx(slow_kid(x, y), rel=1e-10)
+    assert low < found < high
+    fidelity = pytest.importorskip("torch_fidelity.metric_kid")
+    theirs = fidelity.kid_features_to_metric(
+        *map(torch.from_numpy, (x, y)), kid_subsets=1, kid_subset_size=30, verbose=False
+    )
+    assert found == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-9)
+    alone = perceptual.kid(x, y, np.zeros(30))
+    assert alone[0] == pytest.approx(found) and np.isnan(alone[1:]).all()
+
+
+def test_the_interval_of_kid_against_resamples_one_by_one():
+    random = np.random.default_rng(3)
+    people = np.repeat(np.arange(5), 3)
+    x, y = random.normal(size=(2, 15, 4))
+    slow = []
+    for drawn in np.random.default_rng(0).multinomial(5, np.full(5, 1 / 5), 40):
+        copies = np.repeat(np.arange(5), drawn)
+        index = np.concatenate([np.flatnonzero(people == p) for p in copies])
+        copy = np.repeat(np.arange(len(copies)), 3)
+        # Images of one person in two of the copies are left out.
+        use = (copy[:, None] == copy) | (people[index][:, None] != people[index])
+        a, b = x[index], y[index]
+        xx, yy, xy = ((p @ q.T / 4 + 1) ** 3 for p, q in ((a, a), (b, b), (a, b)))
+        other = use & ~np.eye(15, dtype=bool)
+        slow.append(xx[other].mean() + yy[other].mean() - 2 * xy[use].mean())
+    found = perceptual.kid(x, y, people, resamples=40)
+    assert found[1:] == pytest.approx(tuple(np.quantile(slow, [0.025, 0.975])))
+
+
+def test_kid_of_one_distribution_is_zero_on_average_and_its_interval_covers_that():
+    random, covered, found = np.random.default_rng(4), 0, []
+    for seed in range(100):
+        x, y = random.normal(size=(2, 60, 5))
+        value, low, high = perceptual.kid(x, y, np.arange(60), resamples=200, seed=seed)
+        covered += low <= 0 <= high
+        found.append(value)
+    assert abs(np.mean(found)) < 3 * np.std(found) / 10
+    assert 0.85 <= covered / 100
+
+
+# ---- LPIPS
+
+
+@pytest.fixture(scope="module")
+def random_lpips():
+    """Weights as the two files hold them, at random: VGG16's and the five heads."""
+    from torchvision.models import vgg16
+
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        shapes = {key: value.shape for key, value in vgg16().state_dict().items()}
+    vgg = {
+        key: torch.randn(shape) * (2 / np.prod(shape[1:])) ** 0.5
+        if key.startswith("features") and len(shape) > 1
+        else torch.zeros(1).expand(shape)  # the classifier's 120 million, unused
+        for key, shape in shapes.items()
+    }
+    heads = {
+        f"lin{k}.model.1.weight": torch.rand(1, channels, 1, 1)
+        for k, channels in enumerate((64, 128, 256, 512, 512))
+    }
+    return vgg, heads
+
+
+@pytest.fixture(scope="module")
+def network(random_lpips):
+    return perceptual.LPIPS(*random_lpips)
+
+
+def test_lpips_is_torch_fidelitys(random_lpips, network, images, monkeypatch):
+    module = pytest.importorskip("torch_fidelity.sample_similarity_lpips")
+    from torchvision.models import vgg16
+
+    vgg, heads = random_lpips
+    with torch.device("meta"):
+        trunk = vgg16()
+    trunk.load_state_dict(vgg, assign=True)
+    monkeypatch.setattr(module, "load_state_dict_from_url", lambda *_, **__: heads)
+    monkeypatch.setattr(module, "torchvision_load_pretrained_vgg16", lambda: trunk)
+    theirs = module.SampleSimilarityLPIPS("random")
+    a, b = images[:4], images[1:]
+    with torch.inference_mode():
+        expected = theirs(*(torch.from_numpy(x).permute(0, 3, 1, 2) for x in (a, b))).numpy()
+    ours = perceptual.lpips(a, b, network, batch=3)
+    assert ours == pytest.approx(expected, rel=1e-4)
+    assert (ours.dtype, len(set(ours.round(4)))) == (np.float64, 4)
+
+
+def test_lpips_of_equal_images_is_zero_and_the_order_does_not_matter(network, images):
+    assert (perceptual.lpips(images[:2], images[:2], network) == 0).all()
+    a, b = images[:2], images[2:4]
+    there, back = perceptual.lpips(a, b, network), perceptual.lpips(b, a, network)
+    assert there == pytest.approx(back, rel=1e-6) and (there > 0).all()
+    near = perceptual.lpips(a, np.clip(a.astype(int) + 3, 0, 255).astype(np.uint8), network)
+    assert (near < there / 3).all()
+    with pytest.raises(UserError, match="uint8"):
+        perceptual.lpips(a / 255, b, network)
+
+
+def test_lpips_from_files(random_lpips, network, images, tmp_path):
+    vgg, heads = random_lpips
+    paths = tmp_path / "vgg.pth", tmp_path / "heads.pth"
+    for part, path in zip((vgg, heads), paths):
+        torch.save(part, path)
+    loaded = perceptual.lpips_network(paths)
+    expected = perceptual.lpips(images[:1], images[1:2], network)
+    assert perceptual.lpips(images[:1], images[1:2], loaded) == pytest.approx(expected)
+
+
+# ---- where weights come from
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """An empty torch hub, downloads allowed; yields the folder where weights would lie."""
+    pytest.importorskip("torch_fidelity")
+    for name in ("PG2_DOWNLOAD", "PG2_INCEPTION", "PG2_LPIPS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    return tmp_path / "checkpoints"
+
+
+def expect(monkeypatch, name, content):
+    """From now on the weights `name` are these bytes."""
+    digest = hashlib.sha256(content).hexdigest()
+    monkeypatch.setattr(perceptual, name, replace(getattr(perceptual, name), sha256=digest))
+
+
+def test_weights_found_are_checked(hub, monkeypatch):
+    monkeypatch.setenv("PG2_DOWNLOAD", "off")
+    assert perceptual.inception_weights() is None
+    with pytest.raises(perceptual.NoWeights, match="downloads are off.*PG2_INCEPTION"):
+        perceptual.require_inception()
+
+    hub.mkdir()
+    path = hub / perceptual.INCEPTION.file
+    path.write_bytes(b"not the weights")
+    assert perceptual.inception_weights() is None
+    with pytest.raises(perceptual.NoWeights, match="SHA-256"):
+        perceptual.require_inception()
+
+    expect(monkeypatch, "INCEPTION", b"not the weights")
+    assert perceptual.inception_weights() == path
+    for given in (path, hub):
+        monkeypatch.setenv("PG2_INCEPTION", str(given))
+        assert perceptual.inception_weights() == path
+    path.write_bytes(b"damaged since")
+    with pytest.raises(perceptual.NoWeights, match="SHA-256"):
+        perceptual.inception_weights()  # what the user named must be right
+    monkeypatch.setenv("PG2_INCEPTION", str(hub / "nowhere.pth"))
+    with pytest.raises(perceptual.NoWeights, match="nowhere.pth"):
+        perceptual.inception_weights()
+
+
+def test_lpips_needs_both_files(hub, monkeypatch, tmp_path):
+    monkeypatch.setenv("PG2_DOWNLOAD", "off")
+    assert perceptual.lpips_weights() is None
+    own = tmp_path / "own"
+    own.mkdir()
+    monkeypatch.setenv("PG2_LPIPS", str(own))
+    paths = own / perceptual.VGG16.file, own / perceptual.LPIPS_HEADS.file
+    for name, path in zip(("VGG16", "LPIPS_HEADS"), paths):
+        with pytest.raises(perceptual.NoWeights, match="is not there"):
+            perceptual.lpips_weights()
+        expect(monkeypatch, name, name.encode())
+        path.write_bytes(name.encode())
+    assert perceptual.lpips_weights() == paths
+
+
+def test_offline_fails_fast_and_asks_once(hub, monkeypatch):
+    monkeypatch.setattr(downloads, "CONNECT_SECONDS", 0.2)
+    attempts = []
+
+    def silent(*_, **__):
+        attempts.append(1)
+        time.sleep(5)
+
+    monkeypatch.setattr(downloads.urllib.request, "urlopen", silent)
+    for find in (perceptual.inception_weights, perceptual.lpips_weights):
+        assert find(download=False) is None and not attempts
+    start = time.perf_counter()
+    for _ in range(2):
+        for require in (perceptual.require_inception, perceptual.require_lpips):
+            with pytest.raises(perceptual.NoWeights, match="no answer.*or put the file there"):
+                require()
+    assert len(attempts) == 2 and time.perf_counter() - start < 3
+    assert not hub.exists()
+
+
+@pytest.mark.parametrize("honest", [True, False])
+def test_a_download_is_checked_before_it_counts(honest, hub, monkeypatch):
+    monkeypatch.setattr(downloads.urllib.request, "urlopen", lambda *_, **__: io.BytesIO(b"net"))
+    if honest:
+        for name in ("INCEPTION", "VGG16", "LPIPS_HEADS"):
+            expect(monkeypatch, name, b"net")
+        assert perceptual.inception_weights().read_bytes() == b"net"
+        assert [path.read_bytes() for path in perceptual.lpips_weights()] == [b"net", b"net"]
+    else:
+        with pytest.raises(perceptual.NoWeights, match="fetch it again"):
+            perceptual.require_inception()
+        assert not list(hub.iterdir())

@@ -1,0 +1,290 @@
+"""Pose score: what the network learns, bit-exact resume, PCK and PCKh by hand and by loops."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from pg2lib import datasets, pose_score
+from pg2lib.errors import UserError
+from pg2lib.pose_score import KeypointConfig
+
+TINY = KeypointConfig(channels=4, rows=8, iterations=6, batch=4)
+HEIGHT, WIDTH = 32, 16
+
+
+def dots(count, seed=0):
+    """Images of coloured dots, a colour per joint, and where they are; a tenth are missing."""
+    rng = np.random.default_rng(seed)
+    colours = np.random.default_rng(7).integers(0, 256, (18, 3))
+    images = rng.integers(100, 140, (count, HEIGHT, WIDTH, 3)).astype(np.uint8)
+    keypoints = np.full((count, 18, 2), -1, np.float32)
+    for image, joints in zip(images, keypoints):
+        for joint in range(18):
+            x, y = rng.integers((WIDTH, HEIGHT))
+            if rng.random() < 0.9:
+                image[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = colours[joint]
+                joints[joint] = x, y
+    return images, keypoints
+
+
+def dataset(images, keypoints, train=None):
+    count = len(images)
+    return datasets.Dataset(
+        "dots", *images.shape[1:3], images, keypoints,
+        identities=np.arange(count), cameras=np.ones(count, int), names=[""] * count,
+        train=np.ones(count, bool) if train is None else train,
+        train_pairs=np.zeros((0, 2), int), test_pairs=np.zeros((0, 2), int),
+        silhouettes=None, card={},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data():
+    return dataset(*dots(48))
+
+
+def state(folder):
+    return torch.load(folder / "keypoints.pt", weights_only=True)
+
+
+def stopped(data, folder, steps, **more):
+    return pose_score.train_keypoints(
+        data, folder, TINY, device="cpu", checkpoint_seconds=0, stop_after=steps, **more
+    )
+
+
+# ---------------------------------------------------------------- training
+
+
+def test_it_finds_what_it_was_trained_on_far_better_than_chance(tmp_path):
+    """One joint in a fixed colour, anywhere; the others absent."""
+    images, keypoints = dots(300)
+    keypoints[:, 1:] = -1
+    images[:] = 120
+    keypoints[:, 0] = np.random.default_rng(1).integers((WIDTH, HEIGHT), size=(300, 2))
+    for image, (x, y) in zip(images, keypoints[:, 0].astype(int)):
+        image[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = (255, 40, 40)
+    train = np.arange(300) < 250
+    config = KeypointConfig(channels=6, rows=8, iterations=80, batch=16, blurred=0)
+    pose_score.train_keypoints(dataset(images, keypoints, train), tmp_path, config, device="cpu")
+    network = pose_score.load_keypoints(tmp_path / "keypoints.pt", "cpu")
+    seen, confidence = pose_score.estimate(network, images[~train], batch=32)
+    away = np.linalg.norm(seen[:, 0] - keypoints[~train, 0], axis=-1)
+    chance = np.linalg.norm(keypoints[train, 0].mean(0) - keypoints[~train, 0], axis=-1)
+    assert np.median(away) < 2 < 6 < np.median(chance)
+    assert confidence[:, 0].min() > 0.5 > confidence[:, 1:].max()
+
+
+def test_a_killed_run_ends_bit_for_bit_like_one_that_was_not(data, tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    facts = pose_score.train_keypoints(data, whole, TINY, device="cpu")
+    assert facts["step"] == 6 and facts["images"] == 48
+    assert stopped(data, cut, 2) == {"step": 2}
+    assert len(list(cut.glob("checkpoint-*.pt"))) == 2 and not (cut / "keypoints.pt").exists()
+    calls = []
+    pose_score.train_keypoints(data, cut, TINY, device="cpu", progress=lambda *a: calls.append(a))
+    assert calls[0] == (2, 6) and calls[-1][:2] == (6, 6)
+    a, b = (state(folder)["network"] for folder in (whole, cut))
+    assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+    assert (whole / "log.jsonl").read_text() == (cut / "log.jsonl").read_text()
+    assert sorted(p.name for p in cut.iterdir()) == ["keypoints.pt", "log.jsonl"]
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(data, tmp_path):
+    stopped(data, tmp_path, 3)
+    newest = sorted(tmp_path.glob("checkpoint-*.pt"))[-1]
+    newest.write_bytes(newest.read_bytes()[:-100])
+    assert pose_score._Run(TINY, data, 0, "cpu").resume(tmp_path) == 2
+
+
+def test_another_configuration_or_seed_does_not_go_on(data, tmp_path):
+    stopped(data, tmp_path, 1)
+    with pytest.raises(UserError, match="another configuration"):
+        stopped(data, tmp_path, 1, seed=1)
+
+
+def test_the_seed_decides_everything(data, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        pose_score.train_keypoints(data, tmp_path / name, TINY, seed, "cpu")
+    a, b, c = (state(tmp_path / name)["network"]["where.weight"] for name in "abc")
+    assert torch.equal(a, b) and not torch.equal(a, c)
+
+
+def test_nan_stops_with_a_sentence_and_keeps_the_checkpoint(data, tmp_path, monkeypatch):
+    stopped(data, tmp_path, 2)
+    right = pose_score.keypoint_losses
+    monkeypatch.setattr(
+        pose_score, "keypoint_losses", lambda *a: {k: v * math.nan for k, v in right(*a).items()}
+    )
+    with pytest.raises(UserError, match="nan at step 3.*learning rate"):
+        pose_score.train_keypoints(data, tmp_path, TINY, device="cpu")
+    assert pose_score._Run(TINY, data, 0, "cpu").resume(tmp_path) == 2
+
+
+def test_a_full_disk_ends_in_a_sentence_and_leaves_no_half_file(data, tmp_path, monkeypatch):
+    def full(state, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(UserError, match="No space left"):
+        pose_score.train_keypoints(data, tmp_path, TINY, device="cpu")
+    assert not list(tmp_path.glob("*.tmp")) and not list(tmp_path.glob("*.pt"))
+
+
+def test_only_annotated_training_images_are_learnt_from(tmp_path):
+    images, keypoints = dots(6)
+    keypoints[0] = -1
+    run = pose_score._Run(TINY, dataset(images, keypoints, np.arange(6) < 4), 0, "cpu")
+    assert run.chosen.tolist() == [1, 2, 3]
+    with pytest.raises(UserError, match="no training image with keypoints"):
+        pose_score._Run(TINY, dataset(images, keypoints, np.arange(6) < 1), 0, "cpu")
+
+
+def test_batches_move_and_mirror_images_and_joints_together():
+    """A dot stays under its joint, or both leave the frame."""
+    images = np.zeros((40, HEIGHT, WIDTH, 3), np.uint8)
+    keypoints = np.full((40, 18, 2), -1, np.float32)
+    places = np.random.default_rng(0).integers((1, 1), (WIDTH - 1, HEIGHT - 1), (40, 2))
+    for image, joints, (x, y) in zip(images, keypoints, places):
+        image[y, x], joints[4] = 255, (x, y)
+    config = KeypointConfig(rows=8, batch=80, blurred=0, shift=1 / 4)
+    moved, joints = pose_score._Run(config, dataset(images, keypoints), 0, "cpu").batch(0)
+    known = pose_score.found(joints)
+    assert known[:, [4, 7]].sum(0).min() > 10 and known.sum() < 80  # both sides; some left
+    for image, place in zip(moved[known.any(1)], joints[known]):
+        x, y = place.int()
+        assert (image[:, y, x] == 1).all()
+    again = pose_score._Run(config, dataset(images, keypoints), 0, "cpu").batch(0)
+    assert torch.equal(again[0], moved) and torch.equal(again[1], joints)
+
+
+# ---------------------------------------------------------------- network and map
+
+
+@pytest.mark.parametrize("size, rows", [((64, 32), 16), ((128, 64), 16), ((64, 64), 32)])
+def test_the_map_has_the_rows_it_should(size, rows):
+    where, there = pose_score.KeypointNet(size, 4, rows).eval()(torch.zeros(2, 3, *size))
+    assert where.shape == (2, 18, rows, rows * size[1] // size[0]) and there.shape == (2, 18)
+
+
+@pytest.mark.parametrize("size, rows", [((60, 32), 16), ((64, 32), 64), ((64, 32), 10)])
+def test_sizes_that_do_not_fit_are_told(size, rows):
+    with pytest.raises(UserError, match="powers of two"):
+        pose_score.KeypointNet(size, 4, rows)
+
+
+def test_decoding_inverts_the_map_between_its_outer_centres():
+    generator = torch.Generator().manual_seed(0)
+    keypoints = torch.rand(5, 18, 2, generator=generator) * torch.tensor([28.0, 60.0]) + 1.5
+    weights = pose_score.cells(keypoints, (16, 8), (64, 32))
+    torch.testing.assert_close(weights.sum((2, 3)), torch.ones(5, 18))
+    found = pose_score.decode(weights.clamp(min=1e-12).log(), (64, 32))
+    torch.testing.assert_close(found, keypoints, atol=1e-3, rtol=0)
+
+
+def test_missing_joints_have_no_place_to_learn():
+    generator = torch.Generator().manual_seed(0)
+    where, there = torch.randn(2, 18, 8, 4, generator=generator), torch.randn(2, 18)
+    keypoints = torch.full((2, 18, 2), -1.0)
+    keypoints[0, 3] = torch.tensor([1.5, 5.5])  # the centre of cell (1, 0)
+    terms = pose_score.keypoint_losses(where, there, keypoints, (32, 16))
+    by_hand = -where[0, 3].flatten().log_softmax(0)[4]
+    torch.testing.assert_close(terms["where"], by_hand)
+    nothing = pose_score.keypoint_losses(where, there, torch.full((2, 18, 2), -1.0), (32, 16))
+    assert nothing["where"] == 0
+
+
+def test_bad_files_and_sizes_are_told(data, tmp_path):
+    with pytest.raises(UserError, match="missing"):
+        pose_score.load_keypoints(tmp_path / "keypoints.pt")
+    (tmp_path / "keypoints.pt").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="holds no keypoint network"):
+        pose_score.load_keypoints(tmp_path / "keypoints.pt")
+    pose_score.train_keypoints(data, tmp_path, TINY, device="cpu")
+    network = pose_score.load_keypoints(tmp_path / "keypoints.pt", "cpu")
+    with pytest.raises(UserError, match="32x16.*64"):
+        pose_score.estimate(network, np.zeros((1, 64, 32, 3), np.uint8))
+    whole = pose_score.estimate(network, data.images)
+    parts = pose_score.estimate(network, data.images, batch=7)
+    for a, b in zip(whole, parts):
+        np.testing.assert_allclose(a, b, atol=1e-3)
+
+
+# ---------------------------------------------------------------- PCK and PCKh
+
+
+def person(**joints):
+    keypoints = np.full((18, 2), -1.0)
+    for name, place in joints.items():
+        keypoints[int(name[1:])] = place
+    return keypoints
+
+
+def test_pck_by_hand():
+    # torso: both diagonals from (10, 10) / (20, 10) to (20, 34) / (10, 34) are 26 long
+    reference = person(j2=(10, 10), j5=(20, 10), j8=(10, 34), j11=(20, 34), j0=(15, 2))
+    assert pose_score.torso(reference) == pytest.approx(26)
+    seen = reference.copy()
+    seen[2] += (3, 4)  # 5 away: within 0.2 * 26 = 5.2
+    seen[5] += (0, 5.3)  # not
+    seen[8] = -1  # missing: wrong
+    seen[17] = (3, 3)  # the reference has none: does not count
+    assert pose_score.pck(seen[None], reference[None]).tolist() == [3 / 5]
+    assert pose_score.pck(seen[None], reference[None], alpha=0.19).tolist() == [2 / 5]
+    assert pose_score.joint_counts(reference[None]).tolist() == [5]
+    assert np.isnan(pose_score.pck(seen[None], person()[None]))
+
+
+def test_without_a_torso_the_box_about_the_joints_counts():
+    one_diagonal = person(j2=(10, 10), j11=(13, 14), j0=(10, 0))
+    assert pose_score.body_size(one_diagonal) == 5
+    assert pose_score.body_size(person(j0=(4, 2), j2=(10, 30))) == 14
+    assert pose_score.body_size(person(j0=(4, 2))) == 1 and np.isnan(pose_score.body_size(person()))
+
+
+def test_pckh_by_hand():
+    # head box 8 wide, 4 high
+    reference = person(
+        j0=(20, 14), j14=(18, 10), j15=(22, 10), j16=(16, 12), j17=(24, 12), j9=(5, 50)
+    )
+    seen = reference.copy()
+    seen[0] += (3.9, 0)
+    seen[14] += (4, 0)  # not less than half of 8
+    seen[15] += (0, 2)  # not less than half of 4, but of 6.4
+    seen[16] += (3, 1.9)
+    seen[9] = -1
+    shares = [pose_score.pckh(seen[None], reference[None], 64, least)[0] for least in (0, 0.1)]
+    assert shares == [3 / 6, 4 / 6]
+    few = person(j0=(20, 14), j9=(5, 50))
+    assert np.isnan(pose_score.pckh(few[None], few[None], 64)[0])
+
+
+def test_against_slow_loops():
+    rng = np.random.default_rng(0)
+    reference = rng.integers(0, 40, (60, 18, 2)).astype(np.float64)
+    estimated = reference + rng.normal(0, 5, reference.shape)
+    reference[rng.random((60, 18)) < 0.4] = -1
+    estimated[rng.random((60, 18)) < 0.1] = -1
+    estimated[(estimated < 0).any(-1)] = -1
+    for k in range(60):
+        known = [j for j in range(18) if reference[k, j, 0] >= 0]
+        lengths = [math.dist(reference[k, a], reference[k, b])
+                   for a, b in ((2, 11), (5, 8)) if a in known and b in known]  # fmt: skip
+        box = [max(reference[k, j, i] for j in known) - min(reference[k, j, i] for j in known)
+               for i in (0, 1)]  # fmt: skip
+        size = max(sum(lengths) / len(lengths) if lengths else max(box) / 2, 1)
+        seen = [j for j in known if estimated[k, j, 0] >= 0]
+        right = sum(math.dist(estimated[k, j], reference[k, j]) <= 0.2 * size for j in seen)
+        assert pose_score.pck(estimated, reference)[k] == pytest.approx(right / len(known))
+        heads = [reference[k, j] for j in (0, 14, 15, 16, 17) if j in known]
+        got = pose_score.pckh(estimated, reference, 50)[k]
+        if len(heads) < 2:
+            assert np.isnan(got)
+            continue
+        w, h = (max(5, max(p[i] for p in heads) - min(p[i] for p in heads)) for i in (0, 1))
+        off = [np.abs(estimated[k, j] - reference[k, j]) for j in seen]
+        right = sum(dx < w / 2 and dy < h / 2 for dx, dy in off)
+        assert got == pytest.approx(right / len(known))
