@@ -1,0 +1,33 @@
+"""Pages quote the files they name, to the letter."""
+
+import pytest
+
+from pg2lib import pages
+from pg2lib.errors import UserError
+from pg2lib.runs import project
+
+
+def test_a_quote_is_replaced_and_what_surrounds_it_is_kept(tmp_path):
+    (tmp_path / "t.md").write_text("| 1 |\n")
+    page = "Before.\n<!-- quote t.md -->\nold \\1\n<!-- end -->\nAfter.\n"
+    new = pages.quoted(page, tmp_path)
+    assert new == "Before.\n<!-- quote t.md -->\n\n| 1 |\n\n<!-- end -->\nAfter.\n"
+    assert pages.quoted(new, tmp_path) == new
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match="gone.md is missing"):
+        pages.quoted("<!-- quote gone.md -->\n<!-- end -->", tmp_path)
+
+
+@pytest.mark.parametrize("name", pages.PAGES)
+def test_the_projects_pages_hold_what_the_files_say(name):
+    page = (project() / name).read_text(encoding="utf-8")
+    assert pages.quoted(page, project()) == page, "run `make pages`"
+    assert page.count("<!-- quote ") == len(pages.QUOTE.findall(page))
+
+
+def test_the_results_page_quotes_its_tables():
+    page = (project() / "docs" / "results.md").read_text(encoding="utf-8")
+    names = {path.split("/")[-1] for _, path, *_ in pages.QUOTE.findall(page)}
+    assert {"table1.md", "claims.md"} <= names
