@@ -24,3 +24,13 @@ def environment(unit_test_runs):
         patch.delenv("PG2_PROFILE", raising=False)
         patch.delenv("PG2_DATASET", raising=False)
         yield
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """The drawn people of the profile smoke, as a Dataset."""
+    from pg2lib import datasets, experiments
+
+    folder = tmp_path_factory.mktemp("data")
+    config = experiments.data_config("synthetic-market", "smoke")
+    return datasets.load(datasets.prepare(config, folder))

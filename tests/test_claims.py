@@ -14,7 +14,6 @@ from pg2lib import (
     claim_verdicts,
     claims,
     curves,
-    datasets,
     evaluation,
     experiments,
     failures,
@@ -420,9 +419,8 @@ def test_nothing_is_written_when_something_cannot_be(results, tmp_path):
 # --- what is gathered
 
 
-def test_a_study_is_gathered_from_its_folders(tmp_path):
-    datasets.prepare(experiments.data_config("synthetic-market", "smoke"), tmp_path / "data")
-    data, folders = datasets.load(tmp_path / "data"), {}
+def test_a_study_is_gathered_from_its_folders(data, tmp_path):
+    folders = {}
     for row in ("condition", "target"):
         folders[row] = tmp_path / row
         evaluation.evaluate_row(row, None, data, folders[row])

@@ -4,16 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from pg2lib import copy_score, datasets, experiments, scores
+from pg2lib import copy_score, scores
 from pg2lib.heatmaps import pose_mask
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    config = experiments.data_config("synthetic-market", "smoke")
-    folder = tmp_path_factory.mktemp("data")
-    datasets.prepare(config, folder)
-    return datasets.load(folder)
 
 
 @pytest.fixture(scope="module")

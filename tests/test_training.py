@@ -7,16 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from pg2lib import datasets, experiments, training
+from pg2lib import experiments, training
 from pg2lib.errors import UserError
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    config = experiments.data_config("synthetic-market", "smoke")
-    folder = tmp_path_factory.mktemp("data")
-    datasets.prepare(config, folder)
-    return datasets.load(folder)
 
 
 def stage(name, **changes):
