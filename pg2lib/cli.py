@@ -342,10 +342,7 @@ def evaluate(options):
     if distributed.rank() > 0:
         return None
     say("\n" + tables.to_markdown(table))
-    folder = pipeline.figures_folder(study)
-    if options.preset != "pg2" or options.mask_from != "target":
-        folder = folder / f"{options.preset}-{options.mask_from}"  # not over the default table
-        folder.mkdir(exist_ok=True)
+    folder = pipeline.table_folder(study, options.preset, options.mask_from)
     say("wrote " + ", ".join(str(path) for path in tables.write_table1(folder, table)))
 
 

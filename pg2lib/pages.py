@@ -39,4 +39,5 @@ if __name__ == "__main__":
     try:
         main()
     except UserError as error:
-        sys.exit(f"pg2: {error}")
+        print(f"pg2: {error}", file=sys.stderr)
+        sys.exit(2)

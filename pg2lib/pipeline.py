@@ -91,6 +91,14 @@ def figures_folder(study: Study) -> Path:
     return named_folder(study.name)
 
 
+def table_folder(study: Study, preset: str, mask_from: str) -> Path:
+    """Where Table 1 lands: the study's folder, or one inside it, so that a table of another recipe
+    is not written over the default one."""
+    if (preset, mask_from) == ("pg2", "target"):
+        return figures_folder(study)
+    return named_folder(f"{study.name}/{preset}-{mask_from}")
+
+
 def named_folder(name: str) -> Path:
     """A folder of that name among the figures, made if it is not there."""
     folder = Path(os.environ.get("PG2_FIGURES") or runs.project() / "figures") / name

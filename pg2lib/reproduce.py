@@ -66,7 +66,7 @@ NOTEBOOKS = (
             ),
             *("presets.md", "presets.csv", "presets.json", "differences.md", "differences.json"),
             *("figure4.png", "scores.png"),
-        ),  # fmt: skip
+        ),
     ),
     Notebook("06_failure_cases", ("G1+G2+D",), ("failures.png", "failure_effects.png")),
     Notebook(

@@ -34,3 +34,15 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     config = experiments.data_config("synthetic-market", "smoke")
     return datasets.load(datasets.prepare(config, folder))
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Makes torch.save fail half-way."""
+    import torch
+
+    def full(state, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
