@@ -204,6 +204,22 @@ PROFILES = {
             fashion=dict(iterations=(2_000, 800), batch=4, keypoint_network=dict(iterations=800)),
         ),
         Profile(
+            "demo",
+            "the small generators that ship with the project: full size, an eighth of the width",
+            channels=16,
+            iterations=(4_000, 1_500),
+            batch=4,
+            learning_rate=1e-3,
+            adversarial_learning_rate=5e-4,
+            d_learning_rate=1e-4,
+            l1_weight=100.0,  # as in quick
+            schedule="cosine",
+            threads=1,
+            data=dict(test_identities=40, test_pairs=400),
+            drawn_data=dict(train_identities=240, images_per_identity=10),
+            fashion=dict(batch=2),
+        ),
+        Profile(
             "lite",
             "a quarter of the paper's width and batch: hours on a CPU, minutes on a GPU",
             channels=32,
