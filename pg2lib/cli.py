@@ -116,9 +116,16 @@ def parser() -> argparse.ArgumentParser:
     add_generate(commands)
 
     command = add(commands, "export", export, "write a row's weights as one file to publish")
-    command.add_argument("row", metavar="ROW", help="a row's name")
+    command.add_argument("row", metavar="ROW", help="a row's name, or all (rows of Table 1)")
     command.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="the .safetensors file to write"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the .safetensors file to write; of all rows, the folder for a file each",
+    )
+    command.add_argument(
+        "--small", action="store_true", help="generators alone, with eight bits a weight"
     )
     return top
 
@@ -403,15 +410,20 @@ def generate(options):
 def export(options):
     from pg2lib import experiments, pipeline, runs, weights
 
-    study, out = study_of(options), weights.check_suffix(options.out)
-    row = experiments.choose("row", options.row, experiments.EVERY_ROW)
+    study = study_of(options)
+    if options.row == "all":
+        files = {row: options.out / f"{row}{weights.SUFFIX}" for row in experiments.ROWS}
+    else:
+        row = experiments.choose("row", options.row, [*experiments.EVERY_ROW, "all"])
+        files = {row: weights.check_suffix(options.out)}
     weights.safetensors_library()  # before the row is trained, if it has to be
-    pipeline.train(study, row, say)
-    steps = {name: pipeline.stage_step(study, name) for name in experiments.stage_names([row])}
-    trained = [runs.checked(step, "weights.pt") for step in steps.values()]
-    keys = {name: step.key for name, step in steps.items()}
-    weights.export(out, trained, row, study.dataset, study.profile, study.seed, keys)
-    say(f"wrote {out}")
+    for row, out in files.items():
+        pipeline.train(study, row, say)
+        steps = {name: pipeline.stage_step(study, name) for name in experiments.stage_names([row])}
+        trained = [runs.checked(step, "weights.pt") for step in steps.values()]
+        about = study.dataset, study.profile, study.seed, {n: s.key for n, s in steps.items()}
+        weights.export(out, trained, row, *about, options.small)
+        say(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)")
 
 
 def parse_frame(text: str) -> tuple[int, int]:

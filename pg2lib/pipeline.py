@@ -290,13 +290,18 @@ def ensure(step: runs.Step, work, say=None) -> Path:
 
 def data(study: Study, say=None) -> datasets.Dataset:
     """The study's images, keypoints and pairs; prepared if they are not there."""
+    return prepared(data_step(study), data_config(study), source_folder(study), say)
+
+
+def prepared(step: runs.Step, config: datasets.DataConfig, source=None, say=None):
+    """The Dataset of a step that holds what config asks for; prepared if it is not there."""
 
     def work(folder, progress):
         if distributed.rank() == 0:
-            datasets.prepare(data_config(study), folder, source_folder(study), progress)
+            datasets.prepare(config, folder, source, progress)
         return [path.name for path in sorted(folder.iterdir()) if path.suffix in DATA_FILES], {}
 
-    return datasets.load(ensure(data_step(study), work, say))
+    return datasets.load(ensure(step, work, say))
 
 
 DATA_FILES = (".npy", ".csv", ".json")

@@ -3,6 +3,9 @@
 The file holds every network of the row as "STAGE/generator/PARAMETER" (and ".../discriminator/..."
 where there is one), float32, and in its metadata, next to what it was trained on, each stage's
 whole configuration. Loading it runs no code of the file's and needs no data and no run store.
+
+A small file holds the generators alone, with eight bits a weight: of a matrix or a filter bank, for
+each output, whole numbers from -127 to 127 and their step as "PARAMETER.step".
 """
 
 import dataclasses
@@ -17,6 +20,7 @@ from pg2lib.errors import UserError, write_atomically
 
 FORMAT = "pg2lib weights 1"
 SUFFIX = ".safetensors"
+STEP = ".step"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,11 +68,14 @@ def check_suffix(path) -> Path:
     return Path(path)
 
 
-def export(out, trained, row: str, dataset: str, profile: str, seed: int, keys: dict) -> Path:
+def export(
+    out, trained, row: str, dataset: str, profile: str, seed: int, keys: dict, small: bool = False
+) -> Path:
     """Write the networks of a row into one file.
 
-    trained: paths of weights.pt in the row's order; keys: stage -> key of its training run.
-    UserError for another suffix, or where `out` cannot be written.
+    trained: paths of weights.pt in the row's order; keys: stage -> key of its training run; small:
+    generators alone, with eight bits a weight. UserError for another suffix, or where `out` cannot
+    be written.
     """
     library, out = safetensors_library(), check_suffix(out)
     tensors, stages = {}, []
@@ -76,9 +83,13 @@ def export(out, trained, row: str, dataset: str, profile: str, seed: int, keys: 
         state = torch.load(path, map_location="cpu", weights_only=True)
         stage = state["stage"]
         stages.append(stage)
-        for network in ("generator", "discriminator"):
+        for network in ("generator",) if small else ("generator", "discriminator"):
             for name, tensor in state.get(network, {}).items():
-                tensors[f"{stage['name']}/{network}/{name}"] = tensor.float().contiguous()
+                name, tensor = f"{stage['name']}/{network}/{name}", tensor.float().contiguous()
+                if small and tensor.ndim > 1:
+                    tensors[name], tensors[name + STEP] = eight_bits(tensor)
+                else:
+                    tensors[name] = tensor
     metadata = {
         "format": FORMAT,
         "row": row,
@@ -95,6 +106,29 @@ def export(out, trained, row: str, dataset: str, profile: str, seed: int, keys: 
     except OSError as error:
         raise UserError(f"cannot write {out} ({error}); name another file, --out") from None
     return out
+
+
+def eight_bits(tensor):
+    """(int8 of the same shape, float32 (outputs,) steps): a weight (outputs, ...) is about its
+    whole number times its output's step, to half a step."""
+    steps = tensor.flatten(1).abs().amax(1).clamp(min=torch.finfo(torch.float32).tiny) / 127
+    return (tensor / along_outputs(steps, tensor)).round().to(torch.int8), steps
+
+
+def along_outputs(steps, tensor):
+    """steps (outputs,) as (outputs, 1, ...), to be multiplied with a weight (outputs, ...)."""
+    return steps.view(-1, *[1] * (tensor.ndim - 1))
+
+
+def float_weights(tensors: dict) -> dict:
+    """All weights of a file as float32, those of eight bits multiplied by their steps."""
+    return {
+        name: tensor.float() * along_outputs(tensors[name + STEP], tensor)
+        if tensor.dtype == torch.int8
+        else tensor.float()
+        for name, tensor in tensors.items()
+        if not name.endswith(STEP)
+    }
 
 
 def load(path, device: str | None = None):
@@ -114,14 +148,14 @@ def load(path, device: str | None = None):
     try:
         with library.safe_open(path, framework="pt", device="cpu") as file:
             published = read_metadata(file.metadata() or {}, path)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (library.SafetensorError, OSError) as error:
+            tensors = float_weights({name: file.get_tensor(name) for name in file.keys()})
+    except (library.SafetensorError, OSError, KeyError, RuntimeError) as error:
         raise UserError(f"{path} is damaged ({error}); fetch it again") from None
     painter = None
     for stage in published.stages:
         prefix = f"{stage.name}/generator/"
         state = {
-            name.removeprefix(prefix): tensor.float()
+            name.removeprefix(prefix): tensor
             for name, tensor in tensors.items()
             if name.startswith(prefix)
         }

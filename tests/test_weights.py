@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pg2lib import experiments, pipeline, training, weights
+from pg2lib import experiments, pipeline, runs, training, weights
 from pg2lib.errors import UserError
 
 KEYS = {"G1-poseMaskLoss": "0123456789ab", "G2+D": "ba9876543210"}
@@ -64,6 +64,48 @@ def test_every_network_of_the_row_is_in_the_file(trained, file):
                 )
     assert not tensors
     assert os.stat(file).st_mode & 0o044  # to be published: others may read it
+
+
+def test_a_small_file_is_right_to_half_a_step(trained, tmp_path):
+    about = "G1+G2+D", "synthetic-market", "smoke", 3, KEYS
+    small = weights.export(tmp_path / "small.safetensors", trained, *about, small=True)
+    whole = weights.export(tmp_path / "whole.safetensors", trained, *about)
+    exact, kept = load_file(whole), weights.float_weights(load_file(small))
+    assert set(kept) == {name for name in exact if "/generator/" in name}
+    for name, tensor in kept.items():
+        largest = exact[name].flatten(1).abs().amax(1) if tensor.ndim > 1 else torch.zeros(1)
+        wrong = (tensor - exact[name]).abs().reshape(len(tensor), -1).amax(1)
+        assert (wrong <= largest / 127 * 0.501).all(), name  # biases are kept as they are
+    assert small.stat().st_size < 0.5 * sum(t.nbytes for n, t in exact.items() if n in kept)
+    condition, keypoints = torch.zeros(1, 3, 64, 32), torch.full((1, 18, 2), 12.0)
+    one, other = (weights.load(file, "cpu")[1](condition, keypoints) for file in (small, whole))
+    assert torch.allclose(one["refined"], other["refined"], atol=0.05)
+    assert not torch.equal(one["refined"], other["refined"])
+
+
+def test_a_weight_of_zeros_stays_zero():
+    values, steps = weights.eight_bits(torch.zeros(2, 3))
+    assert not values.any() and torch.isfinite(steps).all()
+
+
+def test_eight_bits_by_hand():
+    values, steps = weights.eight_bits(torch.tensor([[127.0, -63.4], [0.5, 0.25]]))
+    assert values.tolist() == [[127, -63], [127, 64]]  # 0.25 is 63.5 steps: to even
+    assert steps.tolist() == pytest.approx([1.0, 0.5 / 127])
+
+
+def test_a_small_file_without_its_steps_is_damaged(trained, tmp_path):
+    about = "G1+G2+D", "synthetic-market", "smoke", 3, KEYS
+    file = weights.export(tmp_path / "small.safetensors", trained, *about, small=True)
+    tensors = load_file(file)
+    name = next(name for name in tensors if name.endswith(weights.STEP))
+    for spoilt in (None, torch.ones(7)):
+        changed = {key: tensor for key, tensor in tensors.items() if key != name}
+        if spoilt is not None:
+            changed[name] = spoilt
+        rewritten(file, tensors=changed)
+        with pytest.raises(UserError, match="damaged|does not hold the parameters"):
+            weights.load(file, "cpu")
 
 
 def test_every_row_and_ablation_goes_through(tmp_path):
@@ -210,7 +252,7 @@ def test_the_study_is_in_the_file(tmp_path, capsys):
 
     out = tmp_path / "row.safetensors"
     assert cli.main(["export", "G1-L1", "--profile", "smoke", "--out", str(out)]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == f"wrote {out}"
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"wrote {out} (")
     published, painter = weights.load(out, "cpu")
     study = pipeline.Study(profile="smoke")
     assert published.keys == {"G1-L1": pipeline.stage_step(study, "G1-L1").key}
@@ -224,3 +266,20 @@ def test_the_study_is_in_the_file(tmp_path, capsys):
         assert cli.main(["export", "--profile", "smoke", "--out", str(out), *arguments]) == 2
         error = capsys.readouterr().err
         assert words in error and error.count("\n") == 1
+
+
+def test_all_rows_are_written_into_a_folder(tmp_path, monkeypatch):
+    from pg2lib import cli
+
+    row_of = {
+        name: row(tmp_path / name, *experiments.stages(name, profile="smoke"))
+        for name in experiments.ROWS
+    }
+    monkeypatch.setattr(pipeline, "train", lambda study, name, say=None: row_of[name])
+    by_stage = {path.parent.name: path for paths in row_of.values() for path in paths}
+    monkeypatch.setattr(runs, "checked", lambda step, name: by_stage[step.name.split("/")[-1]])
+    out = tmp_path / "out"
+    assert cli.main(["export", "all", "--small", "--profile", "smoke", "--out", str(out)]) == 0
+    assert {path.stem for path in out.iterdir()} == set(experiments.ROWS)
+    for name in experiments.ROWS:
+        assert weights.load(out / f"{name}.safetensors", "cpu")[0].row == name
