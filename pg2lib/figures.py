@@ -517,9 +517,9 @@ def bars_with_intervals(summaries, names=("ssim", "mask_ssim", "sharpness"), pap
 
 
 def save(figure, path, facts, dpi=DPI, limit=1_000_000):
-    """Write a figure as PNG and beside it, under the same name, what made it as JSON.
+    """Write a figure as PNG and beside it, under the same names, as PDF and what made it as JSON.
 
-    A PNG above `limit` bytes is drawn again at two thirds of `dpi`, then with 256 dithered
+    In the PDF charts are vectors and letters text. A PNG above `limit` bytes is drawn again at two thirds of `dpi`, then with 256 dithered
     colours as well, then at half of `dpi`; the first that fits, or the smallest, is kept, and the
     JSON says which.
 
@@ -558,6 +558,9 @@ def save(figure, path, facts, dpi=DPI, limit=1_000_000):
         "versions": versions(),
         "commit": commit(),
     }
+    with write_atomically(path.with_suffix(".pdf")) as temporary:
+        with rc_context({"pdf.fonttype": 42}):  # TrueType: letters that can be searched
+            figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
     with write_atomically(path) as temporary:
         temporary.write_bytes(data)
     with write_atomically(path.with_suffix(".json")) as temporary:
