@@ -1,0 +1,342 @@
+"""The studio without a screen: what it shows, and that a mistake changes nothing."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pg2lib import datasets, demo, figures, heatmaps, pipeline, runs, sequence, studio
+from pg2lib.errors import UserError
+from pg2lib.keypoints import found, write_openpose_json
+
+ONE, TWO = "G1-L1", "G1+G2+D"
+
+
+class Painters:
+    """Stand-ins for generators, of which one can tell what they were called with."""
+
+    def __init__(self):
+        self.loaded, self.calls = [], 0
+
+    def __call__(self, row):
+        self.loaded.append(row)
+
+        def paint(condition, keypoints):
+            self.calls += 1
+            assert condition.dtype == keypoints.dtype == torch.float32
+            coarse = condition * 0.5
+            place = keypoints[0, 3].long()
+            coarse[:, :, place[1], place[0]] = 1
+            difference = torch.full_like(condition, 0.25)
+            if row == ONE:
+                return {"coarse": coarse, "difference": None, "refined": coarse}
+            return {"coarse": coarse, "difference": difference, "refined": coarse + difference}
+
+        return paint
+
+
+@pytest.fixture
+def painters():
+    return Painters()
+
+
+@pytest.fixture
+def made(data, painters):
+    return studio.Studio(data, painters, [ONE, TWO, "G1+D"], TWO)
+
+
+def remembered(made):
+    """Everything that a mistake must leave as it was."""
+    names = [key.name for key in made.timeline.keys]
+    return (made.row, made.second, made.condition, made.frame, made.playing, made.fps, names,
+            made.timeline.between, made.image.tolist(), made.pose.tolist(),
+            made.editor.can_undo)  # fmt: skip
+
+
+def by_name(made):
+    return {picture.name: picture.image for picture in made.pictures()}
+
+
+def test_it_starts_with_the_first_test_pair(made, data, painters):
+    condition, target = data.test_pairs[0]
+    np.testing.assert_array_equal(made.image, data.images[condition])
+    np.testing.assert_array_equal(made.pose, data.keypoints[target])
+    assert made.choices[made.condition] == condition
+    assert len(made.labels) == len(made.choices) and len(set(made.labels)) == len(made.labels)
+    assert painters.loaded == [TWO] and painters.calls == 0
+
+
+def test_the_pictures_and_their_order(made, data):
+    made.choose_second(ONE)
+    pictures = made.pictures()
+    assert [picture.name for picture in pictures] == [
+        "condition", "heatmaps", "mask", f"coarse:{TWO}", f"difference:{TWO}", f"refined:{TWO}",
+        f"coarse:{ONE}", f"refined:{ONE}",
+    ]  # fmt: skip
+    for picture in pictures:
+        assert picture.image.shape == (data.height, data.width, 3)
+        assert picture.image.dtype == np.uint8 and picture.title
+    shown = by_name(made)
+    pose = torch.from_numpy(made.pose)[None]
+    mask = heatmaps.pose_mask(pose, data.height, data.width)[0, 0].numpy()
+    np.testing.assert_array_equal(shown["mask"][..., 0] == 255, mask == 1)
+    maps = heatmaps.heatmaps(pose, data.height, data.width)[0].numpy()
+    np.testing.assert_array_equal(shown["heatmaps"].any(-1), maps.any(0))
+    expected = (127.5 * (0.5 * (made.image / 127.5 - 1) + 1.25)).clip(0, 255)
+    away = np.abs(np.indices(mask.shape).transpose(1, 2, 0) - made.pose[3, ::-1]).max(-1) > 1
+    assert np.abs(shown[f"refined:{TWO}"][away] - expected[away]).max() < 1
+    assert (shown[f"difference:{TWO}"] == 143).all()  # 127.5 * (1 + 0.25 / 2), rounded
+
+
+def test_moving_a_joint_paints_again_and_nothing_else_does(made, painters):
+    made.pictures()
+    made.pictures()
+    assert painters.calls == 1
+    made.editor.move(3, 7, 9)
+    assert by_name(made)[f"coarse:{TWO}"][9, 7].tolist() == [255] * 3
+    assert painters.calls == 2
+    made.editor.undo()
+    made.pictures()
+    assert painters.calls == 2  # as it was before
+    made.choose_second(ONE)
+    made.pictures()
+    assert painters.calls == 3 and painters.loaded == [TWO, ONE]
+    made.choose_condition(made.condition + 1)
+    made.pictures()
+    assert painters.calls == 5
+
+
+def test_only_so_many_pictures_are_remembered(made, painters, monkeypatch):
+    monkeypatch.setattr(studio, "KEPT", 2)
+    for x in (1, 2, 3, 3, 1):
+        made.editor.move(3, x, 1)
+        made.pictures()
+    assert painters.calls == 4
+
+
+def test_rows_are_chosen(made):
+    made.choose_second(ONE)
+    made.choose_row("G1+D")
+    assert made.shown_rows == ("G1+D", ONE)
+    made.choose_row(ONE)
+    assert made.shown_rows == (ONE,)
+    made.choose_second(ONE)
+    assert made.second == ""
+
+
+def test_a_row_that_cannot_be_loaded_is_not_shown(data):
+    def painter(row):
+        if row == ONE:
+            raise UserError("its file is gone")
+        return Painters()(row)
+
+    made = studio.Studio(data, painter, [ONE, TWO])
+    for act in (made.choose_row, made.choose_second):
+        with pytest.raises(UserError, match="its file is gone"):
+            act(ONE)
+    assert made.shown_rows == (TWO,)
+
+
+def test_poses_of_other_images_are_taken(made, data):
+    index = len(made.choices) - 1
+    made.take(index)
+    np.testing.assert_array_equal(made.pose, data.keypoints[made.choices[index]])
+    made.editor.undo()
+    np.testing.assert_array_equal(made.pose, data.keypoints[data.test_pairs[0, 1]])
+
+
+def test_choices_are_test_images_with_a_torso(data, monkeypatch):
+    every = studio.choices(data)
+    assert every == sorted(set(every)) and not data.train[every].any()
+    assert set(data.test_pairs.ravel()) >= set(every)
+    monkeypatch.setattr(studio, "MOST_CHOICES", 5)
+    few = studio.choices(data)
+    assert len(few) == 5 and set(data.test_pairs[0]) <= set(few)
+
+
+# ---- files
+
+
+def test_a_photo_of_any_size_becomes_the_condition(made, data):
+    stream = io.BytesIO()
+    Image.new("RGB", (640, 480), (200, 10, 30)).save(stream, format="PNG")
+    made.open_photo(stream.getvalue(), "me.png")
+    assert made.condition == -1
+    assert made.image.shape == (data.height, data.width, 3)
+    assert (made.image == (200, 10, 30)).all()
+    assert made.message.startswith("me.png: 640x480, padded") and "--" not in made.message
+    made.choose_condition(0)
+    np.testing.assert_array_equal(made.image, data.images[made.choices[0]])
+
+
+def test_a_pose_goes_to_a_file_and_comes_back(made):
+    pose = made.pose
+    text = made.pose_file().decode()
+    assert len(json.loads(text)["people"][0]["pose_keypoints_2d"]) == 54
+    made.editor.mirror()
+    made.read_pose(text, "pose.json")
+    np.testing.assert_array_equal(made.pose, pose)
+    assert made.message == f"pose.json: {found(pose).sum()} of 18 joints, taken as it is."
+
+
+def test_a_pose_of_another_size_is_made_to_fit(made, data, tmp_path):
+    large = np.where(found(made.pose)[:, None], made.pose * 9 + 100, -1)
+    write_openpose_json(tmp_path / "pose.json", large)
+    made.read_pose((tmp_path / "pose.json").read_text(), "large.json")
+    here = found(made.pose)
+    np.testing.assert_array_equal(here, found(large))
+    assert (made.pose[here] <= (data.width - 1, data.height - 1)).all()
+    apart = made.pose[here] - made.pose[here].mean(0)
+    expected = large[here] - large[here].mean(0)
+    scale = np.ptp(apart[:, 1]) / np.ptp(expected[:, 1])
+    np.testing.assert_allclose(apart, expected * scale, atol=2.1)  # whole pixels
+    assert "large.json" in made.message and "scaled by" in made.message
+
+
+# ---- the timeline
+
+
+def test_a_sequence_is_played(made):
+    first = made.pose
+    made.add_key()
+    made.editor.drop(3, 8, 8)
+    made.add_key("raised")
+    assert made.frame == len(made.timeline) - 1 == 4
+    made.play()
+    made.seek(made.frame + 1)
+    assert made.frame == 0 and made.playing
+    np.testing.assert_array_equal(made.pose, first)
+    made.seek(2)
+    expected = sequence.in_between([first, made.timeline.key(1).pose], 3)[2]
+    np.testing.assert_allclose(made.pose, expected)
+    made.editor.undo()  # what was only looked at is no step
+    assert made.pose[3].tolist() == [8, 8]
+    made.load_key(0)
+    np.testing.assert_array_equal(made.pose, first)
+    assert not made.playing and made.editor.can_undo
+
+
+def test_the_timeline_is_edited(made):
+    for _ in range(3):
+        made.add_key()
+    made.shift_key(2, -2)
+    assert [key.name for key in made.timeline.keys] == ["pose 3", "pose 1", "pose 2"]
+    made.set_between(0)
+    assert made.frame == 2 and len(made.timeline) == 3
+    made.remove_key(0)
+    assert made.frame == 1
+    made.clear_keys()
+    assert made.frame == len(made.timeline) == 0
+
+
+def test_the_walking_cycle_fills_the_timeline(made, data):
+    made.set_between(5)
+    made.add_walk()
+    poses = made.timeline.frames()
+    assert len(poses) == 12
+    assert (poses[found(poses)] <= (data.width - 1, data.height - 1)).all()
+
+
+def test_gif_and_strip_show_the_first_row(made, painters):
+    made.add_key()
+    made.editor.drop(3, 8, 8)
+    made.add_key()
+    made.set_between(1)
+    made.set_fps(10)
+    with Image.open(io.BytesIO(made.gif())) as gif:
+        assert gif.n_frames == 3 and gif.info["duration"] == 100
+    calls = painters.calls
+    poses = made.timeline.frames()
+    results = [made.painted(TWO, pose)["refined"] for pose in poses]
+    np.testing.assert_array_equal(made.strip(), sequence.figure1c(made.image, poses, results))
+    assert painters.calls == calls  # painted once for both
+    assert made.pose[3].tolist() == [8, 8]
+
+
+def test_a_snapshot_has_a_line_for_each_row(made):
+    one = made.snapshot()
+    made.choose_second(ONE)
+    two = made.snapshot()
+    assert two.get_figheight() > 1.7 * one.get_figheight()
+    assert two.get_figwidth() == pytest.approx(one.get_figwidth(), rel=0.15)
+    made.choose_row(ONE)  # no stage two: no coarse picture and no difference map
+    assert made.snapshot().get_figwidth() < one.get_figwidth() - 2 * 128 / figures.DPI
+    assert figures.to_png_bytes(two)
+
+
+# ---- mistakes
+
+PEOPLE = '{"people": [{"pose_keypoints_2d": %s}]}'
+MISTAKES = {
+    "unknown row 'G9'": lambda s: s.choose_row("G9"),
+    "unknown row 'none'": lambda s: s.choose_second("none"),
+    "there is no image -1": lambda s: s.choose_condition(-1),
+    "there is no image 999": lambda s: s.take(999),
+    "notes.txt is no intact image": lambda s: s.open_photo(b"hello", "notes.txt"),
+    "empty.png is no intact image": lambda s: s.open_photo(b"", "empty.png"),
+    "me.json is not valid JSON": lambda s: s.read_pose("{", "me.json"),
+    "me.json is no OpenPose file": lambda s: s.read_pose("[]", "me.json"),
+    "me.json holds no people": lambda s: s.read_pose('{"people": []}', "me.json"),
+    "me.json has 0 of 18 joints": lambda s: s.read_pose(PEOPLE % ([0] * 54), "me.json"),
+    "me.json, person 0": lambda s: s.read_pose(PEOPLE % "[1, 2, 3]", "me.json"),
+    "the timeline is empty": lambda s: s.seek(1),
+    "timeline is empty;": lambda s: s.play(),
+    "is empty; add a key pose": lambda s: s.gif(),
+    "is empty; add a key pose or": lambda s: s.strip(),
+    "no key pose 3": lambda s: s.load_key(3),
+    "choose from 0 to 100": lambda s: s.set_between(101),
+    "choose from 0.1 to 50": lambda s: s.set_fps(0),
+    "there is no joint 18": lambda s: s.editor.drop(18, 1, 1),
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_a_mistake_is_told_and_changes_nothing(words, made):
+    before = remembered(made)
+    with pytest.raises(UserError) as error:
+        MISTAKES[words](made)
+    assert words in str(error.value) and "/" not in str(error.value)
+    assert remembered(made) == before
+
+
+def test_one_pose_does_not_play(made):
+    made.add_key()
+    with pytest.raises(UserError, match="one key pose does not move"):
+        made.play()
+    assert not made.playing
+
+
+# ---- trained rows
+
+
+def test_a_study_opens_with_its_own_rows():
+    study = pipeline.Study(profile="smoke", device="cpu")
+    made = studio.of_study(study, "G1-CE-L1")
+    assert (made.data.height, made.data.width) == (64, 32)
+    assert made.rows[-1] == TWO
+    shown = by_name(made)
+    image = torch.from_numpy(made.image).permute(2, 0, 1)[None]
+    painted = pipeline.painter(study, "G1-CE-L1")(
+        datasets.to_float(image), torch.from_numpy(made.pose)[None]
+    )
+    expected = datasets.pictures(painted["refined"])[0]
+    np.testing.assert_array_equal(shown["refined:G1-CE-L1"], expected)
+
+
+def test_the_generators_that_ship_are_named_beside_a_figure(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "FOLDER", tmp_path)
+    demo.weights_file(TWO).write_bytes(b"weights")
+    told = studio.facts(pipeline.Study(profile="demo"), "a notebook", [TWO])
+    assert told["inputs"] == {f"{TWO}.safetensors": runs.sha256(demo.weights_file(TWO))}
+    assert list(told["config"]) == ["G1-poseMaskLoss", "G2+D"]
+    study = pipeline.Study(profile="smoke")
+    assert studio.facts(study, "x", [ONE]) == pipeline.facts(study, "x", [ONE])
+
+
+def test_missing_generators_are_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "FOLDER", tmp_path)
+    with pytest.raises(UserError, match="make demo"):
+        studio.of_study(pipeline.Study(profile="demo"))
