@@ -5,16 +5,20 @@ DATASET ?= synthetic-market
 PROFILE ?= quick
 PIP_FLAGS ?=
 
-.PHONY: help reproduce test notebooks pages bench clean
+.PHONY: help lab reproduce report test notebooks pages demo bench clean
 
 help:
+	@echo "make lab         open the notebooks in JupyterLab; 08 and 09 need nothing trained"
 	@echo "make reproduce   data, training, scores, tables, figures and executed notebooks;"
 	@echo "                 resumes where it stopped. DATASET=$(DATASET) PROFILE=$(PROFILE)"
 	@echo "                 DATASET=all: both drawn data sets, both halves of Table 1"
 	@echo "                 Real data: make reproduce DATASET=market1501 PG2_DATA=<folder>"
-	@echo "make test        unit tests, then every notebook re-run and compared (smoke profile)"
+	@echo "make report      one HTML page of all results, from the latest runs; trains nothing"
+	@echo "make test        unit tests, every notebook re-run and compared (smoke profile), then"
+	@echo "                 JupyterLab in Chromium where that is installed"
 	@echo "make notebooks   reproduce, then store the executed notebooks' outputs in notebooks/"
 	@echo "make pages       copy the tables that README.md and docs/results.md quote from figures/"
+	@echo "make demo        train the small generators of the pose studio again"
 	@echo "make bench       speed and memory against their targets, half an hour; keep the machine idle"
 	@echo "make clean       remove .venv and caches; runs/ stays, it may hold days of training"
 	@echo
@@ -22,8 +26,14 @@ help:
 	@echo "  PIP_FLAGS='--extra-index-url https://download.pytorch.org/whl/cpu'"
 	@echo "fetches the much smaller CPU build of torch."
 
+lab: .venv/.installed
+	@.venv/bin/python -m jupyterlab notebooks
+
 reproduce: .venv/.installed
 	@.venv/bin/python -m pg2lib reproduce --dataset $(DATASET) --profile $(PROFILE)
+
+report: .venv/.installed
+	@.venv/bin/python -m pg2lib report
 
 test: .venv/.installed
 	@rm -rf .test-runs
@@ -35,6 +45,10 @@ notebooks: .venv/.installed
 
 pages: .venv/.installed
 	@.venv/bin/python -m pg2lib.pages
+
+demo: .venv/.installed
+	@.venv/bin/python -m pg2lib train all --profile demo
+	@.venv/bin/python -m pg2lib export all --profile demo --small --out pg2lib/demo_weights
 
 bench: .venv/.installed
 	@.venv/bin/python -m benchmarks
@@ -59,5 +73,5 @@ bench: .venv/.installed
 	    echo $$(($$(date +%s) - began)) > $@
 
 clean:
-	rm -rf .venv .test-runs .pytest_cache .ruff_cache build *.egg-info
+	rm -rf .venv .test-runs .test-artifacts .pytest_cache .ruff_cache build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

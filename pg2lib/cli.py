@@ -17,6 +17,7 @@ EPILOG = """examples:
   pg2 reproduce --dataset market1501 --data D  the same on real images
   pg2 train G1-L1 --profile lite               one row of Table 1
   pg2 describe --profile paper                 parameters, GFLOPs, schedule
+  pg2 report                                   all results on one page
   pg2 generate --image me.jpg --target-pose walk.json --out me
                                                one's own photo in other poses
 runs are kept in runs/ ($PG2_RUNS), figures and tables in figures/ ($PG2_FIGURES)"""
@@ -114,6 +115,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="as JSON")
 
     add_generate(commands)
+
+    command = commands.add_parser("report", help="all results on one page, from figures/")
+    command.set_defaults(run=report)
+    command.add_argument("--out", type=Path, help="folder to write (default: report/)")
 
     command = add(commands, "export", export, "write a row's weights as one file to publish")
     command.add_argument("row", metavar="ROW", help="a row's name, or all (rows of Table 1)")
@@ -424,6 +429,12 @@ def export(options):
         about = study.dataset, study.profile, study.seed, {n: s.key for n, s in steps.items()}
         weights.export(out, trained, row, *about, options.small)
         say(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)")
+
+
+def report(options):
+    from pg2lib.report import write_report
+
+    say(f"wrote {write_report(out=options.out)[0]}")
 
 
 def parse_frame(text: str) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from pg2lib import datasets, experiments, pipeline, weights
 
 PROFILE = "demo"
 FOLDER = Path(__file__).parent / "demo_weights"
-PEOPLE, VIEWS = 30, 4  # 120 pictures, drawn in seconds
+PEOPLE, VIEWS = 60, 4  # drawn in seconds, and twice what a participant of the user study sees
 OTHER_PEOPLE = 1_000  # added to the seed: nobody whom the generators were trained on
 
 

@@ -519,9 +519,9 @@ def bars_with_intervals(summaries, names=("ssim", "mask_ssim", "sharpness"), pap
 def save(figure, path, facts, dpi=DPI, limit=1_000_000):
     """Write a figure as PNG and beside it, under the same names, as PDF and what made it as JSON.
 
-    In the PDF charts are vectors and letters text. A PNG above `limit` bytes is drawn again at two thirds of `dpi`, then with 256 dithered
-    colours as well, then at half of `dpi`; the first that fits, or the smallest, is kept, and the
-    JSON says which.
+    In the PDF charts are vectors and letters text. A PNG above `limit` bytes is drawn again at two
+    thirds of `dpi`, then with 256 dithered colours as well, then at half of `dpi`; the first that
+    fits, or the smallest, is kept, and the JSON says which.
 
     Args:
         figure: matplotlib Figure.

@@ -21,7 +21,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from pg2lib import claims, devices, experiments, pipeline, runs, tables
+from pg2lib import claims, demo, devices, experiments, pipeline, runs, tables, user_study
 from pg2lib.errors import UserError, write_atomically
 from pg2lib.progress import Progress
 
@@ -31,12 +31,16 @@ class Notebook:
     """A notebook, the rows it needs scored, and the files it writes into the figures folder.
 
     claims: it also reads the ablations, and the other half's data set where that is scored.
+    answers: it also reads the answers of the user study.
+    ships: the copy that the project keeps shows the generators that come with it.
     """
 
     name: str
     rows: tuple[str, ...]
     outputs: tuple[str, ...]
     claims: bool = False
+    answers: bool = False
+    ships: bool = False
 
 
 ALL_ROWS = pipeline.all_rows()
@@ -82,6 +86,13 @@ NOTEBOOKS = (
         ),
         claims=True,
     ),
+    Notebook(
+        "08_pose_studio",
+        ("G1-CE-L1", "G1-HME-L1", "G1-L1", "G1-poseMaskLoss", "G1+G2+D"),
+        ("figure1.png", "figure1c.png", "studio_change.png"),
+        ships=True,
+    ),
+    Notebook("09_user_study", ("G1+G2+D",), ("user_study_check.png",), answers=True, ships=True),
 )
 NOTEBOOK_CODE = (
     "claim_evidence",
@@ -89,15 +100,25 @@ NOTEBOOK_CODE = (
     "claim_verdicts",
     "claims",
     "curves",
+    "demo",
     "evaluation",
     "failures",
     "figures",
+    "generate",
     "heatmaps",
     "keypoints",
     "perceptual",
+    "pose_editor",
     "scores",
+    "sequence",
+    "simulated_participants",
     "ssim",
+    "studio",
+    "study_rates",
+    "table2",
     "tables",
+    "user_study",
+    "walking",
 )
 
 
@@ -123,6 +144,10 @@ def notebook_step(study: pipeline.Study, notebook: Notebook) -> runs.Step:
     }
     inputs = {row: pipeline.score_step(study, row).key for row in notebook.rows}
     inputs["data"] = pipeline.data_step(study).key
+    if notebook.answers:
+        inputs["answers"] = pipeline.fingerprint(user_study.folder(study, notebook.rows[0]).parent)
+    if notebook.ships and demo.ships(study):
+        inputs |= {row: runs.sha256(demo.weights_file(row)) for row in demo.rows()}
     if notebook.claims:
         other, sibling = pipeline.ablation_study(study), pipeline.sibling(study)
         steps = [pipeline.score_step(other, row) for row in claims.rows_of(ablations=True)]
@@ -317,8 +342,9 @@ def update_committed(study, say):
     """Write the executed notebooks of a study over those of the project."""
     import nbformat
 
+    shipped = pipeline.Study(profile=demo.PROFILE, device=study.device)
     for notebook in NOTEBOOKS:
-        executed = run_notebook(study, notebook, say)
+        executed = run_notebook(shipped if notebook.ships else study, notebook, say)
         path = notebooks_folder() / f"{notebook.name}.ipynb"
         temporary = path.with_suffix(".tmp")
         nbformat.write(committed_copy(executed), temporary)

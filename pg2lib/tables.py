@@ -302,15 +302,23 @@ def to_latex(table):
         notes.append(rf"\textsuperscript{{{mark}}} {escape_latex(text)}")
     notes.append(rf"Made by \texttt{{{escape_latex(table['facts']['command'])}}}.")
     columns = "l" * (len(_headings(table)) + 1)
+    return latex_table(table["title"], columns, headings + r" \\", lines, notes)
+
+
+def latex_table(title: str, columns: str, headings: str, lines, notes) -> str:
+    """A LaTeX table for the booktabs package, as wide as the text, with its notes below.
+
+    columns: of the tabular, such as "lrr"; headings, lines and notes are LaTeX already.
+    """
     return "\n".join(
         [
             r"% needs \usepackage{booktabs,graphicx}",
             r"\begin{table}",
-            rf"\caption{{{escape_latex(table['title'])}.}}",
+            rf"\caption{{{escape_latex(title)}.}}",
             r"\resizebox{\textwidth}{!}{%",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
-            headings + r" \\",
+            headings,
             r"\midrule",
             *lines,
             r"\bottomrule",
@@ -434,7 +442,8 @@ def markdown_grid(header, lines, left=1):
 LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",
     "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "±": r"$\pm$", "—": "---", "<": r"\textless{}", ">": r"\textgreater{}",
+    "±": r"$\pm$", "−": "$-$", "λ": r"$\lambda$", "—": "---",
+    "<": r"\textless{}", ">": r"\textgreater{}",
 }  # fmt: skip
 
 

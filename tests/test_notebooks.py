@@ -19,6 +19,8 @@ NAMES = (
     "05_metrics",
     "06_failure_cases",
     "07_claims",
+    "08_pose_studio",
+    "09_user_study",
 )
 HEAD = ("Paper claim", "Goal", "Inputs", "Outputs", "Time")
 MAX_BYTES, MAX_CELL, MAX_FUNCTION, MIN_COMPARED = 400_000, 30, 15, 4

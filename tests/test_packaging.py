@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import os
 import re
 import shutil
 import subprocess
@@ -27,10 +28,11 @@ CORE = (
     "devices", "distributed", "keypoints", "heatmaps", "people", "store", "market", "fashion",
     "datasets", "networks", "losses", "experiments", "runs", "training", "pose_score", "ssim",
     "scores", "copy_score", "perceptual", "evaluation", "pipeline", "photo", "estimate", "weights",
+    "demo", "pose_editor", "walking", "studio", "user_study",
 )  # fmt: skip
 NOT_IN_CORE = (
-    "papermill", "IPython", "jupyterlab", "ipywidgets", "matplotlib.pyplot", "torchvision",
-    "torch_fidelity", "safetensors",
+    "papermill", "IPython", "jupyterlab", "ipywidgets", "anywidget", "matplotlib.pyplot",
+    "torchvision", "torch_fidelity", "safetensors",
 )  # fmt: skip
 
 
@@ -40,10 +42,11 @@ def split(requirement):
     return name.lower().replace("_", "-"), bound
 
 
-def required():
-    """The requirements of the project and its tests: dict name -> version bound."""
+def required(test=True):
+    """The requirements of the project, and of its tests: dict name -> version bound."""
     project = PYPROJECT["project"]
-    return dict(map(split, project["dependencies"] + project["optional-dependencies"]["test"]))
+    more = project["optional-dependencies"]["test"] if test else []
+    return dict(map(split, project["dependencies"] + more))
 
 
 def test_environment_yml_asks_for_what_pyproject_asks_for():
@@ -59,8 +62,15 @@ def test_environment_yml_asks_for_what_pyproject_asks_for():
 
 
 def test_every_imported_package_is_required():
-    sources = [*PROJECT.glob("pg2lib/**/*.py"), *PROJECT.glob("tests/*.py")]
-    assert len(sources) > 10
+    library, tests = ([*PROJECT.glob(f"{name}/**/*.py")] for name in ("pg2lib", "tests"))
+    assert len(library) > 10 and len(tests) > 10
+    local = {source.stem for source in library + tests} | {"pg2lib", "benchmarks"}
+    assert distributions(library, local) - {"torch-fidelity"} <= set(required(test=False))
+    assert distributions(tests, local) <= set(required())
+
+
+def distributions(sources, local):
+    """The packages of others that these files import, under the names they are installed by."""
     imported = set()
     for source in sources:
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
@@ -68,9 +78,8 @@ def test_every_imported_package_is_required():
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 imported.add(node.module.split(".")[0])
-    local = {source.stem for source in sources} | {"pg2lib", "benchmarks"}
     foreign = imported - set(sys.stdlib_module_names) - local
-    assert {split(DISTRIBUTIONS.get(name, name))[0] for name in foreign} <= set(required())
+    return {split(DISTRIBUTIONS.get(name, name))[0] for name in foreign}
 
 
 def test_core_modules_need_no_notebook_or_display_library():
@@ -93,6 +102,17 @@ def test_every_package_is_packed():
     packages = {".".join(folder.relative_to(PROJECT).parts) for folder in folders}
     assert packages == set(PYPROJECT["tool"]["setuptools"]["packages"])
     assert all((folder / "__init__.py").exists() for folder in folders)
+
+
+def test_what_the_packages_read_is_packed():
+    packed = {
+        path
+        for package, patterns in PYPROJECT["tool"]["setuptools"]["package-data"].items()
+        for pattern in patterns
+        for path in PROJECT.joinpath(*package.split(".")).glob(pattern)
+    }
+    files = {path for path in PROJECT.glob("pg2lib/**/*") if path.is_file()}
+    assert {path for path in files if path.suffix not in (".py", ".pyc")} == packed
 
 
 def test_one_version_everywhere():
@@ -122,6 +142,28 @@ def test_ci_runs_the_command_the_readme_names():
     script = (PROJECT / ".ci" / "run").read_text(encoding="utf-8")
     assert script.splitlines()[-1] == "make test"
     assert "make test" in (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
+@pytest.mark.parametrize("there", [True, False])
+def test_ci_requires_a_browser_and_installs_one_that_is_missing(there, tmp_path):
+    for tool in ("bash", "dirname"):
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    programs = {"make": 'echo "make $* PG2_BROWSER=$PG2_BROWSER"', "timeout": 'shift; "$@"'}
+    programs["apt-get"] = f'echo "$*" >> {tmp_path}/asked; [ "$2" = update ]'
+    programs |= {"chromium": "", "node": ""} if there else {}
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!{tmp_path}/bash\n{text}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": str(tmp_path), "PG2_DATA": "elsewhere"}
+    command = [tmp_path / "bash", PROJECT / ".ci" / "run"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("make test PG2_BROWSER=required\n")
+    assert ("could not be installed" in done.stdout) != there
+    asked = tmp_path / "asked"
+    asked = asked.read_text(encoding="utf-8").splitlines() if asked.exists() else []
+    install = "-qq install -y --no-install-recommends chromium fonts-dejavu-core nodejs"
+    assert asked == ([] if there else ["-qq update", install] * 2)
 
 
 # ---- docs/paper-vs-code.md

@@ -381,7 +381,11 @@ function render({ model, el }) {
         }
         heard();
       };
-      model.send(message, { iopub: { status } }, buffers);
+      try {
+        model.send(message, { iopub: { status } }, buffers);
+      } catch {
+        // The kernel is gone; `silent` says so.
+      }
     },
     silent() {
       sayHere(

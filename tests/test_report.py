@@ -1,0 +1,534 @@
+"""The report of small made-up studies: the page as a parser sees it, and the files beside it."""
+
+import base64
+import json
+import os
+import re
+import shutil
+import zlib
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pg2lib import claim_verdicts, report, tables
+from pg2lib.errors import UserError
+from pg2lib.report.files import Report
+from pg2lib.report.page import page_html
+from pg2lib.report.studies import studies_in
+from pg2lib.report.table import VERDICTS
+from pg2lib.runs import project
+
+ROWS = ("G1-CE-L1", "G1-HME-L1", "G1-L1", "G1-poseMaskLoss", "G1+D", "G1+G2+D")
+PAPER = {
+    row: {"ssim": 0.2 + k / 100, "mask_ssim": 0.8, "inception": 3.0, "mask_inception": 2.455}
+    for k, row in enumerate(ROWS)
+}
+SIDECAR = {
+    "made_by": "notebooks/05_metrics.ipynb",
+    "seed": 0,
+    "split": "held-out people",
+    "config": {"data": {"height": 64, "width": 32}},
+    "inputs": {"data": "00aa", "condition": "01bb"} | {row: f"{k}cc" for k, row in enumerate(ROWS)},
+    "written": "2026-01-02 03:04:05",
+    "versions": {"python": "3.11.7", "torch": "2.9"},
+    "commit": "abc123def456",
+}
+VOID = {"meta", "img", "br", "link", "input"}
+
+
+class Page(HTMLParser):
+    """What tests ask of a page: elements with their attributes, and texts by element."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open, self.errors = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        element = {"tag": tag, "text": ""} | dict(attributes)
+        self.elements.append(element)
+        if tag not in VOID:
+            self.open.append(element)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop()["tag"] != tag:
+            self.errors.append(tag)
+
+    def handle_data(self, data):
+        for element in self.open:
+            element["text"] += data
+
+    def all(self, *tags):
+        return [element for element in self.elements if element["tag"] in tags]
+
+
+def table_of(dataset, profile="quick"):
+    def summary(row, mean):
+        value = {"mean": mean, "low": mean - 0.0123, "high": mean + 0.0456}
+        return {
+            "row": row, "dataset": dataset, "height": 64, "width": 32, "pairs": 1234,
+            "identities": 60, "preset": "pg2", "mask_from": "target", "mask_variant": "released",
+            "scores": {"ssim": value, "mask_ssim": value, "sharpness": value, "inception": None,
+                       "mask_inception": None},
+        }  # fmt: skip
+
+    every = {"condition": summary("condition", 0.1)}
+    every |= {row: summary(row, 0.3 + (k * 7 % 5) / 50) for k, row in enumerate(ROWS)}
+    every |= {"target": summary("target", 1.0)}
+    command = f"make reproduce DATASET={dataset} PROFILE={profile}"
+    facts = {"half": "market1501", "profile": profile, "seed": 0, "split": "held-out people",
+             "command": command, "drawn": dataset.startswith("synthetic")}  # fmt: skip
+    return tables.table1(every, PAPER, facts)
+
+
+def add_picture(folder, name, dataset, **changes):
+    pixels = np.random.default_rng(len(name)).integers(0, 256, (20, 30, 3), np.uint8)
+    Image.fromarray(pixels).save(folder / f"{name}.png")
+    command = f"make reproduce DATASET={dataset} PROFILE=quick"
+    record = SIDECAR | {"figure": f"{name}.png", "dataset": dataset, "profile": "quick"}
+    text = json.dumps(record | {"command": command} | changes)
+    (folder / f"{name}.json").write_text(text)
+
+
+def add_study(root, dataset="synthetic-market", name=None):
+    folder = root / (name or f"{dataset}-quick")
+    folder.mkdir(parents=True)
+    tables.write_table1(folder, table_of(dataset))
+    claims = {
+        "title": "The paper's claims, tested",
+        "facts": table_of(dataset)["facts"],
+        "claims": [
+            {
+                "name": f"claim-{k}", "place": "4.3", "claim": f"row {k} is better", "why": "So.",
+                "verdict": verdict, "made_at": "here",
+                "comparisons": [{"measure": "SSIM, a − b", "expected": "> 0.001",
+                                 "shown": "+0.034 [+0.031, +0.036]"}] * 2,
+            }
+            for k, verdict in enumerate(VERDICTS)
+        ],
+        "notes": ["Of 3 claims 1 hold.", "Effect: a minus b."],
+    }  # fmt: skip
+    for suffix, render in ((".md", claim_verdicts.to_markdown), (".json", tables.to_json)):
+        (folder / f"claims{suffix}").write_text(render(claims), encoding="utf-8")
+    for picture in ("figure4", "scores", "claims_effects", "mask_loss_curves"):
+        add_picture(folder, picture, dataset)
+    lines = [f"{stage},{step},{2.0 - step / 100}" for stage in ("G1-L1", "G1-poseMaskLoss")
+             for step in range(1, 101)]  # fmt: skip
+    (folder / "logs.csv").write_text("\n".join(["stage,step,l1", *lines]) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """(figures folder, report folder, its paths) of two drawn studies."""
+    root = tmp_path_factory.mktemp("report")
+    add_study(root / "figures")
+    add_study(root / "figures", "synthetic-fashion")
+    return root / "figures", root / "out", report.write_report(root / "figures", root / "out")
+
+
+@pytest.fixture(scope="module")
+def text(written):
+    return written[2][0].read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text)
+
+
+def test_the_page_is_whole_and_asks_nobody_for_anything(page, text):
+    assert page.errors == [] and page.open == []
+    assert not page.all("link", "iframe", "object", "video", "audio", "embed", "base")
+    sources = [e["src"] for e in page.elements if "src" in e]
+    assert len(sources) == 8 and all(s.startswith("data:image/png;base64,") for s in sources)
+    assert not any("src" in script for script in page.all("script"))
+    style = page.all("style")[0]["text"]
+    assert "url(" not in style and "@import" not in style
+    script = "".join(element["text"] for element in page.all("script"))
+    assert not re.search(r"fetch|XMLHttp|import\(|https?:", script)
+
+
+def test_embedded_pictures_are_the_files(page, written):
+    for name, image in zip(("figure4", "mask_loss_curves", "claims_effects", "scores"),
+                           page.all("img")):  # fmt: skip
+        data = base64.b64decode(image["src"].partition(",")[2])
+        found = {path.parent.name for path in written[0].glob(f"*/{name}.png")
+                 if path.read_bytes() == data}  # fmt: skip
+        assert "synthetic-market-quick" in found, name
+
+
+def test_headings_are_in_order_without_gaps(page):
+    levels = [int(e["tag"][1]) for e in page.all("h1", "h2", "h3", "h4", "h5", "h6")]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(b <= a + 1 for a, b in zip(levels, levels[1:]))
+
+
+def test_ids_are_unique_and_links_lead_somewhere(page, written):
+    ids = [e["id"] for e in page.elements if "id" in e]
+    assert len(set(ids)) == len(ids)
+    links = [e["href"] for e in page.all("a")]
+    inside = [href[1:] for href in links if href.startswith("#")]
+    assert len(inside) > 20 and set(inside) <= set(ids)
+    files = [href for href in links if not href.startswith(("#", "http"))]
+    assert len(files) > 20 and all((written[1] / unquote(href)).is_file() for href in files)
+    named = " ".join(e.get("aria-labelledby", "") for e in page.elements).split()
+    assert set(named) <= set(ids)
+    copied = [e["data-copy-from"] for e in page.all("button") if "data-copy-from" in e]
+    assert copied and set(copied) <= set(ids)
+
+
+def test_what_assistive_technology_needs_is_there(page):
+    assert page.all("html")[0]["lang"] == "en"
+    assert len(page.all("main")) == len(page.all("header")) == len(page.all("footer")) == 1
+    assert page.all("nav")[0]["aria-label"] and page.all("a")[0]["href"] == "#main"
+    assert all(e["text"].strip() for e in page.all("a", "button", "th", "caption"))
+    assert len(page.all("caption")) == len(page.all("table"))
+    assert all(e["scope"] in ("row", "col") for e in page.all("th"))
+    boxes = [e for e in page.elements if e.get("class") == "scroll"]
+    assert len(boxes) == len(page.all("table")) and all(e["tabindex"] == "0" for e in boxes)
+
+
+def test_alternative_texts_are_distinct_and_say_what_is_to_be_seen(page):
+    texts = [e["alt"] for e in page.all("img")]
+    assert len(set(texts)) == len(texts) == 8 and all(len(t) > 60 for t in texts)
+    figure4 = next(t for t in texts if t.startswith("Test pairs of synthetic-market at 64x32"))
+    assert ", ".join(ROWS) in figure4
+    assert "SSIM from 0.300 (G1-CE-L1) to 0.380 (G1-L1)" in figure4
+    curves = next(t for t in texts if t.startswith("Losses"))
+    # the first tenth of 2 - k/100 over 1..100 has the mean 1.945, the last 1.045
+    assert "G1-L1 from 1.945 to 1.045 in 100 iterations" in curves
+
+
+def test_the_html_table_has_the_numbers_of_table1_json(text, written):
+    table = json.loads((written[0] / "synthetic-market-quick" / "table1.json").read_text())
+    part = text[text.index('id="synthetic-market-quick-table1"') :]
+    found = Page(part[part.index("<table>") : part.index("</table>") + 8])
+    cells = [e for e in found.elements if e["tag"] in ("td", "th")]
+    lines = {e["text"]: k for k, e in enumerate(cells) if e.get("scope") == "row"}
+    assert list(lines) == [row["label"] for row in table["rows"]]
+    for row in table["rows"]:
+        at, expected = lines[row["label"]] + 1, []
+        for score in table["columns"]:
+            ours = row["ours"][score]
+            expected += [ours and [f"{ours[k]:.3f}" for k in ("mean", "low", "high")]]
+            if score in row["paper"]:
+                value = row["paper"][score]
+                expected += [None if value is None else [f"{value:.3f}"]]
+        for want, cell in zip(expected, cells[at:], strict=False):
+            assert re.findall(r"\d\.\d{3}", cell["text"]) == (want or [])
+    bold = [e["text"] for e in found.all("strong")]
+    # ours in three columns, and the one of the paper's in which rows differ
+    assert bold.count("0.380") == 3 and bold.count("0.250") == 1 and len(bold) == 4
+
+
+def test_latex_is_the_files_and_every_row_a_line_of_it(page, written):
+    source = (written[0] / "synthetic-market-quick" / "table1.tex").read_text()
+    copy = written[1] / "tables" / "synthetic-market-quick" / "table1.tex"
+    assert copy.read_text() == source
+    shown = next(e for e in page.all("pre") if e["id"] == "synthetic-market-quick-table1-tex")
+    assert shown["text"] == source
+    rows = [e["data-copy"] for e in page.all("button") if "of PG2" not in e.get("data-what", "")
+            and e.get("data-copy", "").startswith(("G1", "condition", "real"))]  # fmt: skip
+    assert len(rows) == 2 * 8 and all(row in source.splitlines() for row in rows[:8])
+
+
+def test_tables_without_latex_get_it(written):
+    made = (written[1] / "tables" / "synthetic-market-quick" / "claims.tex").read_text()
+    line = r"1 & row 0 is better & 4.3 & SSIM, a $-$ b: \textgreater{} 0.001; SSIM, a $-$ b: "
+    assert line in made and r"\textbf{holds}" in made
+    for left, right in (("{", "}"), (r"\begin{", r"\end{")):
+        assert made.count(left) == made.count(right)
+    assert made.isascii()
+    rows = (written[1] / "tables" / "synthetic-market-quick" / "claims.csv").read_text()
+    assert rows.splitlines()[1].startswith("1,row 0 is better,4.3,")
+
+
+def test_verdicts_are_words(page):
+    cells = [e["text"] for e in page.all("td") if "verdict" in (e.get("class") or "")]
+    assert cells == [*VERDICTS] * 2
+    assert "row 1 is better (4.3). So." in page.all("main")[0]["text"]
+
+
+def test_sources_stand_beside_figures_and_tables(page):
+    text = page.all("figure")[0]["text"]
+    for words in ("make reproduce DATASET=synthetic-market PROFILE=quick", "profile quick, seed 0",
+                  "2026-01-02 03:04:05", "abc123def456", "torch 2.9", "data 00aa"):  # fmt: skip
+        assert words in text
+    assert page.all("body")[0]["text"].count("which the same notebook writes") == 4
+
+
+def test_missing_things_are_named_with_the_command(page, tmp_path):
+    missing = [e["text"] for e in page.all("p") if e.get("class") == "missing"]
+    assert any("table2.md" in m and "notebooks/09_user_study.ipynb" in m for m in missing)
+    again = "make reproduce DATASET=synthetic-market PROFILE=quick writes"
+    assert f"user_study_check.png is not in synthetic-market-quick: {again} it." in missing
+    names = "figure1.png, figure1c.png and studio_change.png"
+    assert f"{names} are not in synthetic-market-quick: {again} them." in missing
+    assert any("figure3.png is not in synthetic-market-quick: make reproduce DATASET=synthetic-"
+               "market PROFILE=quick writes it." in m for m in missing)  # fmt: skip
+    folder = add_study(tmp_path / "figures")
+    (folder / "table2.md").write_text("**Table 2**\n\n|  | R2G |\n| --- | ---: |\n| ours | 1 % |\n")
+    new = Page(report.write_report(tmp_path / "figures", tmp_path / "out")[0].read_text())
+    assert not any("table2.md" in e["text"] for e in new.all("p"))
+    assert any(e["text"].strip() == "Table 2" for e in new.all("caption"))
+
+
+def test_answers_alone_make_a_study_of_table_2(tmp_path):
+    folder = tmp_path / "figures" / "synthetic-market-demo"
+    folder.mkdir(parents=True)
+    row = {"row": "G1-L1", "dataset": "synthetic-market", "profile": "demo", "seed": 0}
+    record = {"facts": {"command": "notebooks/09_user_study.ipynb"}, "rows": [row]}
+    (folder / "table2.json").write_text(json.dumps(record))
+    grid = tables.markdown_grid(["", "R2G"], [["G1-L1", "12.0 % [8.5, 16.1]"]])
+    (folder / "table2.md").write_text(f"**Table 2**\n\n{grid}\n")
+    new = Page(report.write_report(tmp_path / "figures", tmp_path / "out")[0].read_text())
+    heads = [e["text"] for e in new.all("h2", "h3")][:3]
+    assert "(synthetic-market, profile demo)" in heads[0]
+    assert heads[1] == "Table 2, the user study" and heads[2].startswith("What did not")
+    assert any(e.get("class") == "interval" and e["text"] == "[8.5, 16.1]" for e in new.elements)
+
+
+def test_the_generators_that_ship_get_a_modest_part(tmp_path):
+    folder = tmp_path / "figures" / "synthetic-market-demo"
+    add_study(tmp_path / "figures")
+    folder.mkdir()
+    for name in ("figure1", "studio_change", "user_study_check"):
+        pixels = np.full((20, 30, 3), len(name), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    about = {"made_by": "notebooks/08_pose_studio.ipynb", "seed": 0, "config": {}}
+    about |= {"dataset": "synthetic-market", "profile": "demo"}
+    about |= {"inputs": {"G1-L1.safetensors": "aa", "G1+G2+D.safetensors": "bb"}}
+    for name in ("figure1", "studio_change"):
+        (folder / f"{name}.json").write_text(json.dumps(about))
+    check = {"made_by": "notebooks/09_user_study.ipynb", "simulated": {"guessing": [0.5, 0.25]}}
+    (folder / "user_study_check.json").write_text(json.dumps(check))
+    Image.fromarray(pixels).save(folder / "pose_studio.png")  # a screenshot, of no notebook
+    text = report.write_report(tmp_path / "figures", tmp_path / "out")[0].read_text()
+    part = Page(
+        text[text.index('<section class="study" aria-labelledby="synthetic-market-demo">') :]
+    )
+    heads = [e["text"] for e in part.all("h2", "h3")]
+    assert heads[0].startswith("The generators that ship with the project (synthetic-market")
+    assert heads[1:3] == ["Table 2, the user study", "Figure 1"] and heads[3].startswith("What")
+    missing = [e["text"] for e in part.all("p") if e.get("class") == "missing"]
+    assert len(missing) == 1 and "table1.md" in missing[0] and "PROFILE=demo" in missing[0]
+    texts = [e["alt"] for e in part.all("img")]
+    assert len(texts) == 3 and "guessing 50% and 25%" in texts[0]
+    assert "G1-L1, G1+G2+D" in texts[1] and "safetensors" not in texts[1]
+    sources = [e["text"] for e in part.elements if e.get("class") == "source"]
+    assert all("jupyter execute notebooks/08_pose_studio.ipynb" in source for source in sources)
+    assert "from 1 study of synthetic-market" in text
+    # alone, and without a file that says whose it is, the folder's name tells
+    shutil.rmtree(tmp_path / "figures" / "synthetic-market-quick")
+    for name in ("figure1", "studio_change"):
+        (folder / f"{name}.json").unlink()
+    study = studies_in(tmp_path / "figures")[0]
+    assert (study.dataset, study.profile, study.seed) == ("synthetic-market", "demo", 0)
+    text = report.write_report(tmp_path / "figures", tmp_path / "out")[0].read_text()
+    assert "none of which is scored" in text
+
+
+def test_pictures_of_real_people_carry_a_warning(page, tmp_path):
+    warning = "Contains images of Market-1501: not for redistribution."
+    assert warning not in page.all("body")[0]["text"]
+    folder = add_study(tmp_path / "figures", "market1501")
+    new = Page(report.write_report(tmp_path / "figures", tmp_path / "out")[0].read_text())
+    assert [e["text"] for e in new.all("p") if e.get("class") == "warning"] == [warning]
+    assert "PG2_DATA=<folder>" in new.all("main")[0]["text"]
+    (folder / "figure4.png").unlink()  # what is left are charts
+    new = Page(report.write_report(tmp_path / "figures", tmp_path / "out")[0].read_text())
+    assert not [e for e in new.all("p") if e.get("class") == "warning"]
+
+
+def test_hostile_names_are_text(tmp_path):
+    name = '"><script>alert(1)</script>&'
+    folder = add_study(tmp_path / "figures", name="x'\"><b>&")
+    for path in folder.glob("*.json"):
+        path.write_text(path.read_text().replace("held-out people", json.dumps(name)[1:-1]))
+    table = table_of("synthetic-market")
+    table["rows"][1]["label"] = name
+    table["title"] = f"Table {name}"
+    tables.write_table1(folder, table)
+    path = report.write_report(tmp_path / "figures", tmp_path / "out")[0]
+    new = Page(path.read_text())
+    assert new.errors == [] and len(new.all("script")) == 2 and not new.all("b")
+    assert name in [e["text"].strip() for e in new.all("th")]
+    assert "<script>alert" not in path.read_text()
+
+
+def luminance(colour):
+    """Relative luminance of WCAG 2.2."""
+    channels = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return np.dot((0.2126, 0.7152, 0.0722), linear)
+
+
+def contrast(one, other):
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_contrast_formula_against_known_values():
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.005)
+
+
+def test_colours_have_the_contrast_of_wcag_aa(page):
+    style = re.sub(r"/\*.*?\*/", "", page.all("style")[0]["text"], flags=re.DOTALL)
+    schemes = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
+    assert len(schemes) == 3  # light, dark, print
+    for scheme in schemes:
+        colours = dict(re.findall(r"--(\w+): (#\w{6})", scheme))
+        for ink in ("ink", "quiet", "link", "holds", "fails", "cannot"):
+            for ground in ("ground", "panel"):
+                assert contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground, colours)
+        assert contrast(colours["ink"], colours["warning"]) >= 4.5
+    named = re.sub(r":root \{.*?\}", "", style, flags=re.DOTALL)
+    assert not re.search(r"#[0-9a-f]{3,6}\b", named), "colours stand in :root alone"
+
+
+def test_pdfs_have_one_page_and_every_pixel(written):
+    pdfs = sorted(written[1].glob("figures/*/*.pdf"))
+    assert len(pdfs) == 8
+    for path in pdfs:
+        data = path.read_bytes()
+        assert data.startswith(b"%PDF") and len(re.findall(rb"/Type /Page\b", data)) == 1
+        assert data.rstrip().endswith(b"%%EOF")
+    data = (written[1] / "figures/synthetic-market-quick/figure4.pdf").read_bytes()
+    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", data, re.DOTALL)
+    image = np.asarray(Image.open(written[0] / "synthetic-market-quick" / "figure4.png"))
+    unpacked = []
+    for stream in streams:
+        try:
+            unpacked.append(zlib.decompress(stream))
+        except zlib.error:
+            continue
+    assert any(len(u) >= image.size and _holds(u, image) for u in unpacked)
+
+
+def _holds(data, image):
+    """Whether a PNG-predicted or plain pixel stream is the image: the first row, which predicts
+    from nothing, is enough to tell a lossless copy from a JPEG."""
+    height, width, _ = image.shape
+    if len(data) == image.size:
+        return data == image.tobytes()
+    if len(data) != height * (3 * width + 1):
+        return False
+    row = np.frombuffer(data[1 : 1 + 3 * width], np.uint8).astype(int)
+    kind = data[0]
+    if kind == 1:
+        row = np.cumsum(row.reshape(-1, 3), 0).ravel() % 256
+    return kind in (0, 1, 2) and bool((row == image[0].ravel()).all())
+
+
+def test_a_vector_pdf_is_taken_unless_it_is_old(tmp_path):
+    folder = add_study(tmp_path / "figures")
+    for name, age in (("figure4", 0), ("scores", 3600)):
+        path = folder / f"{name}.pdf"
+        path.write_bytes(b"%PDF-1.4 vector")
+        when = (folder / f"{name}.png").stat().st_mtime - age
+        os.utime(path, (when, when))
+    out = tmp_path / "out"
+    report.write_report(tmp_path / "figures", out)
+    files = json.loads((out / "manifest.json").read_text())["files"]
+    base = "figures/synthetic-market-quick"
+    assert (out / base / "figure4.pdf").read_bytes() == b"%PDF-1.4 vector"
+    assert files[f"{base}/figure4.pdf"]["from"].endswith("vector")
+    assert files[f"{base}/scores.pdf"]["from"].endswith("scores.png on a page")
+
+
+def test_many_bytes_of_pictures_are_put_in_with_fewer_colours(written, tmp_path):
+    studies = studies_in(written[0])
+    (tmp_path / "new").mkdir()
+    gathered = Report(studies, tmp_path / "new", embedded=1000)
+    text = page_html(gathered)
+    image = base64.b64decode(Page(text).all("img")[0]["src"].partition(",")[2])
+    (tmp_path / "x.png").write_bytes(image)
+    assert Image.open(tmp_path / "x.png").mode == "P" and "256 colours" in text
+    original = written[0] / "synthetic-market-quick" / "figure4.png"
+    copy = tmp_path / "new/figures/synthetic-market-quick/figure4.png"
+    assert copy.read_bytes() == original.read_bytes()
+
+
+def test_both_halves_come_first_and_real_images_before_drawn_ones(tmp_path):
+    for dataset in ("synthetic-market", "market1501"):
+        add_study(tmp_path, dataset)
+    halves = table_of("synthetic-market"), table_of("synthetic-fashion")
+    halves[1]["facts"]["half"] = "deepfashion"
+    both = tables.both_halves(halves, "make reproduce DATASET=all PROFILE=quick")
+    (tmp_path / "all-quick").mkdir()
+    tables.write_table1(tmp_path / "all-quick", both)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "x.json").write_text('{"mine": 1}')
+    names = [study.name for study in studies_in(tmp_path)]
+    assert names == ["all-quick", "market1501-quick", "synthetic-market-quick"]
+    assert "Both halves" in studies_in(tmp_path)[0].heading
+
+
+def test_errors_name_the_remedy(tmp_path, written):
+    with pytest.raises(UserError, match="make reproduce"):
+        report.write_report(tmp_path / "none", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="is a file"):
+        report.write_report(written[0], tmp_path / "file")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("x")
+    with pytest.raises(UserError, match="no report"):
+        report.write_report(written[0], tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+    folder = add_study(tmp_path / "figures")
+    (folder / "figure4.png").write_bytes(b"half")
+    with pytest.raises(UserError, match=r"figure4\.png is no picture"):
+        report.write_report(tmp_path / "figures", tmp_path / "out")
+    (folder / "table1.json").write_text("{")
+    with pytest.raises(UserError, match=r"table1\.json is not JSON"):
+        report.write_report(tmp_path / "figures", tmp_path / "out")
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["figures", "file", "mine"], "nothing half-written"
+
+
+def test_a_second_report_replaces_the_first_and_keeps_what_is_not_its_own(tmp_path):
+    folder, out = add_study(tmp_path / "figures"), tmp_path / "out"
+    report.write_report(tmp_path / "figures", out)
+    (out / "my-notes.txt").write_text("keep")
+    (folder / "scores.png").unlink()
+    report.write_report(tmp_path / "figures", out)
+    assert not (out / "figures/synthetic-market-quick/scores.png").exists()
+    assert (out / "my-notes.txt").read_text() == "keep"
+    files = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
+    listed = set(json.loads((out / "manifest.json").read_text())["files"])
+    assert files == listed | {"manifest.json", "my-notes.txt"}
+
+
+def test_a_broken_run_leaves_the_old_report(tmp_path):
+    folder, out = add_study(tmp_path / "figures"), tmp_path / "out"
+    before = report.write_report(tmp_path / "figures", out)[0].read_text()
+    (folder / "figure4.png").write_bytes(b"half")
+    with pytest.raises(UserError):
+        report.write_report(tmp_path / "figures", out)
+    assert (out / "report.html").read_text() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["figures", "out"]
+
+
+def test_the_committed_results_make_a_report(tmp_path):
+    """Tables and charts of the project's own figures folder; pictures are left out for speed."""
+    for path in (project() / "figures").glob("*-*/*"):
+        keep = path.suffix in (".md", ".json", ".csv", ".tex") or path.stem == "scores"
+        if keep and path.suffix != ".pdf":
+            (tmp_path / path.parent.name).mkdir(exist_ok=True)
+            shutil.copyfile(path, tmp_path / path.parent.name / path.name)
+    new = Page(report.write_report(tmp_path, tmp_path / "report")[0].read_text(encoding="utf-8"))
+    assert new.errors == []
+    ids = [e["id"] for e in new.elements if "id" in e]
+    assert len(set(ids)) == len(ids)
+    words = new.all("main")[0]["text"]
+    assert "The thirty differences" in words and "G1-poseMaskLoss" in words
+    source = (project() / "docs" / "paper-vs-code.md").read_text(encoding="utf-8")
+    rows = [e["text"] for e in new.all("th") if e.get("scope") == "row"]
+    numbers = re.findall(r"^\| (\d+) \|", source, re.MULTILINE)
+    assert len(numbers) == 30 and rows[-30 - 4 : -4] == numbers  # then comes how to make it again

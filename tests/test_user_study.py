@@ -1,0 +1,505 @@
+"""The user study: plans, files of answers, rates with intervals, Table 2. No page, no generator."""
+
+import csv
+import io
+import json
+import math
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, t
+
+from pg2lib import (
+    pipeline,
+    simulated_participants,
+    study_rates,
+    table2,
+    tables,
+    user_study,
+)
+from pg2lib.errors import UserError
+from pg2lib.user_study import GENERATED, REAL, Protocol
+
+ROW = "G1+G2+D"
+STUDY = pipeline.Study(profile="smoke")
+SHORT = Protocol(6, 6, 3)
+# 150 conditions, each for one of 150 targets and again for the next.
+PAIRS = np.array([(k, 150 + (k + j) % 150) for j in range(2) for k in range(150)])
+NAMES = [f"{k:04d}.jpg" for k in range(300)]
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path, monkeypatch):
+    monkeypatch.setenv("PG2_RUNS", str(tmp_path / "runs"))
+
+
+def sit(participant="ann", protocol=SHORT, study=STUDY, row=ROW, **more):
+    return user_study.sit(study, row, PAIRS, NAMES, participant, protocol, "made", **more)
+
+
+def answer_all(sitting, judge=lambda trial: trial.kind, upto=None):
+    for trial in sitting.trials[sitting.answered : upto]:
+        sitting.keep(trial.number, judge(trial), 1000, 400)
+    return sitting
+
+
+# ---------------------------------------------------------------- the plan
+
+
+def test_the_paper_s_protocol():
+    trials = user_study.plan(PAIRS, NAMES, seed=3)
+    assert [trial.number for trial in trials] == list(range(1, 111))
+    assert sum(trial.kind == REAL for trial in trials) == 55
+    assert [trial.practice for trial in trials] == [True] * 10 + [False] * 100
+
+
+def test_no_target_comes_twice_as_itself_or_as_what_is_generated():
+    trials = user_study.plan(PAIRS, NAMES, seed=3)
+    targets = [t.index if t.kind == REAL else PAIRS[t.index, 1] for t in trials]
+    assert len(set(targets)) == 110 and set(targets) <= set(PAIRS[:, 1])
+    for trial, target in zip(trials, targets):
+        assert trial.name.partition(" from ")[0] == NAMES[target]
+    assert len({trial.name for trial in trials}) == 110
+
+
+def test_a_plan_is_its_seed_s():
+    same = [user_study.plan(PAIRS, NAMES, seed) for seed in (3, 3, 4)]
+    assert same[0] == same[1] != same[2]
+
+
+def test_the_order_is_random():
+    """Over many plans every place is real as often as not: 400 tosses, 4 standard deviations."""
+    plans = [user_study.plan(PAIRS, NAMES, seed) for seed in range(400)]
+    real = np.mean([[trial.kind == REAL for trial in plan] for plan in plans], axis=0)
+    assert np.abs(real - 0.5).max() < 4 * 0.5 / math.sqrt(400)
+
+
+def test_too_few_targets_are_counted():
+    with pytest.raises(UserError, match="need 110 different.*have 40: ask for at most 20"):
+        user_study.plan(PAIRS[:40], NAMES, seed=0)
+
+
+def test_fewer_images_where_there_are_fewer():
+    assert user_study.protocol_for(PAIRS) == user_study.PAPER
+    assert user_study.protocol_for(PAIRS[:13]) == Protocol(6, 6, 3)
+    assert user_study.protocol_for(PAIRS, 20) == Protocol(20, 20, 10)
+
+
+@pytest.mark.parametrize("counts", [(0, 5, 0), (5, 0, 0), (5, 5, 10), (5, 5, -1)])
+def test_impossible_protocols(counts):
+    with pytest.raises(UserError, match="more of them than practice"):
+        Protocol(*counts)
+
+
+def test_pictures_are_the_target_and_what_the_row_made_of_the_pair(data, monkeypatch):
+    made = np.random.default_rng(0).integers(0, 256, (len(data.test_pairs), 64, 32, 3), np.uint8)
+    monkeypatch.setattr(pipeline, "generated", lambda study, row: made)
+    picture = user_study.pictures(STUDY, ROW, data)
+    for trial in user_study.plan(data.test_pairs, data.names, 1, SHORT):
+        wanted = data.images[trial.index] if trial.kind == REAL else made[trial.index]
+        assert (picture(trial) == wanted).all()
+
+
+# ---------------------------------------------------------------- answers on disk
+
+
+def test_an_answer_is_on_disk_when_it_is_kept():
+    sitting = sit()
+    first = sitting.trials[0]
+    sitting.keep(1, GENERATED, 1000.04, 321.5, shown=2)
+    assert sitting.path.parts[-4:] == ("user_study", "synthetic-market-smoke", ROW, "ann.csv")
+    header, line = csv.reader(sitting.path.read_text().splitlines())
+    assert header == user_study.FIELDS
+    kept = dict(zip(header, line))
+    assert kept.pop("time")[:2] == "20"
+    assert kept == {
+        "trial": "1", "practice": "1", "image": first.name, "truth": first.kind,
+        "answer": "generated", "exposure_ms": "1000.0", "response_ms": "321.5", "shown": "2",
+        "seed": str(user_study.participant_seed(STUDY, ROW, "ann")),
+        "dataset": "synthetic-market", "profile": "smoke", "row": ROW, "generator": "made",
+        "protocol": "6+6-3@1000",
+    }  # fmt: skip
+
+
+def test_nothing_is_written_before_the_first_answer():
+    assert not sit().path.exists()
+
+
+def test_somebody_goes_on_where_they_were():
+    before = answer_all(sit(), upto=5)
+    after = sit()
+    assert after.answered == 5 and after.trials == before.trials
+    answer_all(after)
+    assert sit().finished and sit().answers == after.answers
+
+
+def test_nobody_answers_twice():
+    sitting = answer_all(sit())
+    with pytest.raises(UserError, match="ann has answered all 12 images"):
+        sitting.keep(12, REAL, 1000, 400)
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        ((2, REAL, 1000, 400), "next answer of ann is to image 1"),
+        ((1, "fake", 1000, 400), "neither real nor generated"),
+        ((1, REAL, float("nan"), 400), "exposure_ms is nan"),
+        ((1, REAL, 1000, -1), "response_ms is -1"),
+        ((1, REAL, 1000, 400, 0), "shown 0"),
+    ],
+)
+def test_impossible_answers_leave_no_file(values, fault):
+    sitting = sit()
+    with pytest.raises(UserError, match=fault):
+        sitting.keep(*values)
+    assert not sitting.path.exists() and sitting.answered == 0
+
+
+@pytest.mark.parametrize("torn", ["5,0,00", '5,0,"0', "\x00\x00"])
+def test_a_torn_last_line_is_dropped(torn):
+    path = answer_all(sit(), upto=4).path
+    whole = path.read_bytes()
+    path.write_bytes(whole + torn.encode())
+    sitting = sit()
+    assert sitting.answered == 4
+    answer_all(sitting, upto=5)
+    assert path.read_bytes().startswith(whole) and torn not in path.read_text()[len(whole) :][:6]
+    assert sit().answered == 5
+
+
+def test_a_torn_header_is_no_answer():
+    path = answer_all(sit(), upto=1).path
+    path.write_text("trial,pract")
+    assert answer_all(sit()).finished
+    assert sit().finished
+
+
+def test_a_full_disk_loses_nothing(monkeypatch):
+    sitting = answer_all(sit(), upto=4)
+    whole = sitting.path.read_bytes()
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(UserError, match="No space left on device.*ones before it are safe"):
+            answer_all(sitting)
+    assert sitting.path.read_bytes() == whole and sitting.answered == 4
+    assert answer_all(sitting).finished and sit().finished
+
+
+def test_a_folder_that_cannot_be_made(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PG2_RUNS", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="could not be written"):
+        answer_all(sit())
+
+
+def test_two_windows_of_one_participant():
+    first, second = sit(), sit()
+    answer_all(first, upto=1)
+    with pytest.raises(UserError, match="changed by somebody else"):
+        answer_all(second)
+    assert sit().answered == 1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (lambda lines: ["name,mark", "x,1"], "line 1: this is not the header"),
+        (lambda lines: [*lines[:3], lines[3].replace(",real,", ",rael,")], "line 4"),
+        (lambda lines: [*lines[:2], lines[2] + ",more", *lines[3:]], "line 3: not 15 values"),
+        (lambda lines: [*lines[:2], *lines[3:]], "line 3: trial 3"),
+        (lambda lines: [lines[0], "x" + lines[1], *lines[2:]], "line 2: not 15 values"),
+    ],
+)
+def test_a_damaged_file_is_named_with_its_line(spoil, fault):
+    path = answer_all(sit(), judge=lambda trial: REAL, upto=6).path
+    path.write_text("\n".join(spoil(path.read_text().splitlines())) + "\n")
+    damaged = path.read_text()
+    with pytest.raises(UserError, match=fault) as error:
+        sit()
+    assert str(path) in str(error.value)
+    assert path.read_text() == damaged
+    with pytest.raises(UserError, match=fault):
+        user_study.read_folder(path.parent)
+
+
+def test_bytes_that_are_no_text():
+    path = answer_all(sit(), upto=1).path
+    path.write_bytes(b"\xff\xfe\n")
+    with pytest.raises(UserError, match="cannot be read as answers"):
+        sit()
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (dict(protocol=Protocol(6, 6, 2)), "protocol is 6.6-3@1000, not 6.6-2@1000"),
+        (dict(generator="anew"), "generator is made, not anew"),
+        (dict(names=[f"x{name}" for name in NAMES]), "image is .*, not x"),
+    ],
+)
+def test_answers_to_something_else_are_not_gone_on_with(change, fault):
+    answer_all(sit(), upto=2)
+    given = dict(names=NAMES, protocol=SHORT, generator="made") | change
+    with pytest.raises(UserError, match=rf"ann.csv, line 2: {fault}"):
+        user_study.sit(STUDY, ROW, PAIRS, participant="ann", **given)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../ann", "ann.csv", "-ann", "é", "a" * 41])
+def test_names_that_are_no_names(name):
+    with pytest.raises(UserError, match="no name for a participant"):
+        sit(name)
+
+
+def test_everybody_sees_something_else():
+    plans = [sit("ann").trials, sit("bob").trials, sit(row="G1+D").trials]
+    assert plans[0] != plans[1] and plans[0] != plans[2]
+
+
+def test_files_of_two_studies_in_one_folder():
+    folder = answer_all(sit()).path.parent
+    answer_all(sit("bob", row="G1+D")).path.rename(folder / "bob.csv")
+    with pytest.raises(UserError, match=r"bob.csv, line 2: answers to row G1\+D among those to"):
+        user_study.read_folder(folder)
+
+
+# ---------------------------------------------------------------- rates and intervals
+
+
+@pytest.mark.parametrize(("wrong", "of"), [(0, 50), (4, 50), (25, 50), (50, 50), (1, 2)])
+def test_wilson_is_scipy_s(wrong, of):
+    ends = binomtest(wrong, of).proportion_ci(method="wilson")
+    assert study_rates.wilson(wrong / of, of) == pytest.approx(tuple(ends), abs=1e-12)
+
+
+def test_design_effect_by_hand():
+    # Rate 1/2, residuals ±1/2. Groups of two alike: sums ±1, so 4 * 1 / (8 / 4) = 2; and the
+    # corrections for small numbers, 4 / 3 over 8 / 7.
+    wrong = np.array([1, 1, 0, 0, 1, 1, 0, 0], bool)
+    assert study_rates.design_effect(wrong, [1, 1, 2, 2, 3, 3, 4, 4]) == pytest.approx(7 / 3)
+    # Groups that cancel have none, and it is not let below 1.
+    assert study_rates.design_effect(wrong, [1, 2, 1, 2, 3, 4, 3, 4]) == 1
+    assert study_rates.design_effect(wrong, ["me"] * 8) == 1
+    assert study_rates.design_effect(np.zeros(8), [1, 1, 2, 2, 3, 3, 4, 4]) == 1
+
+
+def test_interval_of_one_person_is_wilson_s():
+    wrong = np.arange(50) < 4
+    ends = binomtest(4, 50).proportion_ci(method="wilson")
+    assert study_rates.interval(wrong, ["me"] * 50, range(50)) == pytest.approx(tuple(ends))
+
+
+def test_interval_of_three_people_by_hand():
+    """1, 3 and 8 of 20 wrong: rate 1/5, residual sums -3, -1, 4, squares 26; 60 answers with
+    variance 9.6 in all, so deff = 26 / 9.6 * 3 / 2 * 59 / 60, and Student's 4.303 for 1.960."""
+    wrong = np.concatenate([np.arange(20) < k for k in (1, 3, 8)])
+    effect = 26 / 9.6 * 1.5 * 59 / 60 * (t.ppf(0.975, 2) / 1.959964) ** 2
+    wanted = study_rates.wilson(0.2, 60 / effect)
+    found = study_rates.interval(wrong, np.repeat([1, 2, 3], 20), np.arange(60))
+    assert found == pytest.approx(wanted, abs=1e-6)
+
+
+def study_of(random, people, rate, between_people, between_images, images=110, each=50):
+    """Answers (wrong, people, images) in which people and images differ, on the normal scale."""
+    skill = random.normal(0, between_people, people)
+    lure = random.normal(0, between_images, images)
+    seen = np.argsort(random.random((people, images)))[:, :each]
+    spread = math.sqrt(1 + between_people**2 + between_images**2)
+    bar = study_rates.NORMAL.inv_cdf(rate) * spread  # so that the mean rate is `rate`
+    score = bar + skill[:, None] + lure[seen] + random.normal(size=seen.shape)
+    return (score > 0).ravel(), np.repeat(np.arange(people), each), seen.ravel()
+
+
+@pytest.mark.parametrize(
+    ("people", "rate", "between_people", "between_images"),
+    [(2, 0.15, 0.5, 0.3), (5, 0.15, 0.5, 0.3), (30, 0.15, 0.5, 0.5), (30, 0.1, 0.0, 0.0)],
+)
+def test_intervals_cover(people, rate, between_people, between_images):
+    """600 made-up studies: at least 93 % of the intervals hold the true rate (95 % less 2
+    standard errors); Wilson's alone is far below where people differ."""
+    random, plain, covered = np.random.default_rng(people), 0, 0
+    for _ in range(600):
+        wrong, who, what = study_of(random, people, rate, between_people, between_images)
+        low, high = study_rates.interval(wrong, who, what)
+        covered += low <= rate <= high
+        low, high = study_rates.wilson(wrong.mean(), len(wrong))
+        plain += low <= rate <= high
+    assert covered / 600 >= 0.93
+    assert (plain / 600 < 0.85) == (between_people > 0)
+
+
+def test_intervals_do_not_balloon():
+    """Where nobody differs, 30 people's interval is at most a fifth wider than Wilson's."""
+    random, widths = np.random.default_rng(0), []
+    for _ in range(100):
+        wrong, who, what = study_of(random, 30, 0.1, 0, 0)
+        low, high = study_rates.interval(wrong, who, what)
+        plain = study_rates.wilson(wrong.mean(), len(wrong))
+        widths.append((high - low) / (plain[1] - plain[0]))
+    assert 1 < np.median(widths) < 1.2
+
+
+def test_rates_leave_practice_out():
+    def judge(trial):
+        """All practice wrong; of the rest every real one wrong."""
+        return GENERATED if trial.kind == REAL else (REAL if trial.practice else GENERATED)
+
+    sitting = answer_all(sit(), judge)
+    counted = [trial.kind for trial in sitting.trials[3:]]
+    found = study_rates.rates(sitting.answers)
+    assert found["R2G"]["mean"] == 1 and found["R2G"]["of"] == counted.count(REAL)
+    assert found["G2R"]["mean"] == 0 and found["G2R"]["of"] == counted.count(GENERATED)
+
+
+def test_rates_of_nothing():
+    nothing = {"mean": None, "low": None, "high": None, "wrong": 0, "of": 0}
+    assert study_rates.rates([]) == {"R2G": nothing, "G2R": nothing}
+
+
+def test_sensitivity_and_back():
+    assert study_rates.sensitivity(0.5, 0.5) == (0, 0)
+    assert study_rates.sensitivity(0.2, 0.8)[0] == pytest.approx(0)
+    d, c = study_rates.sensitivity(0.1, 0.05)
+    assert d == pytest.approx(1.2816 + 1.6449, abs=1e-3) and c == pytest.approx(0.1816, abs=1e-3)
+    assert study_rates.detection(d, c) == pytest.approx((0.1, 0.05))
+
+
+# ---------------------------------------------------------------- simulated participants
+
+
+def simulated(kind, people, protocol=user_study.PAPER):
+    given = (STUDY, ROW, PAIRS, NAMES, kind, people, protocol)
+    return study_rates.rates(simulated_participants.simulated_answers(*given))
+
+
+@pytest.mark.parametrize(("kind", "wanted"), [("perfect", (0, 0)), ("always real", (0, 1))])
+def test_simulated_participants_without_chance(kind, wanted):
+    found = simulated(kind, 2)
+    assert tuple(found[rate]["mean"] for rate in study_rates.RATES) == wanted
+    assert found["R2G"]["of"] + found["G2R"]["of"] == 200
+
+
+@pytest.mark.parametrize("kind", ["guessing", "mostly real", "believable"])
+def test_simulated_participants_with_chance(kind):
+    found = simulated(kind, 10)
+    for rate, chance in zip(study_rates.RATES, simulated_participants.SIMULATED[kind]):
+        assert found[rate]["low"] <= chance <= found[rate]["high"]
+        assert abs(found[rate]["mean"] - chance) < 4 * math.sqrt(chance * (1 - chance) / 450)
+
+
+def test_simulated_answers_are_their_seed_s():
+    once = simulated_participants.simulate(sit("g", simulated=True), (0.5, 0.5))
+    first = [answer["answer"] for answer in once.answers]
+    once.path.unlink()
+    again, other = (
+        [
+            a["answer"]
+            for a in simulated_participants.simulate(sit(n, simulated=True), (0.5, 0.5), s).answers
+        ]
+        for n, s in (("g", 0), ("h", 1))
+    )
+    assert first == again != other
+
+
+def test_simulated_participants_are_written_anew_and_kept_apart():
+    given = (STUDY, ROW, PAIRS, NAMES)
+    first = simulated_participants.simulated_answers(*given, "guessing", 2, SHORT)
+    simulated_participants.simulated_answers(*given, "perfect", 2, SHORT)
+    again = simulated_participants.simulated_answers(*given, "guessing", 2, SHORT)
+    assert first.drop(columns="time").equals(again.drop(columns="time"))
+    assert set(again.participant) == {"guessing-01", "guessing-02"} and len(again) == 24
+
+
+def test_simulated_answers_never_reach_the_real_ones():
+    simulated("guessing", 2, SHORT)
+    assert table2.of_studies([STUDY]) is None
+    with pytest.raises(UserError, match="nothing is simulated there"):
+        simulated_participants.simulate(sit(), (0.5, 0.5))
+    assert not user_study.folder(STUDY, ROW).exists()
+
+
+# ---------------------------------------------------------------- Table 2
+
+
+@pytest.fixture
+def table():
+    """Ann, of 6 + 6 images, takes all for real; Bob does not finish; Cora is right, row G1+D."""
+    answer_all(sit(), judge=lambda trial: REAL)
+    answer_all(sit("bob"), judge=lambda trial: GENERATED, upto=8)
+    answer_all(sit("cora", row="G1+D"))
+    return table2.of_studies([STUDY])
+
+
+def test_table2_beside_the_paper_s(table):
+    one, two = table["rows"]
+    assert (one["row"], two["row"]) == ("G1+D", ROW)
+    assert one["paper"] == {"R2G": 0.171, "G2R": 0.111}
+    assert two["paper"] == {"R2G": 0.112, "G2R": 0.055}
+    assert two["ours"]["R2G"]["mean"] == 0 and two["ours"]["G2R"]["mean"] == 1
+    assert (two["participants"], two["unfinished"], two["answers"]) == (1, 1, 9)
+    text = " ".join(table["notes"])
+    assert "1 more did not finish" in text and "SHORTENED to 6+6-3@1000" in text
+    assert "that person alone" in text and "drawn by this project" in text
+
+
+def test_table2_of_the_other_half():
+    fashion = replace(STUDY, dataset="synthetic-fashion")
+    answer_all(sit(study=fashion))
+    (line,) = table2.of_studies([STUDY, fashion])["rows"]
+    assert line["paper"] == {"R2G": 0.092, "G2R": 0.149}
+
+
+def test_table2_with_the_whole_protocol_says_nothing_of_shortening():
+    for name in ("ann", "bob"):
+        sitting = sit(name, user_study.PAPER)
+        for trial in sitting.trials:
+            sitting.keep(trial.number, REAL, 983.3 + 33.4 * (trial.number % 2), 1, 2, sync=False)
+    table = table2.of_studies([STUDY])
+    text = " ".join(table["notes"])
+    assert "SHORTENED" not in text and "alone" not in text
+    assert "200 answers of 2 participants" in text and "983 to 1017" in text
+    assert "200 images shown again" in text
+
+
+def test_table2_of_nobody():
+    answer_all(sit(), upto=4)
+    assert table2.of_studies([STUDY]) is None
+
+
+def test_a_generator_trained_again_is_told(table):
+    other = user_study.sit(STUDY, ROW, PAIRS, NAMES, "dora", SHORT, "anew")
+    answer_all(other)
+    assert "trained again" in " ".join(table2.of_studies([STUDY])["notes"])
+
+
+def test_table2_in_files(table, tmp_path):
+    paths = table2.write_table2(tmp_path, table)
+    assert [path.name for path in paths] == [f"table2.{x}" for x in ("md", "csv", "tex", "json")]
+    assert json.loads(paths[3].read_text()) == table
+    markdown, latex = paths[0].read_text(), paths[2].read_text()
+    assert "| G1+G2+D | synthetic-market | 1 | 0.0 % [0.0, " in markdown
+    assert "| 11.2 % | 100.0 % [" in markdown and "| 5.5 % |" in markdown
+    assert "100.0 \\% [" in latex and latex.count(r"\\") == 3
+    lines = list(csv.DictReader(io.StringIO(paths[1].read_text())))
+    assert [line["row"] for line in lines] == ["G1+D", ROW]
+    assert float(lines[1]["G2R"]) == 1 and lines[1]["G2R_paper"] == "0.055"
+    assert float(lines[1]["G2R_low"]) == pytest.approx(table["rows"][1]["ours"]["G2R"]["low"], 1e-5)
+
+
+def test_every_command_character_of_latex_is_escaped(table):
+    table["title"] = "50 % & more_#"
+    assert tables.escape_latex(table["title"]) in table2.to_latex(table)
+
+
+def test_a_row_the_paper_has_not():
+    answer_all(sit(row="G1-L1"))
+    table = table2.of_studies([STUDY])
+    assert "| G1-L1 | synthetic-market | 1 |" in table2.to_markdown(table)
+    assert "| — |" in table2.to_markdown(table)
+    assert ",," in table2.to_csv(table)
