@@ -5,7 +5,7 @@ DATASET ?= synthetic-market
 PROFILE ?= quick
 PIP_FLAGS ?=
 
-.PHONY: help lab reproduce report test notebooks pages demo bench clean
+.PHONY: help lab reproduce report test notebooks pages demo screenshot bench clean
 
 help:
 	@echo "make lab         open the notebooks in JupyterLab; 08 and 09 need nothing trained"
@@ -19,6 +19,7 @@ help:
 	@echo "make notebooks   reproduce, then store the executed notebooks' outputs in notebooks/"
 	@echo "make pages       copy the tables that README.md and docs/results.md quote from figures/"
 	@echo "make demo        train the small generators of the pose studio again"
+	@echo "make screenshot  the picture of the pose studio that README.md shows"
 	@echo "make bench       speed and memory against their targets, half an hour; keep the machine idle"
 	@echo "make clean       remove .venv and caches; runs/ stays, it may hold days of training"
 	@echo
@@ -49,6 +50,9 @@ pages: .venv/.installed
 demo: .venv/.installed
 	@.venv/bin/python -m pg2lib train all --profile demo
 	@.venv/bin/python -m pg2lib export all --profile demo --small --out pg2lib/demo_weights
+
+screenshot: .venv/.installed
+	@.venv/bin/python tests/browser/screenshot.py
 
 bench: .venv/.installed
 	@.venv/bin/python -m benchmarks

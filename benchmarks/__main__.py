@@ -10,7 +10,18 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import data, growth, measures, parity, plan, processes, scoring, startup, steps
+from benchmarks import (
+    data,
+    growth,
+    measures,
+    parity,
+    plan,
+    processes,
+    scoring,
+    startup,
+    steps,
+    studio,
+)
 from benchmarks.common import CHECK, Size
 from pg2lib import devices
 from pg2lib.errors import UserError, write_atomically
@@ -24,6 +35,7 @@ SECTIONS = {
     "scores": scoring,
     "data": data,
     GROWTH: growth,
+    "pose studio": studio,
     "several processes": processes,
     "precision and quality": parity,
 }
@@ -44,13 +56,15 @@ def main():
     for name in chosen:
         started = time.time()
         lines, details = SECTIONS[name].measure(size, device, say)
+        here = machine() | {"precision": devices.precision_text(device, "auto")}
         entry["sections"][name] = {
             "lines": [line.as_dict() for line in lines],
             "details": details,
             "seconds": round(time.time() - started),
             "made": time.strftime("%Y-%m-%d %H:%M"),
+            "machine": here,
         }
-        entry["machine"] = machine() | {"precision": devices.precision_text(device, "auto")}
+        entry.setdefault("machine", here)  # of a whole run; a section made later tells its own
         entry["command"] = "make bench" if not options.check else "python -m benchmarks --check"
         folder.mkdir(parents=True, exist_ok=True)
         write(folder, results)
@@ -96,7 +110,11 @@ def page(results) -> str:
             if section["lines"]:
                 shape = section["details"].get("shape")
                 title = f"### {name}" + (f" ({shape})" if shape else "")
-                text += [title, "", *line_table(section["lines"]), ""]
+                text += [title, ""]
+                there = place(device, section.get("machine", entry["machine"]))
+                if there != place(device, entry["machine"]):
+                    text += [f"Measured on {there}.", ""]
+                text += [*line_table(section["lines"]), ""]
             if name == GROWTH:
                 text += [growth.table(section["details"]["points"]), ""]
                 text += [f"![Seconds and memory of a step](growth-{device}.png)", ""]
@@ -105,13 +123,17 @@ def page(results) -> str:
 
 def machine_lines(device, entry) -> list[str]:
     told = entry["machine"]
-    where = told["gpu"] if device == "cuda" else f"{told['cores']} cores of {told['processor']}"
     software = f"Python {told['python']}, torch {told['torch']}"
     return [
-        f"## {where}",
+        f"## {place(device, told)}",
         "",
         f"{software}; training in {told['precision']}. `{entry['command']}`.",
     ]
+
+
+def place(device, told) -> str:
+    """The processors of a machine, in words."""
+    return told["gpu"] if device == "cuda" else f"{told['cores']} cores of {told['processor']}"
 
 
 def line_table(lines) -> list[str]:

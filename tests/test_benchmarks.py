@@ -16,7 +16,7 @@ RESULTS = PROJECT / "benchmarks" / "results.json"
 
 
 def test_sections_run_and_write_their_lines(tmp_path):
-    sections = ("start-up", "training and generation", "scores", "data")
+    sections = ("start-up", "training and generation", "scores", "data", "pose studio")
     command = [sys.executable, "-m", "benchmarks", "--check", "--device", "cpu", "--out", tmp_path]
     command += [word for name in sections for word in ("--only", name)]
     done = subprocess.run(

@@ -1,0 +1,58 @@
+"""`make screenshot`: the pose studio as JupyterLab shows it, for the README.
+
+The walking cycle is on the timeline, and a wrist has been dragged up.
+"""
+
+import io
+import os
+import tempfile
+from pathlib import Path
+
+from browsing import FLAGS, excerpt, find_browser, open_notebook, run_all, start_server, stop
+from browsing import widget_in_view as in_view
+from PIL import Image
+from playwright.sync_api import sync_playwright
+from test_lab_pose_studio import Hands, drag
+
+from pg2lib import demo, pipeline
+from pg2lib.errors import write_atomically
+from pg2lib.keypoints import JOINTS
+
+VIEW = {"width": 1500, "height": 1300}
+WRIST, ELBOW = JOINTS.index("right_wrist"), JOINTS.index("right_elbow")
+
+
+def shot(server, page) -> bytes:
+    """A PNG of the studio in use."""
+    name = excerpt(server, "08_pose_studio.ipynb", last="PoseStudio(", profile=demo.PROFILE)
+    open_notebook(page, server.lab(name))
+    run_all(page)
+    root = in_view(page, ".pg2-studio")
+    root.locator("canvas[data-picture^='refined']").first.wait_for()
+    studio = Hands(page, root)
+    studio.press("walk")
+    studio.until(lambda: studio.trait("key_poses"), "the walking cycle")
+    pose = studio.trait("pose")
+    drag(studio, ELBOW, (pose[2][0] - 5, pose[2][1] - 2))
+    drag(studio, WRIST, (pose[2][0] - 7, pose[2][1] - 10))
+    studio.quiet()
+    page.mouse.move(0, 0)
+    return root.screenshot()
+
+
+def main():
+    out = pipeline.figures_folder(pipeline.Study(profile=demo.PROFILE)) / "pose_studio.png"
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        server, process = start_server(Path(folder), os.environ)
+        try:
+            browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
+            picture = Image.open(io.BytesIO(shot(server, browser.new_page(viewport=VIEW))))
+            with write_atomically(out) as temporary:
+                picture.convert("RGB").quantize(256, dither=0).save(temporary, optimize=True)
+        finally:
+            stop(process)
+    print(f"wrote {out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""The user study in JupyterLab: somebody agrees, answers ten images, is interrupted twice."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from browsing import (
+    binding,
+    evaluate,
+    excerpt,
+    faults,
+    in_kernel,
+    open_notebook,
+    run_all,
+    save,
+    settle,
+    until,
+    widget_in_view,
+)
+
+PARTICIPANT = "browser-test"
+EXPOSURE = 1000  # milliseconds, the paper's
+# A look ends with the frame nearest to its time, at 30 frames a second or more.
+HALF_A_FRAME = 17
+# Writes down, on the page's clock, when the image is seen and when no more.
+WATCH = """root => {
+  window.looks = [];
+  let since = null;
+  new MutationObserver(() => {
+    const image = root.querySelector('.pg2-study-image');
+    const seen = image !== null && getComputedStyle(image).visibility === 'visible';
+    if (seen && since === null) since = performance.now();
+    if (!seen && since !== null) {
+      window.looks.push(performance.now() - since);
+      since = null;
+    }
+  }).observe(root, { attributes: true, childList: true, subtree: true });
+}"""
+
+
+def state(root):
+    return root.get_attribute("data-state")
+
+
+def answered(root):
+    return int(root.get_attribute("data-trial"))
+
+
+def begin(page, root):
+    """Agree, give the name and start."""
+    assert state(root) == "consent"
+    root.locator("[data-do='agree']").click()
+    root.locator("input[name='participant']").fill(PARTICIPANT)
+    root.locator("[data-do='start']").click()
+    until(page, lambda: page_has_run(root), "somebody sits there")
+
+
+def page_has_run(root):
+    return root.get_attribute("data-participant") == PARTICIPANT
+
+
+def answer(page, root, count):
+    """Answer the next images, by key and by button in turn, real and fake; returns the answers."""
+    given = []
+    for _ in range(count):
+        number = answered(root) + 1
+        until(page, lambda: state(root) in ("asking", "ready"), "a question")
+        if state(root) == "ready":  # at the start, after practice, after an interruption
+            root.locator("[data-do='start']").click()
+            until(page, lambda: state(root) == "asking", "a question")
+        kind = ("real", "fake")[number // 2 % 2]
+        if number % 2:
+            page.keyboard.press({"real": "r", "fake": "f"}[kind])
+        else:
+            root.locator(f"[data-answer='{kind}']").click()
+        until(page, lambda: answered(root) >= number, "the answer is saved")  # noqa: B023
+        given.append({"real": "real", "fake": "generated"}[kind])
+    return given
+
+
+def seat(page):
+    """The study's root on the page, watched."""
+    root = widget_in_view(page, ".pg2-study")
+    root.evaluate(WATCH)
+    return root
+
+
+def test_ten_images_are_answered_and_on_the_disk(page, server):
+    open_notebook(
+        page, server.lab(excerpt(server, "09_user_study.ipynb", last="UserStudy(", profile="demo"))
+    )
+    run_all(page)
+    assert faults(page) == []
+    root = seat(page)
+    assert in_kernel(page, "_widget.exposure", binding("UserStudy")) == EXPOSURE
+    begin(page, root)
+    file = Path(in_kernel(page, "_widget.where"))
+    assert file.name == f"{PARTICIPANT}.csv"
+    given = answer(page, root, 4)
+    looks = page.evaluate("window.looks")
+    assert len(rows(file)) == 4  # saved as they are given
+
+    save(page)
+    page.reload()
+    settle(page)
+    root = seat(page)
+    until(page, lambda: answered(root) == 4, "the fifth image after a reload")
+    given += answer(page, root, 3)
+    looks += page.evaluate("window.looks")
+
+    evaluate(page, "kernel.restart().then(() => null)")
+    settle(page)
+    run_all(page)
+    root = seat(page)
+    begin(page, root)
+    until(page, lambda: answered(root) == 7, "the eighth image after a restart of the kernel")
+    given += answer(page, root, 3)
+    looks += page.evaluate("window.looks")
+
+    lines = rows(file)
+    assert [int(line["trial"]) for line in lines] == list(range(1, 11))
+    assert [line["answer"] for line in lines] == given
+    assert len({line["image"] for line in lines}) == 10
+    assert {line["truth"] for line in lines} <= {"real", "generated"}
+    assert len({line["seed"] for line in lines}) == 1
+    exposures = [float(line["exposure_ms"]) for line in lines]
+    assert min(exposures) >= EXPOSURE - HALF_A_FRAME
+    assert sorted(exposures)[5] <= 1.1 * EXPOSURE  # a busy machine drops frames now and then
+    # What is written down is what the page showed, by a watch of its own.
+    assert exposures == pytest.approx(looks, abs=100)
+
+
+def rows(file):
+    with file.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
