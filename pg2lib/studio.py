@@ -6,7 +6,7 @@
 
 import contextlib
 import tempfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -67,15 +67,15 @@ class Studio:
         device="cpu",
     ):
         """data: datasets.Dataset. painter: function row -> painter (see `training.painter`), called
-        once a row is chosen. mask_variant, heatmap_radius: see `heatmaps`. The first test
-        pair gives the first condition image and pose."""
+        once a row is chosen. mask_variant, heatmap_radius: see `heatmaps`. `opening`
+        tells which test pair gives the first condition image and pose."""
         self.data, self.rows, self.device = data, tuple(rows), device
         self.mask_variant, self.heatmap_radius = mask_variant, heatmap_radius
         self._painter, self._painters, self._kept = painter, {}, OrderedDict()
         self.row, self.second = "", ""
         self.choose_row(row or self.rows[-1])
         self.choose_second(second)
-        first, target = data.test_pairs[0]
+        first, target = opening(data)
         self.choices = choices(data)
         self.condition = self.choices.index(first)
         self.image, self._version = np.array(data.images[first]), 0
@@ -93,8 +93,11 @@ class Studio:
     @property
     def labels(self) -> list[str]:
         """What `choices` are called."""
-        people, cameras = self.data.identities, self.data.cameras
-        return [f"person {people[k]}, view {cameras[k]}, image {k}" for k in self.choices]
+        labels, seen = [], Counter()
+        for person in self.data.identities[self.choices].tolist():
+            seen[person] += 1
+            labels.append(f"person {person}, image {seen[person]}")
+        return labels
 
     @property
     def shown_rows(self) -> tuple[str, ...]:
@@ -343,13 +346,21 @@ def facts(study: pipeline.Study, made_by: str, rows) -> dict:
     }
 
 
+def opening(data):
+    """The first test pair whose target has the most joints, (condition, target): there every joint
+    can be dragged."""
+    pairs = data.test_pairs[:MOST_CHOICES]
+    return pairs[found(data.keypoints[pairs[:, 1]]).sum(-1).argmax()]
+
+
 def choices(data) -> list[int]:
     """Test images with a whole torso, in the order of the data set; those of the test pairs that
     come first, if there are more than `MOST_CHOICES`."""
-    order = list(dict.fromkeys(np.asarray(data.test_pairs).ravel().tolist()))
+    first = opening(data).tolist()  # in any case
+    order = list(dict.fromkeys(first + np.asarray(data.test_pairs).ravel().tolist()))
     whole = torso_found(data.keypoints[order])
-    first = [index for index, good in zip(order, whole) if good or index in data.test_pairs[0]]
-    return sorted(first[:MOST_CHOICES])
+    chosen = [index for index, good in zip(order, whole) if good or index in first]
+    return sorted(chosen[:MOST_CHOICES])
 
 
 @contextlib.contextmanager

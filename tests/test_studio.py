@@ -60,8 +60,11 @@ def by_name(made):
     return {picture.name: picture.image for picture in made.pictures()}
 
 
-def test_it_starts_with_the_first_test_pair(made, data, painters):
-    condition, target = data.test_pairs[0]
+def test_it_opens_with_a_pose_that_has_all_that_can_be_dragged(made, data, painters):
+    condition, target = studio.opening(data)
+    assert [condition, target] in data.test_pairs.tolist()
+    joints = found(data.keypoints[data.test_pairs[:, 1]]).sum(-1)
+    assert found(made.pose).sum() == joints.max()
     np.testing.assert_array_equal(made.image, data.images[condition])
     np.testing.assert_array_equal(made.pose, data.keypoints[target])
     assert made.choices[made.condition] == condition
@@ -145,7 +148,7 @@ def test_poses_of_other_images_are_taken(made, data):
     made.take(index)
     np.testing.assert_array_equal(made.pose, data.keypoints[made.choices[index]])
     made.editor.undo()
-    np.testing.assert_array_equal(made.pose, data.keypoints[data.test_pairs[0, 1]])
+    np.testing.assert_array_equal(made.pose, data.keypoints[studio.opening(data)[1]])
 
 
 def test_choices_are_test_images_with_a_torso(data, monkeypatch):
@@ -154,7 +157,7 @@ def test_choices_are_test_images_with_a_torso(data, monkeypatch):
     assert set(data.test_pairs.ravel()) >= set(every)
     monkeypatch.setattr(studio, "MOST_CHOICES", 5)
     few = studio.choices(data)
-    assert len(few) == 5 and set(data.test_pairs[0]) <= set(few)
+    assert len(few) == 5 and set(studio.opening(data)) <= set(few)
 
 
 # ---- files

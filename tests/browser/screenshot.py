@@ -1,6 +1,6 @@
 """`make screenshot`: the pose studio as JupyterLab shows it, for the README.
 
-The walking cycle is on the timeline, and a wrist has been dragged up.
+The walking cycle is on the timeline, and an ankle has been dragged aside.
 """
 
 import io
@@ -19,7 +19,8 @@ from pg2lib.errors import write_atomically
 from pg2lib.keypoints import JOINTS
 
 VIEW = {"width": 1500, "height": 1300}
-WRIST, ELBOW = JOINTS.index("right_wrist"), JOINTS.index("right_elbow")
+PAIR = 2  # the test pair that it shows
+KNEE, ANKLE = JOINTS.index("left_knee"), JOINTS.index("left_ankle")
 
 
 def shot(server, page) -> bytes:
@@ -30,11 +31,17 @@ def shot(server, page) -> bytes:
     root = in_view(page, ".pg2-studio")
     root.locator("canvas[data-picture^='refined']").first.wait_for()
     studio = Hands(page, root)
+    for what, which in (("condition", 0), ("pose", 1)):
+        index = studio.trait(
+            f"studio.choices.index(_widget.studio.data.test_pairs[{PAIR}][{which}])"
+        )
+        root.locator(f"[data-choice='{what}']").select_option(str(index))
+    studio.press("take")
     studio.press("walk")
     studio.until(lambda: studio.trait("key_poses"), "the walking cycle")
     pose = studio.trait("pose")
-    drag(studio, ELBOW, (pose[2][0] - 5, pose[2][1] - 2))
-    drag(studio, WRIST, (pose[2][0] - 7, pose[2][1] - 10))
+    for joint, aside in ((KNEE, 3), (ANKLE, 7)):
+        drag(studio, joint, (pose[joint][0] - aside, pose[joint][1]))
     studio.quiet()
     page.mouse.move(0, 0)
     return root.screenshot()
