@@ -347,10 +347,10 @@ def facts(study: pipeline.Study, made_by: str, rows) -> dict:
 
 
 def opening(data):
-    """The first test pair whose target has the most joints, (condition, target): there every joint
-    can be dragged."""
+    """The test pair whose images have the most joints, (condition, target): there every joint can
+    be dragged, and what the target shows is mostly seen in the condition image."""
     pairs = data.test_pairs[:MOST_CHOICES]
-    return pairs[found(data.keypoints[pairs[:, 1]]).sum(-1).argmax()]
+    return pairs[found(data.keypoints[pairs]).sum((1, 2)).argmax()]
 
 
 def choices(data) -> list[int]:
