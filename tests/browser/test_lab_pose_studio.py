@@ -139,7 +139,7 @@ def same_but(before, after, joint):
 def test_a_dragged_joint_changes_the_pose_and_the_picture_and_undo_brings_both_back(studio):
     elbow = arm(studio)
     before, picture = studio.trait("pose"), pixels(studio.refined)
-    mask = pixels(studio.picture("mask"))
+    heatmaps = pixels(studio.picture("heatmaps"))
     goal = somewhere(studio, elbow)
     drag(studio, elbow, goal)
     studio.until(lambda: pixels(studio.refined) != picture, "another refined picture")
@@ -148,7 +148,7 @@ def test_a_dragged_joint_changes_the_pose_and_the_picture_and_undo_brings_both_b
     assert same_but(before, after, elbow)
     # Half a pixel of the frame, several of the screen: nobody aims better.
     assert np.abs(np.subtract(after[elbow], goal)).max() <= 0.5
-    assert pixels(studio.picture("mask")) != mask
+    assert pixels(studio.picture("heatmaps")) != heatmaps
     moved = pixels(studio.refined)
     studio.press("undo")
     studio.until(lambda: studio.trait("pose") == before, "the pose before")
