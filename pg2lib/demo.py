@@ -14,7 +14,7 @@ from pg2lib import datasets, experiments, pipeline, weights
 PROFILE = "demo"
 FOLDER = Path(__file__).parent / "demo_weights"
 PEOPLE, VIEWS = 60, 4  # drawn in seconds, and twice what a participant of the user study sees
-OTHER_PEOPLE = 1_000  # added to the seed: nobody whom the generators were trained on
+OTHER_PEOPLE = 1_000  # their seed: nobody whom the generators were trained on
 
 
 def study_from_environment(dataset=None, profile=None, seed=0) -> pipeline.Study:

@@ -5,6 +5,7 @@ The walking cycle is on the timeline, and an ankle has been dragged aside.
 
 import io
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -48,11 +49,15 @@ def shot(server, page) -> bytes:
 
 
 def main():
+    chromium = find_browser()
+    if chromium is None:
+        print("pg2: no Chromium found; install it or name one with PG2_CHROMIUM", file=sys.stderr)
+        sys.exit(2)
     out = pipeline.figures_folder(pipeline.Study(profile=demo.PROFILE)) / "pose_studio.png"
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         server, process = start_server(Path(folder), os.environ)
         try:
-            browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
+            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
             picture = Image.open(io.BytesIO(shot(server, browser.new_page(viewport=VIEW))))
             with write_atomically(out) as temporary:
                 picture.convert("RGB").quantize(256, dither=0).save(temporary, optimize=True)
