@@ -45,7 +45,7 @@ notebooks: .venv/.installed
 	@.venv/bin/python -m pg2lib reproduce --update-notebooks
 
 pages: .venv/.installed
-	@.venv/bin/python -m pg2lib.pages
+	@.venv/bin/python -m pg2lib.workflow.pages
 
 demo: .venv/.installed
 	@.venv/bin/python -m pg2lib train all --profile demo

@@ -23,9 +23,9 @@ from benchmarks import (
     studio,
 )
 from benchmarks.common import CHECK, Size
-from pg2lib import devices
-from pg2lib.errors import UserError, write_atomically
-from pg2lib.reproduce import machine
+from pg2lib.core import devices
+from pg2lib.core.errors import UserError, write_atomically
+from pg2lib.workflow.reproduce import machine
 
 GROWTH = "cost as work grows"
 SECTIONS = {

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pg2lib import datasets, experiments
+from pg2lib.data import datasets
+from pg2lib.models import experiments
 
 PROJECT = Path(__file__).resolve().parent.parent
 

@@ -63,7 +63,7 @@ def people(count, height, width):
 
     from PIL import Image
 
-    from pg2lib.people import draw
+    from pg2lib.data.synthetic import draw
 
     for number in range(count):
         drawn = draw(number // PER_PERSON, number % PER_PERSON, 0, height, width)
@@ -115,7 +115,7 @@ def main(dataset, folder):
     """Prepare `folder`/source into `folder`/store; prints seconds and memory."""
     import time
 
-    from pg2lib.datasets import DataConfig, prepare
+    from pg2lib.data.datasets import DataConfig, prepare
 
     side = (256, 256) if dataset == "deepfashion" else (128, 64)
     config = DataConfig(dataset, *side, test_identities=4, keypoint_frame="256x256")

@@ -67,7 +67,7 @@ def evaluate(pairs: int, device: str):
     from pathlib import Path
 
     from benchmarks.common import noise, peak_memory
-    from pg2lib.evaluation import evaluate_row
+    from pg2lib.evaluation.score_row import evaluate_row
 
     def copy(condition, keypoints):
         return {"coarse": condition, "difference": condition, "refined": condition}

@@ -15,7 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import PROJECT, Line, Size, environment
-from pg2lib import devices, evaluation, experiments, pipeline, runs, scores, training
+from pg2lib.core import devices
+from pg2lib.evaluation import score_row as evaluation
+from pg2lib.evaluation import scores
+from pg2lib.models import experiments
+from pg2lib.training import loop as training
+from pg2lib.workflow import pipeline
+from pg2lib.workflow import run_store as runs
 
 ROW = "G1-poseMaskLoss"
 

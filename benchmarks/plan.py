@@ -7,7 +7,8 @@ operations of a step over the rate that the target of the benchmark asks for.
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pg2lib import experiments, training
+from pg2lib.models import experiments
+from pg2lib.training import loop as training
 
 SEEDS = 3
 H200_PEAK = 790e12  # bfloat16 operations a second of a large product on an H200; an assumption

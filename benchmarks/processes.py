@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.common import PROJECT, Line, Size, environment, stage_for
-from pg2lib import distributed, training
-from pg2lib.pipeline import Study, data
+from pg2lib.core import distributed
+from pg2lib.training import loop as training
+from pg2lib.workflow.pipeline import Study, data
 
 TERMS = ("l1", "adversarial", "generator", "discriminator")
 

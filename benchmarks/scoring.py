@@ -7,7 +7,7 @@ from skimage.color import rgb2gray
 from skimage.metrics import structural_similarity
 
 from benchmarks.common import Line, Size, interleaved, median
-from pg2lib import scores
+from pg2lib.evaluation import scores
 
 GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 TOLERANCE = 1e-6

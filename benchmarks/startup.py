@@ -9,7 +9,10 @@ from benchmarks.common import PROJECT, Line, Size, environment, interleaved, med
 COMMANDS = {
     "pg2 --help": (["-m", "pg2lib", "--help"], 0.5),
     "import pg2lib": (["-c", "import pg2lib"], 2.5),
-    "import pg2lib.pipeline (all of training and scoring)": (["-c", "import pg2lib.pipeline"], 2.5),
+    "import pg2lib.workflow.pipeline (all of training and scoring)": (
+        ["-c", "import pg2lib.workflow.pipeline"],
+        2.5,
+    ),
 }
 UNWANTED = ("matplotlib.pyplot", "papermill", "IPython", "ipywidgets", "nbformat", "torchvision")
 
@@ -22,7 +25,9 @@ def measure(size: Size, device: str, say) -> tuple[list[Line], dict]:
         Line(name, median(took[name]), "s", f"under {limit}", median(took[name]) < limit)
         for name, (_, limit) in COMMANDS.items()
     ]
-    code = f"import sys, pg2lib.pipeline; print(*[m for m in {UNWANTED} if m in sys.modules])"
+    code = (
+        f"import sys, pg2lib.workflow.pipeline; print(*[m for m in {UNWANTED} if m in sys.modules])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT, check=True
     )

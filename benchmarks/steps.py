@@ -12,7 +12,7 @@ from benchmarks.common import (
     median,
     stage_for,
 )
-from pg2lib import experiments
+from pg2lib.models import experiments
 
 STAGES = {
     "G1": ("G1-poseMaskLoss", "stage I"),

@@ -5,7 +5,8 @@ import time
 import numpy as np
 
 from benchmarks.common import Line, Size, median
-from pg2lib import pipeline, studio
+from pg2lib.apps.pose_studio import studio
+from pg2lib.workflow import pipeline
 
 FRAMES, TARGET = 60, 10
 VIEWS = {"one row, one stage": ("G1-L1", ""), "one row, two stages": ("G1+G2+D", ""),

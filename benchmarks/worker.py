@@ -14,9 +14,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.common import noise, peak_memory
-from pg2lib import datasets, devices, training
-from pg2lib.experiments import Stage
-from pg2lib.heatmaps import heatmaps, pose_mask
+from pg2lib.core import devices
+from pg2lib.data import datasets
+from pg2lib.data.heatmaps import heatmaps, pose_mask
+from pg2lib.models.experiments import Stage
+from pg2lib.training import loop as training
 
 
 def main(stage: dict, device: str, layout="channels_last", tuned=True, pairs: int = 2_000):

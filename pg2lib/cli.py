@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from pg2lib.errors import UserError
+from pg2lib.core.errors import UserError
 
 EPILOG = """examples:
   pg2 reproduce                                everything, on drawn people, in minutes
@@ -27,7 +27,7 @@ def main(arguments=None) -> int:
     """Run one command; 0 when done, 2 after a user's mistake (one sentence on stderr)."""
     options = parser().parse_args(arguments)
     if "WORLD_SIZE" in os.environ:  # of a launcher; torch is not loaded for anything less
-        from pg2lib import distributed
+        from pg2lib.core import distributed
 
         if distributed.launched():
             distributed.leave(status_of(together, options))
@@ -56,7 +56,7 @@ def status_of(work, options) -> int:
 
 def together(options):
     """Run a command as one of the processes of a launch."""
-    from pg2lib import distributed
+    from pg2lib.core import distributed
 
     if options.run not in (data_prepare, train, evaluate):
         raise UserError("torchrun is for data prepare, train and evaluate; start this by itself")
@@ -241,7 +241,7 @@ def add_dry_run(command):
 
 
 def study_of(options, dataset=None):
-    from pg2lib.pipeline import Study
+    from pg2lib.workflow.pipeline import Study
 
     return Study(
         dataset or options.dataset,
@@ -259,15 +259,15 @@ def say(line):
 
 
 def say_plan(steps):
-    from pg2lib.reproduce import plan_text
-    from pg2lib.runs import state
+    from pg2lib.workflow.reproduce import plan_text
+    from pg2lib.workflow.run_store import state
 
     say(plan_text([(step.kind, step.name, state(step)) for step in steps]))
 
 
 def reproduce(options):
-    from pg2lib import reproduce as work
-    from pg2lib.experiments import drawn
+    from pg2lib.models.experiments import drawn
+    from pg2lib.workflow import reproduce as work
 
     if options.dataset == "all":
         studies = [study_of(options, dataset) for dataset in drawn()]
@@ -281,8 +281,8 @@ def reproduce(options):
 
 
 def data_prepare(options):
-    from pg2lib import pipeline
-    from pg2lib.datasets import card_text
+    from pg2lib.data.datasets import card_text
+    from pg2lib.workflow import pipeline
 
     study = study_of(options)
     if options.dry_run:
@@ -291,7 +291,8 @@ def data_prepare(options):
 
 
 def data_verify(options):
-    from pg2lib import datasets, pipeline
+    from pg2lib.data import datasets
+    from pg2lib.workflow import pipeline
 
     study = study_of(options)
     source = pipeline.source_folder(study)
@@ -305,7 +306,8 @@ def data_verify(options):
 
 
 def data_show(options):
-    from pg2lib import figures, pipeline
+    from pg2lib.results import figures
+    from pg2lib.workflow import pipeline
 
     study = study_of(options)
     dataset = pipeline.data(study)
@@ -317,7 +319,8 @@ def data_show(options):
 
 
 def train(options):
-    from pg2lib import experiments, pipeline
+    from pg2lib.models import experiments
+    from pg2lib.workflow import pipeline
 
     study = study_of(options)
     rows = list(experiments.ROWS) if options.row == ["all"] else options.row
@@ -337,7 +340,10 @@ def train(options):
 
 
 def evaluate(options):
-    from pg2lib import distributed, experiments, pipeline, tables
+    from pg2lib.core import distributed
+    from pg2lib.models import experiments
+    from pg2lib.results import tables
+    from pg2lib.workflow import pipeline
 
     study = study_of(options)
     rows = options.row or list(pipeline.all_rows())
@@ -359,8 +365,8 @@ def evaluate(options):
 
 
 def describe(options):
-    from pg2lib import describe as work
-    from pg2lib import experiments
+    from pg2lib.models import experiments
+    from pg2lib.training import describe as work
 
     experiments.choose("data set", options.dataset, experiments.SETTINGS)
     entries = work.describe(options.dataset, options.profile)
@@ -370,11 +376,14 @@ def describe(options):
 
 
 def generate(options):
-    from pg2lib import devices, experiments, pipeline, weights
-    from pg2lib import estimate as keypoint_rcnn
-    from pg2lib import generate as work
-    from pg2lib.photo import read_image
-    from pg2lib.sequence import check_count, check_rate, in_between
+    from pg2lib.apps.photo import detect_keypoints as keypoint_rcnn
+    from pg2lib.apps.photo import generate as work
+    from pg2lib.apps.photo.photo import read_image
+    from pg2lib.apps.photo.sequence import check_count, check_rate, in_between
+    from pg2lib.core import devices
+    from pg2lib.models import experiments
+    from pg2lib.training import weights
+    from pg2lib.workflow import pipeline
 
     study = study_of(options)
     device = study.device or devices.default_device()
@@ -413,7 +422,10 @@ def generate(options):
 
 
 def export(options):
-    from pg2lib import experiments, pipeline, runs, weights
+    from pg2lib.models import experiments
+    from pg2lib.training import weights
+    from pg2lib.workflow import pipeline
+    from pg2lib.workflow import run_store as runs
 
     study = study_of(options)
     if options.row == "all":
@@ -432,7 +444,7 @@ def export(options):
 
 
 def report(options):
-    from pg2lib.report import write_report
+    from pg2lib.results.report import write_report
 
     say(f"wrote {write_report(out=options.out)[0]}")
 

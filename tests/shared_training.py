@@ -7,7 +7,10 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from pg2lib import datasets, distributed, experiments, training
+from pg2lib.core import distributed
+from pg2lib.data import datasets
+from pg2lib.models import experiments
+from pg2lib.training import loop as training
 
 
 def shared_stage(name):

@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks import __main__ as bench
 from benchmarks import common, plan
-from pg2lib import describe, experiments
+from pg2lib.models import experiments
+from pg2lib.training import describe
 
 PROJECT = Path(__file__).resolve().parent.parent
 RESULTS = PROJECT / "benchmarks" / "results.json"

@@ -8,21 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pg2lib import (
-    claim_evidence,
-    claim_figures,
-    claim_verdicts,
-    claims,
-    curves,
-    evaluation,
-    experiments,
-    failures,
-    scores,
-    tables,
-)
-from pg2lib.claim_verdicts import CANNOT, FAILS, HOLDS, verdict
-from pg2lib.claims import EQUAL, LESS, MORE, Claim, compare
-from pg2lib.errors import UserError
+from pg2lib.core.errors import UserError
+from pg2lib.evaluation import difficulty as failures
+from pg2lib.evaluation import score_row as evaluation
+from pg2lib.evaluation import scores
+from pg2lib.models import experiments
+from pg2lib.results import claim_evidence, claim_figures, claim_verdicts, claims, tables
+from pg2lib.results import convergence as curves
+from pg2lib.results.claim_verdicts import CANNOT, FAILS, HOLDS, verdict
+from pg2lib.results.claims import EQUAL, LESS, MORE, Claim, compare
 
 PEOPLE, PER_PERSON = 60, 4
 FACTS = {"dataset": "synthetic-market", "profile": "quick", "seed": 3, "split": "by person.",

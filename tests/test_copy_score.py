@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from pg2lib import copy_score, scores
-from pg2lib.heatmaps import pose_mask
+from pg2lib.data.heatmaps import pose_mask
+from pg2lib.evaluation import copy_score, scores
 
 
 @pytest.fixture(scope="module")

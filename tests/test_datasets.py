@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from pg2lib import datasets
-from pg2lib.datasets import DataConfig
-from pg2lib.errors import UserError
-from pg2lib.heatmaps import heatmaps
-from pg2lib.keypoints import SWAP
-from pg2lib.people import draw
+from pg2lib.core.errors import UserError
+from pg2lib.data import datasets
+from pg2lib.data.datasets import DataConfig
+from pg2lib.data.heatmaps import heatmaps
+from pg2lib.data.keypoints import SWAP
+from pg2lib.data.synthetic import draw
 
 TINY = DataConfig(train_identities=3, test_identities=2, images_per_identity=4, height=64, width=32)
 

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from pg2lib import demo, experiments, generate, pipeline
-from pg2lib.errors import UserError
+from pg2lib.apps.photo import generate
+from pg2lib.core.errors import UserError
+from pg2lib.models import experiments
+from pg2lib.workflow import pipeline
+from pg2lib.workflow import shipped as demo
 
 SHIPPED = pipeline.Study(profile="demo", device="cpu")
 

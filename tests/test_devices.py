@@ -7,7 +7,9 @@ import sys
 import pytest
 import torch
 
-from pg2lib import devices, experiments, heatmaps, networks
+from pg2lib.core import devices
+from pg2lib.data import heatmaps
+from pg2lib.models import experiments, networks
 
 
 def cpu_with(monkeypatch, flags):
@@ -47,7 +49,7 @@ def test_freed_memory_is_kept():
     """A block of 64 MB, freed and taken again, is not mapped and zeroed anew: no page faults."""
     code = """if True:
         import resource, sys, torch
-        from pg2lib import devices
+        from pg2lib.core import devices
         if sys.argv[1] == "kept":
             devices.keep_memory()
         def faults():

@@ -12,9 +12,12 @@ import pytest
 import torch
 from shared_training import shared_stage
 
-from pg2lib import datasets, distributed, experiments, training
-from pg2lib.errors import UserError
-from pg2lib.networks import D
+from pg2lib.core import distributed
+from pg2lib.core.errors import UserError
+from pg2lib.data import datasets
+from pg2lib.models import experiments
+from pg2lib.models.networks import D
+from pg2lib.training import loop as training
 
 PROJECT = Path(__file__).resolve().parent.parent
 

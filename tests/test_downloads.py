@@ -7,7 +7,7 @@ import urllib.error
 
 import pytest
 
-from pg2lib import downloads
+from pg2lib.core import downloads
 
 CONTENT = b"weights"
 NET = downloads.Weights(

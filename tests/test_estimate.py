@@ -8,9 +8,9 @@ import torch
 from torchvision.models.detection import KeypointRCNN_ResNet50_FPN_Weights as Published
 from torchvision.models.detection import keypointrcnn_resnet50_fpn
 
-from pg2lib import estimate
-from pg2lib.errors import UserError
-from pg2lib.keypoints import JOINTS
+from pg2lib.apps.photo import detect_keypoints as estimate
+from pg2lib.core.errors import UserError
+from pg2lib.data.keypoints import JOINTS
 
 COCO = Published.COCO_V1.meta["keypoint_names"]  # torchvision's own order
 

@@ -13,9 +13,13 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from pg2lib import datasets, distributed, evaluation, perceptual, pose_score, scores
-from pg2lib.errors import UserError
-from pg2lib.heatmaps import pose_mask
+from pg2lib.core import distributed
+from pg2lib.core.errors import UserError
+from pg2lib.data import datasets
+from pg2lib.data.heatmaps import pose_mask
+from pg2lib.evaluation import inception as perceptual
+from pg2lib.evaluation import pose_score, scores
+from pg2lib.evaluation import score_row as evaluation
 
 H, W = 32, 16
 

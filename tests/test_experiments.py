@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from pg2lib import experiments
-from pg2lib.errors import UserError
+from pg2lib.core.errors import UserError
+from pg2lib.models import experiments
 
 
 def test_the_rows_are_the_papers_in_its_order():

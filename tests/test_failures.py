@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pg2lib import failures, people
-from pg2lib.keypoints import SWAP, flip_keypoints, found
+from pg2lib.data import synthetic as people
+from pg2lib.data.keypoints import SWAP, flip_keypoints, found
+from pg2lib.evaluation import difficulty as failures
 
 # Somebody facing the camera, arms down, in a frame 64 wide and 128 high.
 STANDING = np.float32(

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pg2lib import datasets, fashion
-from pg2lib.datasets import DataConfig
-from pg2lib.errors import UserError
-from pg2lib.keypoints import found, write_csv
-from pg2lib.people import draw
+from pg2lib.core.errors import UserError
+from pg2lib.data import datasets
+from pg2lib.data import deepfashion as fashion
+from pg2lib.data.datasets import DataConfig
+from pg2lib.data.keypoints import found, write_csv
+from pg2lib.data.synthetic import draw
 
 FASHION = DataConfig(dataset="deepfashion", height=256, width=256)
 VIEWS = ("1_front", "2_side", "7_additional")

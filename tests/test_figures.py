@@ -11,10 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from pg2lib import datasets, figures
-from pg2lib.errors import UserError
-from pg2lib.heatmaps import heatmaps, pose_mask
-from pg2lib.keypoints import JOINTS
+from pg2lib.core.errors import UserError
+from pg2lib.data import datasets
+from pg2lib.data.heatmaps import heatmaps, pose_mask
+from pg2lib.data.keypoints import JOINTS
+from pg2lib.results import figures
 
 H, W = 32, 16
 
@@ -309,8 +310,8 @@ def test_examples_prefer_another_pose(dataset):
 
 def test_training_does_not_load_matplotlib():
     code = (
-        "import sys, pg2lib.evaluation, pg2lib.training; assert 'matplotlib' not in sys.modules;"
-        "import pg2lib.figures; assert 'matplotlib.pyplot' not in sys.modules;"
+        "import sys, pg2lib.evaluation.score_row, pg2lib.training.loop; assert 'matplotlib' not in sys.modules;"
+        "import pg2lib.results.figures; assert 'matplotlib.pyplot' not in sys.modules;"
         "assert not {'IPython', 'papermill'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,20 +8,17 @@ import pytest
 import torch
 from PIL import Image
 
-from pg2lib import (
-    cli,
-    downloads,
-    estimate,
-    experiments,
-    generate,
-    people,
-    photo,
-    pipeline,
-    training,
-    weights,
-)
-from pg2lib.errors import UserError
-from pg2lib.keypoints import found, write_csv, write_openpose_json
+from pg2lib import cli
+from pg2lib.apps.photo import detect_keypoints as estimate
+from pg2lib.apps.photo import generate, photo
+from pg2lib.core import downloads
+from pg2lib.core.errors import UserError
+from pg2lib.data import synthetic as people
+from pg2lib.data.keypoints import found, write_csv, write_openpose_json
+from pg2lib.models import experiments
+from pg2lib.training import loop as training
+from pg2lib.training import weights
+from pg2lib.workflow import pipeline
 
 SIZE = (64, 32)
 

@@ -6,9 +6,9 @@ import torch
 from skimage.measure import label
 from skimage.morphology import closing
 
-from pg2lib.errors import UserError
-from pg2lib.heatmaps import MASK_LIMBS, heatmaps, pose_mask, pose_skeleton
-from pg2lib.keypoints import JOINTS
+from pg2lib.core.errors import UserError
+from pg2lib.data.heatmaps import MASK_LIMBS, heatmaps, pose_mask, pose_skeleton
+from pg2lib.data.keypoints import JOINTS
 
 SIZES = [(128, 64), (256, 256)]
 

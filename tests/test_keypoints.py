@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pg2lib import keypoints as kp
-from pg2lib.errors import UserError
+from pg2lib.core.errors import UserError
+from pg2lib.data import keypoints as kp
 
 MISSING = (-1.0, -1.0)
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pg2lib import losses
+from pg2lib.models import losses
 
 
 def test_masked_l1_by_hand():

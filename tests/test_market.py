@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pg2lib import datasets
-from pg2lib.datasets import DataConfig
-from pg2lib.errors import UserError
-from pg2lib.keypoints import read_csv, write_csv
+from pg2lib.core.errors import UserError
+from pg2lib.data import datasets
+from pg2lib.data.datasets import DataConfig
+from pg2lib.data.keypoints import read_csv, write_csv
 
 MARKET = DataConfig(dataset="market1501", test_identities=1)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pg2lib.errors import UserError
-from pg2lib.networks import (
+from pg2lib.core.errors import UserError
+from pg2lib.models.networks import (
     G1,
     G2,
     D,

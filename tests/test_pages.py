@@ -2,9 +2,9 @@
 
 import pytest
 
-from pg2lib import pages
-from pg2lib.errors import UserError
-from pg2lib.runs import project
+from pg2lib.core.errors import UserError
+from pg2lib.workflow import pages
+from pg2lib.workflow.run_store import project
 
 
 def test_a_quote_is_replaced_and_what_surrounds_it_is_kept(tmp_path):

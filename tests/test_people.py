@@ -2,10 +2,10 @@
 import numpy as np
 import pytest
 
-from pg2lib import people
-from pg2lib.errors import UserError
-from pg2lib.keypoints import torso_found
-from pg2lib.people import body, camera, clothes, draw, draw_fashion, render, scene
+from pg2lib.core.errors import UserError
+from pg2lib.data import synthetic as people
+from pg2lib.data.keypoints import torso_found
+from pg2lib.data.synthetic import body, camera, clothes, draw, draw_fashion, render, scene
 
 VIEWS = [(i, v) for i in range(12) for v in range(8)]
 

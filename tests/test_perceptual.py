@@ -12,8 +12,9 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 
-from pg2lib import downloads, perceptual
-from pg2lib.errors import UserError
+from pg2lib.core import downloads
+from pg2lib.core.errors import UserError
+from pg2lib.evaluation import inception as perceptual
 
 
 @pytest.fixture(scope="module")

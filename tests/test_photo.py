@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pg2lib import people, photo
-from pg2lib.errors import UserError
-from pg2lib.keypoints import found
+from pg2lib.apps.photo import photo
+from pg2lib.core.errors import UserError
+from pg2lib.data import synthetic as people
+from pg2lib.data.keypoints import found
 
 SIZES = [(128, 64), (256, 256), (64, 32)]
 

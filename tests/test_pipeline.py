@@ -10,8 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from pg2lib import cli, describe, generate, pipeline, reproduce, runs, training
-from pg2lib.errors import UserError
+from pg2lib import cli
+from pg2lib.apps.photo import generate
+from pg2lib.core.errors import UserError
+from pg2lib.training import describe
+from pg2lib.training import loop as training
+from pg2lib.workflow import pipeline, reproduce
+from pg2lib.workflow import run_store as runs
 
 
 @pytest.fixture(scope="module")

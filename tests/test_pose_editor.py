@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from pg2lib import pose_editor, walking
-from pg2lib.errors import UserError
-from pg2lib.keypoints import JOINTS, SWAP, found
-from pg2lib.pose_editor import PoseEditor, Timeline
+from pg2lib.apps.pose_studio import editor as pose_editor
+from pg2lib.apps.pose_studio import walking
+from pg2lib.apps.pose_studio.editor import PoseEditor, Timeline
+from pg2lib.core.errors import UserError
+from pg2lib.data.keypoints import JOINTS, SWAP, found
 
 HEIGHT, WIDTH = 128, 64
 POSE = np.stack([np.arange(10, 46, 2), np.arange(20, 110, 5)], 1).astype(np.float32)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from pg2lib import datasets, pose_score
-from pg2lib.errors import UserError
-from pg2lib.pose_score import KeypointConfig
+from pg2lib.core.errors import UserError
+from pg2lib.data import datasets
+from pg2lib.evaluation import pose_score
+from pg2lib.evaluation.pose_score import KeypointConfig
 
 TINY = KeypointConfig(channels=4, rows=8, iterations=6, batch=4)
 HEIGHT, WIDTH = 32, 16

@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from pg2lib import studio
-from pg2lib.errors import UserError
-from pg2lib.keypoints import JOINTS, LIMBS, found
-from pg2lib.widgets import pose_studio
-from pg2lib.widgets.pose_studio import PoseStudio
+from pg2lib.apps.pose_studio import studio
+from pg2lib.apps.pose_studio import widget as pose_studio
+from pg2lib.apps.pose_studio.widget import PoseStudio
+from pg2lib.core.errors import UserError
+from pg2lib.data.keypoints import JOINTS, LIMBS, found
 
 ONE, TWO = "G1-L1", "G1+G2+D"
 FOLLOWING = ("pose", "can_undo", "can_redo", "row", "second", "condition", "key_poses", "between",

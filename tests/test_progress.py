@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from pg2lib.errors import UserError
-from pg2lib.progress import Progress, track
+from pg2lib.core.errors import UserError
+from pg2lib.core.progress import Progress, track
 
 
 class Clock:
@@ -161,6 +161,6 @@ def test_leaving_a_tracked_loop_early_shows_what_was_finished(mode, capsys):
 
 
 def test_importing_progress_imports_no_display_library():
-    code = "import sys, pg2lib.progress; print({'tqdm', 'IPython'} & set(sys.modules))"
+    code = "import sys, pg2lib.core.progress; print({'tqdm', 'IPython'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pg2lib import claim_verdicts, report, tables
-from pg2lib.errors import UserError
-from pg2lib.report.files import Report
-from pg2lib.report.page import page_html
-from pg2lib.report.studies import studies_in
-from pg2lib.report.table import VERDICTS
-from pg2lib.runs import project
+from pg2lib.core.errors import UserError
+from pg2lib.results import claim_verdicts, report, tables
+from pg2lib.results.report.files import Report
+from pg2lib.results.report.page import page_html
+from pg2lib.results.report.studies import studies_in
+from pg2lib.results.report.table import VERDICTS
+from pg2lib.workflow.run_store import project
 
 ROWS = ("G1-CE-L1", "G1-HME-L1", "G1-L1", "G1-poseMaskLoss", "G1+D", "G1+G2+D")
 PAPER = {

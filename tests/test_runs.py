@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from pg2lib import runs
-from pg2lib.errors import UserError
+from pg2lib.core.errors import UserError
+from pg2lib.workflow import run_store as runs
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from pg2lib import scores
-from pg2lib.errors import UserError
-from pg2lib.ssim import _pad_white as pad_white
+from pg2lib.core.errors import UserError
+from pg2lib.evaluation import scores
+from pg2lib.evaluation.ssim import _pad_white as pad_white
 
 
 @pytest.fixture(scope="module")

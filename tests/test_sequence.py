@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pg2lib import sequence
-from pg2lib.errors import UserError
-from pg2lib.keypoints import found, write_openpose_json
+from pg2lib.apps.photo import sequence
+from pg2lib.core.errors import UserError
+from pg2lib.data.keypoints import found, write_openpose_json
 
 WALK = np.stack([np.random.default_rng(0).integers(1, 60, (18, 2)) + k for k in range(6)])
 WALK = WALK.astype(np.float32)

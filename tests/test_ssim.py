@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.color import rgb2gray
 from skimage.metrics import structural_similarity
 
-from pg2lib import ssim
+from pg2lib.evaluation import ssim
 
 SIZES = [(11, 11), (37, 23), (64, 32), (128, 64), (256, 176)]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pg2lib import datasets, store
-from pg2lib.datasets import DataConfig
-from pg2lib.errors import UserError
+from pg2lib.core.errors import UserError
+from pg2lib.data import datasets, store
+from pg2lib.data.datasets import DataConfig
 
 TINY = DataConfig(train_identities=3, test_identities=2, images_per_identity=4, height=64, width=32)
 TOTAL, HEIGHT, WIDTH = 20, 6, 4

@@ -8,9 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
-from pg2lib import datasets, demo, figures, heatmaps, pipeline, runs, sequence, studio
-from pg2lib.errors import UserError
-from pg2lib.keypoints import found, write_openpose_json
+from pg2lib.apps.photo import sequence
+from pg2lib.apps.pose_studio import studio
+from pg2lib.core.errors import UserError
+from pg2lib.data import datasets, heatmaps
+from pg2lib.data.keypoints import found, write_openpose_json
+from pg2lib.results import figures
+from pg2lib.workflow import pipeline
+from pg2lib.workflow import run_store as runs
+from pg2lib.workflow import shipped as demo
 
 ONE, TWO = "G1-L1", "G1+G2+D"
 

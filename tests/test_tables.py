@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pg2lib import scores, tables
-from pg2lib.errors import UserError
+from pg2lib.core.errors import UserError
+from pg2lib.evaluation import scores
+from pg2lib.results import tables
 
 ROWS = ("G1-CE-L1", "G1-HME-L1", "G1-L1", "G1-poseMaskLoss", "G1+D", "G1+G2+D")
 MARKET = {

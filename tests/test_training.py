@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from pg2lib import experiments, training
-from pg2lib.errors import UserError
+from pg2lib.core.errors import UserError
+from pg2lib.models import experiments
+from pg2lib.training import loop as training
 
 
 def stage(name, **changes):

@@ -11,16 +11,14 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, t
 
-from pg2lib import (
-    pipeline,
-    simulated_participants,
-    study_rates,
-    table2,
-    tables,
-    user_study,
-)
-from pg2lib.errors import UserError
-from pg2lib.user_study import GENERATED, REAL, Protocol
+from pg2lib.apps.user_study import rates as study_rates
+from pg2lib.apps.user_study import simulated as simulated_participants
+from pg2lib.apps.user_study import study as user_study
+from pg2lib.apps.user_study import table2
+from pg2lib.apps.user_study.study import GENERATED, REAL, Protocol
+from pg2lib.core.errors import UserError
+from pg2lib.results import tables
+from pg2lib.workflow import pipeline
 
 ROW = "G1+G2+D"
 STUDY = pipeline.Study(profile="smoke")

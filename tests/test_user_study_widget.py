@@ -9,9 +9,10 @@ from PIL import Image
 
 pytest.importorskip("anywidget")
 
-from pg2lib import pipeline, user_study  # noqa: E402
-from pg2lib.user_study import Protocol  # noqa: E402
-from pg2lib.widgets.user_study import UserStudy  # noqa: E402
+from pg2lib.apps.user_study import study as user_study  # noqa: E402
+from pg2lib.apps.user_study.study import Protocol  # noqa: E402
+from pg2lib.apps.user_study.widget import UserStudy  # noqa: E402
+from pg2lib.workflow import pipeline  # noqa: E402
 
 PAIRS = np.array([(k, 20 + k) for k in range(20)])
 NAMES = [f"{k:04d}.jpg" for k in range(40)]

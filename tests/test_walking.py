@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from pg2lib import photo, walking
-from pg2lib.keypoints import JOINTS, found
+from pg2lib.apps.photo import photo
+from pg2lib.apps.pose_studio import walking
+from pg2lib.data.keypoints import JOINTS, found
 
 SIZES = [(128, 64), (64, 32), (256, 256), (128, 40)]
 R_ANKLE, L_ANKLE = JOINTS.index("right_ankle"), JOINTS.index("left_ankle")

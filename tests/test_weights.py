@@ -11,8 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pg2lib import experiments, pipeline, runs, training, weights
-from pg2lib.errors import UserError
+from pg2lib.core.errors import UserError
+from pg2lib.models import experiments
+from pg2lib.training import loop as training
+from pg2lib.training import weights
+from pg2lib.workflow import pipeline
+from pg2lib.workflow import run_store as runs
 
 KEYS = {"G1-poseMaskLoss": "0123456789ab", "G2+D": "ba9876543210"}
 

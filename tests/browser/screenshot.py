@@ -15,9 +15,10 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 from test_lab_pose_studio import Hands, drag
 
-from pg2lib import demo, pipeline
-from pg2lib.errors import write_atomically
-from pg2lib.keypoints import JOINTS
+from pg2lib.core.errors import write_atomically
+from pg2lib.data.keypoints import JOINTS
+from pg2lib.workflow import pipeline
+from pg2lib.workflow import shipped as demo
 
 VIEW = {"width": 1500, "height": 1300}
 PAIR = 2  # the test pair that it shows

@@ -26,7 +26,7 @@ from browsing import (
 )
 from PIL import Image
 
-from pg2lib.keypoints import JOINTS, read_openpose_json
+from pg2lib.data.keypoints import JOINTS, read_openpose_json
 
 NECK = JOINTS.index("neck")
 

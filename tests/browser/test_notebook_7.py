@@ -12,7 +12,7 @@ from browsing import (
     widget_in_view,
 )
 
-from pg2lib.keypoints import JOINTS
+from pg2lib.data.keypoints import JOINTS
 
 NECK = JOINTS.index("neck")
 

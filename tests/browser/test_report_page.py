@@ -3,7 +3,7 @@
 import pytest
 from browsing import PROJECT
 
-from pg2lib import report
+from pg2lib.results import report
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, mock, test } from "node:test";
 
 import { FakeElement, FakeModel, installBrowser } from "./fake_dom.mjs";
 
-const FILE = new URL("../../pg2lib/widgets/pose_studio.js", import.meta.url);
+const FILE = new URL("../../pg2lib/apps/pose_studio/widget.js", import.meta.url);
 const studio = await import(
   `data:text/javascript;base64,${readFileSync(FILE).toString("base64")}`
 );

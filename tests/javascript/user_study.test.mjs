@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
 // The package has no package.json that calls .js a module.
-const source = await readFile(new URL("../../pg2lib/widgets/user_study.js", import.meta.url), "utf8");
+const source = await readFile(new URL("../../pg2lib/apps/user_study/widget.js", import.meta.url), "utf8");
 const { countText, createRun, keyAnswer, wholeFactor } = await import(
   `data:text/javascript,${encodeURIComponent(source)}`
 );

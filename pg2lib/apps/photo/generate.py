@@ -1,0 +1,230 @@
+"""One's own photo in other poses: the inputs brought into the model's frame, and painted.
+
+A pose comes as OpenPose JSON, as a row of a keypoint CSV, or as a photo in which it is estimated;
+a sequence of poses as one JSON file or a folder of them (`sequence`). `photo` does the framing.
+"""
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pg2lib.apps.photo import detect_keypoints as estimate
+from pg2lib.apps.photo import photo, sequence
+from pg2lib.core.errors import UserError, write_atomically
+from pg2lib.data import datasets
+from pg2lib.data.keypoints import found, read_csv, read_openpose_json
+from pg2lib.results.figures import draw_skeleton
+
+SAME_SHAPE = 0.02  # how far apart two shapes may be to count as the same
+
+
+# ---------------------------------------------------------------- inputs
+
+
+def read_poses(path, name=None, estimator=None):
+    """(poses float32 (k, 18, 2) in pixels of their picture, what they are in words): of a sequence
+    (`sequence.read_sequence`) all, else the one that `read_pose` finds."""
+    if sequence.is_sequence(path):
+        return sequence.read_sequence(path)
+    keypoints, about = read_pose(path, name, estimator)
+    return keypoints[None], about
+
+
+def read_pose(path, name=None, estimator=None):
+    """(keypoints float32 (18, 2) in pixels of their picture, what they are in words).
+
+    path: OpenPose JSON (COCO-18 or BODY_25), a keypoint CSV of which `name` picks the row, or a
+    photo for `estimator(image, path)` -> (18, 2). UserError for what cannot be read, and for fewer
+    joints than `photo.check_pose` asks.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if not path.exists():
+        raise UserError(f"{path} does not exist; name a pose (.json, .csv) or a photo")
+    if suffix == ".csv":
+        keypoints, source = pick(read_csv(path), name, path), "from CSV"
+    elif suffix == ".json":
+        keypoints, source = read_openpose_json(path), "from OpenPose JSON"
+    elif suffix in photo.IMAGE_SUFFIXES:
+        image = photo.read_image(path)
+        keypoints, source = estimator(image, path), "estimated by Keypoint R-CNN"
+    else:
+        raise UserError(
+            f"{path} is no pose; name a .json (OpenPose), a .csv (keypoints) or a photo (.jpg, "
+            ".png), or for a sequence of target poses a folder of .json files"
+        )
+    keypoints = photo.check_pose(keypoints, path)
+    return keypoints, f"{int(found(keypoints).sum())} of 18 joints {source}"
+
+
+def pick(table: dict, name, path):
+    """The pose (18, 2) called `name` in a table of poses, or the only one; else UserError."""
+    if not table:
+        raise UserError(f"{path} holds no pose, only a header; choose another file")
+    first = next(iter(table))
+    if name is None and len(table) > 1:
+        raise UserError(
+            f"{path} holds {len(table)} poses; pick one with --name, for example --name {first}"
+        )
+    if name is not None and name not in table:
+        raise UserError(
+            f"{path} has no pose called {name!r}; name one that it has, for example {first!r}"
+        )
+    return table[first if name is None else name]
+
+
+def estimator(weights=None, device: str = "cpu"):
+    """The function (image, where) -> keypoints (18, 2) of Keypoint R-CNN, which is loaded, and
+    its weights looked for, only when it is called."""
+
+    def keypoints_of(image, where):
+        network = estimate.load_network(estimate.require_weights(weights), device)
+        return estimate.estimate(image, network, device, where)
+
+    return keypoints_of
+
+
+def place(poses, size, frame=None, where="the pose"):
+    """(poses in a picture of `size`, what was done in words).
+
+    size, frame: (height, width). frame is that of the picture the poses belong to, which is then
+    kept as a whole; without it the person is made to fill `size` as people do in training.
+    UserError for a joint outside the frame.
+    """
+    words = f"{size[1]}x{size[0]}"
+    if frame is None:
+        windows = photo.around_people(poses, *size)
+        scale = size[0] / windows[0].height
+        done = f"scaled by {scale:.3g} so that the person fills {words} as in training"
+    else:
+        outside = found(poses) & ~(poses < (frame[1], frame[0])).all(-1)
+        if outside.any():
+            x, y = poses[outside][0]
+            raise UserError(
+                f"{where} has a joint at x={x:g}, y={y:g}, outside a picture of "
+                f"{frame[1]}x{frame[0]} (width x height); give the size of its picture with "
+                "--frame WIDTHxHEIGHT"
+            )
+        windows = [photo.around_picture(frame, *size)] * len(poses)
+        scale = size[0] / windows[0].height
+        done = f"its picture of {frame[1]}x{frame[0]} scaled by {scale:.3g} into {words}"
+    moved = [photo.moved(pose, window, *size) for pose, window in zip(poses, windows)]
+    return np.stack(moved), done
+
+
+def condition_photo(image, size, pose=None, fit="pad", padding="edge", estimator=None, where=""):
+    """(uint8 (height, width, 3), what was done in words) of a photo uint8 (H, W, 3) of any size.
+
+    It is cropped to the person where pose (18, 2) or estimator tells where that is (and padded
+    where the frame reaches beyond the photo). Else, or if it has the frame's shape already and no
+    pose is given, the whole photo is taken, padded or, fit="crop", its middle.
+    """
+    picture = image.shape[:2]
+    same = abs(picture[0] / picture[1] * size[1] / size[0] - 1) < SAME_SHAPE
+    about = "given"
+    if pose is None and estimator and not same:
+        pose, about = photo.check_pose(estimator(image, where), where), "estimated"
+    if pose is None:
+        window = photo.around_picture(picture, *size, fit)
+        about = "" if same else "; its pose is not known: crop to the person with --pose"
+    else:
+        window = photo.around_person(pose, *size)
+        about = f"; around the person, whose pose was {about}"
+    return (
+        photo.cut(image, window, *size, padding),
+        photo.words(window, picture, *size, padding) + about,
+    )
+
+
+# ---------------------------------------------------------------- painting
+
+
+def generate(painter, image, keypoints, device: str = "cpu") -> dict:
+    """image uint8 (H, W, 3) and keypoints (18, 2) -> {"coarse", "difference", "refined"}, uint8.
+
+    The difference map is shown around mid-grey: 128 is no change, half the range either way. A
+    one-stage row has no difference map (None).
+    """
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].to(device)
+    condition = datasets.to_float(pixels)
+    pose = torch.from_numpy(np.asarray(keypoints, np.float32))[None].to(device)
+    painted = painter(condition, pose)
+    difference = painted["difference"]
+    return {
+        "coarse": datasets.pictures(painted["coarse"])[0],
+        "difference": None if difference is None else datasets.pictures(difference / 2)[0],
+        "refined": datasets.pictures(painted["refined"])[0],
+    }
+
+
+def paint_and_write(
+    painter, image, poses, out, fps: float = 8.0, device: str = "cpu"
+) -> list[Path]:
+    """Paint a photo in each of the poses and write what came out; the paths.
+
+    image uint8 (H, W, 3) and poses (k, 18, 2) in the model's frame. One pose: condition, pose,
+    coarse, difference and refined.png; several: condition.png and what `write_sequence` writes.
+    UserError where `out` cannot be written.
+    """
+    if len(poses) == 1:
+        images = {"condition": image, "pose": draw_skeleton(poses[0], *image.shape[:2])}
+        return write_images(images | generate(painter, image, poses[0], device), out)
+    results = [generate(painter, image, pose, device)["refined"] for pose in poses]
+    paths = write_images({"condition": image}, out)
+    return paths + write_sequence(image, poses, results, out, fps)
+
+
+# ---------------------------------------------------------------- outputs
+
+
+def check_folder(out) -> Path:
+    """`out` if it is, or can become, a folder; else UserError, before anything is painted."""
+    out = Path(out)
+    for path in (out, *out.parents):
+        if path.exists():
+            if not path.is_dir():
+                raise UserError(f"{path} is a file; name a folder with --out")
+            return out
+    return out
+
+
+@contextlib.contextmanager
+def told(out):
+    """What the disk refuses, as a UserError."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write to {out} ({error}); name another folder, --out") from None
+
+
+def write_images(images: dict, out) -> list[Path]:
+    """Write what is there of `images` as out/NAME.png, each file whole or not at all."""
+    out, paths = Path(out), []
+    with told(out):
+        for name, image in images.items():
+            if image is not None:
+                with write_atomically(out / f"{name}.png") as temporary:
+                    Image.fromarray(image).save(temporary)
+                paths.append(out / f"{name}.png")
+    return paths
+
+
+def write_sequence(condition, poses, results, out, fps: float = 8.0) -> list[Path]:
+    """frames/000.png ..., figure1c.png and sequence.gif of a sequence; see `sequence`.
+
+    condition uint8 (H, W, 3), poses (k, 18, 2), results k images of the same size. Frames of an
+    earlier, longer sequence go.
+    """
+    out, gif = Path(out), Path(out) / "sequence.gif"
+    sequence.check_rate(fps)
+    frames = {f"frames/{k:03}": result for k, result in enumerate(results)}
+    strip = {"figure1c": sequence.figure1c(condition, poses, results)}
+    paths = write_images(frames | strip, out)
+    with told(out):
+        for old in set((out / "frames").glob("*.png")) - set(paths):
+            old.unlink()
+        sequence.write_gif(gif, condition, poses, results, fps)
+    return [*paths[-1:], gif, out / "frames"]

@@ -1,0 +1,202 @@
+"""The pose studio in a notebook: `Studio` with a canvas to drag joints on, as an anywidget.
+
+The page (`pose_studio.js`) never sets a trait. It sends messages, each a dict with what to `do`;
+they are carried out here, the traits then say how things are, and the pictures follow as raw
+pixels. A message with a serial is always answered with pictures of that serial, so that the page
+can wait for one answer before it sends the next place of a joint.
+"""
+
+import time
+from pathlib import Path
+
+import anywidget
+import numpy as np
+import traitlets
+
+from pg2lib.apps.pose_studio.studio import Studio
+from pg2lib.core.errors import UserError
+from pg2lib.data.keypoints import JOINTS, LIMBS, found
+from pg2lib.results import figures
+
+HERE = Path(__file__).parent
+NUMBER = int | float
+# What a page may ask for: the fields of the message with their types, and what does it.
+ACTIONS = {
+    "refresh": ((), lambda studio: None),
+    "move": (("joint", "x", "y"), lambda studio, *at: studio.editor.move(*at)),
+    "drop": (("joint", "x", "y"), lambda studio, *at: studio.editor.drop(*at)),
+    "show": (("joint",), lambda studio, joint: studio.editor.show(joint)),
+    "hide": (("joint",), lambda studio, joint: studio.editor.hide(joint)),
+    "mirror": ((), lambda studio: studio.editor.mirror()),
+    "undo": ((), lambda studio: studio.editor.undo()),
+    "redo": ((), lambda studio: studio.editor.redo()),
+    "reset": ((), lambda studio: studio.editor.reset()),
+    "take": (("pose",), Studio.take),
+    "import": (("text", "name"), Studio.read_pose),
+    "condition": (("index",), Studio.choose_condition),
+    "row": (("name",), Studio.choose_row),
+    "second": (("name",), Studio.choose_second),
+    "key_add": ((), Studio.add_key),
+    "key_remove": (("index",), Studio.remove_key),
+    "key_load": (("index",), Studio.load_key),
+    "key_up": (("index",), lambda studio, index: studio.shift_key(index, -1)),
+    "key_down": (("index",), lambda studio, index: studio.shift_key(index, 1)),
+    "clear_keys": ((), Studio.clear_keys),
+    "walk": ((), Studio.add_walk),
+    "between": (("value",), Studio.set_between),
+    "fps": (("value",), Studio.set_fps),
+    "seek": (("frame",), Studio.seek),
+    "play": ((), Studio.play),
+    "stop": ((), Studio.stop),
+}
+TYPES = {"x": NUMBER, "y": NUMBER, "value": NUMBER, "text": str, "name": str}  # others: int
+# What leads to a file: its name and MIME type, and what makes its bytes.
+DOWNLOADS = {
+    "export": ("pose.json", "application/json", Studio.pose_file),
+    "gif": ("sequence.gif", "image/gif", Studio.gif),
+    "strip": ("strip.png", "image/png", lambda studio: figures.to_png_bytes(studio.strip())),
+}
+
+
+class PoseStudio(anywidget.AnyWidget):
+    """A `Studio` on a page: joints to drag, pictures that follow; `studio` is the one it shows.
+
+    The traits are read by the page alone and follow the studio; after changing the studio by hand,
+    call `refresh`.
+    """
+
+    _esm = HERE / "widget.js"
+    _css = HERE / "widget.css"
+
+    height = traitlets.Int().tag(sync=True)
+    width = traitlets.Int().tag(sync=True)
+    joints = traitlets.List(list(JOINTS)).tag(sync=True)
+    limbs = traitlets.List([list(limb) for limb in LIMBS]).tag(sync=True)
+    colours = traitlets.List(figures.joint_colours().tolist()).tag(sync=True)
+    pose = traitlets.List().tag(sync=True)
+    can_undo = traitlets.Bool().tag(sync=True)
+    can_redo = traitlets.Bool().tag(sync=True)
+    rows = traitlets.List().tag(sync=True)
+    row = traitlets.Unicode().tag(sync=True)
+    second = traitlets.Unicode().tag(sync=True)
+    conditions = traitlets.List().tag(sync=True)
+    condition = traitlets.Int().tag(sync=True)
+    poses = traitlets.List().tag(sync=True)
+    key_poses = traitlets.List().tag(sync=True)
+    between = traitlets.Int().tag(sync=True)
+    fps = traitlets.Float().tag(sync=True)
+    frame = traitlets.Int().tag(sync=True)
+    frames = traitlets.Int().tag(sync=True)
+    playing = traitlets.Bool().tag(sync=True)
+    message = traitlets.Unicode().tag(sync=True)
+    kind = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, studio: Studio):
+        self.studio = studio
+        super().__init__(
+            height=studio.data.height,
+            width=studio.data.width,
+            rows=list(studio.rows),
+            conditions=studio.labels,
+            poses=studio.labels,
+            **state(studio),
+        )
+        self.on_msg(self._receive)
+
+    def __repr__(self):
+        data, rows = self.studio.data, " and ".join(self.studio.shown_rows)
+        return f"PoseStudio({data.name}, {data.height}x{data.width}, {rows})"
+
+    def refresh(self):
+        """Show how the studio is now."""
+        pictures = self.studio.pictures()
+        self._follow()
+        self._answer(pictures)
+
+    def _receive(self, _, content, buffers):
+        """One message of the page, carried out; a mistake becomes a sentence on the page."""
+        serial, started, pictures = content.get("serial"), time.perf_counter(), ()
+        self.studio.message = ""
+        try:
+            if content.get("do") in DOWNLOADS:
+                name, mime, make = DOWNLOADS[content["do"]]
+                self.send({"download": name, "mime": mime}, [make(self.studio)])
+            else:
+                act(self.studio, content, buffers)
+                pictures = self.studio.pictures()
+            self._follow()
+        except UserError as error:
+            self._follow(str(error))
+        finally:
+            if pictures or serial is not None:
+                self._answer(pictures, serial, time.perf_counter() - started)
+
+    def _follow(self, error: str = ""):
+        """Make the traits say how the studio is."""
+        with self.hold_sync():
+            for name, value in state(self.studio, error).items():
+                setattr(self, name, value)
+
+    def _answer(self, pictures, serial=None, seconds: float = 0.0):
+        about = [
+            {"name": name, "title": title, "width": image.shape[1], "height": image.shape[0]}
+            for name, title, image in pictures
+        ]
+        spent = round(1000 * seconds, 1)
+        content = {"pictures": about, "serial": serial, "milliseconds": spent}
+        self.send(content, [rgba(picture.image) for picture in pictures])
+
+
+def act(studio: Studio, content: dict, buffers):
+    """Do what a message asks for; UserError for one that nobody can understand."""
+    what = content.get("do")
+    if what == "condition_file":
+        if not buffers:
+            raise UserError("'condition_file' needs a file; none was sent.")
+        studio.open_photo(bytes(buffers[0]), *fields(content, ("name",)))
+    elif what in ACTIONS:
+        names, do = ACTIONS[what]
+        do(studio, *fields(content, names))
+    else:
+        raise UserError(f"the studio does not know {what!r}; choose one of: {', '.join(ACTIONS)}.")
+
+
+def fields(content: dict, names) -> list:
+    """The values of a message's fields; UserError for one that is missing or of another type."""
+    for name in names:
+        value = content.get(name)
+        if isinstance(value, bool) or not isinstance(value, TYPES.get(name, int)):
+            raise UserError(f"'{content.get('do')}' needs {name}; {value!r} was sent.")
+    return [content[name] for name in names]
+
+
+def state(studio: Studio, error: str = "") -> dict:
+    """The traits that change with a studio."""
+    return {
+        "pose": as_list(studio.pose),
+        "can_undo": studio.editor.can_undo,
+        "can_redo": studio.editor.can_redo,
+        "row": studio.row,
+        "second": studio.second,
+        "condition": studio.condition,
+        "key_poses": [
+            {"name": key.name, "pose": as_list(key.pose)} for key in studio.timeline.keys
+        ],
+        "between": studio.timeline.between,
+        "fps": studio.fps,
+        "frame": studio.frame,
+        "frames": len(studio.timeline),
+        "playing": studio.playing,
+        "message": error or studio.message,
+        "kind": "error" if error else "",
+    }
+
+
+def as_list(pose) -> list:
+    """A pose (18, 2) as the page knows it: [x, y], or None where a joint is missing."""
+    return [point.tolist() if here else None for point, here in zip(pose, found(pose))]
+
+
+def rgba(image) -> bytes:
+    """The pixels of an image uint8 (H, W, 3) as a canvas takes them."""
+    return np.dstack([image, np.full_like(image[..., :1], 255)]).tobytes()

@@ -1,0 +1,127 @@
+"""Several processes as one: what `torchrun` starts, seen from the rest of the library.
+
+Without `torchrun` there is one process, rank 0 of 1, and every function here does nothing or
+returns what it was given. Values travel over Gloo, gradients over NCCL on GPUs and Gloo on CPUs.
+"""
+
+import contextlib
+import os
+import sys
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from pg2lib.core.errors import UserError
+
+# One process prepares data or writes results while the others wait for it.
+PATIENCE = timedelta(hours=12)
+
+
+def launched() -> bool:
+    """Whether `torchrun` (or another launcher with its environment) started several processes."""
+    return int(os.environ.get("WORLD_SIZE") or 1) > 1
+
+
+@contextlib.contextmanager
+def joined(device: str | None = None):
+    """Join the other processes of this launch, and leave them at the end. End the process itself
+    with `leave`.
+
+    On GPUs, if there are any and `device` is not "cpu", each process takes the one of its local
+    rank, so that "cuda" means that one.
+
+    Raises:
+        UserError: the launcher started more processes on this machine than it has GPUs.
+    """
+    if not launched() or dist.is_initialized():
+        yield
+        return
+    backend = "gloo"
+    if torch.cuda.is_available() and device != "cpu":
+        local = int(os.environ.get("LOCAL_RANK", 0))
+        if local >= torch.cuda.device_count():
+            raise UserError(
+                f"process {local} of this machine has no GPU of its own, there are "
+                f"{torch.cuda.device_count()}; start as many with --nproc-per-node, or give "
+                "--device cpu"
+            )
+        torch.cuda.set_device(local)
+        backend = "cpu:gloo,cuda:nccl"
+    dist.init_process_group(backend, timeout=PATIENCE)
+    yield
+    # Not after an error: the others may be in the middle of talking to us.
+    barrier()
+    dist.destroy_process_group()
+
+
+def leave(status: int = 0):
+    """End this process at once, its output written.
+
+    Gloo's threads may still hold tensors when the interpreter takes itself apart, which then
+    aborts every few times, after all work is done.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world() -> int:
+    """How many processes work together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def barrier():
+    """Wait until all processes are here."""
+    gather(None)  # by way of objects: over Gloo, whatever the device
+
+
+def broadcast(value):
+    """Rank 0's value of any kind that pickles, in every process."""
+    if world() > 1:
+        box = [value]
+        dist.broadcast_object_list(box, device=torch.device("cpu"))
+        value = box[0]
+    return value
+
+
+def gather(value) -> list:
+    """The values of all processes in the order of their ranks, in every process."""
+    values = [value]
+    if world() > 1:
+        values = [None] * world()
+        dist.all_gather_object(values, value)
+    return values
+
+
+def mean(tensor):
+    """The mean of a tensor over the processes, without gradient."""
+    if world() > 1:
+        tensor = tensor.detach().clone()
+        dist.all_reduce(tensor)
+        tensor = tensor / world()
+    return tensor
+
+
+class _Total(torch.autograd.Function):
+    @staticmethod
+    def forward(context, tensor):
+        tensor = tensor.clone()
+        dist.all_reduce(tensor)
+        return tensor
+
+    @staticmethod
+    def backward(context, gradient):
+        # Every process's loss depends on every process's summand.
+        gradient = gradient.contiguous().clone()
+        dist.all_reduce(gradient)
+        return gradient
+
+
+def total(tensor):
+    """The sum of a tensor over the processes, with its gradient: that of the sum of all losses."""
+    return _Total.apply(tensor) if world() > 1 else tensor

@@ -1,0 +1,188 @@
+"""Keypoints drawn as tensors: the pose heatmaps P_B and the pose mask M_B (paper, section 3.1).
+
+Everything is batched and stays on the keypoints' device, without a host synchronisation.
+"""
+
+from itertools import combinations
+
+import torch
+import torch.nn.functional as F
+
+from pg2lib.core.errors import UserError
+from pg2lib.data.keypoints import TORSO, found
+
+# The limbs of the released code's pose mask. Against `keypoints.LIMBS` the ear-shoulder limbs
+# are gone; neck-ear, hip-hip, hip-shoulder and ear-ear are added, to frame the torso and head.
+MASK_LIMBS = (
+    (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7),
+    (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13),
+    (1, 0), (0, 14), (14, 16), (0, 15), (15, 17),
+    (1, 16), (1, 17), (8, 11), (11, 5), (8, 2), (16, 17),
+)  # fmt: skip
+
+VALUES = {"paper": (0.0, 1.0), "released": (-1.0, 1.0)}
+VARIANTS = ("released", "scaled")
+
+
+def heatmaps(keypoints, height, width, radius=4, values="paper"):
+    """One map per joint: a filled disc about the joint, nothing if the joint is missing.
+
+    The disc holds the pixels with sqrt(dx² + dy²) <= radius about the joint's pixel, its
+    coordinates truncated, and is clipped at the border; 49 pixels at the paper's radius 4.
+
+    Args:
+        keypoints: (B, 18, 2), any device.
+        height, width: size of the maps in pixels.
+        radius: in pixels, not scaled with the size (the released code uses 4 at 256x256 too).
+        values: "paper" for 1 inside and 0 outside (section 3.1), "released" for +1 and -1.
+
+    Returns:
+        float32 (B, 18, H, W).
+
+    Raises:
+        UserError: unknown `values`, a bad size or radius, or keypoints of another shape.
+    """
+    if values not in VALUES:
+        raise UserError(f"heatmap values must be one of {', '.join(VALUES)}, not '{values}'.")
+    _check(keypoints, height, width, radius)
+    outside, inside = VALUES[values]
+    centre = torch.where(found(keypoints)[..., None], keypoints.floor(), torch.inf)  # (B, 18, 2)
+    dx = torch.arange(width, device=keypoints.device) - centre[..., :1]  # (B, 18, W)
+    dy = torch.arange(height, device=keypoints.device) - centre[..., 1:]  # (B, 18, H)
+    disc = dx.square()[..., None, :] <= (radius**2 - dy.square())[..., None]  # (B, 18, H, W)
+    return disc.float().mul_(inside - outside).add_(outside)
+
+
+def pose_mask(keypoints, height, width, radius=4, variant="released"):
+    """The pose mask M_B: 1 on the body, 0 on the background.
+
+    `variant="released"` is what the released code computes: `pose_skeleton`, then one closing
+    (dilation, then erosion) with a 5x5 square, all constants the same at every size. Both
+    steps ignore what lies outside the image, as scikit-image does, so the border is no
+    background. At 128x64 this fills the body; at 256x256 the torso stays hollow.
+
+    `variant="scaled"` is ours: the radius, the spacing of the discs and the square grow with
+    height / 128, and the convex hull of the shoulders and hips (the triangle, if one of the
+    four is missing) is filled, so that no size leaves a hole in the torso.
+
+    Args:
+        keypoints: (B, 18, 2), any device.
+        height, width: size of the mask in pixels.
+        radius: half the thickness of a limb in pixels; for "scaled" at height 128.
+        variant: "released" or "scaled".
+
+    Returns:
+        float32 (B, 1, H, W) of 0 and 1.
+
+    Raises:
+        UserError: unknown `variant`, a bad size or radius, or keypoints of another shape.
+    """
+    if variant not in VARIANTS:
+        raise UserError(f"the mask variant must be one of {', '.join(VARIANTS)}, not '{variant}'.")
+    _check(keypoints, height, width, radius)
+    scale = height / 128 if variant == "scaled" else 1
+    mask = pose_skeleton(keypoints, height, width, max(1, radius * scale))
+    if variant == "scaled":
+        mask = torch.maximum(mask, _torso(keypoints, height, width))
+    reach = max(1, round(2 * scale))
+    return -_dilate(-_dilate(mask, reach), reach)
+
+
+def pose_skeleton(keypoints, height, width, radius=4):
+    """The pose mask before its closing: discs along the 23 limbs whose two joints are found.
+
+    Discs stand at both ends and, with n = int(length / radius), at i/n of the way for
+    0 < i < n, their centres truncated to pixels (released code). A joint all of whose limbs
+    lack the other end is not drawn. Limbs longer than 2 (H + W) are cut off there.
+
+    Args and errors as for `pose_mask`; returns float32 (B, 1, H, W) of 0 and 1.
+    """
+    _check(keypoints, height, width, radius)
+    # Double precision, where the device has it: truncation must agree with the released code.
+    precise = keypoints.float() if keypoints.device.type == "mps" else keypoints.double()
+    start, end = (torch.stack([precise[:, limb[i]] for limb in MASK_LIMBS], 1) for i in (0, 1))
+    drawn = found(start) & found(end)  # (B, 23)
+    pieces = ((end - start).square().sum(-1).sqrt() / radius).floor().clamp(min=1)  # (B, 23)
+
+    # The longest limb that can be drawn fixes the number of steps: no look at the values.
+    i = torch.arange(int(2 * (height + width) / radius) + 1, device=keypoints.device)  # (S,)
+    centre = start[:, :, None] + (end - start)[:, :, None] * i[:, None] / pieces[..., None, None]
+    centre = centre.floor()  # (B, 23, S, 2)
+
+    # Mark the centres on a canvas with a margin, where a disc can still reach into the frame,
+    # and everything that is not to be drawn on one spare cell behind it.
+    margin = int(radius)
+    rows, columns = height + 2 * margin, width + 2 * margin
+    x, y = (centre + margin).unbind(-1)  # (B, 23, S)
+    drawn = drawn[..., None] & (i <= pieces[..., None])
+    drawn = drawn & (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
+    cell = torch.where(drawn, y * columns + x, rows * columns).long().flatten(1)  # (B, 23 S)
+    canvas = torch.zeros(len(keypoints), rows * columns + 1, device=keypoints.device)
+    canvas = canvas.scatter_(1, cell, 1.0)[:, :-1].view(-1, 1, rows, columns)
+    return _stamp(canvas, radius)
+
+
+def _stamp(points, radius):
+    """The union of discs about the marked cells, row by row: a disc is a stack of bars.
+
+    (B, 1, H + 2 margin, W + 2 margin) -> (B, 1, H, W).
+    """
+    margin = int(radius)
+    height, width = (size - 2 * margin for size in points.shape[2:])
+    bars, stamped = {}, None
+    for dy in range(-margin, margin + 1):
+        half = int((radius**2 - dy**2) ** 0.5)
+        if half not in bars:
+            reached = points[..., margin - half : margin + width + half]
+            bars[half] = _widest(reached, 2 * half + 1, 3)
+        row = bars[half][:, :, margin + dy : margin + dy + height]
+        stamped = row if stamped is None else torch.maximum(stamped, row)
+    return stamped
+
+
+def _dilate(images, reach):
+    """Largest value in a square of 2 reach + 1, ignoring what lies outside the image."""
+    for axis, padding in ((2, (0, 0, reach, reach)), (3, (reach, reach))):
+        images = _widest(F.pad(images, padding, value=-torch.inf), 2 * reach + 1, axis)
+    return images
+
+
+def _widest(images, window, axis):
+    """Running maximum over `window` cells along `axis`, which gets window - 1 cells shorter.
+
+    By doubling, in vectorised maxima of shifted views: on a CPU far faster than max_pool2d.
+    """
+    span = 1
+    while span < window:
+        shift = min(span, window - span)
+        length = images.shape[axis] - shift
+        images = torch.maximum(images.narrow(axis, 0, length), images.narrow(axis, shift, length))
+        span += shift
+    return images
+
+
+def _torso(keypoints, height, width):
+    """The convex hull of shoulders and hips, three at least: float32 (B, 1, H, W)."""
+    corners = keypoints[:, list(TORSO)]  # (B, 4, 2)
+    drawn = found(corners).sum(-1, keepdim=True) >= 3  # (B, 1)
+    y = torch.arange(height, device=keypoints.device)
+    left = torch.full((len(keypoints), height), torch.inf, device=keypoints.device)  # (B, H)
+    right = -left
+    # In every row the hull reaches from the leftmost to the rightmost line between two corners.
+    for a, b in combinations(range(len(TORSO)), 2):
+        (xa, ya), (xb, yb) = (corners[:, i, :, None].floor().unbind(1) for i in (a, b))  # (B, 1)
+        both = found(corners[:, a]) & found(corners[:, b])
+        crossed = drawn & both[:, None] & (ya != yb)
+        crossed = crossed & (torch.minimum(ya, yb) <= y) & (y <= torch.maximum(ya, yb))  # (B, H)
+        x = xa + (xb - xa) * (y - ya) / (yb - ya)
+        left = torch.where(crossed, torch.minimum(left, x), left)
+        right = torch.where(crossed, torch.maximum(right, x), right)
+    x = torch.arange(width, device=keypoints.device)
+    return ((left[..., None] <= x) & (x <= right[..., None]))[:, None].float()
+
+
+def _check(keypoints, height, width, radius):
+    if keypoints.ndim != 3 or keypoints.shape[1:] != (18, 2):
+        raise UserError(f"keypoints must be (B, 18, 2), not {tuple(keypoints.shape)}.")
+    if min(height, width) < 1 or radius < 1:
+        raise UserError(f"cannot draw at {height}x{width} with radius {radius}.")

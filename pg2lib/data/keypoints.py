@@ -1,0 +1,233 @@
+"""The 18 joints of a person: names, mirroring, and the file formats they travel in.
+
+Everywhere in the library keypoints are float32 (..., 18, 2), (x, y) in pixels, x right and
+y down, in the joint order of OpenPose's COCO model. A missing joint is (-1, -1).
+"""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pg2lib.core.errors import UserError, write_atomically
+
+# Left and right are the person's own. The released code's comments swap the sides of the eyes
+# and ears; its data, like every public annotation file, follow OpenPose and this list.
+JOINTS = (
+    "nose", "neck",
+    "right_shoulder", "right_elbow", "right_wrist",
+    "left_shoulder", "left_elbow", "left_wrist",
+    "right_hip", "right_knee", "right_ankle",
+    "left_hip", "left_knee", "left_ankle",
+    "right_eye", "left_eye", "right_ear", "left_ear",
+)  # fmt: skip
+
+# SWAP[i] is the joint that joint i becomes in a mirror.
+SWAP = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16)
+
+# The 19 limbs OpenPose draws (the pose mask uses another list, `heatmaps.MASK_LIMBS`).
+LIMBS = (
+    (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7),
+    (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13),
+    (1, 0), (0, 14), (14, 16), (0, 15), (15, 17), (2, 16), (5, 17),
+)  # fmt: skip
+
+TORSO = (2, 5, 8, 11)  # both shoulders, both hips
+
+# Where each of our joints stands in OpenPose's BODY_25, which adds mid-hip (8) and feet.
+BODY_25 = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)
+# The same for COCO-17, which has no neck: None stands for the mean of the shoulders.
+COCO_17 = (0, None, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
+
+CSV_HEADER = "name:keypoints_y:keypoints_x"
+
+
+def found(keypoints):
+    """Which joints were found: bool (..., 18) from NumPy or torch keypoints (..., 18, 2)."""
+    return (keypoints >= 0).all(-1)
+
+
+def torso_found(keypoints):
+    """Whether both shoulders and both hips were found: bool (...).
+
+    The rule by which the standard pair lists (Deformable GAN, PATN) keep an image; the paper's
+    own filter is not published.
+    """
+    return found(keypoints)[..., list(TORSO)].all(-1)
+
+
+def flip_keypoints(keypoints, width):
+    """The keypoints of the mirrored image: x becomes width - 1 - x, left becomes right.
+
+    Args:
+        keypoints: NumPy array or torch tensor (..., 18, 2); not changed.
+        width: image width in pixels.
+
+    Returns:
+        The same kind and shape. A joint right of the frame would land left of it, where
+        coordinates mean "missing", and becomes (-1, -1). The paper (section 4.1) mirrors its
+        training images; the released code re-runs the detector on the mirrored ones.
+    """
+    library = torch if isinstance(keypoints, torch.Tensor) else np
+    x, y = keypoints[..., 0], keypoints[..., 1]
+    kept = found(keypoints) & (x <= width - 1)
+    mirrored = library.stack(
+        (library.where(kept, width - 1 - x, -1), library.where(kept, y, -1)), -1
+    )
+    # A stack of views, not an index list: on a GPU an index list is a copy that blocks.
+    return library.stack([mirrored[..., joint, :] for joint in SWAP], -2)
+
+
+def read_csv(path):
+    """Read the public annotation format of Deformable GAN and PATN.
+
+    One image per line, `name: [18 y]: [18 x]` under a header, y list first, -1 for a missing
+    joint. A joint with one negative coordinate counts as missing. Names are kept as they are:
+    some of Market-1501's test names really end in `.jpg.jpg`.
+
+    Returns:
+        dict name -> float32 (18, 2), in file order.
+
+    Raises:
+        UserError: no such file, or a line that cannot be read (file, line and fault are named).
+    """
+    path = Path(path)
+    lines = _read_text(path).rstrip("\n").split("\n")
+    if lines[0].strip() != CSV_HEADER:
+        raise UserError(f"{path}, line 1: the header must be '{CSV_HEADER}', not '{lines[0]}'.")
+    people = {}
+    for number, line in enumerate(lines[1:], start=2):
+        where = f"{path}, line {number}"
+        try:
+            name, ys, xs = line.rsplit(":", 2)
+        except ValueError:
+            raise UserError(f"{where}: expected name:[y]:[x], not '{line}'.") from None
+        if not name or name in people:
+            fault = f"'{name}' appears twice" if name else "the name is empty"
+            raise UserError(f"{where}: {fault}.")
+        keypoints = np.stack((_read_list(xs, "x", where), _read_list(ys, "y", where)), -1)
+        keypoints[~found(keypoints)] = -1
+        people[name] = keypoints
+    return people
+
+
+def write_csv(path, people):
+    """Write keypoints, dict name -> (18, 2), in the format `read_csv` reads.
+
+    Raises:
+        UserError: an entry that is not (18, 2), or a name with a line break.
+    """
+    lines = [CSV_HEADER]
+    for name, keypoints in people.items():
+        keypoints = np.asarray(keypoints, np.float32)
+        if keypoints.shape != (18, 2) or "\n" in name:
+            raise UserError(f"{path}: cannot write '{name}' with keypoints {keypoints.shape}.")
+        xs, ys = ([int(v) if v == int(v) else float(str(v)) for v in axis] for axis in keypoints.T)
+        lines.append(f"{name}: {ys}: {xs}")
+    with write_atomically(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def read_openpose_json(path, person=None):
+    """Read one person from an OpenPose output file.
+
+    Args:
+        path: JSON with COCO-18 (54 numbers) or BODY_25 (75 numbers) people.
+        person: index in the file's list; None takes the highest total confidence.
+
+    Returns:
+        float32 (18, 2). A joint of zero confidence is missing.
+
+    Raises:
+        UserError: missing file, invalid JSON, no people, no such person, wrong count of
+            numbers, or coordinates scaled to [0, 1] instead of pixels.
+    """
+    path = Path(path)
+    try:
+        people = json.loads(_read_text(path))["people"]
+        numbers = [p.get("pose_keypoints_2d", p.get("pose_keypoints")) for p in people]
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is not valid JSON: {error}.") from None
+    except (KeyError, TypeError, AttributeError):
+        raise UserError(f"{path} is no OpenPose file: it has no list 'people'.") from None
+    if not people:
+        raise UserError(f"{path} holds no people: no person was detected in that image.")
+    if person is not None and not 0 <= person < len(people):
+        raise UserError(f"{path} has no person {person}; it holds 0 to {len(people) - 1}.")
+    joints = [_read_triples(values, f"{path}, person {i}") for i, values in enumerate(numbers)]
+    best = max(range(len(joints)), key=lambda i: joints[i][:, 2].sum())
+    chosen = joints[best if person is None else person]
+    keypoints = np.where(chosen[:, 2:] > 0, chosen[:, :2], -1).astype(np.float32)
+    if found(keypoints).any() and keypoints.max() <= 1:
+        raise UserError(f"{path} has coordinates in [0, 1]; run OpenPose with --keypoint_scale 0.")
+    return from_body25(keypoints) if len(keypoints) == 25 else keypoints
+
+
+def write_openpose_json(path, keypoints):
+    """Write one person (18, 2) as an OpenPose COCO-18 file; confidence is 1, or 0 if missing."""
+    keypoints = np.asarray(keypoints, np.float32)
+    if keypoints.shape != (18, 2):
+        raise UserError(f"{path}: one person's keypoints are (18, 2), not {keypoints.shape}.")
+    here = found(keypoints)[:, None]
+    triples = np.concatenate((np.where(here, keypoints, 0), here), -1)
+    content = {"version": 1.2, "people": [{"pose_keypoints_2d": triples.ravel().tolist()}]}
+    with write_atomically(path) as temporary:
+        temporary.write_text(json.dumps(content), encoding="utf-8")
+
+
+def from_body25(keypoints):
+    """OpenPose BODY_25 (..., 25, 2) to our 18 joints (..., 18, 2): drops mid-hip and feet."""
+    return keypoints[..., list(BODY_25), :]
+
+
+def from_coco17(keypoints):
+    """COCO-17 (..., 17, 2), missing = (-1, -1), to our 18 joints (..., 18, 2).
+
+    The neck is the mean of both shoulders where both are found, as OpenPose defines it.
+    """
+    library = torch if isinstance(keypoints, torch.Tensor) else np
+    shoulders = keypoints[..., [5, 6], :]
+    both = found(shoulders).all(-1)[..., None]
+    neck = library.where(both, (shoulders[..., 0, :] + shoulders[..., 1, :]) / 2, -1)
+    return library.stack([neck if i is None else keypoints[..., i, :] for i in COCO_17], -2)
+
+
+def _read_text(path):
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a text file (UTF-8).") from None
+
+
+def _read_list(text, what, where):
+    """18 finite numbers from a JSON list."""
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError:
+        raise UserError(f"{where}: the {what} list is not valid JSON: '{text.strip()}'.") from None
+    if not isinstance(values, list) or len(values) != 18:
+        count = len(values) if isinstance(values, list) else "no list of"
+        raise UserError(f"{where}: expected 18 {what} values, found {count}.")
+    return _numbers(values, f"{where}: a value of the {what} list")
+
+
+def _read_triples(values, where):
+    """(x, y, confidence) of 18 or 25 joints."""
+    if not isinstance(values, list) or len(values) not in (54, 75):
+        count = len(values) if isinstance(values, list) else "none"
+        raise UserError(
+            f"{where}: 'pose_keypoints_2d' must hold 54 (COCO-18) or 75 (BODY_25) numbers, "
+            f"found {count}."
+        )
+    return _numbers(values, f"{where}: a value of 'pose_keypoints_2d'").reshape(-1, 3)
+
+
+def _numbers(values, what):
+    for value in values:
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise UserError(f"{what} is not a number: {value!r}.")
+    return np.array(values, np.float32)

@@ -1,0 +1,222 @@
+"""People drawn by the project itself: two data sets that need no download.
+
+`draw(identity, view, seed)` (`synthetic-market`) renders one person, built from a 3-D skeleton
+and shaded rounded volumes, as one of six street cameras would crop it, with the keypoints a
+detector would report; `draw_fashion` (`synthetic-fashion`) as a model in a studio.  Both are pure
+functions: identity attributes depend on (seed, identity), all else on (seed, identity, view).
+"""
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+import numpy as np
+
+from pg2lib.core.errors import UserError
+
+from . import body, camera, clothes, detector, render, scene
+
+CAMERAS = 6
+__all__ = ["CAMERAS", "Drawn", "draw", "draw_fashion"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of studio view: the number it has in `Drawn.camera`; its mean yaw, the yaw it may lie
+    to either side of that, and the spread (degrees); how often it is cut as camera.CROPS says."""
+    number: int
+    yaw: float
+    aside: float
+    spread: float
+    crops: tuple
+
+
+# DeepFashion's names end in 1front, 2side, 3back, 4full and 7additional; `camera` is one less.
+VIEWS = {
+    "front": Kind(0, 0, 6, 12, (.78, .22, 0)),
+    "side": Kind(1, 0, 76, 12, (.78, .22, 0)),
+    "back": Kind(2, 180, 8, 12, (.78, .22, 0)),
+    "full": Kind(3, 0, 10, 16, (0, 0, 1)),
+    "additional": Kind(6, 0, 38, 10, (.45, .15, .4)),
+}
+
+_FINE = 2       # sub-pixels per pixel and axis
+# How deep (metres) a joint may lie under the surface and still count as seen.
+_REACH = np.array([.045, .13, .15, .10, .09, .15, .10, .09, .20, .13, .11, .20, .13, .11,
+                   .04, .04, .05, .05])
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One rendered view.
+
+    image (H, W, 3) uint8; keypoints (18, 2) float32 as detected, whole pixels, (-1, -1) missing;
+    silhouette (H, W) bool, the body with hair, garments and bag; joints (18, 2) float32, the true
+    projections, never missing; visible (18,) bool, in the frame and not hidden; camera 0..5 (in
+    the studio the kind of view, see VIEWS); pose family; yaw in degrees, 0 faces the camera, +90
+    faces the right of the image.
+    """
+    image: np.ndarray
+    keypoints: np.ndarray
+    silhouette: np.ndarray
+    joints: np.ndarray
+    visible: np.ndarray
+    camera: int
+    pose: str
+    yaw: float
+
+
+@lru_cache(maxsize=64)
+def _person(seed, identity):
+    """The identity and the order in which its views take cameras, directions and poses."""
+    rng = np.random.default_rng((seed, identity, 0x0DE2))
+    slots = [body.FAMILIES[i] for i in (0, 0, 0, 0, 1, 1, 2, 3, 4, 5)]
+    return (clothes.identity(seed, identity), rng.permutation(CAMERAS),
+            int(rng.integers(8)), rng.permutation(slots))
+
+
+@lru_cache(maxsize=64)
+def _model(seed, identity):
+    """The identity and the order in which its views take kinds and poses."""
+    rng = np.random.default_rng((seed, identity, 0xFA53))
+    slots = [body.FAMILIES[i] for i in (1, 1, 1, 3, 3, 0, 5)]
+    return (clothes.identity(seed, 2 * 10 ** 6 + identity, clothes.MODELS),
+            rng.permutation(list(VIEWS)), rng.permutation(slots))
+
+
+def draw(identity, view, seed=0, height=128, width=64):
+    """View number `view` of a person, as `Drawn`; successive views change camera, yaw and pose.
+
+    The size is free: at another one the same view is rendered finer or coarser (the person is
+    framed for twice as high as wide).  Raises UserError for a negative number or an empty size.
+    """
+    _check(identity, view, seed, height, width)
+    who, cameras, start, poses = _person(seed, identity)
+    rng = np.random.default_rng((seed, identity, view, 0xD2A7))
+    which = int(cameras[view % CAMERAS])
+    look = camera.LOOKS[which]
+    family = str(poses[view % len(poses)])
+    yaw = (45 * (start + 3 * view) + rng.uniform(-22.5, 22.5) + 180) % 360 - 180
+    figure = _figure(who, look, family, yaw, rng, height, width)
+    back = scene.backdrop(seed, which, rng, height, width)
+    if rng.random() < .2:
+        back = scene.add_passer(back, _passer(seed, which, int(rng.integers(4))), rng)
+    return _photograph(figure, back, look, rng, which, family, yaw)
+
+
+def draw_fashion(identity, view, seed=0, height=256, width=256):
+    """View number `view` of one outfit, worn by a model in a studio, as `Drawn`.
+
+    Framed as DeepFashion In-shop at 256x256: the model stands in the middle 176 columns.  Five
+    successive views are the five kinds of VIEWS, in an order of the identity's own.  The size is
+    free: the height decides how fine, the width how much paper is to be seen at the sides.
+    Raises UserError for a negative number or an empty size.
+    """
+    _check(identity, view, seed, height, width)
+    who, kinds, poses = _model(seed, identity)
+    rng = np.random.default_rng((seed, identity, view, 0xFA54))
+    kind = VIEWS[kinds[view % len(kinds)]]
+    family = str(poses[view % len(poses)])
+    crop = str(rng.choice(list(camera.CROPS), p=kind.crops))
+    yaw = (kind.yaw + rng.choice((-1, 1)) * kind.aside + rng.normal(0, kind.spread) + 180
+           ) % 360 - 180
+    figure = _figure(who, camera.STUDIO, family, yaw, rng, height, width,
+                     partial(camera.frame_model, crop))
+    back = scene.paper(np.random.default_rng((seed, identity, 0x9A9E)), height, width)
+    return _photograph(figure, back, camera.STUDIO, rng, kind.number, family, yaw)
+
+
+def _check(identity, view, seed, height, width):
+    if min(identity, view, seed) < 0 or min(height, width) < 1:
+        raise UserError(f"identity={identity}, view={view}, seed={seed}, height={height}, "
+                        f"width={width}: use numbers from 0 and a size of at least 1")
+
+
+def _figure(who, look, family, yaw, rng, height, width, frame=camera.frame):
+    """Skeleton, view, hits, premultiplied colour, coverage and depth of a person alone."""
+    pose = body.sample_pose(rng, family, who.bag_side if who.bag == "handbag" else "")
+    skeleton = body.pose_skeleton(who.build, pose, yaw)
+    parts = clothes.dress(who, skeleton, body.holds_box(family, pose))
+    rotation, eye = camera.place(rng, look, (0, .9, 0))
+    low, high = _to_camera(parts, rotation, eye)
+    shot = frame(rng, rotation, eye, low, high, height, width)
+    hits = render.cast(parts, *shot.rays(height, width, _FINE))
+    frames = {zone: (rotation @ axes, rotation @ (origin - eye)) for zone, (axes, origin) in (
+        (clothes.TORSO, skeleton.frames["chest"]), (clothes.SKIRT, skeleton.frames["pelvis"]))}
+    albedo = clothes.paint(who, parts, hits, frames)
+    return skeleton, shot, hits, *_shade(look, hits, albedo, height, width)
+
+
+def _photograph(figure, back, look, rng, which, family, yaw):
+    """`Drawn` of a figure before a background (H, W, 3)."""
+    skeleton, shot, _, colour, alpha, surface = figure
+    height, width = alpha.shape
+    feet = skeleton.joints[[body.R_ANKLE, body.L_ANKLE]]
+    back *= scene.shadow(shot, feet, look.light, look.direct, height, width,
+                         look.shadow)[..., None]
+    image = camera.grade(look, rng, colour + (1 - alpha[..., None]) * back, height)
+    seen = shot.to_camera(skeleton.joints)
+    joints = shot.project(seen)
+    visible = detector.visible_joints(joints, seen[:, 2], surface, _REACH)
+    return Drawn(image, detector.detect(rng, joints, visible, height, width), alpha > .5,
+                 joints.astype(np.float32), visible, which, family, float(yaw))
+
+
+@lru_cache(maxsize=64)
+def _passer(seed, which, number):
+    """Colour and coverage (128, 64, 4) of somebody walking behind, of the camera's own crowd."""
+    rng = np.random.default_rng((seed, which, number, 0xFA55))
+    who = clothes.identity(seed, 10 ** 6 + 10 * which + number)
+    _, _, _, colour, alpha, _ = _figure(who, camera.LOOKS[which], "walking",
+                                        rng.uniform(-180, 180), rng, 128, 64)
+    return np.dstack([colour, alpha])
+
+
+def _to_camera(parts, rotation, eye):
+    """Move parts to camera space; return their bounds (low, high) in the image plane."""
+    axes = rotation @ np.array([p.axes for p in parts])
+    origin = (np.array([p.origin for p in parts]) - eye) @ rotation.T
+    scale = np.array([p.scale for p in parts], float)
+    reach = np.sqrt(((axes[:, :2] * scale[:, None]) ** 2).sum(2))
+    ends = []
+    for along, radius in (([0] * len(parts), [p.r0 for p in parts]),
+                          ([p.length for p in parts], [p.r1 for p in parts])):
+        centre = origin + axes[:, :, 1] * (scale[:, 1] * along)[:, None]
+        for sign in (-1, 1):
+            edge = centre[:, :2] + sign * reach * np.array(radius)[:, None]
+            ends.append(edge / centre[:, 2:])
+    for i, part in enumerate(parts):
+        part.axes, part.origin = axes[i], origin[i]
+    ends = np.concatenate(ends)
+    return ends.min(0), ends.max(0)
+
+
+def _shade(look, hits, albedo, height, width):
+    """Premultiplied colour (H, W, 3), coverage (H, W) and nearest depth (H, W)."""
+    n = hits.normal
+    towards = np.float32(look.light) / np.float32(np.linalg.norm(look.light))
+    lambert = np.maximum(n @ towards * np.float32(.8) + np.float32(.2), 0)
+    sky = np.float32(.5) + np.float32(.5) * n[:, 1]
+    rim = np.float32(.72) - np.float32(.28) * n[:, 2]
+    bright = (look.ambient * (np.float32(.55) + np.float32(.45) * sky) + look.direct * lambert)
+    shape = (height * _FINE, width * _FINE)
+    # Soften the light over the body: volumes merge instead of showing their seams.
+    light = np.zeros(shape, np.float32)
+    light.ravel()[hits.index] = bright * rim
+    solid = np.isfinite(hits.depth)
+    alpha = _pool(solid.astype(np.float32))
+    share, reach = look.soft
+    soft = camera.blur(np.stack([_pool(light), alpha], -1), reach * height / 128)
+    soft = np.repeat(np.repeat(soft[..., 0] / (soft[..., 1] + 1e-6), _FINE, 0), _FINE, 1)
+    bright = (1 - share) * bright * rim + share * soft.ravel()[hits.index]
+    # Where nearer parts stand around a point, less light gets in.
+    near = hits.depth.reshape(height, _FINE, width, _FINE).min((1, 3))
+    far = np.where(np.isfinite(near), near, near[np.isfinite(near)].max(initial=0) + .1)
+    crowd = np.clip(far - camera.blur(far[..., None], 2.0 * height / 128)[..., 0], 0, .2)
+    shade = np.repeat(np.repeat(1 - 2.4 * crowd, _FINE, 0), _FINE, 1)
+    fine = np.zeros((height * width * _FINE ** 2, 3), np.float32)
+    fine[hits.index] = albedo * (1.3 * bright * shade.ravel()[hits.index])[:, None]
+    return _pool(fine.reshape(*shape, 3)), alpha, near
+
+
+def _pool(x):
+    """Mean over the sub-pixels of each pixel."""
+    return sum(x[i::_FINE, j::_FINE] for i in range(_FINE) for j in range(_FINE)) / _FINE ** 2

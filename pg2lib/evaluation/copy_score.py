@@ -1,0 +1,151 @@
+"""Copy score: how much of the condition image is left where the target looks different.
+
+A generator that copies I_A gets a realistic image for nothing. The paper shows D pairs with I_A
+so that this does not pay (section 3.2); these scores, which are ours, say how much was copied.
+Each is 0 for the real target I_B and 1 for the condition image itself.
+
+Colours: every image is taken as its difference to the mean training image, so that a grey or
+blurred nothing is no copy. Let c' be what the condition image has in a region and the target image
+does not (the part of I_A's difference that is orthogonal to I_B's). The score is how much of c' the
+generated image has, a coefficient of least squares:
+
+    generated = a * target + b * condition + rest,    b = <c', generated> / <c', c'>
+
+Its mean over pairs is meant to be weighted with <c', c'> per pixel: where both images look the same
+there is nothing to tell, and b is noise.
+"""
+
+import numpy as np
+import torch
+
+from pg2lib.data import store
+from pg2lib.data.heatmaps import pose_mask
+from pg2lib.data.keypoints import found
+from pg2lib.evaluation.pose_score import body_size
+
+LEAST_PIXELS = 8  # a smaller region says nothing
+LEAST_ENERGY = 1.0  # <c', c'> per value, squared grey levels: below it both images are the same
+# Score -> the key of the weights of its mean.
+WEIGHTS = {
+    "background_copy": "background_weight",
+    "body_copy": "body_weight",
+    "pose_copy": "pose_weight",
+}
+
+
+def mean_image(dataset):
+    """The mean training image, float32 (H, W, 3) in grey levels from 0 to 255."""
+    total, start = np.zeros(dataset.images.shape[1:]), 0
+    for block in store.blocks(dataset.images):
+        total += block[dataset.train[start : start + len(block)]].sum(0, dtype=np.float64)
+        start += len(block)
+    return (total / max(dataset.train.sum(), 1)).astype(np.float32)
+
+
+def copy_scores(
+    generated,
+    condition,
+    target,
+    condition_keypoints,
+    target_keypoints,
+    estimated,
+    typical,
+    variant="released",
+    batch=32,
+    progress=None,
+):
+    """All copy scores of pairs, and their weights.
+
+    Args:
+        generated, condition, target: uint8 (k, H, W, 3); memory maps are read in batches.
+        condition_keypoints, target_keypoints: float (k, 18, 2), P_A and P_B.
+        estimated: float (k, 18, 2), what `pose_score.estimate` sees in `generated`.
+        typical: (H, W, 3), from `mean_image`.
+        variant: of the pose masks, see `heatmaps.pose_mask`.
+        batch: pairs at a time.
+        progress: called with (pairs done, of how many) after each batch, or None.
+
+    Returns:
+        dict of float64 (k,). NaN scores (with weight 0) where a pair has no such region or joint.
+        "background_copy", "background_weight": outside both bodies, see the head of this file.
+        "body_copy", "body_weight": where the condition's body is and the target's is not: what is
+            left there of the body are ghost limbs.
+        "pose_copy", "pose_weight": see `pose_copy`.
+    """
+    count = len(generated)
+    scores = {name: np.empty(count) for pair in WEIGHTS.items() for name in pair}
+    for start in range(0, count, batch):
+        part = slice(start, min(start + batch, count))
+        images = [np.asarray(values[part]) for values in (generated, condition, target)]
+        height, width = images[0].shape[1:3]
+        old, new = (
+            pose_mask(torch.from_numpy(np.array(k[part])), height, width, variant=variant)
+            .numpy()[:, 0]
+            .astype(bool)
+            for k in (condition_keypoints, target_keypoints)
+        )
+        for name, region in {"background": ~old & ~new, "body": old & ~new}.items():
+            values = copied(*images, typical, region)
+            scores[f"{name}_copy"][part], scores[f"{name}_weight"][part] = values
+        if progress:
+            progress(part.stop, count)
+    scores["pose_copy"], scores["pose_weight"] = pose_copy(
+        estimated, condition_keypoints, target_keypoints
+    )
+    return scores
+
+
+def copied(generated, condition, target, typical, region):
+    """How much of the condition's own look is left in a region (see the head of this file).
+
+    Args:
+        generated, condition, target: uint8 (k, H, W, 3).
+        typical: (H, W, 3), the mean image.
+        region: bool (k, H, W).
+
+    Returns:
+        (b, weight), float64 (k,). b is 0 for the target and 1 for the condition image, exactly;
+        about 0 for any image that has nothing of I_A but what I_B has too; between 0 and 1 for a
+        faded or blurred copy; below 0 for its negative. weight is <c', c'> per value in squared
+        grey levels. NaN and 0 where the region has fewer than 8 pixels or where condition and
+        target are the same there.
+    """
+    inside = region[..., None]
+    g, c, t = (
+        np.where(inside, images - np.asarray(typical, np.float64), 0).reshape(len(region), -1)
+        for images in (generated, condition, target)
+    )
+    tt, ct = (np.einsum("kp,kp->k", x, t) for x in (t, c))
+    own = c - (ct / np.where(tt > 0, tt, 1))[:, None] * t  # c'
+    energy = np.einsum("kp,kp->k", own, own)
+    pixels = region.sum((1, 2))
+    weight = energy / np.maximum(3 * pixels, 1)
+    told = (pixels >= LEAST_PIXELS) & (weight >= LEAST_ENERGY)
+    # c' is orthogonal to t: without it b is the same, and exactly 0 for the target
+    b = np.einsum("kp,kp->k", own, g - t) / np.where(told, energy, np.nan)
+    return b, np.where(told, weight, 0.0)
+
+
+def pose_copy(estimated, condition_keypoints, target_keypoints, alpha=0.4):
+    """The share of joints that were to move and are seen nearer to where they were.
+
+    Only joints found in both poses count whose places differ by more than alpha `body_size` of the
+    target pose, twice the threshold of PCK.
+
+    Args:
+        estimated: float (k, 18, 2), joints seen in the generated images; missing ones do not count.
+        condition_keypoints, target_keypoints: float (k, 18, 2).
+
+    Returns:
+        (share, weight), float64 (k,): the share in [0, 1], 1 for a perfectly seen copy of the
+        condition's pose and 0 for the target's; NaN where no joint had to move. weight is how many
+        had to.
+    """
+    seen, old, new = (
+        np.asarray(k, np.float64) for k in (estimated, condition_keypoints, target_keypoints)
+    )
+    moved = np.linalg.norm(old - new, axis=-1) > alpha * body_size(new)[:, None]
+    counted = moved & found(seen) & found(old) & found(new)  # (k, 18)
+    nearer = np.linalg.norm(seen - old, axis=-1) < np.linalg.norm(seen - new, axis=-1)
+    weight = counted.sum(-1)
+    return (nearer & counted).sum(-1) / np.where(weight, weight, np.nan), weight.astype(np.float64)

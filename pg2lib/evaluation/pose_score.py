@@ -1,0 +1,499 @@
+"""Pose score: where a small network sees the joints of a generated person, held against P_B.
+
+The paper judges poses by eye. Later work (PATN, calPCKH) runs OpenPose on the generated images;
+here a keypoint network of the project's own is trained on the real training images and their
+keypoints, in a minute or two. What it scores on real test images, the row "target", is the
+ceiling to hold other rows against; the floor is the row "condition", where nobody moves.
+
+A training is a pure function of (config, seed, data), resumes bit for bit and writes nothing by
+halves, as in `training`.
+"""
+
+import json
+import math
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from pg2lib.core import devices, distributed
+from pg2lib.core.errors import UserError
+from pg2lib.data import datasets
+from pg2lib.data.keypoints import JOINTS, found
+from pg2lib.training import loop as training
+from pg2lib.workflow.run_store import sha256
+
+HEAD = (0, 14, 15, 16, 17)  # nose, eyes, ears
+
+
+@dataclass(frozen=True)
+class KeypointConfig:
+    """The keypoint network and its training; the defaults take 50 s of one CPU core at 64x32, 85 s
+    at 64x64 (with bfloat16)."""
+
+    channels: int = 32  # of the first layer
+    rows: int = 16  # of the map in which joints are sought
+    iterations: int = 1_400
+    batch: int = 32
+    learning_rate: float = 4e-3
+    schedule: str = "cosine"  # see training.schedule
+    shift: float = 1 / 16  # images are moved by at most this part of the height, in x and y
+    blurred: float = 0.5  # the part of the images that is blurred, more or less
+    precision: str = "auto"  # as for a Stage
+    threads: int = 1  # as for a Stage: the bits depend on it
+
+    name = "keypoints"  # what messages call it
+
+
+# ---------------------------------------------------------------- the network
+
+
+def layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    convolution = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+class KeypointNet(nn.Module):
+    """A small U-Net: down to 4 rows, where it sees the whole person, and up again to `rows`.
+
+    Level k has channels * (k + 1) feature maps, as the encoder of G1 has.
+    """
+
+    def __init__(self, size: tuple[int, int], channels: int, rows: int):
+        super().__init__()
+        self.size, height = tuple(size), size[0]
+        levels = int(math.log2(height)) - 2
+        self.skipped = int(math.log2(height / rows)) - 1  # levels finer than the map
+        fits = 4 << levels == height and rows << (self.skipped + 1) == height
+        if not (fits and 4 <= rows < height):
+            raise UserError(
+                f"a keypoint network of {height} rows with a map of {rows} cannot be built; both "
+                "must be powers of two, the map at least 4 and at most half of the image"
+            )
+        widths = [channels * (k + 1) for k in range(levels)]
+        self.downs = nn.ModuleList(
+            nn.Sequential(layer(a, b, stride=2), layer(b, b)) for a, b in zip([3, *widths], widths)
+        )
+        self.ups = nn.ModuleList(
+            layer(widths[k] + widths[k + 1], widths[k])
+            for k in reversed(range(self.skipped, levels - 1))
+        )
+        self.where = nn.Conv2d(widths[self.skipped], len(JOINTS), 1)
+        self.there = nn.Linear(widths[-1], len(JOINTS))
+
+    def forward(self, images):
+        """images (B, 3, H, W) in [-1, 1]. Returns the logits of where a joint is, (B, 18, rows,
+        columns), and of whether it is there at all, (B, 18)."""
+        x, skips = images, []
+        for down in self.downs:
+            x = down(x)  # (B, c(k+1), H/2^(k+1), W/2^(k+1))
+            skips.append(x)
+        there = self.there(x.mean((2, 3)))  # (B, 18)
+        for k, up in enumerate(self.ups):
+            skip = skips[-2 - k]
+            x = up(torch.cat([F.interpolate(x, size=skip.shape[2:]), skip], 1))
+        return self.where(x), there
+
+
+def cells(keypoints, shape, size):
+    """Where joints lie in the map, as weights: bilinear between the centres of its cells.
+
+    Args:
+        keypoints: (B, 18, 2) in pixels.
+        shape: (rows, columns) of the map; size: (height, width) of the image.
+
+    Returns:
+        float32 (B, 18, rows, columns), of sum 1 each.
+    """
+    hats = []
+    for axis, (count, pixels) in enumerate(zip(shape[::-1], size[::-1])):  # x, then y
+        place = (keypoints[..., axis] + 0.5) * count / pixels - 0.5  # (B, 18)
+        away = place.clamp(0, count - 1)[..., None] - torch.arange(count, device=place.device)
+        hats.append((1 - away.abs()).clamp(min=0))
+    return hats[1][..., :, None] * hats[0][..., None, :]
+
+
+def decode(where, size):
+    """The inverse of `cells`: the strongest cell, refined by the mean place of the 3x3 about it.
+
+    where: logits (B, 18, rows, columns). Returns keypoints float32 (B, 18, 2) in pixels, within
+    the image of `size` = (height, width).
+    """
+    rows, columns = where.shape[2:]
+    best = where.flatten(2).argmax(2)  # (B, 18)
+    y, x = best // columns, best % columns
+    cell_y, cell_x = (torch.arange(n, device=where.device) for n in (rows, columns))
+    beside_y, beside_x = ((a - b[..., None]).abs() <= 1 for a, b in ((cell_y, y), (cell_x, x)))
+    near = beside_y[..., :, None] & beside_x[..., None, :]  # (B, 18, rows, columns)
+    weight = where.float().masked_fill(~near, -torch.inf).flatten(2).softmax(2).view(where.shape)
+    places = [(weight.sum(2) * cell_x).sum(2), (weight.sum(3) * cell_y).sum(2)]
+    scale = [size[1] / columns, size[0] / rows]
+    return torch.stack([(p + 0.5) * s - 0.5 for p, s in zip(places, scale)], -1)
+
+
+def blur(images, reach):
+    """The mean of the square of 2 reach + 1 pixels about each pixel of (B, C, H, W)."""
+    images = F.pad(images, 4 * [reach], mode="replicate")
+    return F.avg_pool2d(F.avg_pool2d(images, (2 * reach + 1, 1), 1), (1, 2 * reach + 1), 1)
+
+
+def keypoint_losses(where, there, keypoints, size):
+    """{"where", "there", "loss"}: cross-entropy of the place of the joints that are found, binary
+    cross-entropy of whether each is found, and their sum."""
+    known = found(keypoints).float()  # (B, 18)
+    wanted = cells(keypoints, where.shape[2:], size)
+    surprise = -(wanted * where.float().flatten(2).log_softmax(2).view(where.shape)).sum((2, 3))
+    terms = {
+        "where": (surprise * known).sum() / known.sum().clamp(min=1),
+        "there": F.binary_cross_entropy_with_logits(there.float(), known),
+    }
+    return terms | {"loss": terms["where"] + terms["there"]}
+
+
+# ---------------------------------------------------------------- training
+
+
+def train_keypoints(
+    dataset,
+    folder,
+    config: KeypointConfig | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    progress=None,
+    checkpoint_seconds: float = 20.0,
+    stop_after: int | None = None,
+) -> dict:
+    """Train the keypoint network on the real training images; returns facts about the run.
+
+    dataset   datasets.Dataset; its training images with a joint at least are used
+    progress  called with (step, iterations, note) at the start and after every step
+    checkpoint_seconds, stop_after  as for `training.train`
+
+    Writes `keypoints.pt`, `log.jsonl` and, until the end, checkpoints into `folder`. Of several
+    processes the first trains, the others wait. Raises UserError when there is no annotated
+    training image, the loss is not finite (the last good checkpoint stays) or the disk is full.
+    """
+    facts, config = None, config or KeypointConfig()
+    device = device or devices.default_device()
+    if distributed.rank() == 0:
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with devices.tuned(config.threads, device):
+            facts = _train(
+                config, dataset, folder, seed, device, progress, checkpoint_seconds, stop_after
+            )
+    return distributed.broadcast(facts)
+
+
+def _train(config, dataset, folder, seed, device, progress, checkpoint_seconds, stop_after):
+    run = _Run(config, dataset, seed, device)
+    step = first = run.resume(folder)
+    saved, note = time.time(), ""
+    if progress:
+        progress(step, config.iterations)
+    with training.open_log(folder / "log.jsonl", step) as log:
+        while step < config.iterations:
+            if stop_after is not None and step - first >= stop_after:
+                return {"step": step}
+            terms = run.step(step)
+            step += 1
+            report = step % max(config.iterations // 100, 1) == 0 or step == config.iterations
+            save = time.time() - saved >= checkpoint_seconds or step == config.iterations
+            if report or save or device == "cpu":  # a GPU is asked for numbers only when needed
+                numbers = {name: float(value) for name, value in terms.items()}
+                training.complain_if_not_finite(numbers, config, step, folder)
+            if report:
+                log.write(json.dumps({"step": step, **numbers}) + "\n")
+                log.flush()
+                note = f"loss {numbers['loss']:.3f}"
+            if save:
+                run.save(folder, step)
+                saved = time.time()
+            if progress:
+                progress(step, config.iterations, note)
+    run.export(folder)
+    for old in folder.glob("checkpoint-*.pt"):
+        old.unlink()
+    return {
+        "step": step,
+        "images": len(run.chosen),
+        "precision": run.precision,
+        "device": device,
+        "torch": torch.__version__,
+    }
+
+
+class _Run:
+    """The mutable state of a training: the network, its optimiser, the images it learns from."""
+
+    def __init__(self, config, dataset, seed, device):
+        self.config, self.seed, self.device = config, seed, device
+        self.size = (dataset.height, dataset.width)
+        self.precision = config.precision
+        if config.precision == "auto":
+            self.precision = devices.fast_precision(device)
+        self.chosen = np.flatnonzero(dataset.train & found(dataset.keypoints).any(-1))
+        if not len(self.chosen):
+            raise UserError(
+                f"data set {dataset.name} has no training image with keypoints; the pose score "
+                "needs them"
+            )
+        self.data = datasets.on_device(dataset, device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = KeypointNet(self.size, config.channels, config.rows)
+        self.network.to(device, memory_format=torch.channels_last)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), fused=True)
+
+    def batch(self, step):
+        """Images (B, 3, H, W) and keypoints of a step: a function of (seed, step).
+
+        They are mirrored and moved; what a move leaves open is filled with the edge. Many are
+        blurred, so that the score of a generated image is about its pose, not its sharpness."""
+        config, (height, width) = self.config, self.size
+        order, flip = datasets.pair_order(len(self.chosen), config.batch, self.seed, step)
+        index = torch.from_numpy(self.chosen)[order]
+        reach = int(config.shift * height)
+        rng = np.random.default_rng((self.seed, step, 1))
+        move = torch.from_numpy(rng.integers(-reach, reach + 1, (config.batch, 2)))
+        columns, rows = (
+            (torch.arange(n) - move[:, axis, None]).clamp(0, n - 1)
+            for axis, n in enumerate((width, height))
+        )
+        pixels, home = self.data.images.permute(0, 2, 3, 1), self.data.images.device
+        places = (index[:, None, None], rows[:, :, None], columns[:, None, :])
+        images = pixels[tuple(place.to(home) for place in places)].to(self.device)
+        images = images.permute(0, 3, 1, 2)  # (B, 3, H, W)
+        index, flip, move = (t.to(self.device) for t in (index, flip, move))
+        keypoints = self.data.keypoints[index]
+        moved = keypoints + move[:, None]
+        limit = torch.tensor([width, height], device=self.device)
+        inside = found(keypoints) & found(moved) & (moved < limit).all(-1)
+        keypoints = torch.where(inside[..., None], moved, -1.0)
+        images, keypoints = datasets.flip_batch(images, keypoints, flip)
+        images = datasets.to_float(images)
+        share = rng.random(config.batch) * (rng.random(config.batch) < config.blurred)
+        share = torch.from_numpy(share.astype(np.float32)).to(self.device).view(-1, 1, 1, 1)
+        return torch.lerp(images, blur(images, height // 32), share), keypoints
+
+    def step(self, step):
+        """One update; returns the loss terms."""
+        self.network.train()
+        rate = self.config.learning_rate * training.schedule(self.config, step)
+        self.optimizer.param_groups[0]["lr"] = rate
+        images, keypoints = self.batch(step)
+        low = self.precision == "bfloat16"
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=low):
+            where, there = self.network(images)
+        terms = keypoint_losses(where, there, keypoints, self.size)
+        self.optimizer.zero_grad(set_to_none=True)
+        terms["loss"].backward()
+        self.optimizer.step()
+        return {name: value.detach() for name, value in terms.items()}
+
+    @property
+    def facts(self):
+        """What makes this training what it is; a checkpoint of another one is refused."""
+        return {"config": asdict(self.config), "seed": self.seed, "size": list(self.size)}
+
+    def save(self, folder, step):
+        """Write checkpoint-STEP-HASH.pt; the older ones but one go."""
+        state = self.facts | {
+            "step": step,
+            "precision": self.precision,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        temporary = training.write_torch(state, folder / "checkpoint.tmp")
+        name = f"checkpoint-{step:07d}-{sha256(temporary)[:16]}.pt"
+        os.replace(temporary, folder / name)
+        for old in sorted(folder.glob("checkpoint-*.pt"))[:-2]:
+            old.unlink()
+
+    def resume(self, folder):
+        """Load the newest intact checkpoint; returns its step, 0 if there is none."""
+        path = training.newest_checkpoint(folder)
+        if path is None:
+            return 0
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if any(state.get(name) != value for name, value in self.facts.items()):
+            raise UserError(
+                f"{path} was made with another configuration; use another folder or delete it"
+            )
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.precision = state["precision"]
+        return state["step"]
+
+    def export(self, folder):
+        state = self.facts | {"network": self.network.state_dict()}
+        os.replace(training.write_torch(state, folder / "keypoints.tmp"), folder / "keypoints.pt")
+
+
+# ---------------------------------------------------------------- estimating
+
+
+def load_keypoints(path, device: str | None = None) -> KeypointNet:
+    """The trained network of a keypoints.pt, frozen and in eval mode, on `device` (default:
+    CUDA where there is one). UserError when the file is missing or no such file."""
+    path, device = Path(path), device or devices.default_device()
+    if not path.exists():
+        raise UserError(f"{path} is missing; train the keypoint network first")
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        config = KeypointConfig(**state["config"])
+        network = KeypointNet(state["size"], config.channels, config.rows)
+        network.load_state_dict(state["network"])
+    except (KeyError, TypeError, RuntimeError, OSError, EOFError, UnpicklingError) as error:
+        sentence = f"{path} holds no keypoint network ({type(error).__name__}); delete it"
+        raise UserError(sentence) from None
+    return network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def estimate(network, images, batch=256, progress=None):
+    """Where the network sees the joints.
+
+    Args:
+        network: from `load_keypoints`.
+        images: uint8 (k, H, W, 3), of the size it was trained with.
+        batch: images at a time.
+        progress: called with (images done, of how many) after each batch, or None.
+
+    Returns:
+        keypoints float32 (k, 18, 2) in pixels, a best guess for every joint, none is missing; and
+        confidence float32 (k, 18), the probability that the joint is to be seen at all.
+
+    Raises:
+        UserError: images of another size.
+    """
+    if tuple(images.shape[1:]) != (*network.size, 3):
+        raise UserError(
+            f"the keypoint network was trained on {network.size[0]}x{network.size[1]} images, "
+            f"these are {tuple(images.shape[1:])}"
+        )
+    device = next(network.parameters()).device
+    keypoints = np.empty((len(images), len(JOINTS), 2), np.float32)
+    confidence = np.empty((len(images), len(JOINTS)), np.float32)
+    for start in range(0, len(images), batch):
+        part = slice(start, min(start + batch, len(images)))
+        pixels = torch.from_numpy(np.array(images[part])).to(device).permute(0, 3, 1, 2)
+        where, there = network(datasets.to_float(pixels))
+        keypoints[part] = decode(where, network.size).cpu().numpy()
+        confidence[part] = there.sigmoid().cpu().numpy()
+        if progress:
+            progress(part.stop, len(images))
+    return keypoints, confidence
+
+
+# ---------------------------------------------------------------- scores
+
+
+def torso(keypoints):
+    """Torso size: the mean length of both diagonals from a shoulder to the opposite hip.
+
+    keypoints: float (..., 18, 2). Returns float64 (...) in pixels; where a diagonal lacks an end
+    the other one counts alone, without both it is NaN.
+    """
+    keypoints = np.asarray(keypoints, np.float64)
+    here, ends = found(keypoints), []
+    for shoulder, hip in ((2, 11), (5, 8)):
+        length = np.linalg.norm(keypoints[..., shoulder, :] - keypoints[..., hip, :], axis=-1)
+        ends.append(np.where(here[..., shoulder] & here[..., hip], length, np.nan))
+    return _nan_mean(np.stack(ends, -1))
+
+
+def body_size(keypoints):
+    """The length that errors are measured by: `torso`, or half the longer side of the box about
+    all joints where an image shows no torso diagonal (close-ups of DeepFashion).
+
+    keypoints: float (..., 18, 2). Returns float64 (...) in pixels, NaN without any joint; at
+    least 1 pixel.
+    """
+    size = torso(keypoints)
+    box = _span(keypoints).max(-1) / 2
+    return np.fmax(np.where(np.isnan(size), box, size), np.where(np.isnan(box), np.nan, 1))
+
+
+def pck(estimated, reference, alpha=0.2):
+    """PCK: the share of a person's joints that are within alpha torsos of where they belong.
+
+    The usual measure of pose estimation (Yang and Ramanan 2013, who take the box about the person
+    as unit), here with the torso's diagonal and alpha 0.2, as usual for FLIC and LSP (Toshev and
+    Szegedy 2014). Not in the paper.
+
+    Args:
+        estimated: float (k, 18, 2), what is seen in the generated images; a missing joint is
+            wrong.
+        reference: float (k, 18, 2), P_B; joints missing here do not count.
+        alpha: the threshold in units of `body_size` of the reference.
+
+    Returns:
+        float64 (k,) in [0, 1], NaN where the reference has no joint. The mean weighted with
+        `joint_counts` is the share over all joints.
+    """
+    reach = alpha * body_size(reference)[:, None]  # (k, 1)
+    away = np.linalg.norm(np.asarray(estimated, np.float64) - reference, axis=-1)  # (k, 18)
+    return _share(found(np.asarray(estimated)) & (away <= reach), found(np.asarray(reference)))
+
+
+def pckh(estimated, reference, height, least=0.1):
+    """PCKh as PATN computes it: joints off by less than half a head, in x and in y.
+
+    The head is the box about those of nose, eyes and ears that the reference has; a joint is
+    right if |dx| is less than half the box's width and |dy| less than half its height (not the
+    Euclidean distance and head segment of MPII). A missing estimate is wrong, pairs whose
+    reference has fewer than two head joints are skipped (PATN, tool/calPCKH_fashion.py).
+
+    That box is from eyes to nose only 3 pixels high in half of Market-1501's heads, and empty
+    where joints lie on one line. So its sides count as at least `least` of the image's height:
+    0.1 is the median width of Market-1501's heads (13 pixels of 128). least=0 is PATN's own rule.
+    PATN's poses come from OpenPose, ours from `estimate`: do not compare the numbers.
+
+    Args:
+        estimated, reference: float (k, 18, 2), as for `pck`.
+        height: of the images in pixels.
+        least: the smallest side of a head box as a part of the height.
+
+    Returns:
+        float64 (k,) in [0, 1], NaN where a pair is skipped. PATN's mean is the one weighted with
+        `joint_counts`.
+    """
+    estimated, reference = (np.asarray(k, np.float64) for k in (estimated, reference))
+    heads = reference[:, HEAD, :]
+    seen = found(heads).sum(1) >= 2
+    box = np.maximum(_span(heads), least * height)  # (k, 2), NaN without any joint
+    near = (np.abs(estimated - reference) < box[:, None] / 2).all(-1)  # (k, 18)
+    return _share(found(estimated) & near, found(reference) & seen[:, None])
+
+
+def joint_counts(reference):
+    """How many joints each pose has, int64 (k,): the weights of PCK and PCKh."""
+    return found(np.asarray(reference)).sum(-1)
+
+
+def _span(keypoints):
+    """Width and height of the box about the found joints (..., j, 2): float64 (..., 2), NaN
+    without any."""
+    keypoints = np.asarray(keypoints, np.float64)
+    here = found(keypoints)[..., None]
+    high = np.where(here, keypoints, -np.inf).max(-2)
+    low = np.where(here, keypoints, np.inf).min(-2)
+    return np.where(here.any(-2), high - low, np.nan)
+
+
+def _share(right, counted):
+    """Row by row the share of `right` among `counted`, NaN where nothing counts."""
+    total = counted.sum(-1)
+    return (right & counted).sum(-1) / np.where(total, total, np.nan)
+
+
+def _nan_mean(values):
+    count = (~np.isnan(values)).sum(-1)
+    return np.nansum(values, -1) / np.where(count, count, np.nan)

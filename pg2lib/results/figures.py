@@ -1,0 +1,650 @@
+"""Every figure of the notebooks and the README, as matplotlib Figures that `save` writes.
+
+Functions on images (`draw_skeleton`, `mask_overlay`, ...) return uint8 arrays to put into a
+`grid`; the others return a Figure. Nothing is shown and pyplot is never touched.
+"""
+
+import colorsys
+import io
+import json
+import platform
+import subprocess
+import textwrap
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from PIL import Image, ImageDraw
+
+import pg2lib
+from pg2lib.core.errors import UserError, write_atomically
+from pg2lib.data.heatmaps import heatmaps as joint_heatmaps
+from pg2lib.data.heatmaps import pose_mask, pose_skeleton
+from pg2lib.data.keypoints import JOINTS, LIMBS, found
+from pg2lib.evaluation.score_row import without_nan
+from pg2lib.results.convergence import running_mean
+
+DPI = 150
+CELL = 128  # about how wide, in dots, a picture in a grid is
+INK, GREY, PALE = "#222222", "#777777", "#d9d9d9"
+FONT = 8.0  # points; at the width of a README figure still readable
+STYLE = rc_context(
+    {
+        "font.size": FONT,
+        "axes.titlesize": 1.1 * FONT,
+        "text.color": INK,
+        "axes.edgecolor": GREY,
+        "axes.labelcolor": INK,
+        "xtick.color": GREY,
+        "ytick.color": INK,
+        "figure.facecolor": "white",
+    }
+)  # decorates what draws
+# One colour per row of Table 1 wherever it is drawn, apart for the colour-blind as well.
+COLOURS = {
+    "condition": "#999999",
+    "G1-CE-L1": "#e69f00",
+    "G1-HME-L1": "#56b4e9",
+    "G1-L1": "#009e73",
+    "G1-poseMaskLoss": "#0072b2",
+    "G2+D": "#9a3f86",
+    "G1+D": "#d55e00",
+    "G1+G2+D": "#9a3f86",
+    "target": "#444444",
+}
+TITLES = {
+    "condition": "Condition image",
+    "pose": "Target pose",
+    "target": "Target image (GT)",
+    "G1-poseMaskLoss": "G1-pose-\nMaskLoss\n(our coarse)",
+    "G1+G2+D": "G1+G2+D\n(our refined)",
+}
+# Figure 4 of the paper, from left to right.
+FIGURE4 = ("condition", "pose", "target", "G1-CE-L1", "G1-HME-L1", "G1-L1", "G1-poseMaskLoss",
+           "G1+D", "G1+G2+D")  # fmt: skip
+
+
+# --- pictures ----------------------------------------------------------------------------------
+
+
+def joint_colours():
+    """An RGB colour per joint, uint8 (18, 3): the right side warm, the left side cool."""
+    hues = np.empty(18)
+    for joints, first, last in (
+        ((0, 1), 0.14, 0.17),
+        ((2, 3, 4, 8, 9, 10, 14, 16), 0.11, -0.10),  # the person's right: yellow to magenta
+        ((5, 6, 7, 11, 12, 13, 15, 17), 0.28, 0.74),  # left: green to violet
+    ):
+        hues[list(joints)] = np.linspace(first, last, len(joints))
+    rgb = [colorsys.hsv_to_rgb(hue % 1, 0.75, 1.0) for hue in hues]
+    return np.round(np.array(rgb) * 255).astype(np.uint8)
+
+
+def draw_skeleton(keypoints, height, width, image=None, thickness=None):
+    """The pose as a stick figure: limbs between joints that were both found, a dot per joint.
+
+    Args:
+        keypoints: (18, 2) in pixels of the picture to draw.
+        height, width: of that picture.
+        image: uint8 (H, W, 3) to draw on; None is black.
+        thickness: of a limb in pixels; None takes height / 40.
+
+    Returns:
+        uint8 (H, W, 3), smooth edges; what the figure does not cover is `image`, unchanged.
+    """
+    keypoints, fine = np.asarray(keypoints, float), 4
+    ground = Image.new("RGB", (width, height)) if image is None else Image.fromarray(image)
+    canvas = ground.resize((width * fine, height * fine), Image.Resampling.NEAREST)
+    brush, colours, here = ImageDraw.Draw(canvas), joint_colours(), found(keypoints)
+    points = (keypoints + 0.5) * fine - 0.5
+    thick = (thickness or height / 40) * fine
+    for start, end in LIMBS:
+        if here[start] and here[end]:
+            # The outer joint gives the colour, so that a limb takes its side's.
+            colour = tuple((colours[end] * 0.7).astype(int).tolist())
+            line = [*points[start], *points[end]]
+            brush.line(line, fill=colour, width=max(1, round(thick)))
+    for joint in np.flatnonzero(here):
+        (x, y), r = points[joint], 0.75 * thick
+        brush.ellipse((x - r, y - r, x + r, y + r), fill=tuple(colours[joint].tolist()))
+    return np.asarray(canvas.resize((width, height), Image.Resampling.BOX))
+
+
+def colour_heatmaps(heatmaps):
+    """18 heatmaps (18, H, W) in one picture, uint8 (H, W, 3): each joint in its colour."""
+    maps = np.asarray(heatmaps, float).clip(0, 1)
+    colours = joint_colours()
+    return (maps[..., None] * colours[:, None, None]).max(0).astype(np.uint8)
+
+
+def mask_overlay(image, mask, colour=(0, 190, 160), strength=0.5):
+    """The image (H, W, 3) uint8 with the mask (H, W) tinted and the rest darkened."""
+    inside = np.asarray(mask, bool)[..., None]
+    tinted = (1 - strength) * image + strength * np.array(colour)
+    return np.where(inside, tinted, 0.45 * image).round().astype(np.uint8)
+
+
+def gray_mask(mask):
+    """A mask (H, W) of 0 and 1 as a white-on-black picture, uint8 (H, W, 3)."""
+    return np.repeat(np.asarray(mask, bool)[..., None] * np.uint8(255), 3, -1)
+
+
+def to_png_bytes(picture, scale=1):
+    """A uint8 image (H, W, 3), enlarged by whole pixels, or a Figure, as PNG bytes.
+
+    Fits the `value` of an ipywidgets Image.
+    """
+    if isinstance(picture, Figure):
+        picture = _rendered(picture, DPI)
+    stream = io.BytesIO()
+    Image.fromarray(_enlarged(picture, scale)).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def show(figure, colours=128):
+    """The figure as an IPython image, in few colours so that a notebook stays small."""
+    from IPython.display import Image as Shown
+
+    picture = Image.fromarray(_rendered(figure, DPI))
+    small = picture.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=0)
+    stream = io.BytesIO()
+    small.save(stream, format="PNG", optimize=True)
+    return Shown(stream.getvalue(), width=figure.get_figwidth() * 100)
+
+
+# --- grids of pictures -------------------------------------------------------------------------
+
+
+@STYLE
+def grid(rows, titles=(), row_labels=(), captions=(), scale=None, breaks=(), arrows=False):
+    """Pictures in rows and columns with thin gaps.
+
+    Args:
+        rows: a list of rows, each a list of uint8 images (H, W, 3); all of one size, or whole
+            multiples of it, drawn finer.
+        titles: above the columns; without line breaks of their own, broken where too long.
+        row_labels: left of the rows.
+        captions: right of the rows, broken likewise.
+        scale: dots per pixel of the smallest image; None makes a column about `CELL` dots wide.
+        breaks: columns before which the gap is wider.
+        arrows: draw an arrow from each column to the next.
+
+    Raises:
+        UserError: rows of different lengths, or nothing to draw.
+    """
+    if not rows or not rows[0] or any(len(row) != len(rows[0]) for row in rows):
+        raise UserError(f"a grid needs rows of equal length, not {[len(row) for row in rows]}.")
+    sizes = [image.shape[:2] for row in rows for image in row]
+    scale = scale or max(1, round(CELL / min(width for _, width in sizes)))
+    high, wide = (scale * min(size[axis] for size in sizes) for axis in (0, 1))
+    gap, wider = (26, 0) if arrows else (4, 10)
+    lefts = [k * (wide + gap) + wider * sum(k >= b for b in breaks) for k in range(len(rows[0]))]
+    canvas = np.full((len(rows) * (high + gap) - gap, lefts[-1] + wide, 3), 255, np.uint8)
+    for r, row in enumerate(rows):
+        for image, left in zip(row, lefts, strict=True):
+            cell = _enlarged(image, high // image.shape[0])
+            canvas[r * (high + gap) :, left:][:high, :wide] = cell
+
+    dot = 72 / DPI  # in points
+    line = 1.25 * FONT / dot  # height of a line of text in dots
+    room = int(wide * dot / (0.56 * FONT))  # characters that fit above a column
+    titles = [_wrapped(title, room, hyphens=True) for title in titles]
+    top = line * max((title.count("\n") + 1.4 for title in titles), default=0)
+    per_line = 34
+    left_margin = max((len(part) for label in row_labels for part in label.split("\n")), default=0)
+    left_margin = (left_margin * 0.66 * FONT + 9) / dot if left_margin else 0
+    right_margin = (per_line * 0.56 * FONT + 8) / dot if captions else 0
+    full_width = left_margin + canvas.shape[1] + right_margin
+    full_height = top + canvas.shape[0]
+
+    figure = _figure(full_width / DPI, full_height / DPI)
+    axes = figure.add_axes(
+        (
+            left_margin / full_width,
+            0,
+            canvas.shape[1] / full_width,
+            canvas.shape[0] / full_height,
+        )
+    )
+    axes.imshow(canvas, aspect="auto")
+    axes.set_axis_off()
+    for title, left in zip(titles, lefts, strict=False):
+        axes.text(left + wide / 2, -0.35 * line, title, ha="center", va="bottom", linespacing=1.1)
+    middles = [r * (high + gap) + high / 2 for r in range(len(rows))]
+    for label, middle in zip(row_labels, middles, strict=False):
+        axes.text(-6 / dot, middle, label, ha="right", va="center")
+    for caption, middle in zip(captions, middles, strict=False):
+        axes.text(canvas.shape[1] + 6 / dot, middle, _wrapped(caption, per_line), va="center")
+    if arrows:
+        for left in lefts[1:]:
+            for middle in middles:
+                tips = {"xy": (left - 4, middle), "xytext": (left - gap + 4, middle)}
+                axes.annotate("", **tips, arrowprops={"arrowstyle": "->", "color": INK})
+    return figure
+
+
+def figure4(columns, row_labels=()):
+    """Figure 4 of the paper: every row of Table 1 on the same pairs, side by side.
+
+    Args:
+        columns: list of (title, images uint8 (n, H, W, 3)) in the paper's order, see `FIGURE4`;
+            titles are looked up in `TITLES`.
+        row_labels: left of the pairs, e.g. identities.
+    """
+    rows = list(zip(*(images for _, images in columns), strict=True))
+    titles = [TITLES.get(title, title) for title, _ in columns]
+    names = [title for title, _ in columns]
+    breaks = (names.index("target") + 1,) if "target" in names[:-1] else ()
+    return grid([list(row) for row in rows], titles, row_labels, breaks=breaks)
+
+
+def figure4_columns(dataset, chosen, generated):
+    """The columns of `figure4` for some test pairs, the paper's order, rows not there left out.
+
+    Args:
+        dataset: datasets.Dataset.
+        chosen: indices into dataset.test_pairs, e.g. from `select_examples`.
+        generated: row -> uint8 (k, H, W, 3) images of all test pairs.
+    """
+    condition, target = dataset.test_pairs[chosen].T
+    scale = max(1, round(CELL / dataset.width))
+    poses = [fine_skeleton(keypoints, dataset.height, dataset.width, scale)
+             for keypoints in dataset.keypoints[target]]  # fmt: skip
+    shown = {
+        "condition": dataset.images[condition],
+        "pose": np.stack(poses),
+        "target": dataset.images[target],
+    }
+    shown |= {row: images[chosen] for row, images in generated.items()}
+    return [(name, shown[name]) for name in FIGURE4 if name in shown]
+
+
+def fine_skeleton(keypoints, height, width, scale, image=None):
+    """`draw_skeleton` at `scale` times the size of the keypoints' picture."""
+    keypoints = np.where(found(keypoints)[:, None], (keypoints + 0.5) * scale - 0.5, -1)
+    image = None if image is None else _enlarged(image, scale)
+    return draw_skeleton(keypoints, height * scale, width * scale, image)
+
+
+def figure3(image, keypoints, radius=4, variant="released"):
+    """Figure 3 of the paper: from keypoints to the pose mask, step by step.
+
+    Args:
+        image: uint8 (H, W, 3).
+        keypoints: (18, 2).
+        radius, variant: see `heatmaps.pose_mask`.
+    """
+    height, width = image.shape[:2]
+    thick = max(1, radius * height / 128) if variant == "scaled" else radius
+    batch = torch.as_tensor(np.asarray(keypoints, np.float32))[None]
+    maps = joint_heatmaps(batch, height, width, radius)[0].numpy()  # (18, H, W)
+    tubes = pose_skeleton(batch, height, width, thick)[0, 0].numpy()
+    mask = pose_mask(batch, height, width, radius, variant)[0, 0].numpy()
+    scale = max(1, round(CELL / width))
+    pictures = {
+        "Keypoints": fine_skeleton(keypoints, height, width, scale, image),
+        f"Heatmaps $P_B$\n(radius {radius})": colour_heatmaps(maps),
+        "Joints connected": gray_mask(tubes),
+        "Pose mask $M_B$\n(holes closed)": gray_mask(mask),
+        "Image times mask": (image * mask[..., None]).astype(np.uint8),
+    }
+    return grid([list(pictures.values())], list(pictures), arrows=True)
+
+
+@STYLE
+def heatmap_overview(image, heatmaps, columns=9):
+    """The 18 heatmaps (18, H, W), each over its darkened image, with the joints' names."""
+    maps, colours = np.asarray(heatmaps, float).clip(0, 1), joint_colours()
+    height, width = image.shape[:2]
+    scale = max(1, round(0.75 * CELL / width))
+    rows = -(-len(maps) // columns)
+    figure = _figure(columns * (width * scale + 10) / DPI, rows * (height * scale + 40) / DPI)
+    spots = list(figure.subplots(rows, columns, squeeze=False).flat)
+    figure.subplots_adjust(0.005, 0.005, 0.995, 1 - 36 / (rows * (height * scale + 40)), 0.06, 0.16)
+    for spot in spots:
+        spot.set_axis_off()
+    for spot, joint, one in zip(spots, JOINTS, maps, strict=False):
+        weight, colour = one[..., None], colours[JOINTS.index(joint)]
+        spot.imshow((0.5 * image * (1 - weight) + colour * weight).astype(np.uint8))
+        seen = one.max() > 0
+        name = joint.replace("_", " ") if seen else f"({joint.replace('_', ' ')})"
+        spot.set_title(name, fontsize=0.85 * FONT, color=INK if seen else GREY, pad=2)
+    return figure
+
+
+def pair_sheet(dataset, chosen, variant="released"):
+    """Test pairs, one per column: condition, its keypoints, target, its keypoints, pose mask.
+
+    Args:
+        dataset: datasets.Dataset.
+        chosen: indices into dataset.test_pairs.
+        variant: of the pose mask.
+    """
+    condition, target = dataset.test_pairs[chosen].T
+    scale = max(1, round(CELL / dataset.width))
+
+    def posed(index):
+        dark = (dataset.images[index] * 0.45).astype(np.uint8)
+        return fine_skeleton(dataset.keypoints[index], dataset.height, dataset.width, scale, dark)
+
+    masks = pose_mask(
+        torch.from_numpy(dataset.keypoints[target]), dataset.height, dataset.width, variant=variant
+    )
+    rows = {
+        "condition": list(dataset.images[condition]),
+        "its keypoints": [posed(k) for k in condition],
+        "target": list(dataset.images[target]),
+        "its keypoints ": [posed(k) for k in target],
+        "pose mask": [
+            mask_overlay(dataset.images[k], m) for k, m in zip(target, masks[:, 0], strict=True)
+        ],
+    }
+    identities = [f"person {dataset.identities[k]}" for k in target]
+    return grid(list(rows.values()), identities, [name.strip() for name in rows])
+
+
+def difference_panel(coarse, difference, refined, target, row_labels=()):
+    """What stage II adds: I_B1, the difference map, I_B2 and the real image, pair by pair.
+
+    The map is drawn around mid-grey and amplified, as its title says.
+
+    Args:
+        coarse, refined, target: uint8 (n, H, W, 3).
+        difference: (n, H, W, 3) in units of [-1, 1] images.
+    """
+    difference = np.asarray(difference, float)
+    strong = np.quantile(np.abs(difference), 0.995) or 1.0
+    gain = next(g for g in (1, 2, 5, 10, 20, 50, 100) if g * 2 * strong > 1 or g == 100)
+    drawn = (127.5 + 127.5 * gain * difference).clip(0, 255).round().astype(np.uint8)
+    title = "Difference\nmap" + (f" (x{gain})" if gain > 1 else "")
+    titles = ["Coarse\n$I_{B1}$", title, "Refined\n$I_{B2}$", "Target\n(GT)"]
+    rows = zip(coarse, drawn, refined, target, strict=True)
+    return grid([list(row) for row in rows], titles, row_labels)
+
+
+def failure_gallery(failures):
+    """Pairs that went wrong, a row each, with the reason beside it.
+
+    Args:
+        failures: list of dicts "condition", "target", "generated" (uint8 (H, W, 3)),
+            "keypoints" (18, 2) of the target, and "caption".
+    """
+    rows = []
+    for failure in failures:
+        height, width = failure["condition"].shape[:2]
+        scale = max(1, round(CELL / width))
+        pose = fine_skeleton(failure["keypoints"], height, width, scale)
+        rows.append([failure["condition"], pose, failure["target"], failure["generated"]])
+    titles = [TITLES["condition"], TITLES["pose"], TITLES["target"], "Generated"]
+    return grid(rows, titles, captions=[failure["caption"] for failure in failures])
+
+
+def select_examples(dataset, count, seed=0):
+    """Test pairs worth showing, chosen before anything is generated.
+
+    A pair gets a point if its cameras differ, one if at most two joints are missing on either
+    side, one if its poses differ by more than those of a quarter of the pairs. Most points come
+    first, within that by seeded chance; each person comes
+    once before anyone comes twice.
+
+    Args:
+        dataset: datasets.Dataset.
+        count: how many, at most all test pairs.
+        seed: other seeds give other pairs.
+
+    Returns:
+        int64 (count,) indices into dataset.test_pairs.
+    """
+    condition, target = np.asarray(dataset.test_pairs).T
+    here = found(dataset.keypoints)
+    both = (here[condition] & here[target])[..., None]  # (k, 18, 1)
+    shift = np.where(both, dataset.keypoints[target] - dataset.keypoints[condition], 0)
+    joints = both.sum(1).clip(min=1)  # (k, 1)
+    # Less the shift of the whole person.
+    shift = np.where(both, shift - (shift.sum(1) / joints)[:, None], 0)
+    moved = np.sqrt((shift**2).sum((1, 2)) / joints[:, 0])  # (k,) in pixels
+    whole = np.minimum(here[condition].sum(1), here[target].sum(1)) >= 16
+    good = whole.astype(int) + (moved > np.quantile(moved, 0.25))
+    good = good + (np.asarray(dataset.cameras)[condition] != np.asarray(dataset.cameras)[target])
+
+    order = np.random.default_rng((seed, 4)).permutation(len(target))
+    order = order[np.argsort(-good[order], kind="stable")]
+    people = np.asarray(dataset.identities)[target][order]
+    turn = np.empty(len(order), int)  # the how-manieth pair of its person
+    for person in np.unique(people):
+        turn[people == person] = np.arange((people == person).sum())
+    return order[np.argsort(turn, kind="stable")][:count]
+
+
+# --- curves and bars ---------------------------------------------------------------------------
+
+
+@STYLE
+def learning_curves(logs, smooth=5):
+    """Losses over the iterations, from the log.jsonl of one or more stages.
+
+    Args:
+        logs: stage -> list of records ({"step", "l1", ...}, see `training.read_log`).
+        smooth: records in the running mean, drawn over the pale raw values.
+
+    Returns:
+        Figure with the panels that the records fill: L1, adversarial losses, D's answers.
+    """
+    panels = [
+        ("L1 to the target, as weighted in the loss", {"l1": "-"}),
+        ("adversarial loss of G, of D (dashed)", {"adversarial": "-", "discriminator": "--"}),
+        ("D's mean answer to real, to generated (dashed)", {"d_real": "-", "d_fake": "--"}),
+    ]
+    panels = [
+        (title, terms)
+        for title, terms in panels
+        if any(term in record for log in logs.values() for record in log for term in terms)
+    ]
+    if not panels:
+        raise UserError("there is no learning curve to draw: the logs are empty.")
+    figure = _figure(0.6 + 3.2 * len(panels), 2.8, layout="constrained")
+    lines = {}
+    for axes, (title, terms) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
+        for place, (stage, log) in enumerate(logs.items()):
+            colour = COLOURS.get(stage, f"C{place}")
+            for term, dash in terms.items():
+                points = [(r["step"], r[term]) for r in log if term in r]
+                if points:
+                    step, value = np.array(points).T
+                    axes.plot(step, value, color=colour, alpha=0.25, linewidth=0.7)
+                    smoothed = running_mean(value, smooth)[:, 0]
+                    (line,) = axes.plot(step, smoothed, dash, color=colour)
+                    lines.setdefault(stage, line)
+        axes.set(xlabel="iteration")
+        axes.set_title(title, fontsize=FONT)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        _tidy(axes)
+    _legend_below(figure, lines)
+    return figure
+
+
+@STYLE
+def bars_with_intervals(summaries, names=("ssim", "mask_ssim", "sharpness"), paper=None):
+    """The scores of the rows with their 95 % intervals, a panel per score.
+
+    Args:
+        summaries: row -> summary of `evaluation.evaluate_row`, top to bottom.
+        names: the scores to draw.
+        paper: row -> {score: printed value}, drawn as diamonds, or None.
+    """
+    from pg2lib.results.tables import SCORES
+
+    rows, legend = list(summaries), {}
+    figure = _figure(1.2 + 2.3 * len(names), 1.0 + 0.27 * len(rows), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(names), sharey=True, squeeze=False)[0], names):
+        for place, row in enumerate(rows):
+            value = summaries[row]["scores"][name]
+            if value and value["mean"] is not None:
+                axes.barh(place, value["mean"], 0.7, color=COLOURS.get(row, GREY), alpha=0.85)
+                if value.get("low") is not None:
+                    ends = [value["low"], value["high"]]
+                    (line,) = axes.plot(ends, [place] * 2, color=INK, linewidth=1.4)
+                    legend["95 % interval over people"] = line
+            else:
+                axes.text(0, place, f" {SCORES[name].missing}", va="center", color=GREY)
+        printed = [(place, (paper or {}).get(row, {}).get(name)) for place, row in enumerate(rows)]
+        printed = [(place, value) for place, value in printed if value is not None]
+        if printed:
+            y, x = zip(*printed)
+            (legend["printed in the paper"],) = axes.plot(
+                x, y, "D", markersize=4, mfc="white", mec=INK, linestyle="none"
+            )
+        if name == "sharpness":
+            legend["the real images"] = axes.axvline(1, color=GREY, linestyle="--", linewidth=0.9)
+        axes.set(title=SCORES[name].heading)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.set_yticks(range(len(rows)), rows)
+        axes.tick_params(axis="y", length=0)
+        _tidy(axes)
+        axes.grid(axis="x", color=PALE, linewidth=0.6)
+    figure.axes[0].invert_yaxis()
+    _legend_below(figure, legend)
+    return figure
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+def save(figure, path, facts, dpi=DPI, limit=1_000_000):
+    """Write a figure as PNG and beside it, under the same names, as PDF and what made it as JSON.
+
+    In the PDF charts are vectors and letters text. A PNG above `limit` bytes is drawn again at two
+    thirds of `dpi`, then with 256 dithered colours as well, then at half of `dpi`; the first that
+    fits, or the smallest, is kept, and the JSON says which.
+
+    Args:
+        figure: matplotlib Figure.
+        path: ends in .png.
+        facts: dict for the JSON: configuration, seed, inputs (keys or SHA-256), command. Time,
+            versions and the commit are added.
+        dpi: dots per inch.
+        limit: bytes. Charts need a tenth of it; six rows of Figure 4 about 900 KB.
+
+    Returns:
+        pathlib.Path of the PNG.
+
+    Raises:
+        UserError: another suffix.
+    """
+    path = Path(path)
+    if path.suffix != ".png":
+        raise UserError(f"figures are written as PNG: end {path} in .png.")
+    tried = []
+    for factor, colours in ((1, None), (2 / 3, None), (2 / 3, 256), (1 / 2, 256)):
+        picture = _rendered(figure, dpi * factor)
+        data = _png(picture, colours)
+        tried.append((len(data), data, picture.shape, colours or "full"))
+        if len(data) <= limit:
+            break
+    _, data, (height, width, _), colours = min(tried, key=lambda attempt: attempt[0])
+    record = {
+        "figure": path.name,
+        "width": width,
+        "height": height,
+        "colours": colours,
+        **facts,
+        "written": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "versions": versions(),
+        "commit": commit(),
+    }
+    with write_atomically(path.with_suffix(".pdf")) as temporary:
+        with rc_context({"pdf.fonttype": 42}):  # TrueType: letters that can be searched
+            figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
+    with write_atomically(path) as temporary:
+        temporary.write_bytes(data)
+    with write_atomically(path.with_suffix(".json")) as temporary:
+        text = json.dumps(without_nan(record), indent=1, ensure_ascii=False, default=str)
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def versions():
+    """Versions of Python, this library and those that decide what a figure shows."""
+    found_versions = {"python": platform.python_version(), "pg2lib": pg2lib.__version__}
+    for name in ("torch", "numpy", "scikit-image", "matplotlib"):
+        try:
+            found_versions[name] = version(name)
+        except PackageNotFoundError:
+            found_versions[name] = None
+    return found_versions
+
+
+def commit():
+    """The commit this code was checked out from, "+" after it if files changed since; or None."""
+
+    def git(*arguments):
+        return subprocess.run(
+            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True,
+            timeout=10, check=True,
+        ).stdout.strip()  # fmt: skip
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".")
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+# --- helpers -----------------------------------------------------------------------------------
+
+
+def _figure(width, height, layout=None):
+    """A Figure that pyplot does not know, in inches."""
+    figure = Figure((width, height), dpi=DPI, layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _legend_below(figure, lines):
+    """One legend for all panels, a dict label -> line."""
+    if lines:
+        place = {"loc": "outside lower center", "ncols": len(lines), "frameon": False}
+        figure.legend(lines.values(), lines.keys(), **place)
+
+
+def _tidy(axes):
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_axisbelow(True)
+
+
+@STYLE
+def _rendered(figure, dpi):
+    """The figure as uint8 (H, W, 3)."""
+    before = figure.dpi
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    figure.set_dpi(before)
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _png(picture, colours=None):
+    image = Image.fromarray(picture)
+    if colours:
+        palette = image.quantize(colours)
+        image = image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+    stream = io.BytesIO()
+    image.save(stream, format="PNG", compress_level=9)
+    return stream.getvalue()
+
+
+def _enlarged(image, factor):
+    return np.asarray(image).repeat(factor, 0).repeat(factor, 1)
+
+
+def _wrapped(text, width, hyphens=False):
+    """Text with lines of at most `width` characters, as it is if it has line breaks already."""
+    if "\n" in text:
+        return text
+    return "\n".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=hyphens))

@@ -1,0 +1,212 @@
+"""The run store: one folder per step, found again by what decides its content.
+
+A step's key is a hash of its configuration, of the keys of the steps it reads and of the code that
+decides its result (docstrings and comments do not count). `done.json`, written last, is the only
+sign that a folder is complete.
+"""
+
+import ast
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from pg2lib.core.errors import UserError, write_atomically
+
+PACKAGE = Path(__file__).parent.parent
+
+
+def project() -> Path:
+    """The checkout this package runs from, or the current folder for an installed package."""
+    return PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").exists() else Path.cwd()
+
+
+def root() -> Path:
+    """Where runs are kept: $PG2_RUNS, else `runs/` of the project."""
+    return Path(os.environ.get("PG2_RUNS") or project() / "runs")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One piece of work and what decides its result.
+
+    kind     "data", "train", "evaluate" or "notebook"; the folder above
+    name     for people, may contain "/"
+    config   plain JSON values
+    inputs   name -> key of each step this one reads
+    modules  names inside pg2lib of the code that decides the result ("people" takes the package)
+    """
+
+    kind: str
+    name: str
+    config: dict
+    inputs: dict = field(default_factory=dict)
+    modules: tuple = ()
+
+    @property
+    def identity(self) -> dict:
+        return {
+            "kind": self.kind,
+            "config": self.config,
+            "inputs": self.inputs,
+            "code": {module: code_hash(module) for module in self.modules},
+        }
+
+    @property
+    def key(self) -> str:
+        text = json.dumps(self.identity, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def folder(self) -> Path:
+        return root() / self.kind / f"{self.name}-{self.key}"
+
+
+@dataclass(frozen=True)
+class State:
+    hit: bool
+    reason: str
+
+    def __str__(self):
+        return f"{'HIT ' if self.hit else 'MISS'} {self.reason}"
+
+
+def state(step: Step) -> State:
+    """HIT when the step's folder is complete, else MISS and why. Reads only small files."""
+    done = read_json(step.folder / "done.json")
+    if done:
+        for name, fact in done["outputs"].items():
+            path = step.folder / name
+            if not path.exists() or path.stat().st_size != fact["bytes"]:
+                return State(False, f"its output {name} is gone or changed since it was written")
+        return State(True, f"made {done['finished']} in {done['seconds']:.0f} s")
+    if (step.folder / "step.json").exists():
+        return State(False, "it was stopped before its end; it goes on where it was")
+    siblings = sorted(
+        step.folder.parent.glob(f"{glob_escape(step.folder.name[:-12])}????????????/step.json"),
+        key=lambda path: path.stat().st_mtime,
+    )
+    if not siblings:
+        return State(False, "it was never made here")
+    changes = differences(read_json(siblings[-1]) or {}, json.loads(dumps(step.identity)))
+    return State(False, "; ".join(changes[:3]) or "an older format of the run store")
+
+
+def differences(old: dict, new: dict, where: str = "") -> list[str]:
+    """What changed between two nested dicts, in words: 'config.batch: 8 -> 16'."""
+    found = []
+    for name in sorted(set(old) | set(new)):
+        a, b, path = old.get(name), new.get(name), f"{where}{name}"
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += differences(a, b, f"{path}.")
+        elif a != b and path.startswith("code."):
+            found.append(f"{name}.py changed")
+        elif a != b and path.startswith("inputs."):
+            found.append(f"its input {name} changed")
+        elif a != b:
+            found.append(f"{path.removeprefix('config.')}: {a} -> {b}")
+    return found
+
+
+@contextlib.contextmanager
+def claim(step: Step, waiting=None):
+    """Hold the step's folder while it is worked on; a second process waits for the first.
+
+    waiting() is called once if the folder is held by somebody else.
+    """
+    step.folder.mkdir(parents=True, exist_ok=True)
+    with open(step.folder / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting:
+                waiting()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (step.folder / "step.json").exists():
+            write_json(step.folder / "step.json", step.identity)
+        yield step.folder
+
+
+def finish(step: Step, outputs, seconds: float, facts: dict | None = None):
+    """Mark the step complete: writes done.json with size and SHA-256 of every output file."""
+    record = {
+        "outputs": {
+            name: {
+                "bytes": (step.folder / name).stat().st_size,
+                "sha256": sha256(step.folder / name),
+            }
+            for name in outputs
+        },
+        "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "seconds": round(seconds, 2),
+        "facts": facts or {},
+    }
+    write_json(step.folder / "done.json", record)
+
+
+def read_done(step: Step) -> dict:
+    """What `finish` wrote. UserError when the step is not complete."""
+    done = read_json(step.folder / "done.json")
+    if not done:
+        raise UserError(f"{step.kind} {step.name} is not finished; run `pg2 reproduce` first")
+    return done
+
+
+def checked(step: Step, name: str) -> Path:
+    """The path of an output after its SHA-256 was compared with done.json; UserError if it lies."""
+    path = step.folder / name
+    wanted = read_done(step)["outputs"][name]["sha256"]
+    if not path.exists() or sha256(path) != wanted:
+        raise UserError(f"{path} is missing or damaged; delete its folder and run again")
+    return path
+
+
+def sha256(path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def code_hash(module: str) -> str:
+    """Hash of a module's (or package's) code without docstrings, comments and layout."""
+    path = PACKAGE / module.replace(".", "/")
+    files = sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+    text = "".join(bare_code(file.read_text()) for file in files)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def bare_code(source: str) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            if isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
+                node.body = body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def dumps(value) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, default=str)
+
+
+def write_json(path: Path, value):
+    """Write JSON whole or not at all."""
+    with write_atomically(path) as temporary:
+        temporary.write_text(dumps(value) + "\n")
+
+
+def read_json(path: Path):
+    """The parsed file, or None when it is missing or not JSON."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def glob_escape(text: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in text)

@@ -1,0 +1,70 @@
+"""The generators that ship with the project, and people to try them on: no training, no download.
+
+`make demo` trains them on drawn people (profile `demo`, data set `synthetic-market`) and writes one
+small file per row of Table 1 (see `weights`). A study of any other profile is taken from the run
+store as everywhere.
+"""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from pg2lib.data import datasets
+from pg2lib.models import experiments
+from pg2lib.training import weights
+from pg2lib.workflow import pipeline
+
+PROFILE = "demo"
+FOLDER = Path(__file__).parent.parent / "demo_weights"
+PEOPLE, VIEWS = 60, 4  # drawn in seconds, and twice what a participant of the user study sees
+OTHER_PEOPLE = 1_000  # their seed: nobody whom the generators were trained on
+
+
+def study_from_environment(dataset=None, profile=None, seed=0) -> pipeline.Study:
+    """`pipeline.study_from_environment`, but with nothing asked for the study that ships."""
+    asked = dataset or profile or seed
+    asked = asked or os.environ.get("PG2_DATASET") or os.environ.get("PG2_PROFILE")
+    return pipeline.study_from_environment(dataset, profile if asked else PROFILE, seed)
+
+
+def ships(study: pipeline.Study) -> bool:
+    """Whether the generators of a study come with the project."""
+    return (study.dataset, study.profile, study.seed) == (experiments.DEFAULT_DATASET, PROFILE, 0)
+
+
+def rows() -> tuple[str, ...]:
+    """The rows of Table 1 whose generators come with the project, in the table's order."""
+    return tuple(row for row in experiments.ROWS if weights_file(row).exists())
+
+
+def weights_file(row: str) -> Path:
+    return FOLDER / f"{row}{weights.SUFFIX}"
+
+
+def painter(study: pipeline.Study, row: str, say=None):
+    """The row as a function of images and keypoints (`training.painter`): the generators that ship,
+    or those of the study, trained if they are not there.
+
+    Raises:
+        UserError: an unknown row, or one whose shipped file is missing or damaged.
+    """
+    if not ships(study):
+        return pipeline.painter(study, row, say)
+    experiments.choose("row", row, experiments.ROWS)
+    return weights.load(weights_file(row), study.device)[1]
+
+
+def data(study: pipeline.Study, say=None) -> datasets.Dataset:
+    """People to paint: for the generators that ship a few whom they have never seen, else the
+    study's data."""
+    if not ships(study):
+        return pipeline.data(study, say)
+    config = replace(
+        pipeline.data_config(study),
+        seed=OTHER_PEOPLE,
+        train_identities=1,
+        test_identities=PEOPLE,
+        images_per_identity=VIEWS,
+    )
+    step = replace(pipeline.data_step(study), name=f"{study.name}-people", config=config.as_dict())
+    return pipeline.prepared(step, config, say=say)
