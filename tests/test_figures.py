@@ -310,7 +310,8 @@ def test_examples_prefer_another_pose(dataset):
 
 def test_training_does_not_load_matplotlib():
     code = (
-        "import sys, pg2lib.evaluation.score_row, pg2lib.training.loop; assert 'matplotlib' not in sys.modules;"
+        "import sys, pg2lib.evaluation.score_row, pg2lib.training.loop;"
+        "assert 'matplotlib' not in sys.modules;"
         "import pg2lib.results.figures; assert 'matplotlib.pyplot' not in sys.modules;"
         "assert not {'IPython', 'papermill'} & set(sys.modules)"
     )

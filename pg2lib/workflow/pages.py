@@ -1,4 +1,4 @@
-"""Tables quoted in the project's pages: `python -m pg2lib.workflow.pages` copies them in from figures/.
+"""Copy the tables that pages quote in from figures/: `python -m pg2lib.workflow.pages`.
 
 A page says `<!-- quote FILE -->`, a path from the project's root; what stands from there to
 `<!-- end -->` is replaced by that file. So no number on a page is typed by hand.
