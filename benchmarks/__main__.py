@@ -24,7 +24,7 @@ from benchmarks import (
 )
 from benchmarks.common import CHECK, Size
 from pg2lib.core import devices
-from pg2lib.core.errors import UserError, write_atomically
+from pg2lib.core.files import UserError, write_atomically
 from pg2lib.workflow.reproduce import machine
 
 GROWTH = "cost as work grows"

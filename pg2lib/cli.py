@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 
 EPILOG = """examples:
   pg2 reproduce                                everything, on drawn people, in minutes

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.evaluation import difficulty as failures
 from pg2lib.evaluation import score_row as evaluation
 from pg2lib.evaluation import scores

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pg2lib.apps.photo import generate
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.models import experiments
 from pg2lib.workflow import pipeline
 from pg2lib.workflow import shipped as demo

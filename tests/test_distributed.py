@@ -13,7 +13,7 @@ import torch
 from shared_training import shared_stage
 
 from pg2lib.core import distributed
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data import datasets
 from pg2lib.models import experiments
 from pg2lib.models.networks import D

@@ -9,7 +9,7 @@ from torchvision.models.detection import KeypointRCNN_ResNet50_FPN_Weights as Pu
 from torchvision.models.detection import keypointrcnn_resnet50_fpn
 
 from pg2lib.apps.photo import detect_keypoints as estimate
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import JOINTS
 
 COCO = Published.COCO_V1.meta["keypoint_names"]  # torchvision's own order

@@ -14,7 +14,7 @@ import torch
 from skimage.metrics import structural_similarity
 
 from pg2lib.core import distributed
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data import datasets
 from pg2lib.data.heatmaps import pose_mask
 from pg2lib.evaluation import inception as perceptual

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.models import experiments
 
 

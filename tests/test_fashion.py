@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data import datasets
 from pg2lib.data import deepfashion as fashion
 from pg2lib.data.datasets import DataConfig

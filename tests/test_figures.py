@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data import datasets
 from pg2lib.data.heatmaps import heatmaps, pose_mask
 from pg2lib.data.keypoints import JOINTS

@@ -12,7 +12,7 @@ from pg2lib import cli
 from pg2lib.apps.photo import detect_keypoints as estimate
 from pg2lib.apps.photo import generate, photo
 from pg2lib.core import downloads
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data import synthetic as people
 from pg2lib.data.keypoints import found, write_csv, write_openpose_json
 from pg2lib.models import experiments

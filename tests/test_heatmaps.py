@@ -6,7 +6,7 @@ import torch
 from skimage.measure import label
 from skimage.morphology import closing
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data.heatmaps import MASK_LIMBS, heatmaps, pose_mask, pose_skeleton
 from pg2lib.data.keypoints import JOINTS
 

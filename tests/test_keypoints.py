@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data import keypoints as kp
 
 MISSING = (-1.0, -1.0)

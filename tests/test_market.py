@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data import datasets
 from pg2lib.data.datasets import DataConfig
 from pg2lib.data.keypoints import read_csv, write_csv

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.models.networks import (
     G1,
     G2,

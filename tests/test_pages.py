@@ -2,7 +2,7 @@
 
 import pytest
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.workflow import pages
 from pg2lib.workflow.run_store import project
 

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data import synthetic as people
 from pg2lib.data.keypoints import torso_found
 from pg2lib.data.synthetic import body, camera, clothes, draw, draw_fashion, render, scene

@@ -13,7 +13,7 @@ import torch
 from scipy.linalg import sqrtm
 
 from pg2lib.core import downloads
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.evaluation import inception as perceptual
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from pg2lib.apps.photo import photo
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data import synthetic as people
 from pg2lib.data.keypoints import found
 

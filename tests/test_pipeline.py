@@ -12,7 +12,7 @@ import torch
 
 from pg2lib import cli
 from pg2lib.apps.photo import generate
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.training import describe
 from pg2lib.training import loop as training
 from pg2lib.workflow import pipeline, reproduce

@@ -6,7 +6,7 @@ import pytest
 from pg2lib.apps.pose_studio import editor as pose_editor
 from pg2lib.apps.pose_studio import walking
 from pg2lib.apps.pose_studio.editor import PoseEditor, Timeline
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import JOINTS, SWAP, found
 
 HEIGHT, WIDTH = 128, 64

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data import datasets
 from pg2lib.evaluation import pose_score
 from pg2lib.evaluation.pose_score import KeypointConfig

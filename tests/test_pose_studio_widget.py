@@ -13,7 +13,7 @@ from PIL import Image
 from pg2lib.apps.pose_studio import studio
 from pg2lib.apps.pose_studio import widget as pose_studio
 from pg2lib.apps.pose_studio.widget import PoseStudio
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import JOINTS, LIMBS, found
 
 ONE, TWO = "G1-L1", "G1+G2+D"

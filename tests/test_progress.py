@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.core.progress import Progress, track
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.results import claim_verdicts, report, tables
 from pg2lib.results.report.files import Report
 from pg2lib.results.report.page import page_html

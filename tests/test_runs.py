@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.workflow import run_store as runs
 
 

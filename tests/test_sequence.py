@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pg2lib.apps.photo import sequence
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import found, write_openpose_json
 
 WALK = np.stack([np.random.default_rng(0).integers(1, 60, (18, 2)) + k for k in range(6)])

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pg2lib.apps.photo import sequence
 from pg2lib.apps.pose_studio import studio
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data import datasets, heatmaps
 from pg2lib.data.keypoints import found, write_openpose_json
 from pg2lib.results import figures

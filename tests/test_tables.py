@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.evaluation import scores
 from pg2lib.results import tables
 

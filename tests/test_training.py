@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.models import experiments
 from pg2lib.training import loop as training
 

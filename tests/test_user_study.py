@@ -16,7 +16,7 @@ from pg2lib.apps.user_study import simulated as simulated_participants
 from pg2lib.apps.user_study import study as user_study
 from pg2lib.apps.user_study import table2
 from pg2lib.apps.user_study.study import GENERATED, REAL, Protocol
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.results import tables
 from pg2lib.workflow import pipeline
 

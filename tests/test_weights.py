@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.models import experiments
 from pg2lib.training import loop as training
 from pg2lib.training import weights

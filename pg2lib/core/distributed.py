@@ -12,7 +12,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 
 # One process prepares data or writes results while the others wait for it.
 PATIENCE = timedelta(hours=12)

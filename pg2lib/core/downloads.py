@@ -10,8 +10,7 @@ from pathlib import Path
 
 import torch
 
-from pg2lib.core.errors import UserError, write_atomically
-from pg2lib.workflow import run_store as runs
+from pg2lib.core.files import UserError, sha256, write_atomically
 
 CONNECT_SECONDS = 8  # what being offline may cost, once per process and file
 STALL_SECONDS = 10
@@ -94,7 +93,7 @@ def checked(path: Path, weights: Weights) -> Path:
 @cache
 def digest_of(path: Path, size: int, changed: int) -> str:
     """SHA-256 of a file, read again only if its size or date changed."""
-    return runs.sha256(path)
+    return sha256(path)
 
 
 @cache

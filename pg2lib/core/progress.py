@@ -11,7 +11,7 @@ import sys
 import time
 from contextlib import contextmanager
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 
 MODES = ("auto", "bar", "plain", "off")
 INTERVAL = {"bar": 0.1, "plain": 10.0}  # seconds between two displays

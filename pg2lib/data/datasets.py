@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pg2lib.core.errors import UserError, write_atomically
+from pg2lib.core.files import UserError, write_atomically
 from pg2lib.data import deepfashion as fashion
 from pg2lib.data import market1501 as market
 from pg2lib.data import store

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data import store
 from pg2lib.data.keypoints import found, read_csv, torso_found
 

@@ -8,7 +8,7 @@ from itertools import combinations
 import torch
 import torch.nn.functional as F
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import TORSO, found
 
 # The limbs of the released code's pose mask. Against `keypoints.LIMBS` the ear-shoulder limbs

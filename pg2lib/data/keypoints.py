@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pg2lib.core.errors import UserError, write_atomically
+from pg2lib.core.files import UserError, write_atomically
 
 # Left and right are the person's own. The released code's comments swap the sides of the eyes
 # and ears; its data, like every public annotation file, follow OpenPose and this list.

@@ -28,7 +28,7 @@ from subprocess import PIPE, Popen
 import numpy as np
 from PIL import Image
 
-from pg2lib.core.errors import UserError, write_atomically
+from pg2lib.core.files import UserError, write_atomically
 from pg2lib.data.keypoints import found, torso_found
 
 CHUNK = 64  # at most so many images between two points from which a killed run can resume

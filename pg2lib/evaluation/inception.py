@@ -12,7 +12,7 @@ import torch
 
 from pg2lib.core import downloads
 from pg2lib.core.downloads import NoWeights
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.evaluation.scores import draws
 from pg2lib.evaluation.ssim import check_images, masked
 

@@ -23,11 +23,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from pg2lib.core import devices, distributed
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError, sha256
 from pg2lib.data import datasets
 from pg2lib.data.keypoints import JOINTS, found
 from pg2lib.training import loop as training
-from pg2lib.workflow.run_store import sha256
 
 HEAD = (0, 14, 15, 16, 17)  # nose, eyes, ears
 

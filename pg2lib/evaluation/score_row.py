@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from pg2lib.core import distributed
-from pg2lib.core.errors import UserError, write_atomically
+from pg2lib.core.files import UserError, without_nan, write_atomically
 from pg2lib.data import datasets
 from pg2lib.data.heatmaps import pose_mask
 from pg2lib.evaluation import copy_score, pose_score, scores
@@ -445,15 +445,6 @@ def read_summary(folder):
     if not path.exists():
         raise UserError(f"{path} is missing: evaluate the row first (pg2 evaluate).")
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def without_nan(value):
-    """Nested dicts and lists with null for numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {key: without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def score_weights(table, score):

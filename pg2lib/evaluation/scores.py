@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from skimage.color import rgb2gray
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.evaluation.ssim import (  # noqa: F401,E501
     DEFAULT_PRESET,
     PRESETS,

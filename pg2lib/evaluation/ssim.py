@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 
 
 @dataclass(frozen=True)

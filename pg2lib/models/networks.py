@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pg2lib.core import distributed
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 
 JOINT_COUNT = 18
 POSE_EMBEDDINGS = ("concatenation", "CE", "HME")

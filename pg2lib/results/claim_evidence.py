@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from skimage.color import rgb2gray
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.evaluation import difficulty as failures
 from pg2lib.evaluation import scores
 from pg2lib.evaluation.score_row import pair_masks, read_pairs, read_summary

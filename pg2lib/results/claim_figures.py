@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.results import convergence as curves
 from pg2lib.results.claim_verdicts import CANNOT, FAILS, HOLDS
 from pg2lib.results.claims import EQUAL, MORE

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pg2lib.evaluation.score_row import without_nan
+from pg2lib.core.files import without_nan
 from pg2lib.results import tables
 from pg2lib.results.claim_evidence import EFFECTS, NotMeasured
 from pg2lib.results.claims import CLAIMS, EQUAL, LESS, MORE, UNTESTED, WAYS, Claim, Comparison

@@ -23,11 +23,10 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageDraw
 
 import pg2lib
-from pg2lib.core.errors import UserError, write_atomically
+from pg2lib.core.files import UserError, without_nan, write_atomically
 from pg2lib.data.heatmaps import heatmaps as joint_heatmaps
 from pg2lib.data.heatmaps import pose_mask, pose_skeleton
 from pg2lib.data.keypoints import JOINTS, LIMBS, found
-from pg2lib.evaluation.score_row import without_nan
 from pg2lib.results.convergence import running_mean
 
 DPI = 150

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from pg2lib.core.errors import UserError, write_atomically
+from pg2lib.core.files import UserError, write_atomically
 from pg2lib.evaluation import scores
 from pg2lib.evaluation.score_row import PRESET_MEASURES, score_weights
 

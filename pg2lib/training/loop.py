@@ -21,13 +21,12 @@ from PIL import Image
 from torch.nn.parallel import DistributedDataParallel
 
 from pg2lib.core import devices, distributed
-from pg2lib.core.errors import UserError, write_atomically
+from pg2lib.core.files import UserError, sha256, write_atomically
 from pg2lib.data import datasets
 from pg2lib.data.heatmaps import heatmaps, pose_mask
 from pg2lib.models import losses
 from pg2lib.models.experiments import Stage
 from pg2lib.models.networks import G1, G2, D
-from pg2lib.workflow.run_store import sha256
 
 SAMPLE_PAIRS = 8
 

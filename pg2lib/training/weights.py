@@ -16,7 +16,7 @@ import torch
 
 import pg2lib
 from pg2lib.core import devices
-from pg2lib.core.errors import UserError, write_atomically
+from pg2lib.core.files import UserError, write_atomically
 from pg2lib.models import experiments
 from pg2lib.training import loop as training
 

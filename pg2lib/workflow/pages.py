@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from pg2lib.core.errors import UserError, write_atomically
+from pg2lib.core.files import UserError, write_atomically
 from pg2lib.workflow.run_store import project
 
 PAGES = ("README.md", "docs/results.md")

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from pg2lib.core import devices, distributed
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.core.progress import reporting
 from pg2lib.data import datasets
 from pg2lib.evaluation import inception as perceptual

@@ -23,7 +23,7 @@ import torch
 
 from pg2lib.apps.user_study import study as user_study
 from pg2lib.core import devices
-from pg2lib.core.errors import UserError, write_atomically
+from pg2lib.core.files import UserError, write_atomically
 from pg2lib.core.progress import Progress
 from pg2lib.models import experiments
 from pg2lib.results import claims, tables

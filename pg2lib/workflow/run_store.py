@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from pg2lib.core.errors import UserError, write_atomically
+from pg2lib.core.files import UserError, dumps, read_json, sha256, write_json
 
 PACKAGE = Path(__file__).parent.parent
 
@@ -166,11 +166,6 @@ def checked(step: Step, name: str) -> Path:
     return path
 
 
-def sha256(path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @cache
 def code_hash(module: str) -> str:
     """Hash of a module's (or package's) code without docstrings, comments and layout."""
@@ -188,24 +183,6 @@ def bare_code(source: str) -> str:
             if isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
                 node.body = body[1:] or [ast.Pass()]
     return ast.unparse(tree)
-
-
-def dumps(value) -> str:
-    return json.dumps(value, indent=1, sort_keys=True, default=str)
-
-
-def write_json(path: Path, value):
-    """Write JSON whole or not at all."""
-    with write_atomically(path) as temporary:
-        temporary.write_text(dumps(value) + "\n")
-
-
-def read_json(path: Path):
-    """The parsed file, or None when it is missing or not JSON."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
 
 
 def glob_escape(text: str) -> str:

@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 from test_lab_pose_studio import Hands, drag
 
-from pg2lib.core.errors import write_atomically
+from pg2lib.core.files import write_atomically
 from pg2lib.data.keypoints import JOINTS
 from pg2lib.workflow import pipeline
 from pg2lib.workflow import shipped as demo

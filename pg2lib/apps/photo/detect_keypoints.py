@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from pg2lib.core import downloads
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import found, from_coco17
 
 # torchvision's COCO_V1, which publishes the beginning of its SHA-256 only, in the file's name.

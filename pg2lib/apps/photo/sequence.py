@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from pg2lib.apps.photo.photo import FEWEST_JOINTS, check_pose
-from pg2lib.core.errors import UserError, write_atomically
+from pg2lib.core.files import UserError, write_atomically
 from pg2lib.data.keypoints import found, read_openpose_json
 from pg2lib.results.figures import fine_skeleton
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from pg2lib.apps.photo import sequence
 from pg2lib.apps.pose_studio import walking
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import JOINTS, LIMBS, SWAP, flip_keypoints, found
 
 STEPS = 200  # that can be undone

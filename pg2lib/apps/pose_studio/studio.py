@@ -18,7 +18,7 @@ from pg2lib.apps.photo import generate, photo, sequence
 from pg2lib.apps.pose_studio import walking as walk
 from pg2lib.apps.pose_studio.editor import PoseEditor, Timeline
 from pg2lib.core import devices
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data import heatmaps
 from pg2lib.data.keypoints import found, read_openpose_json, torso_found, write_openpose_json
 from pg2lib.models import experiments

@@ -14,7 +14,7 @@ import numpy as np
 import traitlets
 
 from pg2lib.apps.pose_studio.studio import Studio
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import JOINTS, LIMBS, found
 from pg2lib.results import figures
 

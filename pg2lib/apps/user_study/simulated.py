@@ -7,7 +7,7 @@ import numpy as np
 
 from pg2lib.apps.user_study.rates import detection
 from pg2lib.apps.user_study.study import GENERATED, KINDS, PAPER, REAL, folder, read_folder, sit
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 
 # Chances of judging a real image generated, and a generated one real.
 SIMULATED = {

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from pg2lib.apps.photo import generate
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.models import experiments
 from pg2lib.workflow import pipeline
 from pg2lib.workflow import run_store as runs

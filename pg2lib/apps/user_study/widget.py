@@ -12,7 +12,7 @@ import traitlets
 
 from pg2lib.apps.user_study import rates as study_rates
 from pg2lib.apps.user_study import study as user_study
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.results.figures import to_png_bytes
 
 FOLDER = Path(__file__).parent

@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 
 import numpy as np
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 
 from . import body, camera, clothes, detector, render, scene
 

@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.results import figures
 from pg2lib.results.report.files import MADE_BY, MANIFEST, Report, foreign
 from pg2lib.results.report.page import page_html

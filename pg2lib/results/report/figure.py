@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image, UnidentifiedImageError
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.models import experiments
 from pg2lib.results import figures, tables
 from pg2lib.results.report.alternatives import alternative

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from pg2lib.core.errors import UserError
+from pg2lib.core.files import UserError
 from pg2lib.results.report.studies import read_json
 from pg2lib.workflow import run_store as runs
 
