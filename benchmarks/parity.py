@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.common import PROJECT, Line, Size, environment
 from pg2lib.core import devices
 from pg2lib.evaluation import score_row as evaluation
-from pg2lib.evaluation import scores
+from pg2lib.evaluation.ssim import ssim
 from pg2lib.models import experiments
 from pg2lib.training import loop as training
 from pg2lib.workflow import pipeline
@@ -91,7 +91,7 @@ def train(profile, device, precision, seed):
     with devices.tuned(stage.threads, device):
         painter = training.painter([folder / "weights.pt"], device)
         made = evaluation.paint(painter, data, data.test_pairs, device)["generated"]
-    ssim = scores.ssim(made, np.asarray(data.images[data.test_pairs[:, 1]])).mean()
+    likeness = ssim(made, np.asarray(data.images[data.test_pairs[:, 1]])).mean()
     records = training.read_log(folder / "log.jsonl")
     loss = np.mean([r["generator"] for r in records[-max(len(records) // 10, 1) :]])
-    print(json.dumps({"ssim": float(ssim), "loss": float(loss)}))
+    print(json.dumps({"ssim": float(likeness), "loss": float(loss)}))

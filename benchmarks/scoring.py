@@ -7,7 +7,7 @@ from skimage.color import rgb2gray
 from skimage.metrics import structural_similarity
 
 from benchmarks.common import Line, Size, interleaved, median
-from pg2lib.evaluation import scores
+from pg2lib.evaluation.ssim import mask_ssim, ssim
 
 GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 TOLERANCE = 1e-6
@@ -53,8 +53,8 @@ def timed(work, *arguments):
 def both(generated, target, masks, preset):
     return np.stack(
         [
-            scores.ssim(generated, target, preset),
-            scores.mask_ssim(generated, target, masks, preset),
+            ssim(generated, target, preset),
+            mask_ssim(generated, target, masks, preset),
         ]
     )
 

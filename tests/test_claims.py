@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from pg2lib.core.files import UserError
+from pg2lib.evaluation import detail, statistics
 from pg2lib.evaluation import difficulty as failures
 from pg2lib.evaluation import score_row as evaluation
-from pg2lib.evaluation import scores
 from pg2lib.models import experiments
 from pg2lib.results import claim_evidence, claim_figures, claim_verdicts, claims, tables
 from pg2lib.results import convergence as curves
@@ -156,7 +156,7 @@ def test_an_effect_is_the_paired_difference_over_people():
     result = ask(evidence, "mask_ssim", MORE)
     (finding,) = result.findings
     a, b = evidence.pairs["a"], evidence.pairs["b"]
-    expected = scores.paired_difference(a.mask_ssim, b.mask_ssim, a.identity)
+    expected = statistics.paired_difference(a.mask_ssim, b.mask_ssim, a.identity)
     assert (finding.effect, finding.low, finding.high) == pytest.approx(expected)
     assert finding.effect == pytest.approx(0.02, abs=0.003)
     assert result.verdict == HOLDS and result.made_at == "made-up-quick"
@@ -270,7 +270,7 @@ def test_two_data_sets_are_two_samples():
     assert result.made_at == "made-up-quick, made-up-quick"
     # the variances add up, whichever of the two is the study at hand
     widths = [
-        np.subtract(*scores.paired_difference(
+        np.subtract(*statistics.paired_difference(
             e.pairs["a"].mask_ssim, e.pairs["b"].mask_ssim, e.pairs["a"].identity)[:0:-1])
         for e in (street, studio)
     ]  # fmt: skip
@@ -429,7 +429,7 @@ def test_a_study_is_gathered_from_its_folders(data, tmp_path):
     assert (first.condition, first.target) == tuple(data.names[k] for k in data.test_pairs[0])
     # clutter by hand: both images of the first pair, each outside its own pose mask
     outside = [
-        scores.gradient_energy(
+        detail.gradient_energy(
             data.images[index][None],
             ~evaluation.pair_masks(data, np.array([[index, index]])),
         )

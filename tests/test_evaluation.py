@@ -18,8 +18,9 @@ from pg2lib.core.files import UserError
 from pg2lib.data import datasets
 from pg2lib.data.heatmaps import pose_mask
 from pg2lib.evaluation import inception as perceptual
-from pg2lib.evaluation import pose_score, scores
+from pg2lib.evaluation import pose_score, statistics
 from pg2lib.evaluation import score_row as evaluation
+from pg2lib.evaluation.ssim import mask_ssim, masked, ssim
 
 H, W = 32, 16
 
@@ -91,7 +92,7 @@ def test_a_row_is_painted_and_scored(dataset, tmp_path):
         weights = pairs["target_gradient"] if name == "sharpness" else None
         mean = np.average(pairs[name], weights=weights)
         assert summary["scores"][name]["mean"] == pytest.approx(mean, abs=1e-5)
-        low, high = scores.bootstrap_interval(pairs[name], pairs["identity"], weights)
+        low, high = statistics.bootstrap_interval(pairs[name], pairs["identity"], weights)
         assert summary["scores"][name]["low"] == pytest.approx(low, abs=1e-5)
         assert summary["scores"][name]["high"] == pytest.approx(high, abs=1e-5)
     assert (summary["pairs"], summary["identities"]) == (14, len(set(pairs["identity"])))
@@ -164,7 +165,7 @@ def test_inception_scores_whole_and_masked_images(dataset, tmp_path, monkeypatch
 
     def features(images, weights, batch, device, progress, masks, index):
         images = images if index is None else images[index]
-        calls.append(scores.masked(images, masks(slice(None))) if masks else np.array(images))
+        calls.append(masked(images, masks(slice(None))) if masks else np.array(images))
         seen = calls[-1][:, *places].reshape(len(images), -1) / 100
         return seen, seen[:, :7]
 
@@ -231,7 +232,9 @@ def test_lpips_is_scored_per_pair(dataset, tmp_path, monkeypatch):
     condition, real = (dataset.images[column].astype(float) for column in dataset.test_pairs.T)
     expected, pairs = abs(condition - real).mean((1, 2, 3)), evaluation.read_pairs(tmp_path)
     assert pairs["lpips"].to_numpy() == pytest.approx(expected, rel=1e-5)
-    low, high = scores.bootstrap_interval(expected, dataset.identities[dataset.test_pairs[:, 1]])
+    low, high = statistics.bootstrap_interval(
+        expected, dataset.identities[dataset.test_pairs[:, 1]]
+    )
     mean = {"mean": expected.mean(), "low": low, "high": high}
     assert summary["scores"]["lpips"] == pytest.approx(mean)
 
@@ -246,16 +249,16 @@ def test_every_preset_and_either_mask_on_the_same_images(dataset):
     for row, images in generated.items():
         for preset in evaluation.PRESET_NAMES:
             ours = {measure: made["rows"][row][measure][preset] for measure in made["rows"][row]}
-            whole = scores.ssim(images, real, preset)
-            low, high = scores.bootstrap_interval(whole, people)
+            whole = ssim(images, real, preset)
+            low, high = statistics.bootstrap_interval(whole, people)
             expected = {"mean": whole.mean(), "low": low, "high": high}
             assert ours["ssim"] == pytest.approx(expected, abs=1e-7)
             for measure, who in (("mask_ssim", "target"), ("mask_ssim_condition", "condition")):
                 masks = evaluation.pair_masks(dataset, dataset.test_pairs, who)
-                expected = scores.mask_ssim(images, real, masks, preset).mean()
+                expected = mask_ssim(images, real, masks, preset).mean()
                 assert ours[measure]["mean"] == pytest.approx(expected, abs=1e-7)
     few = evaluation.score_presets({"copy": generated["copy"][:6]}, dataset)
-    first = scores.ssim(generated["copy"][:6], real[:6]).mean()
+    first = ssim(generated["copy"][:6], real[:6]).mean()
     assert few["rows"]["copy"]["ssim"]["pg2"]["mean"] == pytest.approx(first, abs=1e-7)
     for wrong in ({}, generated | {"few": real[:3]}):
         with pytest.raises(UserError, match="same test pairs"):

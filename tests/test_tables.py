@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from pg2lib.core.files import UserError
-from pg2lib.evaluation import scores
+from pg2lib.evaluation import statistics
 from pg2lib.results import tables
 
 ROWS = ("G1-CE-L1", "G1-HME-L1", "G1-L1", "G1-poseMaskLoss", "G1+D", "G1+G2+D")
@@ -285,7 +285,7 @@ def test_differences_are_paired(pairs):
     first = made.iloc[0]
     left, right = pairs["G1-L1"], pairs["G1-CE-L1"]
     assert first.difference == pytest.approx((left.ssim - right.ssim).mean())
-    expected = scores.paired_difference(left.ssim, right.ssim, left.identity)
+    expected = statistics.paired_difference(left.ssim, right.ssim, left.identity)
     assert (first.difference, first.low, first.high) == expected
     assert 0.19 < first.low < first.high < 0.21
     assert first.paper == pytest.approx(0.02)
@@ -301,11 +301,13 @@ def test_differences_are_paired(pairs):
 
 def test_every_difference_is_tested(pairs):
     made = tables.differences_table(pairs)
-    assert made.holm.tolist() == pytest.approx(scores.holm(made.p), nan_ok=True)
+    assert made.holm.tolist() == pytest.approx(statistics.holm(made.p), nan_ok=True)
     line = made[(made.row == "G1-L1") & (made.score == "sharpness")].iloc[0]
     left, right = pairs[line.row], pairs[line.minus]
     weights = left.target_gradient
-    assert line.p == scores.paired_p_value(left.sharpness, right.sharpness, left.identity, weights)
+    assert line.p == statistics.paired_p_value(
+        left.sharpness, right.sharpness, left.identity, weights
+    )
     same = made[made.score == "mask_ssim"]  # equal in every row
     assert (same.p == 1).all() and (same.holm == 1).all()
     assert made[made.score == "ssim"].holm.max() < 0.01

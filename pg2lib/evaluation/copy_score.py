@@ -25,12 +25,6 @@ from pg2lib.evaluation.pose_score import body_size
 
 LEAST_PIXELS = 8  # a smaller region says nothing
 LEAST_ENERGY = 1.0  # <c', c'> per value, squared grey levels: below it both images are the same
-# Score -> the key of the weights of its mean.
-WEIGHTS = {
-    "background_copy": "background_weight",
-    "body_copy": "body_weight",
-    "pose_copy": "pose_weight",
-}
 
 
 def mean_image(dataset):
@@ -73,7 +67,11 @@ def copy_scores(
         "pose_copy", "pose_weight": see `pose_copy`.
     """
     count = len(generated)
-    scores = {name: np.empty(count) for pair in WEIGHTS.items() for name in pair}
+    scores = {
+        name: np.empty(count)
+        for part in ("background", "body", "pose")
+        for name in (f"{part}_copy", f"{part}_weight")
+    }
     for start in range(0, count, batch):
         part = slice(start, min(start + batch, count))
         images = [np.asarray(values[part]) for values in (generated, condition, target)]

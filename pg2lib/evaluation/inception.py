@@ -13,8 +13,8 @@ import torch
 from pg2lib.core import downloads
 from pg2lib.core.downloads import NoWeights
 from pg2lib.core.files import UserError
-from pg2lib.evaluation.scores import draws
 from pg2lib.evaluation.ssim import check_images, masked
+from pg2lib.evaluation.statistics import draws
 
 # --- weights -----------------------------------------------------------------------------------
 
@@ -187,7 +187,7 @@ def score_from_logits(logits, splits=10):
 def score_interval(logits, identities, splits=10, level=0.95, resamples=200, seed=0):
     """Bootstrap interval over identities of the mean that `score_from_logits` gives.
 
-    People are drawn as in `scores.bootstrap_interval`, each with the images they have in every
+    People are drawn as in `statistics.bootstrap_interval`, each with the images they have in every
     split. A sample with repetitions is less diverse than the one it is drawn from and scores
     lower, so the resamples are moved up until their mean is the score.
 

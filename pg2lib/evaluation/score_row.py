@@ -19,23 +19,15 @@ from pg2lib.core import distributed
 from pg2lib.core.files import UserError, without_nan, write_atomically
 from pg2lib.data import datasets
 from pg2lib.data.heatmaps import pose_mask
-from pg2lib.evaluation import copy_score, pose_score, scores
+from pg2lib.evaluation import copy_score, detail, pose_score, scores, statistics
 from pg2lib.evaluation import inception as perceptual
+from pg2lib.evaluation.ssim import DEFAULT_PRESET, find_preset, mask_ssim, ssim
 
 # The rows that need no network: column of the pair (condition, target) that they copy.
 REFERENCES = {"condition": 0, "target": 1}
-# Score of a pair -> the column its mean is weighted with, see `scores.sharpness`.
-PAIR_SCORES = {
-    "ssim": None,
-    "mask_ssim": None,
-    "sharpness": "target_gradient",
-    "pck": "joints",
-    "pckh": "joints",
-    **copy_score.WEIGHTS,
-    "lpips": None,
-}
-# Scores of all generated images together, by the Inception network.
-SET_SCORES = ("inception", "mask_inception", "fid", "kid")
+# Score of a pair -> the column its mean is weighted with; scores of all images together.
+PAIR_SCORES = {name: scores.SCORES[name].weight for name in scores.names(set_score=False)}
+SET_SCORES = scores.names(set_score=True)
 SPLITS = 10  # of the Inception Score
 # The presets that differ, and what `score_presets` computes: measure -> where its mask is from.
 PRESET_NAMES = ("pg2", "pg2-trainlog", "patn", "patn-fashion")
@@ -109,7 +101,7 @@ def evaluate_row(
     painter,
     dataset,
     folder,
-    preset=scores.DEFAULT_PRESET,
+    preset=DEFAULT_PRESET,
     mask_from="target",
     mask_variant="released",
     masks=None,
@@ -141,7 +133,7 @@ def evaluate_row(
         painter: see `paint`; None for the reference rows.
         dataset: datasets.Dataset; all of its test pairs are used.
         folder: pathlib.Path.
-        preset: of SSIM, see `scores.PRESETS`.
+        preset: of SSIM, see `ssim.PRESETS`.
         mask_from, mask_variant: see `pair_masks`.
         masks: (k, H, W) to use instead, or None.
         device, batch: where the networks are, and how many pairs they see at a time.
@@ -155,7 +147,7 @@ def evaluate_row(
     Raises:
         UserError: unknown preset or mask, a painter missing, or no test pairs.
     """
-    scores.find_preset(preset)  # before the work, not after it
+    find_preset(preset)  # before the work, not after it
     pairs = np.asarray(dataset.test_pairs)
     if not len(pairs):
         raise UserError(f"data set {dataset.name} has no test pairs to evaluate.")
@@ -266,11 +258,11 @@ def _scorer(dataset, preset, mask_variant, estimator, lpips, device):
 
     def score(generated, pairs, masks):
         condition, target = (np.asarray(dataset.images[index]) for index in pairs.T)
-        energy, real = (scores.gradient_energy(images, masks) for images in (generated, target))
+        energy, real = (detail.gradient_energy(images, masks) for images in (generated, target))
         columns = {
-            "ssim": scores.ssim(generated, target, preset),
-            "mask_ssim": scores.mask_ssim(generated, target, masks, preset),
-            "sharpness": scores.energy_ratio(energy, real),
+            "ssim": ssim(generated, target, preset),
+            "mask_ssim": mask_ssim(generated, target, masks, preset),
+            "sharpness": detail.energy_ratio(energy, real),
             "target_gradient": real,
         }
         if estimator:
@@ -372,9 +364,9 @@ def score_presets(generated, dataset, mask_variant="released", seed=0, batch=256
         rows = {row: np.asarray(images[part]) for row, images in generated.items()}
         for (row, measure, preset), found in values.items():
             if measure in masks:
-                found.append(scores.mask_ssim(rows[row], target, masks[measure], preset, device))
+                found.append(mask_ssim(rows[row], target, masks[measure], preset, device))
             else:
-                found.append(scores.ssim(rows[row], target, preset, device))
+                found.append(ssim(rows[row], target, preset, device))
     people = np.asarray(dataset.identities)[pairs[:, 1]]
     rows = {}
     for (row, measure, preset), found in values.items():
@@ -447,17 +439,12 @@ def read_summary(folder):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def score_weights(table, score):
-    """The column of a pairs.csv that weights the mean of a score, or None."""
-    return table[PAIR_SCORES[score]] if PAIR_SCORES[score] else None
-
-
 def _with_interval(table, score, seed):
     if score not in table:
         return None
-    return _mean_with_interval(table[score], table.identity, score_weights(table, score), seed)
+    return _mean_with_interval(table[score], table.identity, scores.weights(table, score), seed)
 
 
 def _mean_with_interval(values, people, weights, seed):
-    low, high = scores.bootstrap_interval(values, people, weights, seed=seed)
-    return {"mean": scores.mean(values, weights), "low": low, "high": high}
+    low, high = statistics.bootstrap_interval(values, people, weights, seed=seed)
+    return {"mean": statistics.mean(values, weights), "low": low, "high": high}

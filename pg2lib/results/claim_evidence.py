@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from skimage.color import rgb2gray
 
 from pg2lib.core.files import UserError
+from pg2lib.evaluation import detail, statistics
 from pg2lib.evaluation import difficulty as failures
-from pg2lib.evaluation import scores
 from pg2lib.evaluation.score_row import pair_masks, read_pairs, read_summary
+from pg2lib.evaluation.ssim import ssim
 from pg2lib.models import experiments
 from pg2lib.results import convergence as curves
 from pg2lib.results.claims import WEIGHTS, scores_of
@@ -59,7 +60,7 @@ def gather(dataset, folders, logs, profile, half, mask_variant="released", prese
         profile: its name.
         half: "market1501" or "deepfashion".
         mask_variant: of the pose mask, see `heatmaps.pose_mask`.
-        preset: of SSIM, for what blurring gains, see `scores.PRESETS`.
+        preset: of SSIM, for what blurring gains, see `ssim.PRESETS`.
 
     Raises:
         UserError: a folder without pairs.csv or summary.json.
@@ -86,14 +87,14 @@ def context(dataset, mask_variant="released"):
 
     Returns:
         DataFrame: "clutter", the gradient energy outside the pose mask, mean of condition and
-        target image (`scores.gradient_energy`); "rare pose", bool (`failures.causes`).
+        target image (`detail.gradient_energy`); "rare pose", bool (`failures.causes`).
     """
     pairs, energies = np.asarray(dataset.test_pairs), []
     for column, source in enumerate(("condition", "target")):
         for start in range(0, len(pairs), 256):
             part = pairs[start : start + 256]
             outside = ~pair_masks(dataset, part, source, mask_variant)
-            energies.append(scores.gradient_energy(dataset.images[part[:, column]], outside))
+            energies.append(detail.gradient_energy(dataset.images[part[:, column]], outside))
     both = np.concatenate(energies).reshape(2, -1)  # (condition or target, pairs)
     rare = failures.causes(dataset, pairs)["rare pose"]
     return pd.DataFrame({"clutter": both.mean(0), "rare pose": rare})
@@ -110,7 +111,7 @@ def measure(generated, images, target, masks, names, preset="pg2", chunk=64):
     target_detail  |h*|^2, which weights the mean of the two
     colour       mean absolute difference of local mean colours inside the mask, cells of a
                  sixteenth of the height, in grey levels: the clothes' colour, not their pattern
-    body_ssim    see `scores.body_ssim`
+    body_ssim    see `detail.body_ssim`
     blur_gain    SSIM that the image gains by a mean over a window of a thirtieth of its height
 
     Args:
@@ -118,7 +119,7 @@ def measure(generated, images, target, masks, names, preset="pg2", chunk=64):
         images: uint8 (n, H, W, 3), of which target (k,) are the real ones.
         masks: bool (k, H, W).
         names: of the measures that are wanted; others are ignored.
-        preset: of SSIM, see `scores.PRESETS`.
+        preset: of SSIM, see `ssim.PRESETS`.
         chunk: pairs at a time.
 
     Returns:
@@ -134,9 +135,9 @@ def measure(generated, images, target, masks, names, preset="pg2", chunk=64):
         if "colour" in names:
             columns["colour"] = _colour_error(made, real, mask)
         if "body_ssim" in names:
-            columns["body_ssim"] = scores.body_ssim(made, real, mask)
+            columns["body_ssim"] = detail.body_ssim(made, real, mask)
         if "blur_gain" in names:
-            sharp, soft = (scores.ssim(x, real, preset) for x in (made, blurred(made)))
+            sharp, soft = (ssim(x, real, preset) for x in (made, blurred(made)))
             columns["blur_gain"] = soft - sharp
         parts.append(pd.DataFrame(columns, index=range(start, start + len(made))))
     return pd.concat(parts)
@@ -191,7 +192,7 @@ class NotMeasured(Exception):
 def between_rows(comparison, evidence, sibling=None):
     """Paired difference over people; without `against` the mean of the row itself."""
     change, people, weights = _change(comparison, evidence)
-    return scores.mean(change, weights), *scores.bootstrap_interval(change, people, weights)
+    return statistics.mean(change, weights), *statistics.bootstrap_interval(change, people, weights)
 
 
 def by_clutter(comparison, evidence, sibling=None):
@@ -294,7 +295,7 @@ def _pose_range(evidence):
     references = [evidence.pairs.get(row) for row in ("target", "condition")]
     if any(table is None or "pckh" not in table for table in references):
         return np.inf
-    ceiling, floor = (scores.mean(t["pckh"], t[WEIGHTS["pckh"]]) for t in references)
+    ceiling, floor = (statistics.mean(t["pckh"], t[WEIGHTS["pckh"]]) for t in references)
     return ceiling - floor
 
 

@@ -9,36 +9,10 @@ import numpy as np
 import pandas as pd
 
 from pg2lib.core.files import without_nan
+from pg2lib.evaluation.statistics import CANNOT, FAILS, HOLDS, verdict
 from pg2lib.results import tables
 from pg2lib.results.claim_evidence import EFFECTS, NotMeasured
-from pg2lib.results.claims import CLAIMS, EQUAL, LESS, MORE, UNTESTED, WAYS, Claim, Comparison
-
-HOLDS, FAILS, CANNOT = "holds", "does not hold", "cannot tell"
-
-
-def verdict(effect, low, high, direction, margin=0.0):
-    """One of HOLDS, FAILS and CANNOT, by where the interval lies.
-
-    "more" holds if the whole interval is above margin and fails if it is below; "less" mirrors
-    that. "equal" is a test of equivalence: it holds if the interval is within +-margin, ends
-    included, and fails if it is outside; an interval that is merely wide shows nothing.
-
-    Raises:
-        ValueError: another direction.
-    """
-    if direction not in (MORE, LESS, EQUAL):
-        raise ValueError(f"no direction {direction!r}")
-    if not np.isfinite([effect, low, high]).all():
-        return CANNOT
-    if direction == LESS:
-        low, high = -high, -low
-    if direction == EQUAL:
-        if -margin <= low and high <= margin:
-            return HOLDS
-        return FAILS if low > margin or high < -margin else CANNOT
-    if low > margin:
-        return HOLDS
-    return FAILS if high < margin else CANNOT
+from pg2lib.results.claims import CLAIMS, EQUAL, MORE, UNTESTED, WAYS, Claim, Comparison
 
 
 def combined(verdicts):

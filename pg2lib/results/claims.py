@@ -5,10 +5,9 @@
 
 from dataclasses import dataclass
 
-from pg2lib.evaluation.score_row import PAIR_SCORES
+from pg2lib.evaluation.scores import SCORES
+from pg2lib.evaluation.statistics import EQUAL, LESS, MORE
 from pg2lib.models import experiments
-
-MORE, LESS, EQUAL = "more", "less", "equal"
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ MEASURES = {
     "head_start": Measure("time to the common level", "share of the training"),
 }
 # The column that weights the mean of a score over pairs.
-WEIGHTS = PAIR_SCORES | {"detail": "target_detail", "artefacts": "target_detail"}
+WEIGHTS = {name: score.weight for name, score in SCORES.items()}
 # How an effect is measured (`claim_evidence.EFFECTS`) -> what that adds to the name of the
 # comparison, and where in a sentence the effect is.
 WAYS = {

@@ -8,51 +8,19 @@ import csv
 import io
 import json
 import re
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from pg2lib.core.files import UserError, write_atomically
-from pg2lib.evaluation import scores
-from pg2lib.evaluation.score_row import PRESET_MEASURES, score_weights
+from pg2lib.evaluation import statistics
+from pg2lib.evaluation.score_row import PRESET_MEASURES
+from pg2lib.evaluation.scores import SCORES, names, weights
+from pg2lib.evaluation.ssim import PRESETS
 
-
-class Score(NamedTuple):
-    """How a score is shown: its heading, whether it is a mean over splits with a standard
-    deviation, whether the paper prints it, what its cells read where it could not be had, and
-    its decimals."""
-
-    heading: str
-    splits: bool = False
-    printed: bool = False
-    missing: str = "no weights"
-    digits: int = 3
-
-
-NO_NETWORK = "not estimated"
-SCORES = {
-    "ssim": Score("SSIM", printed=True),
-    "mask_ssim": Score("mask-SSIM", printed=True),
-    "inception": Score("IS", splits=True, printed=True),
-    "mask_inception": Score("mask-IS", splits=True, printed=True),
-    "sharpness": Score("sharpness"),
-    "pckh": Score("PCKh", missing=NO_NETWORK),
-    "pck": Score("PCK", missing=NO_NETWORK),
-    "background_copy": Score("copy: background", missing=NO_NETWORK),
-    "body_copy": Score("copy: body", missing=NO_NETWORK),
-    "pose_copy": Score("copy: pose", missing=NO_NETWORK),
-    "lpips": Score("LPIPS"),
-    "fid": Score("FID", digits=1),
-    "kid": Score("KID", digits=4),
-}
 # What the reader of the paper looks for, and the two things that the paper has no number for;
-# all else stands in a table of its own.
-TABLE1 = ("ssim", "mask_ssim", "inception", "mask_inception", "sharpness", "pckh")
-MORE = ("pck", "background_copy", "body_copy", "pose_copy", "lpips", "fid", "kid")
-# What rows are compared by: one score of each kind, because every further line makes the
-# correction for their number harder.
-COMPARED = ("ssim", "mask_ssim", "sharpness", "pckh", "background_copy", "pose_copy", "lpips")
+# everything else is in a table of its own.
+TABLE1, MORE, COMPARED = names("table1"), names("more"), names(compared=True)
 LABELS = {"condition": "condition image, copied", "target": "real target"}
 HALVES = {"market1501": "Market-1501", "deepfashion": "DeepFashion"}
 
@@ -468,8 +436,8 @@ def differences_table(pairs, paper=None, names=COMPARED, seed=0, comparisons=DIF
 
     Returns:
         DataFrame with columns claim, row, minus, score, difference, low, high (95 % bootstrap
-        interval over identities, see `scores.paired_difference`), p (two-sided, see
-        `scores.paired_p_value`), holm (p corrected for all lines of the table) and paper, the
+        interval over identities, see `statistics.paired_difference`), p (two-sided, see
+        `statistics.paired_p_value`), holm (p corrected for all lines of the table) and paper, the
         difference of the printed values (NaN where there are none).
 
     Raises:
@@ -483,14 +451,14 @@ def differences_table(pairs, paper=None, names=COMPARED, seed=0, comparisons=DIF
         if not left[["condition", "target"]].equals(right[["condition", "target"]]):
             raise UserError(f"rows {a} and {b} were scored on different pairs: score them again.")
         for score in (name for name in names if name in left and name in right):
-            both = (left[score], right[score], left["identity"], score_weights(left, score))
-            interval = scores.paired_difference(*both, seed=seed)
-            p = scores.paired_p_value(*both, seed=seed)
+            both = (left[score], right[score], left["identity"], weights(left, score))
+            interval = statistics.paired_difference(*both, seed=seed)
+            p = statistics.paired_p_value(*both, seed=seed)
             printed = [(paper or {}).get(row, {}).get(score, np.nan) for row in (a, b)]
             lines.append((claim, a, b, score, *interval, p, printed[0] - printed[1]))
     columns = ["claim", "row", "minus", "score", "difference", "low", "high", "p", "paper"]
     table = pd.DataFrame(lines, columns=columns)
-    table.insert(columns.index("p") + 1, "holm", scores.holm(table["p"]))
+    table.insert(columns.index("p") + 1, "holm", statistics.holm(table["p"]))
     return table
 
 
@@ -565,7 +533,7 @@ def presets_markdown(made):
         ]
         parts.append(markdown_grid(header, lines))
     models = [row for row in made["rows"] if row not in LABELS] or list(made["rows"])
-    bare = [preset for preset in made["presets"] if not scores.PRESETS[preset].pad_white]
+    bare = [preset for preset in made["presets"] if not PRESETS[preset].pad_white]
 
     def ssim(presets):
         rows = (made["rows"][row]["ssim"] for row in models)

@@ -116,6 +116,8 @@ NOTEBOOK_CODE = (
     "evaluation.inception",
     "apps.pose_studio.editor",
     "evaluation.scores",
+    "evaluation.detail",
+    "evaluation.statistics",
     "apps.photo.sequence",
     "apps.user_study.simulated",
     "evaluation.ssim",
