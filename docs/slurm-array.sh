@@ -5,10 +5,10 @@
 #   sbatch --export=ALL,PROFILE=lite docs/slurm-array.sh
 #
 # Submit from the checkout, after `make reproduce` or `pip install -e .` has made .venv, with
-# PG2_DATA naming the images. A job that is preempted or runs out of time goes on where it was
-# when it is submitted again. Rows share data and stages: whoever comes first holds the folder's
-# lock and the others wait, so the file system must honour flock (NFS 4 and Lustre with -o flock
-# do). When all are done, `pg2 reproduce` with the same options finds everything there.
+# PG2_DATA naming the images. A job that is preempted or runs out of time resumes when it is
+# submitted again. Rows share data and stages: the first job holds the folder's lock and the others
+# wait, so the file system must support flock (NFS 4, and Lustre with -o flock). When all are done,
+# `pg2 reproduce` with the same options finds every step cached.
 #
 #SBATCH --job-name=pg2
 #SBATCH --array=0-17

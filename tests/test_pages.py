@@ -15,6 +15,17 @@ def test_a_quote_is_replaced_and_what_surrounds_it_is_kept(tmp_path):
     assert pages.quoted(new, tmp_path) == new
 
 
+def test_a_quote_can_select_columns_of_the_first_table(tmp_path):
+    table = "|  | a | b | c |\n| --- | ---: | ---: | ---: |\n| row | 1 |  | 3 |\n"
+    (tmp_path / "t.md").write_text(f"**Title**\n\n{table}\nNote.\n\n| other | a |\n")
+    page = "<!-- quote t.md columns c, b -->\n<!-- end -->"
+    new = pages.quoted(page, tmp_path)
+    assert new.splitlines()[2:5] == ["|  | c | b |", "| --- | ---: | ---: |", "| row | 3 |  |"]
+    assert "Title" not in new and "Note" not in new and "other" not in new
+    with pytest.raises(UserError, match="no column 'd'; it has , a, b, c"):
+        pages.quoted("<!-- quote t.md columns d -->\n<!-- end -->", tmp_path)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match="gone.md is missing"):
         pages.quoted("<!-- quote gone.md -->\n<!-- end -->", tmp_path)

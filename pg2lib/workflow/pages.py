@@ -1,9 +1,11 @@
 """Copy the tables that pages quote in from figures/: `python -m pg2lib.workflow.pages`.
 
-A page says `<!-- quote FILE -->`, a path from the project's root; what stands from there to
-`<!-- end -->` is replaced by that file. So no number on a page is typed by hand.
+A page says `<!-- quote FILE -->`, a path from the project's root; the text between that and
+`<!-- end -->` is replaced by the file. `<!-- quote FILE columns SSIM, PCKh -->` takes only the
+file's first table, with its first column and those named. So no number on a page is typed by hand.
 """
 
+import itertools
 import re
 import sys
 from pathlib import Path
@@ -12,19 +14,40 @@ from pg2lib.core.files import UserError, write_atomically
 from pg2lib.workflow.run_store import project
 
 PAGES = ("README.md", "docs/results.md")
-QUOTE = re.compile(r"(<!-- quote (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+QUOTE = re.compile(r"(<!-- quote (\S+)(?: columns ([^\n]+))? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 def quoted(page: str, root: Path) -> str:
-    """The page with every quote as its file is now. UserError when a file is missing."""
+    """The page with every quote updated from its file.
+
+    Raises:
+        UserError: a missing file, or a column that its first table does not have.
+    """
 
     def replace(match):
         path = root / match[2]
         if not path.exists():
             raise UserError(f"{path} is missing; run the command that writes it first")
-        return f"{match[1]}\n{path.read_text(encoding='utf-8').strip()}\n\n{match[4]}"
+        text = path.read_text(encoding="utf-8")
+        if match[3]:
+            text = select_columns(text, match[3].split(", "), path)
+        return f"{match[1]}\n{text.strip()}\n\n{match[5]}"
 
     return QUOTE.sub(replace, page)
+
+
+def select_columns(text: str, names: list[str], path: Path) -> str:
+    """The first Markdown table of a text, reduced to its first column and the named ones."""
+    lines = itertools.takewhile(
+        lambda line: line.startswith("|"),
+        itertools.dropwhile(lambda line: not line.startswith("|"), text.splitlines()),
+    )
+    rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines]
+    heads = rows[0] if rows else []
+    if missing := [name for name in names if name not in heads]:
+        raise UserError(f"{path} has no column {missing[0]!r}; it has {', '.join(heads)}")
+    chosen = [0, *(heads.index(name) for name in names)]
+    return "\n".join("| " + " | ".join(row[i] for i in chosen) + " |" for row in rows)
 
 
 def main():
