@@ -475,7 +475,7 @@ def test_blur_loses_detail_and_noise_gains_artefacts(images):
     random = np.random.default_rng(1)
     noise = real + random.normal(0, 30, real.shape[:3])[..., None]
     noisy = noise.clip(0, 255).astype(np.uint8)
-    plain, soft, rough = (measured(x, *images) for x in (real, claim_evidence.blurred(real), noisy))
+    plain, soft, rough = (measured(x, *images) for x in (real, detail.blurred(real), noisy))
     assert (soft.detail < 0.6).all() and (soft.artefacts < 0.2).all()
     assert (rough.artefacts > 0.5).all()
     assert rough.detail.mean() == pytest.approx(1, abs=0.2)

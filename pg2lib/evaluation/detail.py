@@ -1,6 +1,6 @@
-"""Fine structure of generated people: body-SSIM and sharpness, inside the pose mask.
+"""Measures of generated people that SSIM does not see: detail, sharpness, colour, followed poses.
 
-Pure functions of uint8 images. Our own scores; the paper judges these things by eye.
+Pure functions of uint8 images and pose masks. Our own measures; the paper judges by eye.
 """
 
 import numpy as np
@@ -12,13 +12,12 @@ from pg2lib.evaluation.ssim import as_bool, check_images
 
 
 def body_ssim(generated, target, masks, window=7, chunk=64):
-    """SSIM of the person alone: over the mask, from windows that look only at the mask.
+    """SSIM inside the mask, from windows that see nothing outside it.
 
-    In mask-SSIM black agrees with black, in whole windows and in parts of those at the border, so
-    that small and thin masks score high: missing joints would look like a help. Here means,
-    variances and covariance of a window come from its pixels inside the mask, and the map is
-    averaged over the mask. Where a window lies within the mask it is the one of preset "pg2"
-    (7x7, uniform, sample covariance, L = 255). Ours, not in the paper.
+    In mask-SSIM black agrees with black, so that small and thin masks score high, and missing
+    joints would seem to help. Here means, variances and covariance of a window come from its
+    pixels inside the mask, and the map is averaged over the mask. Where a window lies within the
+    mask this is SSIM of preset "pg2" (7x7, uniform, sample covariance, L = 255).
 
     Args:
         generated, target: uint8 (n, H, W, 3).
@@ -57,14 +56,14 @@ def _body_ssim(generated, target, masks, window):
 
 
 def sharpness(generated, target, mask):
-    """How sharp each generated person is, against the real image: 1 is equally sharp.
+    """Sharpness of each generated person relative to the real image; 1 is equally sharp.
 
-    The ratio of the two `gradient_energy`, generated over target. Blur lowers it, noise raises
-    it: it says nothing about the likeness. Ours, not in the paper, which judges by eye.
+    The ratio of the two `gradient_energy`, generated over target. Blur lowers it and noise raises
+    it; it does not measure likeness.
 
     A few smooth targets have very large ratios, so the plain mean over pairs misleads (Market-1501
-    images against others of the same person average 1.5). Weighted with the targets' energy the
-    mean becomes the ratio of the two average energies: that is what a table states.
+    images against others of the same person average 1.5). Tables weight it with the targets'
+    energy, which gives the ratio of the two average energies.
 
     Args:
         generated, target: uint8 (n, H, W, 3).
@@ -78,7 +77,7 @@ def sharpness(generated, target, mask):
 
 
 def energy_ratio(energy, real):
-    """energy / real, NaN where real is 0: the sharpness, from the two gradient energies."""
+    """Sharpness from the two gradient energies; NaN where `real` is 0."""
     return energy / np.where(real > 0, real, np.nan)
 
 
@@ -86,8 +85,8 @@ def gradient_energy(images, mask):
     """Mean squared gradient of the luma inside the mask.
 
     The gradient is the central difference over one pixel to each side, in x and y, of the luma
-    in [0, 1]. The mean runs over the pixels whose four neighbours lie in the mask as well, so
-    that neither the mask's border nor the image's enters.
+    in [0, 1]. The mean covers pixels whose four neighbours lie in the mask too: the borders of
+    mask and image do not count.
 
     Args:
         images: uint8 (n, H, W, 3).
@@ -112,3 +111,119 @@ def _gradient_energy(images, mask):
     interior = mask[:, 1:-1, 1:-1] & beside
     count = interior.sum((1, 2))
     return ((gx**2 + gy**2) * interior).sum((1, 2)) / np.where(count, count, np.nan)
+
+
+def structure(generated, target, masks):
+    """How much of the target's fine structure a generated image has, and how much of its own.
+
+    With h the luma minus its local mean (window: a sixteenth of the height, inside the mask) and
+    h* that of the target:
+
+    Args:
+        generated, target: uint8 (n, H, W, 3).
+        masks: bool (n, H, W).
+
+    Returns:
+        dict of float64 (n,), NaN where the target has no structure inside the mask:
+          detail         <h, h*> / <h*, h*>: 1 if all of the target's structure is there, 0 if none
+          artefacts      |h - detail h*|^2 / |h*|^2: structure that the target does not have there;
+                         blur lowers both, noise raises this one alone
+          target_detail  |h*|^2, which weights the mean of the two
+    """
+    inside = torch.from_numpy(np.asarray(masks)).double()[:, None]  # (n, 1, H, W)
+    window = masks.shape[1] // 16 | 1
+
+    def near(values):
+        return F.avg_pool2d(values * inside, window, 1, window // 2)
+
+    share = near(torch.ones_like(inside)).clamp(min=1 / window**2)
+    fine = []
+    for images in (generated, target):
+        luma = torch.from_numpy(rgb2gray(images)).double()[:, None]
+        fine.append(((luma - near(luma) / share) * inside).flatten(1).numpy())  # (n, H W)
+    h, true = fine
+    both, own, energy = (h * true).sum(1), (h * h).sum(1), (true * true).sum(1)
+    safe = np.where(energy > 0, energy, np.nan)
+    return {
+        "detail": both / safe,
+        "artefacts": (own - both**2 / safe) / safe,
+        "target_detail": energy,
+    }
+
+
+def local_colour_error(generated, target, masks):
+    """Mean absolute difference of local mean colours: the clothes' colour, not their pattern.
+
+    Means are taken inside the mask over square cells of a sixteenth of the height.
+
+    Args:
+        generated, target: uint8 (n, H, W, 3).
+        masks: bool (n, H, W).
+
+    Returns:
+        float64 (n,) in grey levels; NaN where a mask is empty.
+    """
+    cell = max(masks.shape[1] // 16, 1)
+    inside = torch.from_numpy(np.asarray(masks)).double()[:, None]
+    change = torch.from_numpy(generated.astype(np.float64) - target).permute(0, 3, 1, 2) * inside
+    change, inside = (F.avg_pool2d(x, cell, ceil_mode=True) for x in (change, inside))
+    total = inside.sum((1, 2, 3)).numpy()
+    return change.abs().mean(1).sum((1, 2)).numpy() / np.where(total > 0, total, np.nan)
+
+
+def mean_colour_error(generated, target, masks):
+    """Mean over R, G, B of the absolute difference of the mean colours inside the mask.
+
+    Args:
+        generated, target: uint8 (n, H, W, 3).
+        masks: bool (n, H, W).
+
+    Returns:
+        float64 (n,) in grey levels; 0 where a mask is empty.
+    """
+    area = masks.sum((1, 2))[:, None].clip(min=1)
+    change = ((generated - target.astype(float)) * masks[..., None]).sum((1, 2)) / area
+    return np.abs(change).mean(1)
+
+
+def masked_error(generated, target, masks):
+    """Mean absolute error inside the mask.
+
+    Its rise when an image is generated for another person's pose is the value of the pose.
+
+    Args:
+        generated, target: uint8 (n, H, W, 3).
+        masks: bool (n, H, W).
+
+    Returns:
+        float64 (n,) in grey levels; 0 where a mask is empty.
+    """
+    error = np.abs(generated - target.astype(float)).mean(-1)
+    return (error * masks).sum((1, 2)) / masks.sum((1, 2)).clip(min=1)
+
+
+def shift_followed(still, moved, masks, reach):
+    """By how many pixels each generated person moved sideways.
+
+    The shift of `still` that matches `moved` best inside the mask, in the mean absolute difference.
+
+    Args:
+        still, moved: uint8 (n, H, W, 3), generated for a pose and for the same pose shifted.
+        masks: bool (n, H, W), of the shifted pose.
+        reach: largest shift tried to either side, pixels.
+
+    Returns:
+        int (n,), positive to the right.
+    """
+    still, moved = (images.astype(np.float32) for images in (still, moved))
+    shifts = np.arange(-reach, reach + 1)
+    misfit = [(np.abs(np.roll(still, d, 2) - moved).mean(-1) * masks).sum((1, 2)) for d in shifts]
+    return shifts[np.argmin(misfit, 0)]
+
+
+def blurred(images):
+    """uint8 (n, H, W, 3), each pixel the mean over a window of a thirtieth of the height."""
+    window = images.shape[1] // 30 | 1
+    x = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float()
+    x = F.avg_pool2d(x, window, 1, window // 2, count_include_pad=False)
+    return x.round().byte().permute(0, 2, 3, 1).numpy()

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
-import torch.nn.functional as F
-from skimage.color import rgb2gray
 
 from pg2lib.core.files import UserError
 from pg2lib.evaluation import detail, statistics
@@ -103,16 +100,10 @@ def context(dataset, mask_variant="released"):
 def measure(generated, images, target, masks, names, preset="pg2", chunk=64):
     """Measures of each generated image that Table 1 does not have. Ours, not in the paper.
 
-    detail       how much of the real person's fine structure is there, in its place: with h the
-                 luma minus its local mean (window: a sixteenth of the height, inside the mask),
-                 the coefficient <h, h*> / <h*, h*> on that of the target, h*. 1: all, 0: none
-    artefacts    the energy of the rest, |h - detail h*|^2 / |h*|^2: fine structure that the
-                 target does not have there. Blur brings both to 0, noise raises only this one
-    target_detail  |h*|^2, which weights the mean of the two
-    colour       mean absolute difference of local mean colours inside the mask, cells of a
-                 sixteenth of the height, in grey levels: the clothes' colour, not their pattern
-    body_ssim    see `detail.body_ssim`
-    blur_gain    SSIM that the image gains by a mean over a window of a thirtieth of its height
+    detail, artefacts, target_detail  see `detail.structure`
+    colour                            see `detail.local_colour_error`
+    body_ssim                         see `detail.body_ssim`
+    blur_gain                         SSIM that the image gains by `detail.blurred`
 
     Args:
         generated: uint8 (k, H, W, 3).
@@ -131,55 +122,16 @@ def measure(generated, images, target, masks, names, preset="pg2", chunk=64):
         made, real, mask = np.asarray(generated[part]), images[target[part]], masks[part]
         columns = {}
         if {"detail", "artefacts"} & set(names):
-            columns |= _structure(made, real, mask)
+            columns |= detail.structure(made, real, mask)
         if "colour" in names:
-            columns["colour"] = _colour_error(made, real, mask)
+            columns["colour"] = detail.local_colour_error(made, real, mask)
         if "body_ssim" in names:
             columns["body_ssim"] = detail.body_ssim(made, real, mask)
         if "blur_gain" in names:
-            sharp, soft = (ssim(x, real, preset) for x in (made, blurred(made)))
+            sharp, soft = (ssim(x, real, preset) for x in (made, detail.blurred(made)))
             columns["blur_gain"] = soft - sharp
         parts.append(pd.DataFrame(columns, index=range(start, start + len(made))))
     return pd.concat(parts)
-
-
-def _structure(made, real, masks):
-    inside = torch.from_numpy(np.asarray(masks)).double()[:, None]  # (b, 1, H, W)
-    window = masks.shape[1] // 16 | 1
-
-    def near(values):
-        return F.avg_pool2d(values * inside, window, 1, window // 2)
-
-    share = near(torch.ones_like(inside)).clamp(min=1 / window**2)
-    fine = []
-    for images in (made, real):
-        luma = torch.from_numpy(rgb2gray(images)).double()[:, None]
-        fine.append(((luma - near(luma) / share) * inside).flatten(1).numpy())  # (b, H W)
-    h, true = fine
-    both, own, energy = (h * true).sum(1), (h * h).sum(1), (true * true).sum(1)
-    safe = np.where(energy > 0, energy, np.nan)
-    return {
-        "detail": both / safe,
-        "artefacts": (own - both**2 / safe) / safe,
-        "target_detail": energy,
-    }
-
-
-def _colour_error(made, real, masks):
-    cell = max(masks.shape[1] // 16, 1)
-    inside = torch.from_numpy(np.asarray(masks)).double()[:, None]
-    apart = torch.from_numpy(made.astype(np.float64) - real).permute(0, 3, 1, 2) * inside
-    apart, inside = (F.avg_pool2d(x, cell, ceil_mode=True) for x in (apart, inside))
-    total = inside.sum((1, 2, 3)).numpy()
-    return apart.abs().mean(1).sum((1, 2)).numpy() / np.where(total > 0, total, np.nan)
-
-
-def blurred(images):
-    """uint8 (k, H, W, 3), each pixel the mean over a window of a thirtieth of the height."""
-    window = images.shape[1] // 30 | 1
-    x = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float()
-    x = F.avg_pool2d(x, window, 1, window // 2, count_include_pad=False)
-    return x.round().byte().permute(0, 2, 3, 1).numpy()
 
 
 # --- effects -----------------------------------------------------------------------------------

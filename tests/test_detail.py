@@ -1,0 +1,47 @@
+"""Colour, error and followed shifts of generated people, checked on images made by hand."""
+
+import numpy as np
+import pytest
+
+from pg2lib.evaluation import detail
+
+rng = np.random.default_rng(0)
+
+
+@pytest.fixture
+def person():
+    """Two images of a coloured rectangle on noise, and its mask."""
+    images = rng.integers(0, 256, (2, 32, 24, 3), dtype=np.uint8)
+    masks = np.zeros((2, 32, 24), bool)
+    masks[:, 8:24, 8:16] = True
+    images[masks] = rng.integers(60, 120, (masks.sum(), 3), dtype=np.uint8)
+    return images, masks
+
+
+def test_mean_colour_error_compares_mean_colours_inside_the_mask(person):
+    images, masks = person
+    lighter = images.copy()
+    lighter[masks] += np.array([9, 0, 3], np.uint8)
+    lighter[~masks] = 0  # outside, where nothing counts
+    assert detail.mean_colour_error(lighter, images, masks) == pytest.approx(4)
+    shuffled = images.copy()
+    shuffled[0, masks[0]] = shuffled[0, masks[0]][::-1]  # another pattern of the same colours
+    assert detail.mean_colour_error(shuffled, images, masks) == pytest.approx(0)
+    assert detail.mean_colour_error(lighter, images, masks & False).tolist() == [0, 0]
+
+
+def test_masked_error_is_the_mean_absolute_error_inside_the_mask(person):
+    images, masks = person
+    other = images.copy()
+    other[masks] = 255 - other[masks]
+    expected = [abs(other[k].astype(float) - images[k])[masks[k]].mean() for k in (0, 1)]
+    assert detail.masked_error(other, images, masks) == pytest.approx(expected)
+    assert detail.masked_error(other, images, masks & False).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("pixels", (-3, 0, 2))
+def test_shift_followed_finds_by_how_much_a_person_moved(person, pixels):
+    images, masks = person
+    moved, body = np.roll(images, pixels, 2), np.roll(masks, pixels, 2)
+    assert detail.shift_followed(images, moved, body, 4).tolist() == [pixels, pixels]
+    assert detail.shift_followed(images, images, body, 4).tolist() == [0, 0]
