@@ -231,3 +231,34 @@ def test_the_comparison_names_switches_and_defaults_that_exist():
         for name, value in re.findall(r"`(\w+)` = (\"[\w-]+\"|[\d,]*\d|\w+)", cell):
             default = ast.literal_eval(value.replace(",", ""))
             assert default in switches[name], f"row {number}: {name} defaults to {switches[name]}"
+
+
+PLOTS = ("_curves.png", "/scores.png", "/claims_effects.png", "/claims_convergence.png")
+REAL = ("market1501-", "deepfashion-")
+
+
+@pytest.mark.skipif(not (PROJECT / ".git").exists(), reason="not a git checkout")
+def test_git_holds_no_photographs_of_a_real_data_set():
+    """Market-1501 and DeepFashion must not be redistributed; plots show no person."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "figures"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    files = [file for file in listed.stdout.split("\0") if file.startswith(
+        tuple(f"figures/{name}" for name in REAL)
+    )]  # fmt: skip
+    pictures = [file for file in files if not file.endswith((".json", ".md", ".csv", ".tex"))]
+    assert pictures, "the plots are there"
+    assert [file for file in pictures if not file.endswith(PLOTS)] == []
+
+
+@pytest.mark.skipif(not (PROJECT / ".git").exists(), reason="not a git checkout")
+@pytest.mark.parametrize("name", ["figure4.png", "data.png", "failures.png", "figure1c.pdf"])
+def test_git_ignores_pictures_that_can_hold_photographs(name):
+    for folder in ("market1501-lite", "market1501-paper", "deepfashion-quick"):
+        path = f"figures/{folder}/{name}"
+        done = subprocess.run(["git", "check-ignore", "-q", path], cwd=PROJECT, check=False)
+        assert done.returncode == 0, f"git would add {path}"
