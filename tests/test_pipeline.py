@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -268,3 +269,54 @@ def test_an_unknown_parameter_is_refused(book):
     study, notebook = book("pass", parameters="profile = None\nseed = 0")
     with pytest.raises(UserError, match="no parameter dataset"):
         reproduce.run_notebook(study, notebook, lambda line: None)
+
+
+MEET = """
+import os, time
+from pathlib import Path
+from ipykernel.kernelapp import IPKernelApp
+Path(f"{os.getpid()}.address").write_text(IPKernelApp.instance().ip)
+end = time.monotonic() + 60
+while len(list(Path().glob("*.address"))) < 2 and time.monotonic() < end:
+    time.sleep(0.05)
+"""
+EXECUTE = """
+import sys
+from pathlib import Path
+from pg2lib.workflow import pipeline, reproduce
+folder = Path(sys.argv[1])
+reproduce.notebooks_folder = lambda: folder
+notebook = reproduce.Notebook("x", (), ())
+reproduce.execute(pipeline.Study(profile="smoke"), notebook, folder / sys.argv[2])
+"""
+
+
+def test_two_kernels_at_once_have_addresses_of_their_own(book, tmp_path):
+    book(MEET)
+    command = [sys.executable, "-c", EXECUTE, str(tmp_path)]
+    both = [
+        subprocess.Popen([*command, name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for name in ("first.ipynb", "second.ipynb")
+    ]
+    try:
+        for process in both:
+            output = process.communicate(timeout=120)[0].decode()
+            assert process.returncode == 0, output
+    finally:
+        for process in both:
+            process.kill()
+    addresses = {file.read_text() for file in tmp_path.glob("*.address")}
+    assert len(addresses) == 2
+    assert not any(Path(address).parent.exists() for address in addresses)
+    assert not list(tmp_path.glob("kernel-ipc*"))
+
+
+def test_a_kernels_address_fits_into_a_socket_also_where_tmpdir_is_long(monkeypatch, tmp_path):
+    folder = tmp_path / ("x" * 80)
+    folder.mkdir()
+    monkeypatch.setattr(reproduce.tempfile, "gettempdir", lambda: str(folder))
+    with reproduce.kernel_address() as address:
+        assert len(f"{address}-12".encode()) < 100
+        private = Path(address).parent
+        assert private.stat().st_mode & 0o077 == 0
+    assert not private.exists()

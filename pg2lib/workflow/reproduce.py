@@ -13,6 +13,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -231,7 +232,10 @@ def execute(study, notebook: Notebook, output: Path):
         )
     cells = 1 + sum(cell.cell_type == "code" for cell in book.cells)  # and the injected one
     environment = kernel_environment(study)
-    with Progress(f"notebook {notebook.name}", cells, unit="cells") as progress:
+    with (
+        Progress(f"notebook {notebook.name}", cells, unit="cells") as progress,
+        kernel_address() as address,
+    ):
         watch = watched_engine(progress)
         previous = {name: os.environ.get(name) for name in environment}
         os.environ.update(environment)
@@ -246,7 +250,7 @@ def execute(study, notebook: Notebook, output: Path):
                 cwd=str(notebooks_folder()),
                 start_timeout=300,
                 # sockets in the file system: no port is opened, and ipykernel has no warning
-                config=Config(KernelManager={"transport": "ipc"}),
+                config=Config(KernelManager={"transport": "ipc", "ip": address}),
             )
         except papermill.exceptions.PapermillExecutionError as error:
             raise UserError(
@@ -265,6 +269,19 @@ def execute(study, notebook: Notebook, output: Path):
         finally:
             for name, value in previous.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@contextlib.contextmanager
+def kernel_address():
+    """The start of the paths of a kernel's sockets, in a private folder that is removed afterwards.
+
+    Jupyter's default, `kernel-ipc` in the working folder, is the same for every process there.
+    """
+    folder = tempfile.gettempdir()
+    if len(os.fsencode(folder)) > 60:  # a socket's path has at most 107 bytes
+        folder = "/tmp"
+    with tempfile.TemporaryDirectory("", "pg2-", folder, ignore_cleanup_errors=True) as private:
+        yield str(Path(private) / "kernel")
 
 
 def kernel_environment(study) -> dict:
