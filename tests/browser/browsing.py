@@ -344,6 +344,39 @@ def save(page):
 
 # ---- widgets in a page
 
+# Keys that mean something to a widget or that change JupyterLab's cells: raw, Markdown, cut, next.
+KEYS = ("r", "m", "x", "ArrowDown")
+
+
+def cell_types(page):
+    """The types of all cells of the notebook, in order."""
+    return evaluate(page, "[...panel.content.model.cells].map(cell => cell.type)")
+
+
+def try_keys(page, root, keys=KEYS, clicked=lambda control: True):
+    """Click or focus each control of a widget that can be used, and press keys there; the cells
+    must stay as they are and the widget on the page.
+
+    clicked: whether a control, its (tag, data-do), is clicked and not just focused.
+    """
+    before = cell_types(page)
+    controls = root.locator("button, input, select, canvas[tabindex]")
+    tried = []
+    for control in controls.element_handles():
+        if not (control.is_visible() and control.is_enabled()):
+            continue
+        about = control.evaluate("one => [one.tagName.toLowerCase(), one.dataset.do ?? one.type]")
+        if about[0] != "select" and clicked(about):
+            control.click()
+        if not control.evaluate("one => { one.focus(); return document.activeElement === one }"):
+            continue  # the click hid or disabled it
+        for key in keys:
+            page.keyboard.press(key)
+        tried.append(about)
+        assert cell_types(page) == before, f"keys at {about} changed the cells"
+        assert root.is_visible(), f"keys at {about} took the widget away"
+    return tried
+
 
 def widget_in_view(page, selector):
     """Scroll to the output that holds a widget and return its root, once it is on the page."""

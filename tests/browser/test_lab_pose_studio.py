@@ -21,6 +21,7 @@ from browsing import (
     run_all,
     save,
     settle,
+    try_keys,
     until,
     widget_in_view,
 )
@@ -396,6 +397,17 @@ def test_the_studio_comes_back_after_a_reload(studio):
     assert again.trait("pose") == pose
     drag(again, elbow, somewhere(again, elbow))
     again.until(lambda: pixels(again.refined) != picture, "another refined picture")
+
+
+def test_keys_on_a_control_leave_the_notebook_alone(studio):
+    studio.press("key_add")
+    studio.until(lambda: studio.trait("key_poses"), "a key pose")
+    clicked = ("mirror", "reset", "undo", "redo", "take", "previous", "next", "checkbox")
+    keys = (*"rmxnph[]", "ArrowDown")  # those of the help text, and JupyterLab's own
+    tried = try_keys(studio.page, studio.root, keys, lambda about: about[1] in clicked)
+    assert {tag for tag, _ in tried} == {"button", "input", "select", "canvas"}
+    assert len(tried) > 35
+    assert {"mirror", "reset", "key_remove", "checkbox"} <= {what for _, what in tried}
 
 
 def test_a_studio_whose_kernel_is_gone_says_so(studio):

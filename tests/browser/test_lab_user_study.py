@@ -14,6 +14,7 @@ from browsing import (
     run_all,
     save,
     settle,
+    try_keys,
     until,
     widget_in_view,
 )
@@ -46,17 +47,13 @@ def answered(root):
     return int(root.get_attribute("data-trial"))
 
 
-def begin(page, root):
+def begin(page, root, participant=PARTICIPANT):
     """Agree, give the name and start."""
     assert state(root) == "consent"
     root.locator("[data-do='agree']").click()
-    root.locator("input[name='participant']").fill(PARTICIPANT)
+    root.locator("input[name='participant']").fill(participant)
     root.locator("[data-do='start']").click()
-    until(page, lambda: page_has_run(root), "somebody sits there")
-
-
-def page_has_run(root):
-    return root.get_attribute("data-participant") == PARTICIPANT
+    until(page, lambda: root.get_attribute("data-participant") == participant, "a session")
 
 
 def answer(page, root, count):
@@ -85,13 +82,33 @@ def seat(page):
     return root
 
 
-def test_ten_images_are_answered_and_on_the_disk(page, server):
+def open_study(page, server):
+    """The notebook, run as far as its study; the study's root."""
     open_notebook(
         page, server.lab(excerpt(server, "09_user_study.ipynb", last="UserStudy(", profile="demo"))
     )
     run_all(page)
     assert faults(page) == []
-    root = seat(page)
+    return seat(page)
+
+
+def test_answer_keys_on_a_control_leave_the_notebook_alone(page, server):
+    root = open_study(page, server)
+    keys = (*"rmxf", "ArrowDown", "ArrowLeft", "ArrowRight")
+    tried = try_keys(page, root, keys, clicked=lambda about: False)  # the consent
+    begin(page, root, "browser-keys")
+    until(page, lambda: state(root) == "asking", "a question")
+    root.locator("[data-do='pause']").click()
+    tried += try_keys(page, root, ("m", "x", "ArrowDown"), lambda about: False)
+    page.keyboard.press("r")
+    until(page, lambda: answered(root) == 1 and state(root) == "ready", "the page between images")
+    tried += try_keys(page, root, keys, lambda about: False)
+    assert answered(root) == 1  # a key pressed too often is no answer
+    assert {"agree", "start", "pause"} <= {what for _, what in tried}
+
+
+def test_ten_images_are_answered_and_on_the_disk(page, server):
+    root = open_study(page, server)
     assert in_kernel(page, "_widget.exposure", binding("UserStudy")) == EXPOSURE
     begin(page, root)
     file = Path(in_kernel(page, "_widget.where"))

@@ -618,3 +618,15 @@ test("every control has a name", () => {
   }
   assert.match(canvas.getAttribute("aria-label"), /18 joints/);
 });
+
+test("every control keeps its keys from JupyterLab, also one that is made later", () => {
+  model.change("key_poses", [{ name: "a", pose: POSE }]);
+  const kinds = ["BUTTON", "SELECT", "INPUT"];
+  const controls = page.all(
+    (one) => kinds.includes(one.tagName) || one.getAttribute("tabindex") !== null,
+  );
+  assert.ok(controls.includes(canvas) && controls.includes(button("key_remove")));
+  for (const control of controls) {
+    assert.equal(control.getAttribute("data-lm-suppress-shortcuts"), "", control.tagName);
+  }
+});

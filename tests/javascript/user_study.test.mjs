@@ -6,7 +6,7 @@ import { test } from "node:test";
 
 // The package has no package.json that calls .js a module.
 const source = await readFile(new URL("../../pg2lib/apps/user_study/widget.js", import.meta.url), "utf8");
-const { countText, createRun, keyAnswer, wholeFactor } = await import(
+const { PAGE, countText, createRun, keyAnswer, wholeFactor } = await import(
   `data:text/javascript,${encodeURIComponent(source)}`
 );
 
@@ -291,4 +291,11 @@ test("the count", () => {
   assert.equal(countText(9, 110, 10), "practice 10 of 10");
   assert.equal(countText(10, 110, 10), "1 of 100");
   assert.equal(countText(110, 110, 10), "100 of 100");
+});
+
+test("every control keeps its keys from JupyterLab", () => {
+  const tags = PAGE.match(/<[^/][^>]*>/g);
+  const controls = tags.filter((tag) => /^<(button|input|select)\b|tabindex/.test(tag));
+  assert.ok(controls.length >= 9);
+  for (const control of controls) assert.match(control, /\bdata-lm-suppress-shortcuts\b/);
 });

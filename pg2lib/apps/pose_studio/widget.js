@@ -258,8 +258,16 @@ function make(tag, { text, on = {}, ...attributes } = {}, ...children) {
   return element;
 }
 
+/** An element that can have the focus. JupyterLab looks for the attribute from the focused element
+ * upwards and stops at the first selector that matches, so each control needs its own: without it
+ * a key such as m or x would act on the notebook's cell. */
+function control(tag, attributes = {}, ...children) {
+  return make(tag, { "data-lm-suppress-shortcuts": true, ...attributes }, ...children);
+}
+
 function button(action, text, title, pressed) {
-  return make("button", { type: "button", "data-do": action, title, text, on: { click: pressed } });
+  const attributes = { type: "button", "data-do": action, title, text };
+  return control("button", { ...attributes, on: { click: pressed } });
 }
 
 /** A control with its name before it. */
@@ -280,7 +288,7 @@ function fill(select, pairs, chosen) {
 
 /** A hidden file input and the button that opens it; `taken` gets the chosen file. */
 function fileButton(action, text, title, accept, taken) {
-  const input = make("input", { type: "file", accept, hidden: true, "aria-label": title });
+  const input = control("input", { type: "file", accept, hidden: true, "aria-label": title });
   input.addEventListener("change", () => {
     if (input.files.length) taken(input.files[0]);
     input.value = ""; // so that the same file can be chosen again
@@ -451,7 +459,7 @@ function render({ model, el }) {
 
   // ---- the pose
 
-  const canvas = make("canvas", {
+  const canvas = control("canvas", {
     class: "pg2-pose",
     tabindex: 0,
     role: "application",
@@ -461,7 +469,7 @@ function render({ model, el }) {
     "aria-describedby": helpId,
   });
   const live = make("div", { class: "pg2-hidden pg2-live", "aria-live": "polite" });
-  const backdrop = make("select", { "data-choice": "backdrop", on: { change: () => repaint() } });
+  const backdrop = control("select", { "data-choice": "backdrop", on: { change: () => repaint() } });
   fill(backdrop, [["plain", "plain"], ["refined", "refined result"], ["condition", "condition"]],
     "plain");
 
@@ -622,7 +630,7 @@ function render({ model, el }) {
   takesFiles(canvas, importPose);
 
   const boxes = names.map((name, joint) =>
-    make("input", {
+    control("input", {
       type: "checkbox",
       "data-joint": joint,
       title: `Hide or show the ${name}`,
@@ -639,7 +647,7 @@ function render({ model, el }) {
 
   const undo = button("undo", "Undo", "Undo the last step (Ctrl+Z)", doing("undo"));
   const redo = button("redo", "Redo", "Redo the step undone last (Ctrl+Shift+Z)", doing("redo"));
-  const poses = make("select", { "data-choice": "pose" });
+  const poses = control("select", { "data-choice": "pose" });
   const take = button("take", "Take", "Take the pose of this test image", () =>
     act("take", { pose: Number(poses.value) }),
   );
@@ -660,7 +668,7 @@ function render({ model, el }) {
 
   // ---- condition, rows and pictures
 
-  const conditions = make("select", {
+  const conditions = control("select", {
     "data-choice": "condition",
     on: { change: () => act("condition", { index: Number(conditions.value) }) },
   });
@@ -674,11 +682,11 @@ function render({ model, el }) {
     button("next", "›", "Next condition image", stepCondition(1)),
     ...fileButton("open", "Open…", "Open a photo as condition image", "image/*", openCondition),
   );
-  const firstRow = make("select", {
+  const firstRow = control("select", {
     "data-choice": "row",
     on: { change: () => act("row", { name: firstRow.value }) },
   });
-  const secondRow = make("select", {
+  const secondRow = control("select", {
     "data-choice": "second",
     on: { change: () => act("second", { name: secondRow.value }) },
   });
@@ -745,7 +753,7 @@ function render({ model, el }) {
   // ---- timeline
 
   const number = (value, least, most) => Math.min(Math.max(Number(value) || 0, least), most);
-  const between = make("input", {
+  const between = control("input", {
     type: "number",
     min: 0,
     max: 20,
@@ -757,7 +765,7 @@ function render({ model, el }) {
       },
     },
   });
-  const fps = make("input", {
+  const fps = control("input", {
     type: "number",
     min: 1,
     max: 30,
@@ -769,7 +777,7 @@ function render({ model, el }) {
       },
     },
   });
-  const slider = make("input", {
+  const slider = control("input", {
     type: "range",
     min: 0,
     "data-choice": "frame",

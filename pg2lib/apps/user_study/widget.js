@@ -215,7 +215,19 @@ export function createRun(io, options) {
 
 const ROOM = 384; // pixels of height for an image, at most half of the window
 
-const PAGE = `
+/** HTML of an element that can have the focus. JupyterLab looks for the attribute from the focused
+ * element upwards and stops at the first selector that matches, so each control needs its own:
+ * without it an answer key would act on the notebook's cell. */
+function control(tag, attributes, content = "") {
+  const end = tag === "input" ? "" : `${content}</${tag}>`;
+  return `<${tag} data-lm-suppress-shortcuts ${attributes}>${end}`;
+}
+
+function button(attributes, content) {
+  return control("button", `type="button" ${attributes}`, content);
+}
+
+export const PAGE = `
   <section data-part="consent">
     <h3>Real or generated?</h3>
     <p data-text="task"></p>
@@ -223,37 +235,37 @@ const PAGE = `
     shown, how long you took, the time, and a name of your choice; nothing else. All of it stays in
     one file on this machine. Taking part is voluntary, and you can stop at any moment by closing
     the page.</p>
-    <button type="button" class="pg2-study-main" data-do="agree">I agree</button>
+    ${button('class="pg2-study-main" data-do="agree"', 'I agree')}
   </section>
   <form data-part="name">
     <label>Your name in the file
-      <input name="participant" maxlength="40" autocomplete="off" spellcheck="false" required
-        pattern="[A-Za-z0-9][A-Za-z0-9_\\-]*" title="letters, digits, - and _" />
+      ${control("input", `name="participant" maxlength="40" autocomplete="off" spellcheck="false"
+        required pattern="[A-Za-z0-9][A-Za-z0-9_\\-]*" title="letters, digits, - and _"`)}
     </label>
     <p class="pg2-study-hint">Letters, digits, - and _; it need not be your real one. Whoever was
     interrupted goes on under the same name.</p>
   </form>
   <section data-part="ready">
-    <p data-text="ready" tabindex="-1"></p>
-    <button type="button" class="pg2-study-main" data-do="start">Start</button>
+    ${control('p', 'data-text="ready" tabindex="-1"')}
+    ${button('class="pg2-study-main" data-do="start"', 'Start')}
   </section>
   <section data-part="trial">
     <div class="pg2-study-top">
       <progress class="pg2-study-progress" aria-label="images answered"></progress>
       <span class="pg2-study-count"></span>
-      <button type="button" data-do="pause" aria-pressed="false">Pause</button>
+      ${button('data-do="pause" aria-pressed="false"', 'Pause')}
     </div>
     <div class="pg2-study-stage"><span class="pg2-study-cross" aria-hidden="true">+</span></div>
     <div class="pg2-study-answers" role="group" aria-label="Was the image real or fake?">
-      <button type="button" data-answer="real">Real <span><kbd>R</kbd> <kbd>←</kbd></span></button>
-      <button type="button" data-answer="fake">Fake <span><kbd>F</kbd> <kbd>→</kbd></span></button>
+      ${button('data-answer="real"', 'Real <span><kbd>R</kbd> <kbd>←</kbd></span>')}
+      ${button('data-answer="fake"', 'Fake <span><kbd>F</kbd> <kbd>→</kbd></span>')}
     </div>
   </section>
   <section data-part="done">
     <h3>Thank you!</h3>
-    <p data-text="done" tabindex="-1"></p>
+    ${control('p', 'data-text="done" tabindex="-1"')}
     <p class="pg2-study-result"></p>
-    <button type="button" data-do="another">Somebody else</button>
+    ${button('data-do="another"', 'Somebody else')}
   </section>
   <p class="pg2-study-message" role="status" aria-live="polite"></p>`;
 
