@@ -5,7 +5,6 @@ The runs lie in `.bench/parity`, each in a folder named by its configuration, an
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +30,7 @@ def measure(size: Size, device: str, say) -> tuple[list[Line], dict]:
         return [], {"skipped": "float32 is the fast precision of this machine"}
     pipeline.data(study(size.parity_profile, device))  # once, not in every process
     wanted = [(p, seed) for seed in range(size.parity_seeds) for p in ("float32", "bfloat16")]
-    lanes = len(os.sched_getaffinity(0)) if device == "cpu" else 1
+    lanes = devices.cpu_count() if device == "cpu" else 1
 
     def result(which):
         say(f"parity: {which[0]}, seed {which[1]}")

@@ -4,7 +4,6 @@
 whose D normalises over the whole batch, in float32.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.common import PROJECT, Line, Size, environment, stage_for
-from pg2lib.core import distributed
+from pg2lib.core import devices, distributed
 from pg2lib.training import loop as training
 from pg2lib.workflow.pipeline import Study, data
 
@@ -27,7 +26,7 @@ def measure(size: Size, device: str, say) -> tuple[list[Line], dict]:
     if device != "cpu":
         return [], {"skipped": "measured on CPUs: a machine with one GPU runs one process"}
     data(Study(profile=size.curve_profile, device="cpu"))
-    cores = len(os.sched_getaffinity(0))
+    cores = devices.cpu_count()
     half = max(cores // 2, 1)
     two = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
     logs, seconds = {}, {}

@@ -1,8 +1,9 @@
-"""Precision, threads, memory and compilation: what they change, and that it is not the result."""
+"""Precision, threads, memory, compilation and child processes."""
 
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -110,3 +111,38 @@ def test_the_fast_step_is_the_plain_step_but_for_rounding():
     with torch.autocast("cpu", torch.bfloat16):
         low = network(images, pose, keypoints).float()
     assert (low - plain).abs().mean() < 0.03 * plain.abs().mean()
+
+
+def test_a_child_ends_when_its_parent_is_killed():
+    """Both kinds: a program of `start_child`, and a worker of multiprocessing."""
+    child = """if True:
+        import time
+        from pg2lib.core import devices
+        devices.end_with_parent()
+        print("up", flush=True)
+        time.sleep(60)
+    """
+    parent = f"""if True:
+        import multiprocessing, sys, time
+        from concurrent.futures import ProcessPoolExecutor
+        from pg2lib.core import devices
+        devices.start_child([sys.executable, "-c", {child!r}])
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(1, context, initializer=devices.end_with_parent)
+        pool.submit(print, "up", flush=True).result()
+        time.sleep(60)
+    """
+    process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == process.stdout.readline() == b"up\n"
+    process.kill()
+    began = time.time()
+    assert process.stdout.read() == b""  # ends when the last process that could write has ended
+    assert time.time() - began < 20
+
+
+def test_a_process_without_such_a_parent_goes_on():
+    code = "from pg2lib.core import devices; devices.end_with_parent(); print(devices.cpu_count())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 0 and int(done.stdout) >= 1

@@ -139,7 +139,7 @@ def test_weights_that_are_not_there_are_told(without_weights, tmp_path, monkeypa
     with pytest.raises(UserError, match="mine.pth is not torchvision's .* fetch it again"):
         estimate.find_weights(tmp_path / "mine.pth")
     monkeypatch.setenv("PG2_KEYPOINT_RCNN", str(tmp_path / "gone.pth"))
-    with pytest.raises(UserError, match="gone.pth.* is not there"):
+    with pytest.raises(UserError, match="gone.pth.* does not exist"):
         estimate.require_weights()
 
 

@@ -225,7 +225,7 @@ MISTAKES = [
     (["--target-pose", "pose.json", "--pose", "few.json"], "few.json has 4 of 18 joints"),
     (["--target-pose", "pose.json", "--pose", "walk"], "walk is no pose"),
     (["--target-pose", "pose.json", "--pose", "walk.json"], "walk.json"),
-    (["--target-pose", "pose.json", "--keypoint-rcnn", "gone.pth"], "gone.pth.* is not there"),
+    (["--target-pose", "pose.json", "--keypoint-rcnn", "gone.pth"], "gone.pth.* does not exist"),
     (["--target-pose", "pose.json", "--keypoint-rcnn", "me.png"], "me.png is not torchvision's"),
     (["--target-pose", "walk.json", "--fps", "0"], "--fps 0"),
     (["--target-pose", "walk.json", "--between", "-1"], "--between -1"),

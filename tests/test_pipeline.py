@@ -69,7 +69,7 @@ def test_stages_trained_side_by_side_are_the_same_bit_for_bit(study, tmp_path, m
         for name in names
     ]
     monkeypatch.setenv("PG2_RUNS", str(tmp_path))
-    monkeypatch.setattr(reproduce.os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr(reproduce.devices, "cpu_count", lambda: 2)
     lines = []
     pipeline.data(study)
     reproduce.train_all(study, ("G1-L1", "G1+G2+D"), lines.append)

@@ -1,12 +1,16 @@
-"""What the machine at hand can do, and how torch is told to use it.
+"""The machine: precision, threads, memory, compilation and child processes.
 
-Nothing here changes what is computed but for the last bits: precision, threads, compilation.
+None of this changes results beyond the last bits.
 """
 
 import contextlib
 import ctypes
 import importlib.util
+import multiprocessing
+import os
 import re
+import subprocess
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +18,7 @@ import torch
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 COMPILED = ("auto", "yes", "no")
-FAST_BFLOAT16 = ("amx_bf16", "avx512_bf16")  # instructions, the faster ones first
+FAST_BFLOAT16 = ("amx_bf16", "avx512_bf16")  # CPU flags, fastest first
 
 
 def default_device() -> str:
@@ -27,7 +31,7 @@ def fast_precision(device: str) -> str:
 
 
 def bfloat16_unit(device: str) -> str | None:
-    """What multiplies bfloat16 fast on a device, in a word; None where nothing does."""
+    """The name of the unit that multiplies bfloat16 fast, None if the device has none."""
     if torch.device(device).type == "cuda":
         return "tensor cores" if torch.cuda.is_bf16_supported(False) else None
     try:
@@ -39,7 +43,7 @@ def bfloat16_unit(device: str) -> str | None:
 
 
 def precision_text(device: str, precision: str) -> str:
-    """Which precision training takes and why, for people."""
+    """The precision of training and the reason for it, as text."""
     if precision != "auto":
         return f"{precision} on {device}, as configured"
     unit = bfloat16_unit(device)
@@ -50,11 +54,10 @@ def precision_text(device: str, precision: str) -> str:
 
 @contextlib.contextmanager
 def tuned(threads: int, device: str):
-    """Let torch use so many CPU threads for a while, 0 for its own choice, and cuDNN only what
-    gives the same bits every time, with float32 being float32 (not TF32).
+    """Within the block: a number of CPU threads (0: torch's choice), deterministic cuDNN, no TF32.
 
-    The bits of a result depend on the number of threads, so a stage that fixes it is the same on
-    machines of any size.
+    The bits of a result depend on the number of threads: fix it to get the same ones on machines
+    of any size.
     """
     before = torch.get_num_threads()
     if torch.device(device).type == "cpu":
@@ -71,25 +74,56 @@ def tuned(threads: int, device: str):
 
 @cache
 def keep_memory():
-    """Let the C library keep what is freed, where it is glibc, instead of giving it back.
+    """Make glibc keep freed memory instead of returning it to the system; nothing elsewhere.
 
     A training step allocates and frees tensors of tens of megabytes hundreds of times. glibc maps
-    such blocks anew each time, and the kernel then zeroes every page at its first touch. The peak
-    stays the same, the memory between two peaks does not go back. See docs/performance.md.
+    such blocks anew each time, and the kernel zeroes every page at its first touch. The peak stays
+    the same; memory between two peaks is not returned. See docs/performance.md.
     """
     trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
-    with contextlib.suppress(OSError, AttributeError):  # no glibc: nothing is lost
+    with contextlib.suppress(OSError, AttributeError):  # not glibc
         libc = ctypes.CDLL(None)
         libc.mallopt(mmap_threshold, 1 << 30)
         libc.mallopt(trim_threshold, 2**31 - 1)
 
 
 def compiled(network, device: str, choice: str = "auto"):
-    """The network through torch.compile: "yes", "no", or on CUDA where Triton is installed.
+    """The network through torch.compile: "yes", "no", or "auto" for CUDA with Triton installed.
 
-    The result has the same parameters; it stays eager code until its first call.
+    The result shares the parameters of the network and is compiled at its first call.
     """
     on_gpu = torch.device(device).type == "cuda" and importlib.util.find_spec("triton")
     if choice == "yes" or (choice == "auto" and on_gpu):
         return torch.compile(network)
     return network
+
+
+def cpu_count() -> int:
+    """How many CPU cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux; respects taskset and containers' CPU sets
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def start_child(command, **options) -> subprocess.Popen:
+    """Start a Python program that calls `end_with_parent`; options as of subprocess.Popen."""
+    environment = {**options.pop("env", os.environ), "PG2_CHILD": "1"}
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, **options)
+
+
+def end_with_parent():
+    """End this process when the one that started it is gone, however that one ended.
+
+    For processes of `start_child`, whose standard input closes then, and of multiprocessing. In
+    any other process this does nothing.
+    """
+    parent = multiprocessing.parent_process()
+    started = os.environ.pop("PG2_CHILD", None)
+    if not (parent or started):
+        return
+
+    def watch():
+        parent.join() if parent else os.read(0, 1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

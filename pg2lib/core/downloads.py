@@ -1,26 +1,30 @@
-"""Weights that others published: found on this machine, or downloaded, and checked either way."""
+"""Published weights: found on this machine or downloaded, and checked in either case."""
 
+import http.client
 import os
-import threading
-import time
-import urllib.request
+import socket
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import torch
 
-from pg2lib.core.files import UserError, sha256, write_atomically
+from pg2lib.core.files import UserError, sha256
 
-CONNECT_SECONDS = 8  # what being offline may cost, once per process and file
-STALL_SECONDS = 10
-DOWNLOAD_SECONDS = 600
+TIMEOUT = 8  # seconds to connect, and without a byte; so long may being offline take
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A file of weights: what it is, its name, its SHA-256 (or how that begins), where it can be
-    had, and the environment variable that names the file or its folder."""
+    """A published file of weights.
+
+    title     for messages
+    file      its name
+    sha256    its checksum, or the first digits of it
+    url       where to download it
+    variable  the environment variable that names the file or its folder
+    """
 
     title: str
     file: str
@@ -30,15 +34,17 @@ class Weights:
 
 
 class NoWeights(UserError):
-    """Weights cannot be had; everything but what needs them goes on."""
+    """Weights are not available; everything that does not need them still works."""
 
 
 def find(weights: Weights, given=None) -> Path | None:
-    """The checked file on this machine: the file or folder `given`, else that of the environment
-    variable, else among torch hub's checkpoints; None if it is not there.
+    """The checked file on this machine, or None.
+
+    Looks at the file or folder `given`, else at that of the environment variable, else among
+    torch hub's checkpoints.
 
     Raises:
-        NoWeights: what is named is not there, or a file with another checksum.
+        NoWeights: a path was named and does not exist, or the checksum is wrong.
     """
     named = given or os.environ.get(weights.variable)
     path = Path(named).expanduser() if named else in_hub(weights)
@@ -47,19 +53,19 @@ def find(weights: Weights, given=None) -> Path | None:
         return checked(path, weights)
     if named:
         raise NoWeights(
-            f"{path}, named for {weights.title}, is not there; give the path of {weights.file}"
+            f"{path}, named for {weights.title}, does not exist; give the path of {weights.file}"
         )
     return None
 
 
 def require(weights: Weights, given=None, download: bool = True) -> Path:
-    """Like `find`, but what is not here is downloaded to torch hub's checkpoints.
+    """Like `find`, but a missing file is downloaded to torch hub's checkpoints.
 
-    Tried once per process and file, and told within seconds where there is no network;
-    PG2_DOWNLOAD=off in the environment forbids it as `download` does.
+    Each process tries once per file and fails within seconds without a network. No download with
+    `download=False` or PG2_DOWNLOAD=off in the environment.
 
     Raises:
-        NoWeights: no file, no network, or a wrong checksum; says which.
+        NoWeights: no file, no network or a wrong checksum; the message says which.
     """
     if path := find(weights, given):
         return path
@@ -79,7 +85,7 @@ def in_hub(weights: Weights) -> Path:
 
 
 def checked(path: Path, weights: Weights) -> Path:
-    """The path, if its content has the right checksum; else NoWeights."""
+    """The path if its checksum is right, else NoWeights."""
     stat = path.stat()
     digest = digest_of(path, stat.st_size, stat.st_mtime_ns)
     if not digest.startswith(weights.sha256):
@@ -92,39 +98,21 @@ def checked(path: Path, weights: Weights) -> Path:
 
 @cache
 def digest_of(path: Path, size: int, changed: int) -> str:
-    """SHA-256 of a file, read again only if its size or date changed."""
+    """SHA-256 of a file, read again only if its size or time of change differ."""
     return sha256(path)
 
 
 @cache
 def fetch(path: Path, weights: Weights) -> str | None:
-    """Download the weights to `path`; None, or why that failed. Cached: one attempt a process."""
-    answer, host = [], weights.url.split("/")[2]
-
-    def connect():
-        try:
-            answer.append(urllib.request.urlopen(weights.url, timeout=STALL_SECONDS))
-        except (OSError, ValueError) as error:
-            answer.append(error)
-
-    # In a thread of its own, because a name server that is silent heeds no timeout.
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    thread.join(CONNECT_SECONDS)
-    if not answer:
-        return f"no answer from {host} within {CONNECT_SECONDS} s"
-    if isinstance(answer[0], Exception):
-        return f"{host}: {getattr(answer[0], 'reason', answer[0])}"
-    deadline = time.monotonic() + DOWNLOAD_SECONDS
+    """Download the weights to `path`. Returns None, or why it failed; one attempt per process."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT)
     try:
-        with answer[0] as response, write_atomically(path) as temporary:
-            with open(temporary, "wb") as file:
-                while block := response.read(1 << 20):
-                    file.write(block)
-                    if time.monotonic() > deadline:
-                        # Raised: to return from here would give the part that came its name.
-                        raise TimeoutError(f"not done within {DOWNLOAD_SECONDS} s")
-            checked(temporary, weights)
-    except (OSError, NoWeights) as error:
-        return str(error)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shown = sys.stderr.isatty() and os.environ.get("PG2_PROGRESS") != "off"
+        torch.hub.download_url_to_file(weights.url, str(path), weights.sha256, progress=shown)
+    except (OSError, ValueError, RuntimeError, http.client.HTTPException) as error:
+        return str(getattr(error, "reason", error))
+    finally:
+        socket.setdefaulttimeout(before)
     return None

@@ -4,13 +4,10 @@ The notebooks write the figures and tables; a notebook counts as done when its e
 the run store and every file it declares is in the figures folder, unchanged.
 """
 
-import contextlib
 import copy
-import ctypes
 import os
 import platform
 import resource
-import signal
 import subprocess
 import sys
 import tempfile
@@ -470,7 +467,7 @@ def train_all(study, rows, say):
     commands = []
     if not runs.state(pipeline.keypoint_step(study)).hit:
         commands.append(train_command(study, pipeline.KEYPOINTS))
-    lanes = min(len(os.sched_getaffinity(0)), MOST_LANES, len(missing) + len(commands))
+    lanes = min(devices.cpu_count(), MOST_LANES, len(missing) + len(commands))
     if lanes > 1 and on_cpu and all(stage.threads == 1 for stage in stages):
         # long ones first, and a second stage when its first one has had the time to end
         every = experiments.EVERY_ROW
@@ -507,13 +504,12 @@ def side_by_side(commands, lanes: int, say):
 
     def work():
         while waiting and not failed:
-            process = subprocess.Popen(
+            process = devices.start_child(
                 waiting.pop(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
                 env=environment,
-                preexec_fn=die_with_parent,
             )
             running.append(process)
             if failed:  # another one failed while this one was being started
@@ -544,12 +540,6 @@ def side_by_side(commands, lanes: int, say):
         raise
     if failed:
         raise UserError(failed[0])
-
-
-def die_with_parent():
-    """Let the kernel end this process when the one that started it is gone (Linux)."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def report(study, seconds: float) -> dict:
@@ -584,7 +574,7 @@ def machine() -> dict:
         pass
     return {
         "processor": processor,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": devices.cpu_count(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
         "torch": torch.__version__,

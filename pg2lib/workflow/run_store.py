@@ -7,7 +7,6 @@ sign that a folder is complete.
 
 import ast
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +14,8 @@ import time
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from pg2lib.core.files import UserError, dumps, read_json, sha256, write_json
 
@@ -117,19 +118,22 @@ def differences(old: dict, new: dict, where: str = "") -> list[str]:
 def claim(step: Step, waiting=None):
     """Hold the step's folder while it is worked on; a second process waits for the first.
 
-    waiting() is called once if the folder is held by somebody else.
+    waiting() is called once if another process holds the folder.
     """
     step.folder.mkdir(parents=True, exist_ok=True)
-    with open(step.folder / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if waiting:
-                waiting()
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = FileLock(step.folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        if waiting:
+            waiting()
+        lock.acquire()
+    try:
         if not (step.folder / "step.json").exists():
             write_json(step.folder / "step.json", step.identity)
         yield step.folder
+    finally:
+        lock.release()
 
 
 def finish(step: Step, outputs, seconds: float, facts: dict | None = None):
