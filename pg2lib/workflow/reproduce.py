@@ -4,6 +4,7 @@ The notebooks write the figures and tables; a notebook counts as done when its e
 the run store and every file it declares is in the figures folder, unchanged.
 """
 
+import contextlib
 import copy
 import os
 import platform
