@@ -39,6 +39,13 @@ def test_masked_error_is_the_mean_absolute_error_inside_the_mask(person):
     assert detail.masked_error(other, images, masks & False).tolist() == [0, 0]
 
 
+def test_mask_overlap_counts_body_in_mask_and_mask_on_body():
+    body, mask = np.zeros((2, 4, 4), bool)
+    body[:2], mask[1:, :2] = True, True  # 8 and 6 pixels, 2 in common
+    assert detail.mask_overlap(mask, body) == pytest.approx((2 / 8, 2 / 6, 2 / 12))
+    assert detail.mask_overlap(mask & False, body) == (0, 0, 0)
+
+
 @pytest.mark.parametrize("pixels", (-3, 0, 2))
 def test_shift_followed_finds_by_how_much_a_person_moved(person, pixels):
     images, masks = person

@@ -203,3 +203,12 @@ def test_coco17(wrap):
     assert ours[1].tolist() == [16.5, 105.5]  # between (15, 105) and (18, 106)
     coco[5] = MISSING
     assert np.asarray(kp.from_coco17(wrap(coco)))[1].tolist() == list(MISSING)
+
+
+def test_shifted_joints_that_leave_the_frame_are_missing():
+    keypoints = numbered()  # joint i at x = i + 1
+    moved = kp.shift_keypoints(keypoints, 3, 18)
+    assert np.array_equal(moved[:6], keypoints[:6] + (3, 0))
+    assert (moved[6] == -1).all() and (moved[14:] == -1).all() and moved[13, 0] == 17
+    assert (kp.shift_keypoints(keypoints, -2, 18)[0] == -1).all()
+    assert moved.dtype == np.float32

@@ -49,6 +49,13 @@ def found(keypoints):
     return (keypoints >= 0).all(-1)
 
 
+def shift_keypoints(keypoints, pixels, width):
+    """Keypoints (..., 18, 2) moved sideways; joints that leave the frame are missing."""
+    moved = keypoints + np.float32([pixels, 0])
+    inside = found(keypoints) & found(moved) & (moved[..., 0] < width)
+    return np.where(inside[..., None], moved, np.float32(-1))
+
+
 def torso_found(keypoints):
     """Whether both shoulders and both hips were found: bool (...).
 

@@ -202,6 +202,17 @@ def masked_error(generated, target, masks):
     return (error * masks).sum((1, 2)) / masks.sum((1, 2)).clip(min=1)
 
 
+def mask_overlap(mask, body):
+    """How well a pose mask covers a body: both bool (H, W).
+
+    Returns:
+        (coverage, purity, IoU): the share of the body in the mask, of the mask on the body, and
+        of their union in both.
+    """
+    both = (mask & body).sum()
+    return both / body.sum(), both / max(mask.sum(), 1), both / (mask | body).sum()
+
+
 def shift_followed(still, moved, masks, reach):
     """By how many pixels each generated person moved sideways.
 

@@ -1,0 +1,38 @@
+"""An image of a data set at another size: drawn people are drawn again, photographs enlarged."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from pg2lib.data.datasets import DRAWN
+from pg2lib.data.keypoints import found
+
+
+@dataclass(frozen=True)
+class View:
+    """One image: uint8 (H, W, 3), keypoints float32 (18, 2), silhouette bool (H, W) or None."""
+
+    image: np.ndarray
+    keypoints: np.ndarray
+    silhouette: np.ndarray | None
+
+
+def at_height(dataset, index, height) -> View:
+    """Image number `index` of a Dataset with `height` rows and the same shape.
+
+    The keypoints are those of the data set, scaled by the pixels' centres; only photographs have
+    no silhouette.
+    """
+    factor = height / dataset.height
+    width = round(dataset.width * factor)
+    keypoints = dataset.keypoints[index]
+    scaled = np.where(found(keypoints)[:, None], (keypoints + 0.5) * factor - 0.5, -1)
+    keypoints = scaled.astype(np.float32)
+    if dataset.name not in DRAWN:
+        image = Image.fromarray(dataset.images[index])
+        return View(np.asarray(image.resize((width, height), Image.NEAREST)), keypoints, None)
+    view = int(dataset.names[index].split("_")[2])  # 0007_c1s1_000003_00.jpg: view 3 of person 7
+    seed = dataset.card["config"]["seed"]
+    drawn = DRAWN[dataset.name](int(dataset.identities[index]), view, seed, height, width)
+    return View(drawn.image, keypoints, drawn.silhouette)

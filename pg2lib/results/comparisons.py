@@ -1,0 +1,60 @@
+"""Rows of Table 1 compared in words: every notebook uses the same rule, `statistics.verdict`."""
+
+import math
+
+from pg2lib.evaluation import statistics
+
+UNDECIDED = "undecided: the interval contains zero"
+
+
+def outcome(low, high, published=math.nan, below="lower", above="higher"):
+    """What the interval of a difference says, in words.
+
+    Args:
+        low, high: its ends.
+        published: the same difference in the paper; its sign decides between "as in the paper"
+            and "AGAINST the paper". NaN: the paper has none.
+        below, above: the answer without a published difference.
+    """
+    middle = (low + high) / 2
+    if math.isnan(published):
+        verdict = statistics.verdict(middle, low, high, statistics.MORE)
+        words = {statistics.HOLDS: above, statistics.FAILS: below}
+    else:
+        direction = statistics.MORE if published > 0 else statistics.LESS
+        verdict = statistics.verdict(middle, low, high, direction)
+        words = {statistics.HOLDS: "as in the paper", statistics.FAILS: "AGAINST the paper"}
+    return words.get(verdict, UNDECIDED)
+
+
+def difference_lines(differences):
+    """A line of text per line of a table of differences (`tables.differences_table`)."""
+    lines = []
+    for line in differences.itertuples():
+        interval = f"{line.difference:+.3f} [{line.low:+.3f}, {line.high:+.3f}]"
+        paper = "" if math.isnan(line.paper) else f" (paper {line.paper:+.3f})"
+        words = outcome(line.low, line.high, line.paper)
+        lines.append(f"{line.row} - {line.minus}, {line.score}: {interval}{paper}: {words}")
+    return lines
+
+
+def mean_lines(values, identities, against, unit, seed=0):
+    """A line of text per row: its mean score with the 95 % interval over people, and its paired
+    difference from the row `against`.
+
+    Args:
+        values: row -> float (n,), one score per pair.
+        identities: (n,), whose pair it is.
+        against: one of the rows.
+        unit: of the scores, for the text.
+        seed: of the bootstrap.
+    """
+    lines = []
+    for row, scores in values.items():
+        low, high = statistics.bootstrap_interval(scores, identities, seed=seed)
+        line = f"{row:10} {statistics.mean(scores):6.2f} {unit} [{low:.2f}, {high:.2f}]"
+        if row != against:
+            gap = statistics.paired_difference(scores, values[against], identities, seed=seed)
+            line += "; minus {}: {:+.2f} [{:+.2f}, {:+.2f}]".format(against, *gap)
+        lines.append(line)
+    return lines

@@ -1,0 +1,104 @@
+"""Sheets of pictures that the notebooks show: each a grid made for one question."""
+
+import matplotlib
+import numpy as np
+import torch
+
+from pg2lib.data import heatmaps
+from pg2lib.data.keypoints import JOINTS
+from pg2lib.data.rescale import at_height
+from pg2lib.results import figures
+
+BLANK = 225  # grey level where there is no picture
+
+
+def cameras_sheet(dataset, people, cameras=range(1, 7)):
+    """The first image of each person by each camera, blank where that camera never saw them."""
+    blank = np.full_like(dataset.images[0], BLANK)
+    rows = []
+    for person in people:
+        indices = np.flatnonzero(dataset.identities == person)
+        first = {dataset.cameras[index]: dataset.images[index] for index in indices[::-1]}
+        rows.append([first.get(camera, blank) for camera in cameras])
+    titles = [f"camera {camera}" for camera in cameras]
+    labels = [f"person {person}" for person in people]
+    return figures.grid(rows, titles, labels, scale=max(1, 96 // dataset.width))
+
+
+def joint_sheet(dataset, pair, joint, radius=4):
+    """The target image of a test pair with one joint's channel tinted, that channel alone, and
+    all 18 channels in their colours."""
+    index = dataset.test_pairs[pair, 1]
+    keypoints = torch.from_numpy(dataset.keypoints[[index]])
+    maps = heatmaps.heatmaps(keypoints, dataset.height, dataset.width, radius)[0].numpy()
+    channel = maps[JOINTS.index(joint)]
+    tinted = figures.mask_overlay(dataset.images[index], channel)
+    pictures = [tinted, figures.gray_mask(channel), figures.colour_heatmaps(maps)]
+    return figures.grid([pictures], ["target", joint, "all 18"])
+
+
+def masks_sheet(dataset, indices, heights=(128, 256)):
+    """Images with every variant of their pose mask, made at several heights, over the image at
+    the first of them."""
+    titles, rows = [], []
+    for index in indices:
+        image = at_height(dataset, index, heights[0]).image
+        pictures, titles = [image], ["target"]
+        for height in heights:
+            fine, view = height // heights[0], at_height(dataset, index, height)
+            backdrop, pose = image.repeat(fine, 0).repeat(fine, 1), torch.from_numpy(view.keypoints)
+            for variant in heatmaps.VARIANTS:
+                mask = heatmaps.pose_mask(pose[None], *backdrop.shape[:2], variant=variant)
+                pictures.append(figures.mask_overlay(backdrop, mask[0, 0].numpy()))
+                titles.append(f"{height} rows\n{variant}")
+        rows.append(pictures)
+    breaks = [1 + k * len(heatmaps.VARIANTS) for k in range(len(heights))]
+    return figures.grid(rows, titles, breaks=breaks)
+
+
+def coloured(values, top, name):
+    """Values (H, W) as a picture, uint8 (H, W, 3), in a colour map of matplotlib.
+
+    The scale is 0 to `top`; for the diverging map "RdBu" it is -top (red) to top (blue).
+    """
+    low = -top if name == "RdBu" else 0
+    shade = matplotlib.colormaps[name]((np.clip(values, low, top) - low) / (top - low))
+    return (255 * shade[..., :3]).astype(np.uint8)
+
+
+def errors_sheet(dataset, chosen, masks, generated, errors, top=110, gain=30):
+    """Test pairs by two rows, each beside its map of errors, and the gain of the second row.
+
+    Args:
+        dataset, chosen: Dataset and indices into its test_pairs.
+        masks: bool (k, H, W) of all test pairs, tinted in the third column.
+        generated: two rows -> uint8 (k, H, W, 3).
+        errors: the same rows -> (k, H, W) in grey levels.
+        top, gain: grey levels of the brightest error, and of the fullest red or blue.
+    """
+    (first, second), rows = generated, []
+    for index in chosen:
+        condition, target = (dataset.images[k] for k in dataset.test_pairs[index])
+        row = [condition, target, figures.mask_overlay(target, masks[index])]
+        for name in generated:
+            row += [generated[name][index], coloured(errors[name][index], top, "inferno")]
+        row.append(coloured(errors[first][index] - errors[second][index], gain, "RdBu"))
+        rows.append(row)
+    names = [figures.TITLES.get(name, name).split("\n(")[0] for name in generated]
+    titles = ["condition", "target", "weight 2", names[0], "its error", names[1], "its error",
+              "gain\n(blue)"]  # fmt: skip
+    return figures.grid(rows, titles, breaks=(3, 5, 7), scale=max(1, 96 // dataset.width))
+
+
+def shifts_sheet(condition, moved):
+    """A condition image, and what each row generates when the pose is shifted sideways.
+
+    Args:
+        condition: uint8 (H, W, 3).
+        moved: row -> {shift in pixels: uint8 (H, W, 3)}.
+    """
+    shifts = next(iter(moved.values()))
+    titles = ["condition", *(f"{pixels:+d} px" if pixels else "as it is" for pixels in shifts)]
+    rows = [[condition, *images.values()] for images in moved.values()]
+    scale = max(1, 96 // condition.shape[1])
+    return figures.grid(rows, titles, list(moved), breaks=(1,), scale=scale)

@@ -1,0 +1,50 @@
+"""Differences in words: one rule for all notebooks."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pg2lib.results import comparisons
+
+
+@pytest.mark.parametrize(
+    "low, high, published, words",
+    [
+        (0.1, 0.2, 0.3, "as in the paper"),
+        (0.1, 0.2, -0.3, "AGAINST the paper"),
+        (-0.2, -0.1, -0.3, "as in the paper"),
+        (-0.2, -0.1, 0.3, "AGAINST the paper"),
+        (-0.1, 0.2, 0.3, comparisons.UNDECIDED),
+        (0.1, 0.2, math.nan, "higher"),
+        (-0.2, -0.1, math.nan, "lower"),
+        (-0.1, 0.2, math.nan, comparisons.UNDECIDED),
+        (math.nan, math.nan, math.nan, comparisons.UNDECIDED),
+    ],
+)
+def test_the_words_follow_the_interval_and_the_papers_sign(low, high, published, words):
+    assert comparisons.outcome(low, high, published) == words
+
+
+def test_without_a_published_difference_the_words_can_be_chosen():
+    assert comparisons.outcome(-2, -1, below="better", above="worse") == "better"
+
+
+def test_every_line_of_a_table_of_differences_gets_its_outcome():
+    table = pd.DataFrame(
+        {"row": "b", "minus": "a", "score": ["ssim", "pckh"], "difference": [0.01, -0.2],
+         "low": [0.005, -0.3], "high": [0.015, -0.1], "paper": [0.02, math.nan]}
+    )  # fmt: skip
+    assert comparisons.difference_lines(table) == [
+        "b - a, ssim: +0.010 [+0.005, +0.015] (paper +0.020): as in the paper",
+        "b - a, pckh: -0.200 [-0.300, -0.100]: lower",
+    ]
+
+
+def test_means_are_stated_with_intervals_and_paired_differences():
+    people = np.repeat(np.arange(20), 3)
+    base = np.random.default_rng(0).normal(5, 1, 60)
+    first, second = comparisons.mean_lines({"a": base + 1, "b": base}, people, "b", "points")
+    assert first.endswith("; minus b: +1.00 [+1.00, +1.00]") and first.startswith("a ")
+    assert "minus" not in second and " points [" in second
