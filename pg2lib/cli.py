@@ -342,7 +342,7 @@ def train(options):
 def evaluate(options):
     from pg2lib.core import distributed
     from pg2lib.models import experiments
-    from pg2lib.results import tables
+    from pg2lib.results import render
     from pg2lib.workflow import pipeline
 
     study = study_of(options)
@@ -359,9 +359,9 @@ def evaluate(options):
     table = pipeline.table1(study, options.preset, options.mask_from)
     if distributed.rank() > 0:
         return None
-    say("\n" + tables.to_markdown(table))
+    say("\n" + render.markdown(table))
     folder = pipeline.table_folder(study, options.preset, options.mask_from)
-    say("wrote " + ", ".join(str(path) for path in tables.write_table1(folder, table)))
+    say("wrote " + ", ".join(str(path) for path in render.write(folder, "table1", table)))
 
 
 def describe(options):
@@ -445,8 +445,12 @@ def export(options):
 
 def report(options):
     from pg2lib.results.report import write_report
+    from pg2lib.workflow import pipeline
+    from pg2lib.workflow.run_store import project
 
-    say(f"wrote {write_report(out=options.out)[0]}")
+    out = options.out or project() / "report"
+    comparison = project() / "docs" / "paper-vs-code.md"
+    say(f"wrote {write_report(pipeline.named_folder(''), out, comparison)[0]}")
 
 
 def parse_frame(text: str) -> tuple[int, int]:

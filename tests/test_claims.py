@@ -13,7 +13,7 @@ from pg2lib.evaluation import detail, statistics
 from pg2lib.evaluation import difficulty as failures
 from pg2lib.evaluation import score_row as evaluation
 from pg2lib.models import experiments
-from pg2lib.results import claim_evidence, claim_figures, claim_verdicts, claims, tables
+from pg2lib.results import claim_evidence, claim_figures, claim_verdicts, claims, render
 from pg2lib.results import convergence as curves
 from pg2lib.results.claim_verdicts import CANNOT, FAILS, HOLDS, verdict
 from pg2lib.results.claims import EQUAL, LESS, MORE, Claim, compare
@@ -83,7 +83,7 @@ def test_every_claim_can_be_asked():
     assert len(set(names)) == len(names) >= 20
     rows = {*experiments.EVERY_ROW, "condition", "target"}
     for claim in claims.CLAIMS:
-        assert claim.comparisons and claim.half in (None, *tables.HALVES)
+        assert claim.comparisons and claim.half in (None, *render.HALVES)
         for c in claim.comparisons:
             assert c.score in claims.MEASURES and set(c.rows) <= rows
             assert c.how in claims.WAYS
@@ -382,7 +382,7 @@ def test_every_claim_is_a_line_of_the_markdown(results, tmp_path):
     text = (tmp_path / "claims.md").read_text(encoding="utf-8")
     lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line[:3] in
              ("| 1", "| 2", "| 3")]  # fmt: skip
-    assert [line[5] for line in lines] == ["**cannot tell**", "**does not hold**", "**holds**"]
+    assert [line[5] for line in lines] == [CANNOT, FAILS, HOLDS]
     assert lines[0][1:4] == ["it is so", "4.2", "mask-SSIM, a − b: > 0.001<br>PCKh, a − b: > 0.001"]
     shown = results[0].findings[0].interval
     assert lines[0][4] == f"{shown}<br>not measured" and lines[0][6] == "made-up-quick"
@@ -393,9 +393,9 @@ def test_every_claim_is_a_line_of_the_markdown(results, tmp_path):
 
 def test_the_files_say_the_same(results, tmp_path):
     paths = claim_verdicts.write_claims(tmp_path, results, FACTS)
-    assert sorted(p.name for p in paths) == ["claims.csv", "claims.json", "claims.md"]
+    assert sorted(p.name for p in paths) == [f"claims.{x}" for x in ("csv", "json", "md", "tex")]
     table = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))
-    assert claim_verdicts.to_markdown(table) == (tmp_path / "claims.md").read_text(encoding="utf-8")
+    assert render.markdown(table) == (tmp_path / "claims.md").read_text(encoding="utf-8")
     lines = list(csv.DictReader(io.StringIO((tmp_path / "claims.csv").read_text("utf-8"))))
     assert [line["score"] for line in lines] == ["mask_ssim", "pckh", "mask_ssim", "mask_ssim"]
     assert float(lines[0]["effect"]) == pytest.approx(results[0].findings[0].effect, rel=1e-5)

@@ -17,7 +17,7 @@ from pg2lib.apps.user_study import study as user_study
 from pg2lib.apps.user_study import table2
 from pg2lib.apps.user_study.study import GENERATED, REAL, Protocol
 from pg2lib.core.files import UserError
-from pg2lib.results import tables
+from pg2lib.results import render
 from pg2lib.workflow import pipeline
 
 ROW = "G1+G2+D"
@@ -492,12 +492,12 @@ def test_table2_in_files(table, tmp_path):
 
 def test_every_command_character_of_latex_is_escaped(table):
     table["title"] = "50 % & more_#"
-    assert tables.escape_latex(table["title"]) in table2.to_latex(table)
+    assert render.escape_latex(table["title"]) in render.render(table)[".tex"]
 
 
 def test_a_row_the_paper_has_not():
     answer_all(sit(row="G1-L1"))
     table = table2.of_studies([STUDY])
-    assert "| G1-L1 | synthetic-market | 1 |" in table2.to_markdown(table)
-    assert "| — |" in table2.to_markdown(table)
-    assert ",," in table2.to_csv(table)
+    assert "| G1-L1 | synthetic-market | 1 |" in render.markdown(table)
+    assert "| — |" in render.markdown(table)
+    assert ",," in render.render(table)[".csv"]

@@ -6,11 +6,10 @@ A verdict is a pure function of an interval, `verdict`, so that nobody has to tr
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from pg2lib.core.files import without_nan
 from pg2lib.evaluation.statistics import CANNOT, FAILS, HOLDS, verdict
-from pg2lib.results import tables
+from pg2lib.results import render
 from pg2lib.results.claim_evidence import EFFECTS, NotMeasured
 from pg2lib.results.claims import CLAIMS, EQUAL, MORE, UNTESTED, WAYS, Claim, Comparison
 
@@ -199,54 +198,12 @@ def _notes(results, facts):
     ]
 
 
-def to_markdown(table):
-    """The table in GitHub's Markdown: a line per claim, then why, then the notes."""
-    header = ["", "claim", "place", "measure: expected", "effect", "verdict", "made at"]
-    lines, why = [], []
-    for number, claim in enumerate(table["claims"], start=1):
-        found = claim["comparisons"]
-        lines.append(
-            [
-                str(number),
-                claim["claim"],
-                claim["place"],
-                "<br>".join(f"{c['measure']}: {c['expected']}" for c in found),
-                "<br>".join(c["shown"] for c in found),
-                f"**{claim['verdict']}**",
-                claim["made_at"],
-            ]
-        )
-        why.append(f"{number}. {claim['why']}")
-    grid = tables.markdown_grid(header, lines, left=len(header))
-    made = f"Made by `{table['facts']['command']}`."
-    parts = [f"**{table['title']}**", grid, "Why, claim by claim:", "\n".join(why)]
-    return "\n\n".join([*parts, *table["notes"], made]) + "\n"
-
-
-def to_csv(table):
-    """A line per comparison; empty where nothing was measured."""
-    of_claim = ["name", "place", "claim", "made_at"]
-    own = ["score", "row", "against", "measure", "unit", "expected", "effect", "low", "high",
-           "verdict"]  # fmt: skip
-    lines = [
-        {key: claim[key] for key in of_claim}
-        | {key: comparison[key] for key in own}
-        | {"claim_verdict": claim["verdict"], "why": comparison["why"]}
-        for claim in table["claims"]
-        for comparison in claim["comparisons"]
-    ]
-    return pd.DataFrame(lines).to_csv(index=False, float_format="%.6g", lineterminator="\n")
-
-
-RENDERERS = {".md": to_markdown, ".csv": to_csv, ".json": tables.to_json}
-
-
 def write_claims(folder, results, facts):
-    """Write claims.md, .csv and .json into `folder`; returns their paths.
+    """Write claims.md, .csv, .tex and .json into `folder`; returns their paths.
 
     Args:
         folder: pathlib.Path.
         results: what `judge` returns.
         facts: see `claims_table`.
     """
-    return tables.write_table(folder, "claims", claims_table(results, facts), RENDERERS)
+    return render.write(folder, "claims", claims_table(results, facts))

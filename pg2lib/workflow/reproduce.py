@@ -25,7 +25,7 @@ from pg2lib.core import devices
 from pg2lib.core.files import UserError, write_atomically
 from pg2lib.core.progress import Progress
 from pg2lib.models import experiments
-from pg2lib.results import claims, tables
+from pg2lib.results import claims, render, tables
 from pg2lib.workflow import pipeline
 from pg2lib.workflow import run_store as runs
 from pg2lib.workflow import shipped as demo
@@ -123,6 +123,7 @@ NOTEBOOK_CODE = (
     "apps.pose_studio.studio",
     "apps.user_study.rates",
     "apps.user_study.table2",
+    "results.render",
     "results.tables",
     "apps.user_study.study",
     "apps.pose_studio.walking",
@@ -443,7 +444,7 @@ def both_halves(studies) -> Path:
     folder = pipeline.named_folder(f"all-{profile}")
     halves = [pipeline.table1(study) for study in studies]
     table = tables.both_halves(halves, pipeline.command("all", studies[0].profile))
-    tables.write_table(folder, "table1", table)
+    render.write(folder, "table1", table)
     return folder
 
 

@@ -1,13 +1,9 @@
 """Table 2 of the paper from the answers of the user study, beside the paper's numbers."""
 
-from pathlib import Path
-
-import pandas as pd
-
-from pg2lib.apps.user_study.rates import RATES, rates
+from pg2lib.apps.user_study.rates import rates
 from pg2lib.apps.user_study.study import PAPER, folder, read_folder
 from pg2lib.models import experiments
-from pg2lib.results import tables
+from pg2lib.results import render
 
 # Table 2 as printed: row -> half -> rates.
 PAPER_TABLE2 = {
@@ -123,64 +119,6 @@ def _told(line):
     return text + "."
 
 
-HEADINGS = ("", "data set", "participants", "R2G", "paper R2G", "G2R", "paper G2R")
-
-
-def _cells(line):
-    texts = [line["row"], line["dataset"], str(line["participants"])]
-    for rate in RATES:
-        texts += [percent(line["ours"][rate]), percent((line["paper"] or {}).get(rate))]
-    return texts
-
-
-def percent(value):
-    """A rate in words: a number, or one of `rates` with its interval; "—" for None."""
-    if isinstance(value, dict):
-        if value["mean"] is None:
-            return "—"
-        return f"{percent(value['mean'])} [{100 * value['low']:.1f}, {100 * value['high']:.1f}]"
-    return "—" if value is None else f"{100 * value:.1f} %"
-
-
-def to_markdown(table):
-    """`of_studies` in Markdown, with its notes."""
-    grid = tables.markdown_grid(HEADINGS, [_cells(line) for line in table["rows"]], left=2)
-    made = f"Made by `{table['facts']['command']}`."
-    return "\n\n".join([f"**{table['title']}**", grid, *table["notes"], made]) + "\n"
-
-
-def to_latex(table):
-    """`of_studies` as LaTeX, see `tables.latex_table`."""
-    escape = tables.escape_latex
-    lines = [
-        " & ".join(map(escape, cells)) + r" \\" for cells in (HEADINGS, *map(_cells, table["rows"]))
-    ]
-    made = rf"Made by \texttt{{{escape(table['facts']['command'])}}}."
-    notes = [*map(escape, table["notes"]), made]
-    columns = "ll" + "r" * (len(HEADINGS) - 2)
-    return tables.latex_table(table["title"], columns, lines[0], lines[1:], notes)
-
-
-def to_csv(table):
-    """`of_studies` as CSV: a line per row; rates as shares of 1, empty where there are none."""
-    lines = []
-    for line in table["rows"]:
-        flat = {key: line[key] for key in ("row", "dataset", "profile", "seed", "half",
-                                           "participants", "unfinished", "answers")}  # fmt: skip
-        for rate in RATES:
-            ours = line["ours"][rate]
-            flat[rate] = ours["mean"]
-            flat |= {f"{rate}_{key}": ours[key] for key in ("low", "high", "wrong", "of")}
-            flat[f"{rate}_paper"] = (line["paper"] or {}).get(rate)
-        flat |= {f"exposure_ms_{key}": value for key, value in line["exposure_ms"].items()}
-        flat |= {"shown_again": line["shown_again"], "protocols": " ".join(line["protocols"])}
-        lines.append(flat | table["facts"])
-    return pd.DataFrame(lines).to_csv(index=False, float_format="%.6g", lineterminator="\n")
-
-
-RENDERERS = {".md": to_markdown, ".csv": to_csv, ".tex": to_latex, ".json": tables.to_json}
-
-
 def write_table2(path, table):
     """Write table2.md, .csv, .tex and .json into the folder `path`; returns their paths."""
-    return tables.write_table(Path(path), "table2", table, RENDERERS)
+    return render.write(path, "table2", table)

@@ -1,13 +1,12 @@
-// The buttons that copy a table, or a row of it.
+// The buttons that copy a table.
 document.addEventListener("click", async (event) => {
-  const button = event.target.closest("button[data-copy], button[data-copy-from]");
+  const button = event.target.closest("button[data-copy-from]");
   if (!button) return;
-  const source = button.dataset.copyFrom;
-  const text = source ? document.getElementById(source).textContent : button.dataset.copy;
+  const text = document.getElementById(button.dataset.copyFrom).textContent;
   let done = true;
   try {
     await navigator.clipboard.writeText(text);
-  } catch {  // not allowed here: the older way
+  } catch {  // not allowed: copy from a hidden text field
     const area = document.createElement("textarea");
     area.value = text;
     document.body.append(area);

@@ -1,0 +1,420 @@
+"""Tables as text: every table of the project as Markdown, CSV, LaTeX and JSON.
+
+A table is a record of JSON values, made by `tables`, `verdicts` or `apps.user_study.table2`. `view`
+turns a record into headings and cells of text, `render` writes them in each format. Both are pure
+functions, so the other files can be made again from the .json.
+"""
+
+import csv
+import io
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pg2lib.core.files import UserError, write_atomically
+from pg2lib.evaluation.scores import SCORES
+from pg2lib.evaluation.ssim import PRESETS
+
+LABELS = {"condition": "condition image, copied", "target": "real target"}
+HALVES = {"market1501": "Market-1501", "deepfashion": "DeepFashion"}
+MISSING = "—"
+MARKS = "ᵃᵇᶜᵈᵉᶠ"  # of footnotes
+
+# Cells of the published table that may be misprints: (half, row, score) -> footnote.
+DOUBTS = {
+    ("market1501", row, "mask_inception"): "printed for G1-CE-L1 and for G1-L1 alike, in the "
+    "proceedings and on the poster, although the text has G1-L1 ahead in every measure."
+    for row in ("G1-CE-L1", "G1-L1")
+} | {
+    ("deepfashion", row, score): "the poster prints the pair 0.735 and 2.427 in the rows G1-HME-L1 "
+    "and G1-L1 alike; one of them may be a copy."
+    for row in ("G1-HME-L1", "G1-L1")
+    for score in ("ssim", "inception")
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """A table ready to print.
+
+    head, rows  headings and cells of text; a line break in a cell separates several values
+    left        how many columns hold text; the others hold numbers and are aligned right
+    notes       paragraphs below the table
+    details     (summary, sentences), numbered from 1, below the table; or ()
+    numbers     lines of the CSV file: dicts with the same keys, unrounded
+    best        (row, column) of the best trained row of each column of scores
+    """
+
+    title: str
+    head: list[str]
+    rows: list[list[str]]
+    numbers: list[dict]
+    notes: list[str]
+    left: int = 1
+    details: tuple = ()
+    best: frozenset = frozenset()
+
+
+def view(record) -> View:
+    """The View of a table: scores, presets, differences (also as DataFrame), claims or Table 2.
+
+    Raises:
+        UserError: the record is none of these.
+    """
+    if isinstance(record, pd.DataFrame):
+        record = json.loads(to_json(record))
+    if isinstance(record, list):
+        return difference_view(record)
+    for key, make in VIEWS.items():
+        if isinstance(record, dict) and key in record:
+            return make(record)
+    raise UserError("this is not a table of scores, presets, differences, claims or user study.")
+
+
+def render(record) -> dict[str, str]:
+    """Suffix (".md", ".csv", ".tex", ".json") -> the table in that format."""
+    table = view(record)
+    return {
+        ".md": markdown(table),
+        ".csv": csv_text(table),
+        ".tex": latex(table),
+        ".json": to_json(record),
+    }
+
+
+def write(folder, name, record) -> list[Path]:
+    """Write <name>.md, .csv, .tex and .json into `folder`; returns their paths."""
+    paths = {Path(folder) / f"{name}{suffix}": text for suffix, text in render(record).items()}
+    for path, text in paths.items():
+        with write_atomically(path) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+    return list(paths)
+
+
+# --- formats -----------------------------------------------------------------------------------
+
+
+def to_json(record) -> str:
+    if isinstance(record, pd.DataFrame):
+        record = json.loads(record.to_json(orient="records", double_precision=15))
+    return json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+
+
+def csv_text(table: View) -> str:
+    """A line per dict of `numbers`; floats with six digits, empty where there is no value."""
+    text = io.StringIO()
+    if table.numbers:
+        writer = csv.DictWriter(text, list(table.numbers[0]), lineterminator="\n")
+        writer.writeheader()
+        for line in table.numbers:
+            writer.writerow({key: _csv_cell(value) for key, value in line.items()})
+    return text.getvalue()
+
+
+def _csv_cell(value):
+    if isinstance(value, float):
+        return "" if np.isnan(value) else f"{value:.6g}"
+    return value
+
+
+def markdown(record) -> str:
+    """A table (record or View) in GitHub's Markdown, with its notes."""
+    table = record if isinstance(record, View) else view(record)
+    rows = [[cell.replace("\n", "<br>") for cell in row] for row in table.rows]
+    parts = [f"**{table.title}**", markdown_grid(table.head, rows, table.left)]
+    if table.details:
+        summary, sentences = table.details
+        lines = [f"{number}. {text}" for number, text in enumerate(sentences, start=1)]
+        parts += [f"{summary}:", "\n".join(lines)]
+    return "\n\n".join([*parts, *table.notes]) + "\n"
+
+
+def markdown_grid(head, rows, left=1) -> str:
+    """A Markdown table of strings, the first `left` columns left and the others right aligned."""
+    rule = ["---"] * left + ["---:"] * (len(head) - left)
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |"
+        for line in (head, rule, *rows)
+    )
+
+
+def latex(table: View) -> str:
+    """The table for LaTeX with booktabs and graphicx, as wide as the text, with its notes."""
+
+    def line(cells):
+        return " & ".join(escape_latex(cell.replace("\n", "; ")) for cell in cells) + r" \\"
+
+    return "\n".join(
+        [
+            r"% needs \usepackage{booktabs,graphicx}",
+            r"\begin{table}",
+            rf"\caption{{{escape_latex(table.title)}.}}",
+            r"\resizebox{\textwidth}{!}{%",
+            rf"\begin{{tabular}}{{{'l' * table.left}{'r' * (len(table.head) - table.left)}}}",
+            r"\toprule",
+            line(table.head),
+            r"\midrule",
+            *map(line, table.rows),
+            r"\bottomrule",
+            r"\end{tabular}}",
+            r"\par\smallskip\footnotesize",
+            *(escape_latex(note) + r"\par" for note in table.notes),
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",
+    "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "±": r"$\pm$", "−": "$-$", "λ": r"$\lambda$", "—": "---",
+    "<": r"\textless{}", ">": r"\textgreater{}",
+} | {mark: rf"\textsuperscript{{{letter}}}" for mark, letter in zip(MARKS, "abcdef")}  # fmt: skip
+
+
+def escape_latex(text: str) -> str:
+    """The text with every character escaped that LaTeX would read as a command; `code` is set in
+    typewriter."""
+    text = re.sub("|".join(map(re.escape, LATEX)), lambda match: LATEX[match[0]], text)
+    return re.sub("`([^`]*)`", r"\\texttt{\1}", text)
+
+
+# --- numbers -----------------------------------------------------------------------------------
+
+
+def score_text(value, score) -> str:
+    """A score of a summary: mean, standard deviation over splits, interval.
+
+    Args:
+        value: {"mean", "low", "high", "std" or not}, or None.
+        score: `evaluation.scores.Score`.
+    """
+    if value is None:
+        return score.missing
+    if value["mean"] is None:
+        return MISSING
+    mean, std, low, high = (
+        None if value.get(part) is None else f"{value[part]:.{score.digits}f}"
+        for part in ("mean", "std", "low", "high")
+    )
+    return mean + (f" ± {std}" if std else "") + (f" [{low}, {high}]" if low else "")
+
+
+def percent(value) -> str:
+    """A rate in percent: a number, or {"mean", "low", "high"}; "—" for None."""
+    if isinstance(value, dict):
+        if value["mean"] is None:
+            return MISSING
+        return f"{percent(value['mean'])} [{100 * value['low']:.1f}, {100 * value['high']:.1f}]"
+    return MISSING if value is None else f"{100 * value:.1f} %"
+
+
+def _signed(value, low=None, high=None) -> str:
+    if value is None:
+        return MISSING
+    return f"{value:+.3f}" + ("" if low is None else f" [{low:+.3f}, {high:+.3f}]")
+
+
+def _probability(p) -> str:
+    if p is None:
+        return MISSING
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
+def _made_by(facts) -> list[str]:
+    return [f"Made by `{facts['command']}`."]
+
+
+# --- each kind of table ------------------------------------------------------------------------
+
+
+def score_view(table) -> View:
+    """Table 1, the further scores, or both halves of Table 1 (see `tables`)."""
+    facts, rows, marks = table["facts"], table["rows"], {}
+    shown = [
+        (column, whose)
+        for column in table["columns"]
+        for whose in ("ours", "paper")
+        if whose == "ours" or column in rows[0]["paper"]
+    ]
+    cells = []
+    for row in rows:
+        cells.append([row["label"]])
+        for column, whose in shown:
+            value, name = row[whose][column], column.rpartition(":")[2]
+            if whose == "ours":
+                cells[-1].append(score_text(value, SCORES[name]))
+                continue
+            doubt = value is not None and _doubt(facts, row["row"], column)
+            mark = marks.setdefault(doubt, MARKS[len(marks)]) if doubt else ""
+            cells[-1].append(MISSING if value is None else f"{value:.3f}{mark}")
+    footnotes = [f"{mark} {text}" for text, mark in marks.items()]
+    notes = [*table["notes"], *footnotes, *_made_by(facts)]
+    head = ["", *(_heading(column, whose) for column, whose in shown)]
+    numbers = [_score_numbers(row, shown) | facts for row in rows]
+    return View(table["title"], head, cells, numbers, notes, best=_best(rows, shown))
+
+
+def _doubt(facts, row, column):
+    """The footnote on a printed value, or None."""
+    half, _, name = column.rpartition(":")
+    return DOUBTS.get((half or facts.get("half"), row, name))
+
+
+def _heading(column, whose):
+    half, _, name = column.rpartition(":")
+    if whose == "paper":
+        return f"paper {SCORES[name].heading}"
+    return f"{HALVES[half]}: {SCORES[name].heading}" if half else SCORES[name].heading
+
+
+def _score_numbers(row, shown):
+    line = {"row": row["row"]}
+    for column, whose in shown:
+        score, value = SCORES[column.rpartition(":")[2]], row[whose][column]
+        if whose == "paper":
+            line[f"{column}_paper"] = value
+            continue
+        line[column] = value["mean"] if value else score.missing
+        for part in ("std", "low", "high") if score.splits else ("low", "high"):
+            line[f"{column}_{part}"] = value.get(part) if value else None
+    return line
+
+
+def _best(rows, shown):
+    """(row, column) of the best trained rows, by the decimals shown; ties all count."""
+    marked = set()
+    for place, (column, whose) in enumerate(shown, start=1):
+        score, ranks = SCORES[column.rpartition(":")[2]], {}
+        for number, row in enumerate(rows):
+            value = row[whose][column]
+            value = value["mean"] if isinstance(value, dict) else value
+            if row["row"] not in LABELS and value is not None:
+                ranks[number] = score.rank(round(value, score.digits))
+        if len(set(ranks.values())) > 1:
+            marked |= {(n, place) for n, rank in ranks.items() if rank == max(ranks.values())}
+    return frozenset(marked)
+
+
+PRESET_MEASURES = {
+    "ssim": "SSIM",
+    "mask_ssim": "mask-SSIM, target's mask",
+    "mask_ssim_condition": "mask-SSIM, condition's mask",
+}
+
+
+def preset_view(table) -> View:
+    """`evaluation.score_presets`: each row's SSIM and mask-SSIM, a column per preset."""
+    presets, rows = table["presets"], table["rows"]
+    cells = [
+        [heading, LABELS.get(row, row), *(f"{found[measure][p]['mean']:.3f}" for p in presets)]
+        for measure, heading in PRESET_MEASURES.items()
+        for row, found in rows.items()
+    ]
+    numbers = [
+        {"row": row, "measure": measure, "preset": preset}
+        | {part: value[part] for part in ("mean", "low", "high")}
+        for row, measures in rows.items()
+        for measure, by_preset in measures.items()
+        for preset, value in by_preset.items()
+    ]
+    models = [row for row in rows if row not in LABELS] or list(rows)
+    ssim = np.array([[rows[row]["ssim"][p]["mean"] for p in presets] for row in models])
+    bare = [not PRESETS[preset].pad_white for preset in presets]
+    notes = [
+        "Down a column the rows differ and the recipe is the same; along a line the images are the "
+        "same and only the recipe differs.",
+        f"The SSIM of one row differs by up to {np.ptp(ssim, axis=1).max():.3f} from preset to "
+        f"preset ({np.ptp(ssim[:, bare], axis=1).max():.3f} without white padding), that of one "
+        f"preset by up to {np.ptp(ssim, axis=0).max():.3f} from model to model. A published SSIM "
+        "cannot be compared without its preset.",
+        f"{table['pairs']:,} test pairs of {table['identities']:,} people, {table['dataset']} at "
+        f"{table['height']}x{table['width']}, pose mask {table['mask_variant']}. 95 % intervals: "
+        "see the .csv and .json files.",
+    ]
+    head = ["measure", "row", *presets]
+    return View("The same images under every preset", head, cells, numbers, notes, left=2)
+
+
+def difference_view(lines) -> View:
+    """`tables.differences_table` as a list of dicts: a line per comparison and score."""
+    cells = [
+        [
+            f"{line['row']} − {line['minus']}",
+            line["claim"],
+            SCORES[line["score"]].heading,
+            _signed(line["difference"], line["low"], line["high"]),
+            _probability(line["p"]),
+            _probability(line["holm"]),
+            _signed(line["paper"]),
+        ]
+        for line in lines
+    ]
+    notes = [
+        "Differences pair by pair; in brackets a 95 % bootstrap interval over identities. p: "
+        "two-sided, signs of whole people flipped at random; p (Holm): corrected for the "
+        f"{len(lines)} lines of this table. Neither covers the choice of the training seed."
+    ]
+    head = ["", "what it tests", "score", "ours", "p", "p (Holm)", "paper"]
+    title = "Differences between rows, pair by pair"
+    return View(title, head, cells, lines, notes, left=3)
+
+
+def claim_view(table) -> View:
+    """`verdicts.claims_table`: a line per claim, with the reasons in `details`."""
+    cells, numbers = [], []
+    for number, claim in enumerate(table["claims"], start=1):
+        parts = claim["comparisons"]
+        measures = "\n".join(f"{part['measure']}: {part['expected']}" for part in parts)
+        effects = "\n".join(part["shown"] for part in parts)
+        cells.append([str(number), claim["claim"], claim["place"], measures, effects])
+        cells[-1] += [claim["verdict"], claim["made_at"]]
+        numbers += [
+            {key: claim[key] for key in ("name", "place", "claim", "made_at")}
+            | {key: part.get(key) for key in COMPARISON}
+            | {"claim_verdict": claim["verdict"], "why": part.get("why")}
+            for part in parts
+        ]
+    head = ["", "claim", "place", "measure: expected", "effect", "verdict", "made at"]
+    details = ("Why, claim by claim", [claim["why"] for claim in table["claims"]])
+    notes = [*table["notes"], *_made_by(table["facts"])]
+    return View(table["title"], head, cells, numbers, notes, left=len(head), details=details)
+
+
+COMPARISON = ("score", "row", "against", "measure", "unit", "expected", "effect", "low", "high",
+              "verdict")  # fmt: skip
+
+
+def user_study_view(table) -> View:
+    """`apps.user_study.table2.of_studies`: a line per row that somebody judged."""
+    cells, numbers = [], []
+    for line in table["rows"]:
+        paper, texts = line["paper"] or {}, []
+        flat = {key: line[key] for key in ("row", "dataset", "profile", "seed", "half",
+                                           "participants", "unfinished", "answers")}  # fmt: skip
+        for rate, ours in line["ours"].items():
+            texts += [percent(ours), percent(paper.get(rate))]
+            flat |= {rate: ours["mean"]}
+            flat |= {f"{rate}_{key}": ours[key] for key in ("low", "high", "wrong", "of")}
+            flat |= {f"{rate}_paper": paper.get(rate)}
+        flat |= {f"exposure_ms_{key}": value for key, value in line["exposure_ms"].items()}
+        flat |= {"shown_again": line["shown_again"], "protocols": " ".join(line["protocols"])}
+        numbers.append(flat | table["facts"])
+        cells.append([line["row"], line["dataset"], str(line["participants"]), *texts])
+    rates = [name for rate in table["rows"][0]["ours"] for name in (rate, f"paper {rate}")]
+    head = ["", "data set", "participants", *rates]
+    notes = [*table["notes"], *_made_by(table["facts"])]
+    return View(table["title"], head, cells, numbers, notes, left=2)
+
+
+VIEWS = {
+    "claims": claim_view,
+    "presets": preset_view,
+    "columns": score_view,
+    "rows": user_study_view,
+}

@@ -1,0 +1,343 @@
+"""One HTML page with the results of every study, and all figures and tables as files beside it.
+
+`write_report` fills the template in report_page/ from the JSON files in the figures folder; it
+computes no score. The page works offline: style, script and pictures are inside it.
+"""
+
+import base64
+import json
+import re
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader
+from PIL import Image, UnidentifiedImageError
+
+from pg2lib.core.files import UserError, read_json, sha256, write_json
+from pg2lib.evaluation.scores import SCORES
+from pg2lib.evaluation.statistics import FAILS
+from pg2lib.models import experiments
+from pg2lib.results import provenance, render
+
+PAGE, MANIFEST = "report.html", "manifest.json"
+MADE_BY = "pg2lib.results.report"  # in the manifest: marks a folder as a report
+PDF_AGE = 60  # seconds: an older PDF was not written together with its PNG
+TEMPLATE = Path(__file__).with_name("report_page")
+# Heading -> {table or figure: caption}, in the order of the page; {}: all other figures.
+SECTIONS = json.loads((TEMPLATE / "sections.json").read_text(encoding="utf-8"))
+CAPTIONS = {name: caption for names in SECTIONS.values() for name, caption in names.items()}
+TABLES = ("table1", "table2", "claims", "more_scores", "differences", "presets")
+ANSWERS = "Table 2 needs answers: open notebooks/09_user_study.ipynb."
+CHART = re.compile("curves|scores|effects|convergence|check|shift")  # figures without people
+
+
+@dataclass
+class Study:
+    """A folder of results; dataset is None for the folder with both halves of Table 1."""
+
+    folder: Path
+    dataset: str | None
+    profile: str
+    seed: int
+    command: str
+    drawn: bool
+    written: str
+    sections: list = field(default_factory=list)  # (heading, tables, figures), see `fill`
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def anchor(self) -> str:
+        return slug(self.name)
+
+    @property
+    def heading(self) -> str:
+        seed = f", seed {self.seed}" if self.seed else ""
+        return f"{self.dataset or 'Both halves of Table 1'}, profile {self.profile}{seed}"
+
+    def record(self, name):
+        return load(self.folder / f"{name}.json")
+
+    @property
+    def missing(self) -> str:
+        """A sentence that names the expected tables and figures that do not exist, or ""."""
+        if not self.dataset or not self.record("table1"):
+            return ""
+        shown = {e["name"] for _, tables, figures in self.sections for e in tables + figures}
+        lost = [name for name in CAPTIONS if name not in shown]
+        rest = ", ".join(name for name in lost if name != "table2")
+        text = f"Not in {self.name}: {rest}; run `{self.command}`. " if rest else ""
+        return text + ANSWERS * ("table2" in lost)
+
+    @property
+    def outcome(self) -> str:
+        """The study in a sentence or two: size, best rows, how many claims hold."""
+        table, claims = self.record("table1"), self.record("claims")
+        parts = ["drawn people" if self.drawn else "real images"]
+        if table:
+            facts = table["facts"]
+            parts.append(f"{facts['pairs']:,} test pairs of {facts['identities']:,} people")
+        for name in ("ssim", "sharpness") if table else ():
+            means = {row["row"]: row["ours"][name]["mean"] for row in table["rows"]
+                     if row["row"] not in render.LABELS and row["ours"].get(name)}  # fmt: skip
+            best = max(means, key=means.get, default=None)
+            if best:
+                parts.append(f"highest {SCORES[name].heading} {means[best]:.3f} ({best})")
+        text = f"{self.heading}: {'; '.join(parts)}."
+        return f"{text} {claims['notes'][0]}" if claims else text
+
+    @property
+    def run(self) -> list[str]:
+        """Name, command, duration and machine of the run that made the study."""
+        run = self.record("run") or {}
+        machine = run.get("machine", {})
+        cores = f"{machine['cores']} cores" if machine.get("cores") else ""
+        where = filter(None, [machine.get("gpu") or machine.get("processor"), cores])
+        seconds = f"{run['seconds']:,.0f} s" if run.get("seconds") else render.MISSING
+        return [self.name, f"`{self.command}`", seconds, ", ".join(where) or render.MISSING]
+
+
+def write_report(figures, out, comparison=None) -> list[Path]:
+    """Write the report of every study in a figures folder.
+
+    Args:
+        figures: folder with a folder of results per study.
+        out: folder to write. An older report in it is replaced as a whole at the end; other files
+            in it are kept.
+        comparison: Markdown file with a table to append (docs/paper-vs-code.md), or None.
+
+    Returns:
+        paths of all files, report.html first.
+
+    Raises:
+        UserError: no results, a damaged file, or `out` holds files but no report.
+    """
+    out = Path(out).absolute()
+    kept, studies = user_files(out), studies_in(figures)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as temporary:
+        new = Path(temporary) / "new"
+        for study in studies:
+            fill(study, new)
+        (new / PAGE).write_text(page(studies, comparison), encoding="utf-8")
+        names = sorted(str(path.relative_to(new)) for path in new.rglob("*") if path.is_file())
+        files = {name: sha256(new / name) for name in names}
+        write_json(new / MANIFEST, {"made_by": MADE_BY, "files": files} | provenance.stamp())
+        for name in kept:
+            if (new / name).exists():
+                raise UserError(f"{out / name} is not part of the report; move it away")
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(out / name, new / name)
+        if out.exists():
+            out.rename(Path(temporary) / "old")
+        new.rename(out)
+    return [out / name for name in (PAGE, *(n for n in names if n != PAGE), MANIFEST)]
+
+
+def user_files(out: Path) -> list[str]:
+    """Names of the files in a report's folder that no report wrote.
+
+    Raises:
+        UserError: out is a file, or a folder that holds files but no report.
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file; name a folder for the report")
+    names = [str(path.relative_to(out)) for path in sorted(out.rglob("*")) if path.is_file()]
+    manifest = read_json(out / MANIFEST) or {}
+    if names and manifest.get("made_by") != MADE_BY:
+        raise UserError(f"{out} holds files but no report; name another folder or empty it")
+    return [name for name in names if name != MANIFEST and name not in manifest["files"]]
+
+
+# --- what there is to report -------------------------------------------------------------------
+
+
+def studies_in(figures) -> list[Study]:
+    """The studies in a figures folder, newest first, without those of profile smoke.
+
+    Raises:
+        UserError: there are none, or a file is not JSON.
+    """
+    folders = sorted(Path(figures).iterdir()) if Path(figures).is_dir() else []
+    studies = [study_of(path) for path in folders if path.is_dir() and path.name[0] != "."]
+    studies = [study for study in studies if study and study.profile != "smoke"]
+    if not studies:
+        raise UserError(
+            f"{figures} holds no results; run `make reproduce`, or name another folder with "
+            "PG2_FIGURES"
+        )
+    return sorted(studies, key=lambda study: study.written, reverse=True)
+
+
+def study_of(folder: Path) -> Study | None:
+    """The study whose results a folder holds; None if no JSON file names data set and profile."""
+    paths = sorted(folder.glob("*.json"), key=lambda path: (path.stem != "table1", path))
+    records = [record for record in map(load, paths) if isinstance(record, dict)]
+    facts = next(filter(None, map(study_facts, records)), None)
+    if not facts:
+        return None
+    setting = experiments.SETTINGS.get(facts["dataset"])
+    drawn = facts.get("drawn", setting is not None and setting.drawn)
+    books = sorted({record["made_by"] for record in records if "made_by" in record})
+    command = facts.get("command") or f".venv/bin/jupyter execute {' '.join(books)}"
+    command += "" if drawn or "PG2_DATA" in command else " PG2_DATA=<folder>"
+    changed = time.localtime(max(path.stat().st_mtime for path in paths))
+    written = max(record.get("written", "") for record in records)
+    written = written or time.strftime("%Y-%m-%d %H:%M:%S", changed)
+    seed = facts.get("seed") or 0
+    return Study(folder, facts["dataset"], facts["profile"], seed, command, drawn, written)
+
+
+def study_facts(record: dict) -> dict | None:
+    """Data set, profile and more of a table or of the JSON file of a figure, if it names them."""
+    facts, rows = record.get("facts", record), record.get("rows")
+    half = next((key.partition(":")[0] for key in facts if key.endswith(":dataset")), None)
+    if half:  # both halves of Table 1
+        own = {key: facts.get(f"{half}:{key}") for key in ("profile", "seed", "drawn")}
+        return own | {"dataset": None, "command": facts["command"]}
+    if isinstance(rows, list) and rows:  # Table 2
+        facts = rows[0] | facts
+    return facts if {"dataset", "profile"} <= set(facts) else None
+
+
+def load(path: Path):
+    """The parsed JSON file; None if it is missing."""
+    record = read_json(path)
+    if record is None and path.exists():
+        raise UserError(f"{path} is not JSON; delete it and run `make reproduce` again")
+    return record
+
+
+# --- filling the page --------------------------------------------------------------------------
+
+
+def fill(study: Study, out: Path):
+    """Write the tables and figures of a study below `out` and list them in study.sections."""
+    pictures = {path.stem: path for path in sorted(study.folder.glob("*.png"))}
+    other = [name for name, path in pictures.items()
+             if name not in CAPTIONS and path.with_suffix(".json").exists()]  # fmt: skip
+    for heading, names in SECTIONS.items():
+        tables = [study.folder / f"{name}.json" for name in names if name in TABLES]
+        if "table1" in names:  # and those of other SSIM recipes, in folders of their own
+            tables += sorted(study.folder.glob("*/table1.json"))
+        tables = [table_entry(study, path, out) for path in tables if path.exists()]
+        figures = [pictures[name] for name in names or other if name in pictures]
+        figures = [figure_entry(study, path, out) for path in figures]
+        if tables or figures:
+            study.sections.append((heading, tables, figures))
+
+
+def table_entry(study: Study, path: Path, out: Path) -> dict:
+    """A table for the template; its files are written below tables/."""
+    record, name = load(path), str(path.relative_to(study.folder).with_suffix(""))
+    try:
+        files, view = render.render(record), render.view(record)
+    except (KeyError, TypeError):
+        raise UserError(f"{path} is not a table; delete it and run `{study.command}`") from None
+    links = {}
+    for kind, suffix in (("LaTeX", ".tex"), ("CSV", ".csv"), ("Markdown", ".md")):
+        links[kind] = f"tables/{study.name}/{name}{suffix}", files[suffix]
+        target = out / links[kind][0]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(files[suffix], encoding="utf-8", newline="\n")
+    facts = record.get("facts", {}) if isinstance(record, dict) else {}
+    entry = {"name": name, "anchor": f"{study.anchor}-{slug(name)}", "view": view, "files": links}
+    return entry | {"facts": facts | {"command": study.command}}
+
+
+def figure_entry(study: Study, path: Path, out: Path) -> dict:
+    """A figure for the template; its files are copied below figures/."""
+    facts = load(path.with_suffix(".json")) or {}
+    try:
+        with Image.open(path) as image:
+            width, height = (round(side * 2 / 3) for side in image.size)
+    except (OSError, UnidentifiedImageError):
+        raise UserError(f"{path} is not an image; delete it and run `{study.command}`") from None
+    files, vector = {"PNG": path}, path.with_suffix(".pdf")
+    if vector.exists() and vector.stat().st_mtime >= path.stat().st_mtime - PDF_AGE:
+        files["PDF"] = vector
+    folder = Path("figures") / study.name
+    (out / folder).mkdir(parents=True, exist_ok=True)
+    for file in files.values():
+        shutil.copyfile(file, out / folder / file.name)
+    caption = CAPTIONS.get(path.stem) or path.stem.replace("_", " ").capitalize() + "."
+    return {
+        "name": path.stem,
+        "anchor": f"{study.anchor}-{slug(path.stem)}",
+        "caption": caption,
+        "alt": facts.get("alt") or alternative(caption, study, facts),
+        "data": base64.b64encode(path.read_bytes()).decode(),
+        "width": width,
+        "height": height,
+        "files": {kind: str(folder / file.name) for kind, file in files.items()},
+        "people": facts.get("people", not CHART.search(path.stem)),
+        "facts": facts | {"command": study.command},
+    }
+
+
+def alternative(caption: str, study: Study, facts: dict) -> str:
+    """Text for a figure whose JSON file has no "alt": caption, data and rows."""
+    data = facts.get("config", {}).get("data", {})
+    size = f" at {data['height']}x{data['width']}" if {"height", "width"} <= set(data) else ""
+    rows = [row.removesuffix(".safetensors") for row in facts.get("inputs", {}) if row != "data"]
+    made = f" Rows: {', '.join(rows)}." if rows else ""
+    dataset = facts.get("dataset", study.dataset)
+    return f"{caption} {dataset}{size}, profile {study.profile}.{made}"
+
+
+def page(studies, comparison=None) -> str:
+    """The page as HTML. Arguments as for `write_report`; the studies are filled."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATE), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"slug": slug, "pieces": pieces}
+    shown = [study for study in studies if not study.drawn
+             and any(f["people"] for _, _, figures in study.sections for f in figures)]  # fmt: skip
+    halves = {name: render.HALVES[setting.half] for name, setting in experiments.SETTINGS.items()}
+    claims = [(study, study.record("claims")) for study in studies]
+    return environment.get_template("page.html").render(
+        studies=studies,
+        people=list(dict.fromkeys(halves.get(s.dataset, s.dataset) for s in shown)),
+        small=not any(study.profile in ("paper", "released") for study in studies),
+        failed=[
+            (study, table["notes"][0], [c for c in table["claims"] if c["verdict"] == FAILS])
+            for study, table in claims
+            if table
+        ],  # fmt: skip
+        comparison=comparison_table(Path(comparison)) if comparison else None,
+        stamp=provenance.stamp(),
+        manifest=MANIFEST,
+    )
+
+
+def comparison_table(path: Path):
+    """(head, rows) of the table in a Markdown file; None if the file is missing."""
+    if not path.exists():
+        return None
+    lines = [line for line in path.read_text("utf-8").splitlines() if line.startswith("|")]
+    head, _, *rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    return head, rows
+
+
+PIECES = re.compile(
+    r"`(?P<code>[^`]+)`|\*(?P<em>[^*\s][^*]*)\*| (?P<small>\[[+-]?\d[\d.]*, [+-]?\d[\d.]*\])"
+)
+
+
+def pieces(text: str) -> list[tuple[str, str]]:
+    """Text as (tag, part): `code`, *emphasis* and [intervals] have a tag, the rest has ""."""
+    parts, end = [], 0
+    for match in PIECES.finditer(text):
+        parts += [("", text[end : match.start()]), (match.lastgroup, match[match.lastgroup])]
+        end = match.end()
+    return [*parts, ("", text[end:])]
+
+
+def slug(text: str) -> str:
+    """Text as an id: letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
