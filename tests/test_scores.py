@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from pg2lib.core.files import UserError
 from pg2lib.evaluation import detail, statistics
 from pg2lib.evaluation.ssim import PRESETS, mask_ssim, masked, ssim
-from pg2lib.evaluation.ssim import _pad_white as pad_white
+from pg2lib.evaluation.ssim import pad_white
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_white_padding_of_deepfashion():
     a, b = random.integers(0, 256, (2, 1, 256, 176, 3), dtype=np.uint8)
 
     def white(images):
-        return pad_white(torch.from_numpy(images), 256).numpy()
+        return pad_white(torch.from_numpy(images)).numpy()
 
     bare, padded = ssim(a, b, "patn"), ssim(a, b, "patn-fashion")
     assert white(a).shape == (1, 256, 256, 3)

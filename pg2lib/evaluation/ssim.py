@@ -1,16 +1,17 @@
 """SSIM and mask-SSIM of many pairs at once: scikit-image's values, in a fraction of its time.
 
-SSIM compares the means, variances and covariance of two images x and y in a window. With
-s = x + y and d = x - y it is
+SSIM compares means, variances and covariance of two images x and y in a window. With s = x + y
+and d = x - y it is
     (m_s^2 - m_d^2 + 2 c1) (v_s - v_d + 2 c2) / ((m_s^2 + m_d^2 + 2 c1) (v_s + v_d + 2 c2)),
-so that four filtered images do: s, d and their squares. Uniform windows are summed as integers,
-exactly; Gaussian ones need float64, because variances are small differences of large numbers.
+which takes four filtered images: s, d and their squares. All in float64, because variances are
+small differences of large numbers.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from pg2lib.core.files import UserError
 
@@ -42,19 +43,18 @@ PRESETS = {
     ),
 }
 DEFAULT_PRESET = "pg2"
-C1, C2 = 0.01**2, 0.03**2  # of L^2
-LUMA = (2125, 7154, 721)  # of R, G, B in 1/10,000, as scikit-image has them
-CHUNK = 300_000  # values of one image array that are worked on at a time: they stay in the cache
+_BELL = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
+BELL = tuple(_BELL / _BELL.sum())  # as long as scikit-image's: to 3.5 sigma
+CHUNK = 100_000  # values of one image array per step on a CPU: all arrays stay in the cache
 
 
 def ssim(generated, target, preset=DEFAULT_PRESET, device="cpu"):
-    """Structural similarity of each pair, equal to scikit-image's within 1e-6.
+    """Structural similarity of each pair, equal to scikit-image's within 1e-9.
 
-    RGB presets average the three channels. "pg2-trainlog" works on luma in [0, 1].
-    "patn-fashion" first makes portrait images square with white columns, half on each side, an
-    odd one on the right (176x256 gets 40 and 40). Where the preset takes L from an image and
-    that image is constant, L is the full range. As in scikit-image only windows that lie within
-    the image count.
+    RGB presets average the three channels. "pg2-trainlog" uses luma in [0, 1]. "patn-fashion"
+    first makes portrait images square with white columns, half on each side, an odd one on the
+    right (176x256 gets 40 and 40). Where the preset takes L from an image and that image is
+    constant, L is the full range. As in scikit-image, only windows inside the image count.
 
     Args:
         generated, target: uint8 (n, H, W, 3), H and W at least the window (7 or 11); memory maps
@@ -69,7 +69,7 @@ def ssim(generated, target, preset=DEFAULT_PRESET, device="cpu"):
     Raises:
         UserError: unknown preset, other dtype or shape, images too small for the window.
     """
-    return _ssim(generated, target, None, preset, device)
+    return _in_chunks(generated, target, None, preset, device)
 
 
 def mask_ssim(generated, target, mask, preset=DEFAULT_PRESET, device="cpu"):
@@ -85,7 +85,7 @@ def mask_ssim(generated, target, mask, preset=DEFAULT_PRESET, device="cpu"):
         float64 (n,).
     """
     check_images(generated, target)
-    return _ssim(generated, target, as_bool(mask, generated), preset, device)
+    return _in_chunks(generated, target, as_bool(mask, generated), preset, device)
 
 
 def masked(images, mask):
@@ -94,7 +94,7 @@ def masked(images, mask):
     return images * as_bool(mask, images)[..., None]
 
 
-def _ssim(generated, target, mask, name, device):
+def _in_chunks(generated, target, mask, name, device):
     preset = find_preset(name)
     check_images(generated, target)
     count, height, width, _ = generated.shape
@@ -109,196 +109,83 @@ def _ssim(generated, target, mask, name, device):
             f"preset '{name}' pads portrait images to squares; {height}x{width} (height x width) "
             "is wider than high."
         )
-    score, take = (_gaussian if preset.gaussian else _uniform), _Scratch(device)
-    chunk = (
-        CHUNK
-        * (1 if take.device.type == "cpu" else 64)
-        // ((2 if preset.gray else 3) * height * width)
-    )
-    chunk = max(1, min(chunk, count))
-    here = torch.empty(3, chunk, *generated.shape[1:], dtype=torch.uint8)  # pairs and masks
+    size = CHUNK * (1 if torch.device(device).type == "cpu" else 256)
+    chunk = max(1, size // (height * width * 3))
+    torch.empty(30 << 20, dtype=torch.uint8)  # tells glibc to keep the memory that chunks free
     values = np.empty(count)
     for start in range(0, count, chunk):
-        part = slice(start, min(start + chunk, count))
-        x, y, inside = here[:, : part.stop - start]
-        np.copyto(x.numpy(), generated[part])
-        np.copyto(y.numpy(), target[part])
+        part = slice(start, start + chunk)
+        x, y = (torch.from_numpy(np.array(images[part])).to(device) for images in
+                (generated, target))  # fmt: skip
         if mask is not None:
-            inside.copy_(torch.from_numpy(mask[part])[..., None])
-            x.mul_(inside), y.mul_(inside)
-        x, y = x.to(take.device), y.to(take.device)
-        values[part] = score(x, y, preset, take).cpu().numpy()
+            inside = torch.from_numpy(np.array(mask[part])).to(device)[..., None]
+            x, y = x * inside, y * inside
+        values[part] = _ssim(x, y, preset).cpu().numpy()
     return values
 
 
-class _Scratch:
-    """Memory for intermediate images, by name, the same for every chunk of pairs.
-
-    Fresh memory would cost more than the arithmetic: the system gives and takes it by the page.
-    """
-
-    def __init__(self, device):
-        self.device, self.made = torch.device(device), {}
-
-    def __call__(self, name, dtype, *shape):
-        tensor = self.made.get((name, dtype))
-        if tensor is None or tensor.shape != shape:
-            tensor = torch.empty(shape, dtype=dtype, device=self.device)
-            self.made[name, dtype] = tensor
-        return tensor
-
-
-def _uniform(x, y, preset, take):
-    """SSIM (n,) with 7x7 windows and sample covariance, of uint8 (n, H, W, 3).
-
-    Sums of 49 values and of their squares are whole numbers: exact as int32 for 8-bit values, and
-    exact enough as float64 for luma in 1/10,000. An image is one long row, in which the pixel
-    below is W values further; sums that run over an edge are left out at the end.
-    """
-    n, height, width, channels = x.shape
-    small, wide, final, spread = torch.int16, torch.int32, torch.float32, 255.0
+def _ssim(x, y, preset):
+    """SSIM, float64 (n,), of two uint8 (n, H, W, 3)."""
+    if preset.pad_white:
+        x, y = pad_white(x), pad_white(y)
     if preset.gray:
-        x, y, channels = _luma(x, "x", take), _luma(y, "y", take), 1
-        small, wide, final = torch.int32, torch.float64, torch.float64
-        spread = _range(y, 255 * sum(LUMA))[:, None]  # (n, 1)
-    else:
-        x, y = x.short(), y.short()
-    line = width * channels
-    size = n * height * line
-
-    def moments(name, plus_or_minus):
-        """Of s or d, times 49^2: the squared mean and minus the variance times 48 / 49."""
-        values = take("values", small, size + 6 * line + 6 * channels)  # the tail never counts
-        plus_or_minus(x.view(-1), y.view(-1), out=values[:size])
-        sums = _sums(values, line, channels, take)
-        mean = take(f"mean {name}", wide, size).copy_(sums)
-        squares = take("squares", wide, len(values)).copy_(values)
-        sums = _sums(squares.mul_(squares), line, channels, take)
-        torch.sub(mean.mul_(mean), sums, alpha=49, out=sums)
-        return [
-            take(f"{what} {name}", final, size).copy_(values).view(n, -1)
-            for what, values in (("mean", mean), ("variance", sums))
-        ]
-
-    mean_s, variance_s = moments("s", torch.add)
-    mean_d, variance_d = moments("d", torch.sub)
-    mean_s.add_(2 * C1 * spread**2 * 49**2)
-    variance_s.sub_(2 * C2 * spread**2 * 49 * 48)
-    loss = _unlikeness(mean_s, mean_d, variance_s, variance_d, take)
-    shape = (n, height - 6, (width - 6) * channels)
-    loss = loss.as_strided(shape, (height * line, line, 1)).sum(2).double().sum(1)
-    return 1 - 2 * loss / (shape[1] * shape[2])
+        x, y = _luma(x), _luma(y)
+    else:  # sums of uniform windows are exact as integers, and faster
+        x, y = (image.double() if preset.gaussian else image.int() for image in (x, y))
+    spread = 255
+    if preset.data_range != 255:
+        spread = _range(x if preset.data_range == "generated" else y, 1 if preset.gray else 255)
+    filtered = _gaussian_means if preset.gaussian else _uniform_means
+    sample = 1 if preset.gaussian else 49 / 48  # variances are divided by this instead
+    c1, c2 = 2 * (0.01 * spread) ** 2, 2 * (0.03 * spread) ** 2 / sample
+    s, d = x + y, x - y
+    mean_s, mean_d = filtered(s).square_(), filtered(d).square_()
+    variance_s, variance_d = filtered(s * s).sub_(mean_s), filtered(d * d).sub_(mean_d)
+    numerator = (mean_s - mean_d).add_(c1).mul_((variance_s - variance_d).add_(c2))
+    denominator = mean_s.add_(mean_d).add_(c1).mul_(variance_s.add_(variance_d).add_(c2))
+    return numerator.div_(denominator).mean((1, 2, 3))
 
 
-def _gaussian(x, y, preset, take):
-    """SSIM (n,) with Gaussian 11x11 windows and population covariance, of uint8 (n, H, W, 3).
+def _uniform_means(images):
+    """Means over 7x7 windows, float64 (n, H - 6, W - 6, C), of (n, H, W, C).
 
-    The images lie across, pixel by pixel the same place of all of them, so that filtering along y
-    and x both mean adding rows: a product with a small band matrix, which goes at the speed of
-    matrix products and not of memory.
+    Shifted images are added: much faster than pooling or convolution in float64.
     """
-    if preset.pad_white:  # only what a window with a part of the image sees; beyond, SSIM is 1
-        full = x.shape[1]
-        x, y = (_pad_white(image, 10) for image in (x, y))
-    spread = _range(x, 255)
-    n, height, width, channels = x.shape
-    planes = channels * n
-    high, count = height - 10, (height - 10) * width - 10  # valid lines, valid rows
-    lines, rows = (-(-a // BLOCK) * BLOCK for a in (high, count))
-    shape, double = (height, width, channels, n), torch.float64
-    x, y = (
-        take(name, torch.int16, *shape).copy_(image.permute(1, 2, 3, 0))
-        for name, image in (("x", x), ("y", y))
-    )
-    image = take("image", double, lines + 10, width * planes)
-    tall = take("tall", double, lines * width + 8, planes)
-
-    def blurred(name):
-        _bell(image, tall[: lines * width].view(lines, -1))
-        tall[lines * width :] = 0
-        return _bell(tall, take(name, double, rows, planes))[:count]
-
-    def moments(name, plus_or_minus):
-        """Of s or d: the squared mean and the mean square, each (count, planes)."""
-        image[:height].view(shape).copy_(plus_or_minus(x, y, out=take("s", torch.int16, *shape)))
-        image[height:] = 0
-        mean = blurred(f"mean {name}")
-        image.mul_(image)
-        return mean.mul_(mean), blurred(f"variance {name}")
-
-    (mean_s, variance_s), (mean_d, variance_d) = moments("s", torch.add), moments("d", torch.sub)
-    scale = 2 * (spread**2).repeat(channels)  # (planes,)
-    variance_s.sub_(mean_s).add_(C2 * scale)
-    variance_d.sub_(mean_d)
-    mean_s.add_(C1 * scale)
-    loss = _unlikeness(mean_s, mean_d, variance_s, variance_d, take)
-    loss = loss.as_strided((high, width - 10, planes), (width * planes, planes, 1))
-    loss = loss.sum(0).sum(0).view(channels, n).mean(0)
-    return 1 - 2 * loss / (high * ((full if preset.pad_white else width) - 10))
+    for axis in (1, 2):
+        size = images.shape[axis] - 6
+        two = images.narrow(axis, 0, size + 5) + images.narrow(axis, 1, size + 5)
+        total = two.narrow(axis, 0, size) + two.narrow(axis, 2, size)
+        images = total.add_(two.narrow(axis, 4, size)).add_(images.narrow(axis, 6, size))
+    return images.double().div_(49)
 
 
-def _unlikeness(mean_s, mean_d, variance_s, variance_d, take):
-    """r of SSIM = 1 - 2 r, from m_s^2 + 2 c1, m_d^2, v_s + 2 c2, v_d; overwrites them."""
-    r = torch.mul(mean_s, variance_d, out=take("r", mean_s.dtype, *mean_s.shape))
-    r.addcmul_(mean_d, variance_s)
-    mean_s.add_(mean_d).mul_(variance_s.add_(variance_d))
-    return r.div_(mean_s)
+def _gaussian_means(images):
+    """Gaussian means over 11x11 windows, (n, H - 10, W - 10, C), of float64 (n, H, W, C)."""
+    for axis in (1, 2):
+        size = images.shape[axis] - len(BELL) + 1
+        total = images.narrow(axis, 0, size) * BELL[0]
+        for shift, weight in enumerate(BELL[1:], start=1):
+            total.add_(images.narrow(axis, shift, size), alpha=weight)
+        images = total
+    return images
 
 
-def _sums(values, line, step, take):
-    """Sums of seven values `line` apart, and of seven of those `step` apart."""
-    dtype, size = values.dtype, len(values) - 6 * line
-    down = take("down", dtype, size)
-    torch.sum(values.as_strided((7, size), (line, 1)), 0, dtype=dtype, out=down)
-    size -= 6 * step
-    out = take("sums", dtype, size)
-    if step > 1:
-        return torch.sum(down.as_strided((7, size), (step, 1)), 0, dtype=dtype, out=out)
-    # Neighbours that touch: torch.sum would go window by window.
-    two = torch.add(down[:-1], down[1:], out=take("two", dtype, size + 5))
-    return torch.add(two[:-5], two[2:-3], out=out).add_(two[4:-1]).add_(down[6:])
-
-
-BLOCK = 8
-BELL = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
-# (BLOCK, BLOCK + 10): every row holds the weights, one place further to the right.
-BAND = np.stack([np.pad(BELL / BELL.sum(), (i, BLOCK - 1 - i)) for i in range(BLOCK)])
-
-
-def _bell(rows, out):
-    """Gaussian means of 11 rows each: (at least m + 10, k) to `out` (m, k), m of whole blocks."""
-    m, k = out.shape
-    blocks = rows.as_strided((m // BLOCK, BLOCK + 10, k), (BLOCK * k, k, 1))  # they overlap
-    band = torch.from_numpy(BAND).to(rows.device).expand(len(blocks), -1, -1)
-    torch.bmm(band, blocks, out=out.view(len(blocks), BLOCK, k))
-    return out
-
-
-def _luma(images, name, take):
-    """uint8 (n, H, W, 3) to int32 (n, H, W): luma in [0, 1] times 2,550,000."""
-    red, green, blue = (
-        take(name, torch.int32, *images.shape[:-1]).copy_(images[..., channel])
-        for channel, name in enumerate((name, "green", "blue"))
-    )
-    return red.mul_(LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+def _luma(images):
+    """Luma in [0, 1] of uint8 (n, H, W, 3), as scikit-image weights it: float64 (n, H, W, 1)."""
+    weights = torch.tensor((0.2125, 0.7154, 0.0721), dtype=torch.float64, device=images.device)
+    return (images.reshape(-1, 3).double() @ (weights / 255)).view(*images.shape[:3], 1)
 
 
 def _range(images, full):
-    """max - min of each image, or `full` where it is constant: float64 (n,)."""
-    values = images.flatten(1)
-    spread = (values.amax(1).int() - values.amin(1).int()).double()
+    """max - min of each image (n, H, W, C), or `full` where it is constant: (n, 1, 1, 1)."""
+    spread = images.amax((1, 2, 3), keepdim=True) - images.amin((1, 2, 3), keepdim=True)
     return torch.where(spread > 0, spread, full)
 
 
-def _pad_white(images, most):
-    """Images (n, H, W, 3) with white columns until they are square, but at most `most` a side."""
+def pad_white(images):
+    """Portrait images uint8 (n, H, W, 3) with white columns on both sides: (n, H, H, 3)."""
     missing = images.shape[1] - images.shape[2]
-    left = missing // 2
-    sides = (0, 0, min(left, most), min(missing - left, most))
-    return torch.nn.functional.pad(images, sides, value=255)
-
-
-# --- checks ------------------------------------------------------------------------------------
+    return F.pad(images, (0, 0, missing // 2, missing - missing // 2), value=255)
 
 
 def find_preset(name):
