@@ -10,8 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from pg2lib.core.files import UserError
 from pg2lib.evaluation import detail, statistics
-from pg2lib.evaluation.ssim import PRESETS, mask_ssim, masked, ssim
-from pg2lib.evaluation.ssim import pad_white
+from pg2lib.evaluation.ssim import PRESETS, mask_ssim, masked, pad_white, ssim
 
 
 @pytest.fixture(scope="module")
