@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pg2lib.data import datasets
+from pg2lib.data import dataset as datasets
 from pg2lib.models import experiments
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -119,7 +119,6 @@ def noise(height: int, width: int, pairs: int = 2_000, images: int = 400):
         train=np.ones(images, bool),
         train_pairs=random.integers(0, images, (pairs, 2)),
         test_pairs=random.integers(0, images, (pairs, 2)),
-        silhouettes=None,
         card={"split": "noise"},
     )
 

@@ -115,7 +115,8 @@ def main(dataset, folder):
     """Prepare `folder`/source into `folder`/store; prints seconds and memory."""
     import time
 
-    from pg2lib.data.datasets import DataConfig, prepare
+    from pg2lib.data.dataset import DataConfig
+    from pg2lib.data.prepare import prepare
 
     side = (256, 256) if dataset == "deepfashion" else (128, 64)
     config = DataConfig(dataset, *side, test_identities=4, keypoint_frame="256x256")

@@ -281,7 +281,7 @@ def reproduce(options):
 
 
 def data_prepare(options):
-    from pg2lib.data.datasets import card_text
+    from pg2lib.data.prepare import card_text
     from pg2lib.workflow import pipeline
 
     study = study_of(options)
@@ -291,16 +291,16 @@ def data_prepare(options):
 
 
 def data_verify(options):
-    from pg2lib.data import datasets
+    from pg2lib.data.prepare import card_text, verify
     from pg2lib.workflow import pipeline
 
     study = study_of(options)
     source = pipeline.source_folder(study)
     if source is None:  # drawn people: check the drawn store
-        card = datasets.verify(pipeline.data(study, say))
+        card = verify(pipeline.data(study, say))
     else:
-        card = datasets.verify(pipeline.data_config(study), source)
-    say(datasets.card_text(card))
+        card = verify(pipeline.data_config(study), source)
+    say(card_text(card))
     if card.get("problems"):
         raise UserError(f"{len(card['problems'])} problems found; see the card above")
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from pg2lib.core import distributed
-from pg2lib.data import datasets
+from pg2lib.data import dataset as datasets
 from pg2lib.models import experiments
 from pg2lib.training import loop as training
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from pg2lib.core.files import UserError
-from pg2lib.data import datasets
-from pg2lib.data.datasets import DataConfig
+from pg2lib.data import dataset as datasets
+from pg2lib.data.prepare import prepare
+from pg2lib.data.dataset import DataConfig
 from pg2lib.data.heatmaps import heatmaps
 from pg2lib.data.keypoints import SWAP
 from pg2lib.data.synthetic import draw
@@ -20,7 +21,7 @@ TINY = DataConfig(train_identities=3, test_identities=2, images_per_identity=4, 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    return datasets.load(datasets.prepare(TINY, tmp_path_factory.mktemp("drawn")))
+    return datasets.load(prepare(TINY, tmp_path_factory.mktemp("drawn")))
 
 
 # ---------------------------------------------------------------- pairs and batches
@@ -228,18 +229,18 @@ def test_the_default_counts_are_market_1501s():
 
 
 def test_test_pairs_are_a_seeded_sample(drawn, tmp_path):
-    few = datasets.load(datasets.prepare(replace(TINY, test_pairs=3), tmp_path))
+    few = datasets.load(prepare(replace(TINY, test_pairs=3), tmp_path))
     assert few.test_pairs.tolist() == drawn.test_pairs[:3].tolist()
     assert len(np.unique(drawn.test_pairs, axis=0)) == len(drawn.test_pairs)
 
 
 def test_a_complete_folder_is_left_alone_and_belongs_to_one_configuration(drawn, tmp_path):
-    datasets.prepare(TINY, tmp_path)
+    prepare(TINY, tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    datasets.prepare(TINY, tmp_path)
+    prepare(TINY, tmp_path)
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     with pytest.raises(UserError, match="another data set"):
-        datasets.prepare(replace(TINY, seed=1), tmp_path)
+        prepare(replace(TINY, seed=1), tmp_path)
 
 
 def test_on_a_cpu_nothing_is_copied(drawn):
@@ -255,4 +256,4 @@ def test_on_a_cpu_nothing_is_copied(drawn):
 )
 def test_a_bad_configuration_is_named(wrong, tmp_path):
     with pytest.raises(UserError, match=next(iter(wrong))):
-        datasets.prepare(replace(TINY, **wrong), tmp_path)
+        prepare(replace(TINY, **wrong), tmp_path)

@@ -14,7 +14,8 @@ from shared_training import shared_stage
 
 from pg2lib.core import distributed
 from pg2lib.core.files import UserError
-from pg2lib.data import datasets
+from pg2lib.data import dataset as datasets
+from pg2lib.data.prepare import prepare
 from pg2lib.models import experiments
 from pg2lib.models.networks import D
 from pg2lib.training import loop as training
@@ -43,7 +44,7 @@ def pg2(*command, runs):
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    datasets.prepare(experiments.data_config("synthetic-market", "smoke"), folder)
+    prepare(experiments.data_config("synthetic-market", "smoke"), folder)
     return folder
 
 

@@ -15,7 +15,7 @@ from skimage.metrics import structural_similarity
 
 from pg2lib.core import distributed
 from pg2lib.core.files import UserError
-from pg2lib.data import datasets
+from pg2lib.data import dataset as datasets
 from pg2lib.data.heatmaps import pose_mask
 from pg2lib.evaluation import inception as perceptual
 from pg2lib.evaluation import pose_score, statistics
@@ -43,7 +43,7 @@ def people():
         identities=identities, cameras=np.arange(12) % 6 + 1,
         names=[f"{i // 3:04d}_c{i % 6 + 1}.jpg" for i in range(12)],
         train=np.zeros(12, bool), train_pairs=pairs[:0],
-        test_pairs=random.permutation(pairs)[:14], silhouettes=None, card={},
+        test_pairs=random.permutation(pairs)[:14], card={},
     )  # fmt: skip
 
 

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from pg2lib.core.files import UserError
-from pg2lib.data import datasets
+from pg2lib.data import dataset as datasets
+from pg2lib.data.prepare import card_text, prepare, verify
 from pg2lib.data import deepfashion as fashion
-from pg2lib.data.datasets import DataConfig
+from pg2lib.data.dataset import DataConfig
 from pg2lib.data.keypoints import found, write_csv
 from pg2lib.data.synthetic import draw
 
@@ -82,7 +83,7 @@ def write_source(
 
 
 def prepared(config, tmp_path, source):
-    return datasets.load(datasets.prepare(config, tmp_path / "store", source))
+    return datasets.load(prepare(config, tmp_path / "store", source))
 
 
 # ---------------------------------------------------------------- names
@@ -124,8 +125,8 @@ def test_both_frames_and_both_forms_of_the_pairs(people, tmp_path, frame, resize
     ]
     assert len(set(data.identities)) == 4
     assert data.card["split"] == "official split by outfit (2 train, 2 test)"
-    assert data.card["problems"] == [] and datasets.verify(data)["problems"] == []
-    text = datasets.card_text(data.card)
+    assert data.card["problems"] == [] and verify(data)["problems"] == []
+    text = card_text(data.card)
     assert (
         f"train: keypoints of fasion{resize}-annotation-train.csv, {frame} frame, detected" in text
     )
@@ -184,7 +185,7 @@ def test_images_where_users_have_them(people, tmp_path):
     plain = prepared(FASHION, tmp_path, write_source(tmp_path / "plain", people))
     for where in (".", "train", "test"):
         source = write_source(tmp_path / f"in-{where}", people, where=where)
-        data = datasets.load(datasets.prepare(FASHION, tmp_path / f"store-{where}", source))
+        data = datasets.load(prepare(FASHION, tmp_path / f"store-{where}", source))
         assert data.card == plain.card
     source = write_source(tmp_path / "own", people)
     for name in people:  # DeepFashion's own folders
@@ -195,7 +196,7 @@ def test_images_where_users_have_them(people, tmp_path):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{number[7:]}_{view[0]}_{view[1:]}.jpg"
         (source / "images" / name).rename(path)
-    assert datasets.load(datasets.prepare(FASHION, tmp_path / "s", source)).card == plain.card
+    assert datasets.load(prepare(FASHION, tmp_path / "s", source)).card == plain.card
 
 
 def test_reduced_by_seed(people, tmp_path):
@@ -218,13 +219,13 @@ def test_an_incomplete_folder_gives_what_it_has(people, tmp_path):
     data = prepared(FASHION, tmp_path, source)
     assert len(data.images) == 4 and len(data.train_pairs) == 0
     assert len(data.test_pairs) == TEST_PAIRS - 4
-    text = datasets.card_text(data.card)
+    text = card_text(data.card)
     assert "train: there is no fasion-annotation-train.csv" in text
     assert f"test: 1 of the 5 listed images are not here, the first is {gone}" in text
     assert "4 of its 8 pairs have both images here" in text
-    assert datasets.verify(data)["problems"] == []
+    assert verify(data)["problems"] == []
 
-    problems = datasets.verify(FASHION, source)["problems"]
+    problems = verify(FASHION, source)["problems"]
     assert f"test: 1 of the 5 listed images are not here, the first is {gone}." in problems
     assert "train: there is no fasion-annotation-train.csv." in problems
     assert "test: 4 pairs have both images here, of 8,570 of the whole set." in problems
@@ -232,17 +233,17 @@ def test_an_incomplete_folder_gives_what_it_has(people, tmp_path):
     for name in names_of("test"):
         (source / "images" / name).unlink(missing_ok=True)
     with pytest.raises(UserError, match="holds no listed image with keypoints"):
-        datasets.prepare(FASHION, tmp_path / "nothing", source)
+        prepare(FASHION, tmp_path / "nothing", source)
 
 
 def test_verify_counts(people, tmp_path, monkeypatch):
     source = write_source(tmp_path / "source", people, "176x256", "256x176")
     whole = {"train": {"images": 5, "pairs": 8}, "test": {"images": 5, "pairs": 8}}
     monkeypatch.setattr(fashion, "WHOLE", whole)
-    card = datasets.verify(FASHION, source)
+    card = verify(FASHION, source)
     assert card["problems"] == []
     assert card["parts"]["train"]["images"] == 5 and card["parts"]["test"]["pairs"] == 8
-    text = datasets.card_text(card)
+    text = card_text(card)
     assert "stored sizes: 10 of 256x176" in text
     assert "5 train images with 8 pairs" in text and "2 outfits, 8 ordered pairs" in text
 
@@ -252,7 +253,7 @@ def test_verify_counts(people, tmp_path, monkeypatch):
     (source / "fasion-annotation-test.csv").write_text("\n".join(rows) + "\n")
     Image.new("RGB", (9, 9)).save(source / "images" / "me.jpg")
     (source / "fasion-pairs-test.csv").unlink()
-    problems = datasets.verify(FASHION, source)["problems"]
+    problems = verify(FASHION, source)["problems"]
     assert f"the first is {bare}." in problems[0] and "no row of keypoints" in problems[0]
     assert "1 keypoint rows are not in test.lst" in problems[1]
     assert problems[2] == "1 images are in no list, the first is me.jpg."
@@ -264,13 +265,13 @@ def test_one_half_alone_will_do(people, tmp_path):
     (source / "test.lst").unlink()
     data = prepared(FASHION, tmp_path, source)
     assert len(data.train_pairs) == TRAIN_PAIRS and len(data.test_pairs) == 0
-    assert "test: there is no test.lst" in datasets.card_text(data.card)
-    assert "test: there is no test.lst." in datasets.verify(FASHION, source)["problems"]
+    assert "test: there is no test.lst" in card_text(data.card)
+    assert "test: there is no test.lst." in verify(FASHION, source)["problems"]
 
 
 def test_a_bad_image_is_named(people, tmp_path):
     source = write_source(tmp_path / "source", people)
-    whole = datasets.verify(FASHION, source)["problems"]
+    whole = verify(FASHION, source)["problems"]
     path = source / "images" / names_of("train")[1]
     content = path.read_bytes()
     for spoil, sentence in (
@@ -279,8 +280,8 @@ def test_a_bad_image_is_named(people, tmp_path):
     ):
         spoil()
         with pytest.raises(UserError, match=f"{path.name} {sentence}") as error:
-            datasets.prepare(FASHION, tmp_path / "store", source)
-        assert set(datasets.verify(FASHION, source)["problems"]) - set(whole) == {str(error.value)}
+            prepare(FASHION, tmp_path / "store", source)
+        assert set(verify(FASHION, source)["problems"]) - set(whole) == {str(error.value)}
 
 
 def replace_line(path, number, text):
@@ -305,8 +306,8 @@ def test_a_bad_line_is_named(people, tmp_path, file, number, text, sentence):
     source = write_source(tmp_path / "source", people)
     replace_line(source / file, number, text)
     for use in (
-        lambda: datasets.verify(FASHION, source),
-        lambda: datasets.prepare(FASHION, tmp_path / "store", source),
+        lambda: verify(FASHION, source),
+        lambda: prepare(FASHION, tmp_path / "store", source),
     ):
         with pytest.raises(UserError) as error:
             use()
@@ -318,19 +319,19 @@ def test_a_frame_that_cannot_be_told_must_be_named(people, tmp_path):
     joints = {name: np.full((18, 2), 108, np.float32) for name in names_of("train")}
     write_csv(source / "fasion-annotation-train.csv", joints)
     with pytest.raises(UserError, match="train.csv.* median x .*108.* keypoint_frame"):
-        datasets.verify(FASHION, source)
-    datasets.verify(replace(FASHION, keypoint_frame="176x256"), source)
+        verify(FASHION, source)
+    verify(replace(FASHION, keypoint_frame="176x256"), source)
     with pytest.raises(UserError, match="keypoint_frame must be one of detect, 176x256"):
-        datasets.prepare(replace(FASHION, keypoint_frame="176"), tmp_path / "store", source)
+        prepare(replace(FASHION, keypoint_frame="176"), tmp_path / "store", source)
 
 
 def test_a_missing_source_is_named(tmp_path):
     with pytest.raises(UserError, match="train.lst"):
-        datasets.prepare(FASHION, tmp_path / "store")
+        prepare(FASHION, tmp_path / "store")
     with pytest.raises(UserError, match="no folder .*nowhere"):
-        datasets.verify(FASHION, tmp_path / "nowhere")
+        verify(FASHION, tmp_path / "nowhere")
     with pytest.raises(UserError, match="no half with both its list and its keypoints"):
-        datasets.prepare(FASHION, tmp_path / "store", tmp_path)
+        prepare(FASHION, tmp_path / "store", tmp_path)
 
 
 def test_the_configuration_of_others_is_not_longer():

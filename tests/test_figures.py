@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from pg2lib.core.files import UserError
-from pg2lib.data import datasets
+from pg2lib.data import dataset as datasets
 from pg2lib.data.heatmaps import heatmaps, pose_mask
 from pg2lib.data.keypoints import JOINTS
 from pg2lib.results import figures
@@ -32,7 +32,7 @@ def dataset():
         name="random", height=H, width=W,
         images=random.integers(0, 256, (40, H, W, 3), dtype=np.uint8), keypoints=keypoints,
         identities=identities, cameras=np.arange(40) % 2 + 1, names=[str(k) for k in range(40)],
-        train=np.zeros(40, bool), train_pairs=pairs[:0], test_pairs=pairs, silhouettes=None,
+        train=np.zeros(40, bool), train_pairs=pairs[:0], test_pairs=pairs,
         card={},
     )  # fmt: skip
 

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from pg2lib.core.files import UserError
-from pg2lib.data import datasets
-from pg2lib.data.datasets import DataConfig
+from pg2lib.data import dataset as datasets
+from pg2lib.data.prepare import card_text, prepare, verify
+from pg2lib.data.dataset import DataConfig
 from pg2lib.data.keypoints import read_csv, write_csv
 
 MARKET = DataConfig(dataset="market1501", test_identities=1)
@@ -41,7 +42,7 @@ def first_image(source):
 
 def test_market_split_by_identity_and_pairs_by_hand(tmp_path):
     source = market(tmp_path / "source")
-    data = datasets.load(datasets.prepare(MARKET, tmp_path / "store", source))
+    data = datasets.load(prepare(MARKET, tmp_path / "store", source))
     assert data.card["split"] == (
         "seeded split by identity of the training images (2 train, 1 test)"
     )
@@ -66,20 +67,20 @@ def test_market_reduced_by_seed(tmp_path):
     held_out = set()
     for seed in range(3):
         folder = tmp_path / str(seed)
-        data = datasets.load(datasets.prepare(replace(config, seed=seed), folder, source))
+        data = datasets.load(prepare(replace(config, seed=seed), folder, source))
         assert len(data.images) == 12 and len(data.train_pairs) == 12
         assert data.names[:6] == sorted(data.names[:6])
         held_out.add(tuple(data.names[6:]))
     assert len(held_out) > 1
     with pytest.raises(UserError, match="test_identities=6"):
-        datasets.prepare(replace(MARKET, test_identities=6), tmp_path / "none", source)
+        prepare(replace(MARKET, test_identities=6), tmp_path / "none", source)
 
 
 def test_market_official_split(tmp_path):
     source = market(tmp_path / "source")
     people = {"-1": [1, 1], "0000": [1, 1], "0001": [1, 1, 1], "0004": [1, 0]}
     market(source, "test", people, ending=".jpg.jpg")
-    data = datasets.load(datasets.prepare(MARKET, tmp_path / "store", source))
+    data = datasets.load(prepare(MARKET, tmp_path / "store", source))
     assert data.card["split"] == "official split (3 train, 2 test)"
     assert set(data.identities[~data.train]) == {1, 4}  # junk is left out
     assert len(data.train_pairs) == 10 and len(data.test_pairs) == 6
@@ -88,19 +89,19 @@ def test_market_official_split(tmp_path):
     name = "0001_c{}s1_{:06d}_01.jpg.jpg".format
     rows = f"from,to\n{name(3, 2)},{name(1, 0)}\n{name(1, 0)},{name(2, 1)}\n"
     (source / "market-pairs-test.csv").write_text(rows)
-    data = datasets.load(datasets.prepare(MARKET, tmp_path / "published", source))
+    data = datasets.load(prepare(MARKET, tmp_path / "published", source))
     pairs = [[data.names[i] for i in pair] for pair in data.test_pairs]
     assert pairs == [[name(3, 2), name(1, 0)], [name(1, 0), name(2, 1)]]
     (source / "market-pairs-test.csv").write_text(rows + f"{name(1, 0)},0099.jpg\n")
     with pytest.raises(UserError, match=r"market-pairs-test\.csv, line 4.*0099"):
-        datasets.prepare(MARKET, tmp_path / "bad", source)
+        prepare(MARKET, tmp_path / "bad", source)
 
 
 def test_market_resized(tmp_path):
     source = market(tmp_path / "source")
     small = replace(MARKET, height=64, width=32)
-    whole = datasets.load(datasets.prepare(MARKET, tmp_path / "whole", source))
-    half = datasets.load(datasets.prepare(small, tmp_path / "half", source))
+    whole = datasets.load(prepare(MARKET, tmp_path / "whole", source))
+    half = datasets.load(prepare(small, tmp_path / "half", source))
     # Half the size: pixel (x, y) lies in pixel (x // 2, y // 2), a missing joint stays missing.
     here = whole.keypoints >= 0
     np.testing.assert_array_equal(half.keypoints[here], whole.keypoints[here] // 2)
@@ -140,45 +141,45 @@ def misname(source):
 @pytest.mark.parametrize("damage", [truncate, enlarge, remove, add, misname])
 def test_a_damaged_source_is_named(damage, tmp_path):
     source = market(tmp_path / "source")
-    clean = datasets.verify(MARKET, source)
+    clean = verify(MARKET, source)
     assert clean["problems"] == [] and clean["parts"]["bounding_box_train"]["pairs"] == 10
     expected = damage(source)
-    card = datasets.verify(MARKET, source)
+    card = verify(MARKET, source)
     assert len(card["problems"]) == 1
     with pytest.raises(UserError, match=expected) as error:
-        datasets.prepare(MARKET, tmp_path / "store", source)
+        prepare(MARKET, tmp_path / "store", source)
     assert card["problems"][0] == str(error.value)
-    assert f"PROBLEM: {error.value}" in datasets.card_text(card)
+    assert f"PROBLEM: {error.value}" in card_text(card)
 
 
 def test_a_missing_source_is_named(tmp_path):
     with pytest.raises(UserError, match="bounding_box_train"):
-        datasets.prepare(MARKET, tmp_path / "store")
+        prepare(MARKET, tmp_path / "store")
     with pytest.raises(UserError, match="no folder .*bounding_box_train"):
-        datasets.prepare(MARKET, tmp_path / "store", tmp_path)
+        prepare(MARKET, tmp_path / "store", tmp_path)
     source = market(tmp_path / "source")
     (source / "market-annotation-train.csv").unlink()
     with pytest.raises(UserError, match="market-annotation-train.csv cannot be read"):
-        datasets.verify(MARKET, source)
+        verify(MARKET, source)
     (tmp_path / "empty" / "bounding_box_train").mkdir(parents=True)
     write_csv(tmp_path / "empty" / "market-annotation-train.csv", {})
     with pytest.raises(UserError, match="holds no .jpg image"):
-        datasets.verify(MARKET, tmp_path / "empty")
+        verify(MARKET, tmp_path / "empty")
 
 
 def test_a_card_is_readable_and_json(tmp_path):
     source = market(tmp_path / "source")
-    text = datasets.card_text(datasets.verify(MARKET, source))
+    text = card_text(verify(MARKET, source))
     assert "9 images of 3 people" in text and "10 ordered pairs" in text
-    data = datasets.load(datasets.prepare(MARKET, tmp_path / "store", source))
+    data = datasets.load(prepare(MARKET, tmp_path / "store", source))
     assert json.loads((tmp_path / "store" / "card.json").read_text()) == data.card
-    assert data.card["split"] in datasets.card_text(data.card)
+    assert data.card["split"] in card_text(data.card)
     assert str(tmp_path) not in json.dumps(data.card)
 
 
 @pytest.mark.skipif("PG2_DATA" not in os.environ, reason="PG2_DATA names no Market-1501 folder")
 def test_the_real_counts():
-    card = datasets.verify(DataConfig(dataset="market1501"), os.environ["PG2_DATA"])
+    card = verify(DataConfig(dataset="market1501"), os.environ["PG2_DATA"])
     counts = card["parts"]["bounding_box_train"]
     assert card["problems"] == []
     if counts["images"] == 12_040:  # the part of 700 people

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pg2lib.core.files import UserError
-from pg2lib.data import datasets
+from pg2lib.data import dataset as datasets
 from pg2lib.evaluation import pose_score
 from pg2lib.evaluation.pose_score import KeypointConfig
 
@@ -37,7 +37,7 @@ def dataset(images, keypoints, train=None):
         identities=np.arange(count), cameras=np.ones(count, int), names=[""] * count,
         train=np.ones(count, bool) if train is None else train,
         train_pairs=np.zeros((0, 2), int), test_pairs=np.zeros((0, 2), int),
-        silhouettes=None, card={},
+        card={},
     )  # fmt: skip
 
 

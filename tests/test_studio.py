@@ -11,7 +11,8 @@ from PIL import Image
 from pg2lib.apps.photo import sequence
 from pg2lib.apps.pose_studio import studio
 from pg2lib.core.files import UserError
-from pg2lib.data import datasets, heatmaps
+from pg2lib.data import dataset as datasets
+from pg2lib.data import heatmaps
 from pg2lib.data.keypoints import found, write_openpose_json
 from pg2lib.results import figures
 from pg2lib.workflow import pipeline

@@ -1,143 +1,142 @@
-"""Market-1501: its names, its folders, its split.
+"""Market-1501: names, folders and split.
 
 A folder holds bounding_box_train/ and market-annotation-train.csv and, for the official test
-half, bounding_box_test/ and market-annotation-test.csv, whose pairs market-pairs-test.csv may
-name.
+half, bounding_box_test/ and market-annotation-test.csv; its pairs are in market-pairs-test.csv,
+which is optional.
 """
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from pg2lib.core.files import UserError
-from pg2lib.data import store
 from pg2lib.data.keypoints import found, read_csv
+from pg2lib.data.sources import (
+    Plan,
+    Survey,
+    counts,
+    decode,
+    listed,
+    place_pairs,
+    read_pairs,
+    subsample,
+)
 
 HEIGHT, WIDTH = 128, 64
 # (identities, images) of the halves (paper, section 4.1).
 REAL_SIZE = {"train": (751, 12_936), "test": (750, 19_732)}
-# What the usual rule finds in the whole training half (PATN's published pair list).
+# What the standard pair rule finds in the whole training half (PATN's published pair list).
 WHOLE_TRAINING_SET = {"images": 12_936, "identities": 751, "pairs": 263_632}
 NAME = re.compile(r"(-1|\d{4})_c(\d)s\d+_\d+_\d+\.jpg(\.jpg)?")
 JUNK = ("-1", "0000")  # false detections and distractors of the test half
 
 
+@dataclass(frozen=True)
+class _Half:
+    """One half of a folder: `keypoints` maps the sorted names to (18, 2), missing or not."""
+
+    folder: Path
+    keypoints: dict
+    problems: list[str]
+
+    @property
+    def names(self):
+        return [name for name in self.keypoints if not name.startswith(JUNK)]
+
+
 def plan(config, source):
-    """The store.Plan of a DataConfig and the folder `source`. Images are resized (Lanczos) where
-    the configured size is not theirs.
+    """The Plan of a DataConfig and the folder `source`.
+
+    Images are resized (Lanczos) if the configured size is not 128x64.
 
     Raises:
-        UserError: a missing folder, an image without annotation or the other way round, a name
-            of another kind, too few people, a bad list of pairs.
+        UserError: a missing folder, an image without annotation or the reverse, an unknown kind
+            of name, too few people, a bad list of pairs.
     """
     halves = _halves(source)
-    for _, problems in halves.values():
-        if problems:
-            raise UserError(problems[0])
+    for half in halves.values():
+        if half.problems:
+            raise UserError(half.problems[0])
     train, test, split = _split(config, halves)
-    names = train + test
-    annotated = {name: joints for people, _ in halves.values() for name, joints in people.items()}
-    test_half = "test" if "test" in halves else "train"
-    folders = [Path(source) / f"bounding_box_{half}" for half in ("train", test_half)]
+    train_half, test_half = halves["train"], halves.get("test", halves["train"])
     size = config.height, config.width
-    planned = store.Plan(
+    planned = Plan(
         make=_read,
         jobs=[
-            (folders[i >= len(train)] / name, annotated[name], int(name[6]), *size)
-            for i, name in enumerate(names)
+            (half.folder / name, half.keypoints[name], int(name[6]), *size)
+            for half, names in ((train_half, train), (test_half, test))
+            for name in names
         ],
-        identities=np.array([int(name[:4]) for name in names]),
-        train=np.arange(len(names)) < len(train),
+        identities=np.array([int(name[:4]) for name in train + test]),
+        train=np.arange(len(train + test)) < len(train),
         split=split,
-        names=names,
+        names=train + test,
     )
     published = Path(source) / "market-pairs-test.csv"
     if "test" in halves and config.images_per_identity is None and published.exists():
         places = {name: len(train) + i for i, name in enumerate(test)}
-        pairs = [[places[a], places[b]] for a, b in store.read_pairs(published, places)]
-        planned = replace(
-            planned,
-            test_pairs=np.array(pairs, np.int64).reshape(-1, 2),
-            pairs_from=f"the first of {published.name}",
-        )
+        pairs = place_pairs(read_pairs(published, places), places)
+        return replace(planned, test_pairs=pairs, pairs_from=f"the first of {published.name}")
     return planned
 
 
-def verify(config, source):
-    """Decode every image of `source` and hold it against the annotations: a card, see
-    `datasets.verify`."""
-    halves = _halves(source)
-    card = {"dataset": config.dataset, "size": [HEIGHT, WIDTH], "parts": {}}
-    card |= {"expected": None, "problems": []}
-    for half, (people, problems) in halves.items():
-        folder = Path(source) / f"bounding_box_{half}"
-        card["problems"] += problems + store.faults(_decode, [folder / name for name in people])
-        junk = [name for name in people if name.startswith(JUNK)]
-        names = [name for name in people if not name.startswith(JUNK)]
-        identities = np.array([int(name[:4]) for name in names], np.int64)
-        keypoints = np.array([people[name] for name in names]).reshape(-1, 18, 2)
-        counts = store.counts(identities, keypoints) | {"junk_images": len(junk)}
-        card["parts"][folder.name] = counts
-        if half == "train" and counts["images"] == WHOLE_TRAINING_SET["images"]:
-            card["expected"] = WHOLE_TRAINING_SET
-            card["problems"] += [
-                f"the whole training set has {expected:,} {what}, here are {counts[what]:,}."
-                for what, expected in WHOLE_TRAINING_SET.items()
-                if counts[what] != expected
-            ]
+def survey(config, source):
+    """The Survey of the folder `source`."""
+    halves, parts, expected, problems = _halves(source), {}, {}, []
+    for name, half in halves.items():
+        identities = np.array([int(name[:4]) for name in half.names], np.int64)
+        keypoints = np.array([half.keypoints[name] for name in half.names]).reshape(-1, 18, 2)
+        part = counts(identities, keypoints)
+        parts[half.folder.name] = part | {"junk_images": len(half.keypoints) - len(half.names)}
+        problems += half.problems
+        if name == "train" and part["images"] == WHOLE_TRAINING_SET["images"]:
+            expected[half.folder.name] = WHOLE_TRAINING_SET
     try:
-        card["split"] = _split(config, halves)[2]
+        split = _split(config, halves)[2]
     except UserError as error:
-        card["split"] = "none"
-        card["problems"].append(str(error))
-    return card
+        split = "none"
+        problems.append(str(error))
+    paths = [half.folder / name for half in halves.values() for name in half.keypoints]
+    return Survey(parts, split, paths, _decode, problems, expected)
 
 
 def _halves(source):
-    """{"train": (annotations, problems)[, "test": ...]} of a folder."""
+    """{"train": _Half[, "test": _Half]} of a folder."""
     if source is None:
         raise UserError("market1501 needs the folder that holds bounding_box_train/.")
     names = ("train", "test") if (Path(source) / "bounding_box_test").is_dir() else ("train",)
-    return {half: _list_half(Path(source), half) for half in names}
+    return {half: _read_half(Path(source), half) for half in names}
 
 
-def _list_half(source, half):
-    """Names of one half and their keypoints, all missing where there is no annotation, in the
-    order of the names; and what is wrong, one sentence each."""
+def _read_half(source, half):
     folder, annotation = source / f"bounding_box_{half}", source / f"market-annotation-{half}.csv"
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}; name the one that holds it as the source.")
     annotated = read_csv(annotation)
-    names = sorted(path.name for path in folder.iterdir() if path.suffix == ".jpg")
-    if not names:
+    images = sorted(path.name for path in folder.iterdir() if path.suffix == ".jpg")
+    if not images:
         raise UserError(f"{folder} holds no .jpg image.")
-    wrong = [name for name in names if not NAME.fullmatch(name)]
-    problems = [f"{folder / name} is not named like a Market-1501 image." for name in wrong]
-    names = [name for name in names if NAME.fullmatch(name)]
-    problems += [
-        f"{folder / name} has no row in {annotation.name}."
-        for name in names
-        if name not in annotated
-    ]
-    problems += [
-        f"{annotation} has a row for {name}, which is not in {folder.name}."
-        for name in sorted(set(annotated) - set(names) - set(wrong))
-    ]
+    names = [name for name in images if NAME.fullmatch(name)]
     nobody = np.full((18, 2), -1, np.float32)
-    return {name: annotated.get(name, nobody) for name in names}, problems
+    return _Half(
+        folder,
+        {name: annotated.get(name, nobody) for name in names},
+        listed(f"{folder}, images not named as in Market-1501", set(images) - set(names))
+        + listed(f"{folder}, images without a row in {annotation.name}", set(names) - {*annotated})
+        + listed(f"{annotation}, rows without an image in {folder.name}", {*annotated} - {*images}),
+    )
 
 
 def _split(config, halves):
-    """(training names, test names, the sentence about it), reduced as configured."""
+    """(training names, test names, the sentence about them), reduced as configured."""
     rng = np.random.default_rng((config.seed, 0))
-    train = [name for name in halves["train"][0] if not name.startswith(JUNK)]
+    train = halves["train"].names
     people = rng.permutation(sorted({name[:4] for name in train})).tolist()
     if "test" in halves:
-        test = [name for name in halves["test"][0] if not name.startswith(JUNK)]
-        kind = "official split"
+        test, kind = halves["test"].names, "official split"
     else:
         if config.test_identities >= len(people):
             raise UserError(
@@ -150,10 +149,10 @@ def _split(config, halves):
     kept = set(people[: config.train_identities])
     train = [name for name in train if name[:4] in kept]
     train, test = (
-        store.thin_out(names, _person, config.images_per_identity, rng) for names in (train, test)
+        subsample(names, _person, config.images_per_identity, rng) for names in (train, test)
     )
-    counts = [len(set(map(_person, names))) for names in (train, test)]
-    return train, test, f"{kind} ({counts[0]} train, {counts[1]} test)"
+    people = [len(set(map(_person, names))) for names in (train, test)]
+    return train, test, f"{kind} ({people[0]} train, {people[1]} test)"
 
 
 def _person(name):
@@ -161,7 +160,7 @@ def _person(name):
 
 
 def _decode(path):
-    image = store.decode(path)
+    image = decode(path)
     if image.size != (WIDTH, HEIGHT):
         raise UserError(f"{path} is {image.height}x{image.width}, not {HEIGHT}x{WIDTH}.")
     return image

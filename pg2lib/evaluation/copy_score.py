@@ -18,7 +18,7 @@ there is nothing to tell, and b is noise.
 import numpy as np
 import torch
 
-from pg2lib.data import store
+from pg2lib.data.dataset import blocks
 from pg2lib.data.heatmaps import pose_mask
 from pg2lib.data.keypoints import found
 from pg2lib.evaluation.pose_score import body_size
@@ -30,7 +30,7 @@ LEAST_ENERGY = 1.0  # <c', c'> per value, squared grey levels: below it both ima
 def mean_image(dataset):
     """The mean training image, float32 (H, W, 3) in grey levels from 0 to 255."""
     total, start = np.zeros(dataset.images.shape[1:]), 0
-    for block in store.blocks(dataset.images):
+    for block in blocks(dataset.images):
         total += block[dataset.train[start : start + len(block)]].sum(0, dtype=np.float64)
         start += len(block)
     return (total / max(dataset.train.sum(), 1)).astype(np.float32)

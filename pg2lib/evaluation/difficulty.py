@@ -36,7 +36,7 @@ def causes(dataset, pairs):
     unseen    joints of the target that the condition image does not show, see `unseen`
 
     Args:
-        dataset: datasets.Dataset; only its keypoints and `train` are read.
+        dataset: Dataset; only its keypoints and `train` are read.
         pairs: int (k, 2), (condition, target).
 
     Returns:

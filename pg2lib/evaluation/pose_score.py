@@ -24,7 +24,7 @@ from torch import nn
 
 from pg2lib.core import devices, distributed
 from pg2lib.core.files import UserError, sha256
-from pg2lib.data import datasets
+from pg2lib.data import dataset as datasets
 from pg2lib.data.keypoints import JOINTS, found
 from pg2lib.training import loop as training
 
@@ -170,7 +170,7 @@ def train_keypoints(
 ) -> dict:
     """Train the keypoint network on the real training images; returns facts about the run.
 
-    dataset   datasets.Dataset; its training images with a joint at least are used
+    dataset   Dataset; its training images with a joint at least are used
     progress  called with (step, iterations, note) at the start and after every step
     checkpoint_seconds, stop_after  as for `training.train`
 

@@ -17,7 +17,7 @@ import torch
 
 from pg2lib.core import distributed
 from pg2lib.core.files import UserError, without_nan, write_atomically
-from pg2lib.data import datasets
+from pg2lib.data import dataset as datasets
 from pg2lib.data.heatmaps import pose_mask
 from pg2lib.evaluation import copy_score, detail, pose_score, scores, statistics
 from pg2lib.evaluation import inception as perceptual
@@ -131,7 +131,7 @@ def evaluate_row(
         name: the row's name; "condition" and "target" are the reference rows: the condition
             image copied, and the real target.
         painter: see `paint`; None for the reference rows.
-        dataset: datasets.Dataset; all of its test pairs are used.
+        dataset: Dataset; all of its test pairs are used.
         folder: pathlib.Path.
         preset: of SSIM, see `ssim.PRESETS`.
         mask_from, mask_variant: see `pair_masks`.

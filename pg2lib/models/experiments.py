@@ -7,7 +7,7 @@ weights: `G1+G2+D` refines the very G1 that `G1-poseMaskLoss` is.
 from dataclasses import asdict, dataclass, field, replace
 
 from pg2lib.core.files import UserError
-from pg2lib.data.datasets import DATASETS, DataConfig
+from pg2lib.data.dataset import DATASETS, DataConfig
 
 DEFAULT_DATASET, DEFAULT_PROFILE = "synthetic-market", "quick"
 

@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pg2lib.core import devices, distributed
 from pg2lib.core.files import UserError, sha256, write_atomically
-from pg2lib.data import datasets
+from pg2lib.data import dataset as datasets
 from pg2lib.data.heatmaps import heatmaps, pose_mask
 from pg2lib.models import losses
 from pg2lib.models.experiments import Stage

@@ -19,7 +19,8 @@ import torch
 from pg2lib.core import devices, distributed
 from pg2lib.core.files import UserError
 from pg2lib.core.progress import reporting
-from pg2lib.data import datasets
+from pg2lib.data import dataset as datasets
+from pg2lib.data.prepare import prepare
 from pg2lib.evaluation import inception as perceptual
 from pg2lib.evaluation import pose_score
 from pg2lib.evaluation import score_row as evaluation
@@ -30,8 +31,9 @@ from pg2lib.workflow import run_store as runs
 
 REFERENCE_ROWS = ("condition", "target")
 KEYPOINTS = "keypoints"  # the name of that network among the stages
+DATA_CODE = ("data.dataset", "data.keypoints", "data.prepare", "data.sources")
 TRAINING_CODE = (
-    "data.datasets",
+    "data.dataset",
     "core.devices",
     "data.heatmaps",
     "data.keypoints",
@@ -40,7 +42,7 @@ TRAINING_CODE = (
     "training.loop",
 )
 KEYPOINT_CODE = (
-    "data.datasets",
+    "data.dataset",
     "core.devices",
     "data.keypoints",
     "evaluation.pose_score",
@@ -48,7 +50,7 @@ KEYPOINT_CODE = (
 )
 SCORING_CODE = (
     "evaluation.copy_score",
-    "data.datasets",
+    "data.dataset",
     "evaluation.score_row",
     "data.heatmaps",
     "data.keypoints",
@@ -145,9 +147,7 @@ def data_step(study: Study) -> runs.Step:
     maker = {"market1501": "data.market1501", "deepfashion": "data.deepfashion"}.get(
         study.dataset, "data.synthetic"
     )
-    return runs.Step(
-        "data", study.name, config, modules=("data.datasets", "data.keypoints", "data.store", maker)
-    )
+    return runs.Step("data", study.name, config, modules=(*DATA_CODE, maker))
 
 
 def data_config(study: Study) -> datasets.DataConfig:
@@ -313,7 +313,7 @@ def prepared(step: runs.Step, config: datasets.DataConfig, source=None, say=None
 
     def work(folder, progress):
         if distributed.rank() == 0:
-            datasets.prepare(config, folder, source, progress)
+            prepare(config, folder, source, progress)
         return [path.name for path in sorted(folder.iterdir()) if path.suffix in DATA_FILES], {}
 
     return datasets.load(ensure(step, work, say))

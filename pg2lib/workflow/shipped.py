@@ -9,7 +9,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from pg2lib.data import datasets
+from pg2lib.data import dataset as datasets
 from pg2lib.models import experiments
 from pg2lib.training import weights
 from pg2lib.workflow import pipeline

@@ -14,7 +14,7 @@ from PIL import Image
 from pg2lib.apps.photo import detect_keypoints as estimate
 from pg2lib.apps.photo import photo, sequence
 from pg2lib.core.files import UserError, write_atomically
-from pg2lib.data import datasets
+from pg2lib.data import dataset as datasets
 from pg2lib.data.keypoints import found, read_csv, read_openpose_json
 from pg2lib.results.figures import draw_skeleton
 

@@ -1,0 +1,363 @@
+"""Preparing a data set: its store of NumPy files, its checks and its data card.
+
+A reader is a module with `plan(config, source)`, which returns a `sources.Plan`, and
+`survey(config, source)`, which returns a `sources.Survey`. It is imported when it is needed.
+"""
+
+import hashlib
+import importlib
+import json
+import os
+import shutil
+import signal
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from pg2lib.core import devices
+from pg2lib.core.files import UserError, read_json, write_atomically, write_json
+from pg2lib.data.dataset import (
+    BLOCK,
+    DATASETS,
+    Dataset,
+    blocks,
+    in_order,
+    open_arrays,
+    ordered_pairs,
+    read_card,
+)
+from pg2lib.data.keypoints import JOINTS, found, torso_found
+from pg2lib.data.sources import SAMPLED, counts, decode_all
+
+READERS = {
+    "synthetic-market": "pg2lib.data.synthetic.reader",
+    "synthetic-fashion": "pg2lib.data.synthetic.reader",
+    "market1501": "pg2lib.data.market1501",
+    "deepfashion": "pg2lib.data.deepfashion",
+}
+CHUNK = 64  # at most this many images between two points from which a killed run can resume
+
+
+def prepare(config, folder, source=None, progress=None):
+    """Write the store of `config` into `folder`; a killed run resumes where it stopped.
+
+    Drawn people are computed in processes, so a script that calls this needs
+    `if __name__ == "__main__"`. One process at a time may work on a folder (`run_store.claim`).
+
+    Args:
+        config: DataConfig.
+        folder: complete once it has a `card.json`; a complete one is left as it is.
+        source: the folder of a real data set, as its reader describes it.
+        progress: called as progress(done, total) with numbers of images, or None.
+
+    Returns:
+        Path of the folder.
+
+    Raises:
+        UserError: a bad configuration, a folder that holds another data set, a missing or
+            damaged file of the source (the first one is named), a disk without the room, or a
+            split without pairs.
+        OSError: the disk is full (28); the next call resumes.
+    """
+    check_config(config)
+    folder = Path(folder)
+    if (folder / "card.json").exists():
+        if read_card(folder)["config"] != config.as_dict():
+            raise UserError(f"{folder} holds another data set; give another folder or delete it.")
+        return folder
+    plan = _reader(config).plan(config, source)
+    unfinished, key = folder / "unfinished", json.dumps([config.as_dict(), plan.names])
+    write_arrays(plan, config.height, config.width, key, unfinished, progress)
+    for name, array in _derived_arrays(plan, config, unfinished).items():
+        np.save(unfinished / f"{name}.npy", array)
+    for path in unfinished.glob("*.npy"):
+        os.replace(path, folder / path.name)
+    card = {"config": config.as_dict(), "split": plan.split, "pairs_from": plan.pairs_from}
+    if plan.notes:
+        card["notes"] = plan.notes
+    dataset = open_arrays(folder, card)
+    card |= _contents(dataset) | {"fingerprint": fingerprint(dataset)}
+    with write_atomically(folder / "card.json") as temporary:
+        temporary.write_text(json.dumps(card, indent=1) + "\n")
+    shutil.rmtree(unfinished)
+    return folder
+
+
+def check_config(config):
+    """UserError for an unknown data set or a number out of range, named."""
+    if config.dataset not in DATASETS:
+        raise UserError(f"dataset must be one of {', '.join(DATASETS)}, not '{config.dataset}'.")
+    least = {"height": 16, "width": 16, "train_identities": 1, "test_identities": 1}
+    least |= {"images_per_identity": 2, "test_pairs": 1, "seed": 0}
+    for field, limit in least.items():
+        value = getattr(config, field)
+        optional = field in ("train_identities", "images_per_identity")
+        if not (value is None and optional) and not (type(value) is int and value >= limit):
+            raise UserError(f"{field} must be a whole number of at least {limit}, not {value!r}.")
+
+
+def _reader(config):
+    return importlib.import_module(READERS[config.dataset])
+
+
+def _derived_arrays(plan, config, folder):
+    """The arrays that follow from the plan, the keypoints and the cameras."""
+    usable = torso_found(np.load(folder / "keypoints.npy"))
+    train_pairs = ordered_pairs(plan.identities, usable & plan.train)
+    test_pairs = plan.test_pairs
+    if test_pairs is None:
+        test_pairs = ordered_pairs(plan.identities, usable & ~plan.train)
+        test_pairs = np.random.default_rng((config.seed, 1)).permutation(test_pairs)
+    parts = (("training", train_pairs), ("test", test_pairs))
+    empty = [part for part, pairs in parts if not len(pairs)]
+    if empty and (plan.complete or len(empty) == 2):
+        raise UserError(f"the {empty[0]} split has no pair of usable images; ask for more images.")
+    names = plan.names or [
+        f"{identity:04d}_c{camera}s1_{view:06d}_00.jpg"
+        for (identity, view, *_), camera in zip(
+            plan.jobs, np.load(folder / "cameras.npy"), strict=True
+        )
+    ]
+    return {
+        "identities": plan.identities,
+        "train": plan.train,
+        "train_pairs": train_pairs,
+        "test_pairs": test_pairs[: config.test_pairs],
+        "names": np.array(names),
+    }
+
+
+# ---------------------------------------------------------------- writing arrays
+
+
+def write_arrays(plan, height, width, key, folder, progress=None):
+    """Run all jobs of a plan and write images.npy, keypoints.npy, cameras.npy and the extras.
+
+    Args:
+        plan: Plan.
+        height, width: of the images.
+        key: str; arrays of a run with another key are not resumed.
+        folder: Path; also gets progress.json.
+        progress: called as progress(done, total) with numbers of images, or None.
+
+    Raises:
+        UserError: the disk is too small; or what a job raises.
+        OSError: the disk became full (28).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    key, total = hashlib.sha256(key.encode()).hexdigest(), len(plan.jobs)
+    rows = {
+        "images": (np.uint8, (height, width, 3)),
+        "keypoints": (np.float32, (18, 2)),
+        "cameras": (np.int64, ()),
+        **plan.extras,
+    }
+    paths = [folder / f"{name}.npy" for name in rows]
+    arrays, done = _resume(paths, folder / "progress.json", key)
+    if not arrays:
+        kinds = [(np.dtype(dtype), (total, *shape)) for dtype, shape in rows.values()]
+        arrays = _allocate(paths, kinds)
+    size = max(1, min(CHUNK, BLOCK // arrays[0][0].nbytes))
+    chunks = [plan.jobs[start : start + size] for start in range(done, total, size)]
+    with closing(_in_parallel(partial(_run_jobs, plan.make), chunks, plan.computed)) as results:
+        for values in results:
+            for array, part in zip(arrays, values, strict=True):
+                array[done : done + len(part)] = part
+            done += len(values[0])
+            write_json(folder / "progress.json", {"key": key, "done": done})
+            if progress:
+                progress(done, total)
+
+
+def _resume(paths, state, key):
+    """The arrays of an earlier run with the same key and their complete rows, else (None, 0)."""
+    before = read_json(state) or {}
+    if before.get("key") != key:
+        return None, 0
+    try:
+        for path in paths:
+            np.load(path, mmap_mode="r")  # fails on a short file, which "r+" would extend
+        return [np.load(path, mmap_mode="r+") for path in paths], before["done"]
+    except (OSError, ValueError):
+        return None, 0
+
+
+def _allocate(paths, kinds):
+    """New arrays on disk, as memory maps; a full disk is an error now, not in the middle."""
+    needed = sum(dtype.itemsize * int(np.prod(shape)) for dtype, shape in kinds)
+    room = shutil.disk_usage(paths[0].parent).free
+    if needed > room:
+        raise UserError(
+            f"{paths[0].parent} needs {needed / 1e9:.2f} GB, its disk has {room / 1e9:.2f} GB "
+            "left; make room, or ask for fewer or smaller images."
+        )
+    arrays = []
+    for path, (dtype, shape) in zip(paths, kinds, strict=True):
+        path.unlink(missing_ok=True)
+        arrays.append(np.lib.format.open_memmap(path, "w+", dtype, shape))
+        if hasattr(os, "posix_fallocate"):  # else a write to a full disk kills the process
+            with open(path, "r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return arrays
+
+
+def _run_jobs(make, jobs):
+    return [np.stack(values) for values in zip(*(make(*job) for job in jobs), strict=True)]
+
+
+def _in_parallel(work, chunks, processes):
+    """map(work, chunks) on all cores, in order; in threads unless `processes`."""
+    cores = devices.cpu_count()
+    if processes and len(chunks) < 8:  # starting processes takes longer
+        yield from map(work, chunks)
+        return
+    if processes:
+        pool = ProcessPoolExecutor(cores, get_context("spawn"), _start_worker)
+    else:
+        pool = ThreadPoolExecutor(cores)
+    try:
+        with _single_threaded_children():
+            yield from in_order(pool, work, chunks, 2 * cores)
+    except BrokenProcessPool:
+        raise UserError("a worker process died (out of memory?); start again to resume.") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends us
+    devices.end_with_parent()
+
+
+@contextmanager
+def _single_threaded_children():
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop("OMP_NUM_THREADS")
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before
+
+
+# ---------------------------------------------------------------- checks and the data card
+
+
+def fingerprint(dataset):
+    """16 hexadecimal digits of the SHA-256 of everything that training and scoring read."""
+    digest = hashlib.sha256()
+    for block in blocks(dataset.images):
+        digest.update(block)
+    for name in ("keypoints", "identities", "train_pairs", "test_pairs"):
+        digest.update(getattr(dataset, name).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def verify(what, source=None):
+    """Check and count everything once.
+
+    Args:
+        what: a Dataset, whose arrays are checked; or a DataConfig of a real data set: then every
+            image of `source` is decoded and compared with the annotations.
+        source: the folder `prepare` would read, for a DataConfig.
+
+    Returns:
+        The card, a dict for `card_text`: "parts" with the counts of each part, "split",
+        "expected" (counts of the complete data set), "notes", and "problems", a list of
+        sentences, empty if there are none.
+
+    Raises:
+        UserError: a missing folder or annotation file, or a folder without images.
+    """
+    if isinstance(what, Dataset):
+        card = what.card | _contents(what)
+        if fingerprint(what) != what.card["fingerprint"]:
+            card["problems"].append("the files are not the prepared ones (fingerprint).")
+        return card
+    check_config(what)
+    survey = _reader(what).survey(what, source)
+    errors, sizes = decode_all(survey.check, survey.paths)
+    stored = ", ".join(f"{count:,} of {size}" for size, count in sizes.most_common())
+    differences = [
+        f"{part}: {survey.parts[part][name]:,} {_words(name)}, the complete set has {count:,}."
+        for part, expected in survey.expected.items()
+        for name, count in expected.items()
+        if survey.parts[part][name] != count
+    ]
+    return {
+        "dataset": what.dataset,
+        "size": [what.height, what.width],
+        "parts": survey.parts,
+        "split": survey.split,
+        "expected": survey.expected,
+        "notes": [f"stored sizes: {stored or 'none'}", *survey.notes],
+        "problems": survey.problems + errors + differences,
+    }
+
+
+def _contents(dataset):
+    """The counts of an opened store, and its problems."""
+    train, pairs = dataset.train, np.concatenate((dataset.train_pairs, dataset.test_pairs))
+    identities, keypoints = dataset.identities, dataset.keypoints
+    usable = torso_found(keypoints)
+    of_train = np.arange(len(pairs)) < len(dataset.train_pairs)
+    # A published list stays as it is where a crop has cut off a shoulder.
+    ruled = pairs if dataset.card["pairs_from"] == SAMPLED else dataset.train_pairs
+    joints = found(keypoints)
+    inside = (keypoints < (dataset.width, dataset.height)).all(-1)
+    rules = {
+        "a person is in both train and test": not set(identities[train]) & set(identities[~train]),
+        "a pair joins two people": (identities[pairs[:, 0]] == identities[pairs[:, 1]]).all(),
+        "a pair joins an image with itself": (pairs[:, 0] != pairs[:, 1]).all(),
+        "a pair uses an image without shoulders or hips": usable[ruled].all(),
+        "a pair crosses from train to test": (train[pairs] == of_train[:, None]).all(),
+        "a pair is listed twice": len(np.unique(pairs, axis=0)) == len(pairs),
+        "a joint lies outside its image": inside[joints].all(),
+    }
+    return {
+        "dataset": dataset.name,
+        "size": [dataset.height, dataset.width],
+        "parts": {
+            "train": counts(identities[train], keypoints[train]),
+            "test": counts(identities[~train], keypoints[~train]),
+        },
+        "train_pairs": len(dataset.train_pairs),
+        "test_pairs": len(dataset.test_pairs),
+        "joints_found": dict(zip(JOINTS, joints.mean(0).round(4).tolist(), strict=True)),
+        "problems": [f"{rule}." for rule, kept in rules.items() if not kept],
+    }
+
+
+def card_text(card):
+    """The card as plain text."""
+    height, width = card["size"]
+    people = "outfits" if card["dataset"].endswith("fashion") else "people"
+    lines = [f"{card['dataset']}, {height}x{width} (height x width)", f"split: {card['split']}"]
+    for name, part in card["parts"].items():
+        lines.append(
+            f"{name}: {part['images']:,} images of {part['identities']:,} {people}, joints found "
+            f"in {part['annotated_images']:,}; usable: {part['usable_images']:,} images of "
+            f"{part['usable_identities']:,} {people}, {part['pairs']:,} ordered pairs"
+        )
+        if part.get("junk_images"):
+            lines.append(f"{name}: {part['junk_images']:,} junk images left out")
+    if "test_pairs" in card:
+        lines.append(f"test pairs: {card['test_pairs']:,}, {card['pairs_from']}")
+    if "joints_found" in card:
+        least = sorted(card["joints_found"].items(), key=lambda item: item[1])[:3]
+        lines.append("rarest joints: " + ", ".join(f"{name} {part:.0%}" for name, part in least))
+    for part, expected in card.get("expected", {}).items():
+        text = ", ".join(f"{count:,} {_words(name)}" for name, count in expected.items())
+        lines.append(f"{part} of the complete set: {text}")
+    lines += card.get("notes", [])
+    return "\n".join(lines + [f"PROBLEM: {problem}" for problem in card["problems"]])
+
+
+def _words(name):
+    return name.replace("_", " ")

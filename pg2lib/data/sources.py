@@ -1,0 +1,136 @@
+"""What the readers of data sets share: the plan of a store, decoding, pair lists and counts."""
+
+import csv
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pg2lib.core import devices
+from pg2lib.core.files import UserError
+from pg2lib.data.keypoints import found, torso_found
+
+SAMPLED = "sampled without replacement from all ordered test pairs (seeded)"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything about a data set before its first image is read or drawn."""
+
+    make: Callable  # make(*job): image, keypoints, camera, then a row of every extra array
+    jobs: list[tuple]  # one per image
+    identities: np.ndarray  # int64 (n,)
+    train: np.ndarray  # bool (n,)
+    split: str  # the sentence printed with every table
+    names: list[str] | None = None  # None: as Market-1501's; then jobs begin (identity, view)
+    test_pairs: np.ndarray | None = None  # a published list; None: a sample
+    pairs_from: str = SAMPLED
+    extras: dict[str, tuple] = field(default_factory=dict)  # name -> (dtype, shape of a row)
+    computed: bool = False  # drawn in Python, which needs processes; else decoded in threads
+    complete: bool = True  # False: some images are missing, and one half may have no pairs
+    notes: list[str] = field(default_factory=list)  # for the card
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a source folder holds, before any image is decoded."""
+
+    parts: dict[str, dict]  # part -> its counts
+    split: str
+    paths: list[Path]  # the images to decode
+    check: Callable  # check(path) decodes one: a PIL image, or UserError
+    problems: list[str]
+    expected: dict[str, dict] = field(default_factory=dict)  # part -> counts of the complete set
+    notes: list[str] = field(default_factory=list)
+
+
+def decode(path):
+    """An image file as a PIL image, RGB. UserError if it is missing, truncated or no image."""
+    try:
+        with Image.open(path) as file:
+            return file.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{path} cannot be decoded ({error}); fetch it again.") from None
+
+
+def decode_all(check, paths):
+    """Run check(path), which returns a PIL image or raises UserError, for all paths.
+
+    Returns:
+        (the messages of the errors, in order; Counter of sizes as "128x64", height first).
+    """
+
+    def result(path):
+        try:
+            image = check(path)
+            return None, f"{image.height}x{image.width}"
+        except UserError as error:
+            return str(error), None
+
+    with ThreadPoolExecutor(devices.cpu_count()) as pool:
+        results = list(pool.map(result, paths))
+    return [error for error, _ in results if error], Counter(size for _, size in results if size)
+
+
+def listed(what, names):
+    """[one sentence with the number of names and the first one], or [] without names."""
+    names = sorted(names)
+    return [f"{what}: {len(names):,}, the first is {names[0]}."] if names else []
+
+
+def subsample(names, person_of, limit, rng):
+    """At most `limit` random names of each person_of(name), in the same order; None keeps all."""
+    if limit is None:
+        return names
+    kept, people = set(), {}
+    for name in rng.permutation(names).tolist():
+        people[person_of(name)] = people.get(person_of(name), 0) + 1
+        if people[person_of(name)] <= limit:
+            kept.add(name)
+    return [name for name in names if name in kept]
+
+
+def read_pairs(path, names):
+    """The [(condition, target)] names of a pairs file with the header `from,to` or `,from,to`.
+
+    Raises:
+        UserError: another header, or a line that does not name two of `names`.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file))
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a text file (UTF-8).") from None
+    header = rows[0] if rows else []
+    if header not in (["from", "to"], ["", "from", "to"]):
+        raise UserError(f"{path}, line 1: the header must be 'from,to' or ',from,to'.")
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(header) or row[-2] not in names or row[-1] not in names:
+            raise UserError(
+                f"{path}, line {number}: {','.join(row)} does not name two test images."
+            )
+    return [tuple(row[-2:]) for row in rows[1:]]
+
+
+def place_pairs(pairs, places):
+    """Pairs of names as int64 (k, 2) indices; pairs with a name not in `places` are left out."""
+    indices = [[places[a], places[b]] for a, b in pairs if a in places and b in places]
+    return np.array(indices, np.int64).reshape(-1, 2)
+
+
+def counts(identities, keypoints):
+    """The counts of a part of a data set; "pairs" are those of `dataset.ordered_pairs`."""
+    usable = torso_found(keypoints)
+    each = np.unique(identities[usable], return_counts=True)[1]
+    return {
+        "images": len(identities),
+        "identities": len(np.unique(identities)),
+        "annotated_images": int(found(keypoints).any(-1).sum()),
+        "usable_images": int(usable.sum()),
+        "usable_identities": len(each),
+        "pairs": int((each * (each - 1)).sum()),
+    }
