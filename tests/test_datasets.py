@@ -10,11 +10,11 @@ import torch
 
 from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
-from pg2lib.data.prepare import prepare
 from pg2lib.data.dataset import DataConfig
 from pg2lib.data.heatmaps import heatmaps
 from pg2lib.data.keypoints import SWAP
-from pg2lib.data.synthetic import draw
+from pg2lib.data.prepare import prepare
+from pg2lib.data.synthetic import draw, reader
 
 TINY = DataConfig(train_identities=3, test_identities=2, images_per_identity=4, height=64, width=32)
 
@@ -155,12 +155,12 @@ def test_the_thread_ends_with_the_generator_and_hands_its_errors_on(monkeypatch)
     gather = datasets._gather
 
     def spoilt(images, both, out=None):
-        if len(told) == 3:
+        if len(gathered) == 3:
             raise OSError("the disk is gone")
-        told.append(both)
+        gathered.append(both)
         return gather(images, both, out)
 
-    told = []
+    gathered = []
     monkeypatch.setattr(datasets, "_gather", spoilt)
     got = 0
     with pytest.raises(OSError, match="the disk is gone"):
@@ -224,7 +224,7 @@ def test_no_person_is_in_train_and_test(drawn):
 
 
 def test_the_default_counts_are_market_1501s():
-    plan = datasets._plan_people(DataConfig(test_identities=750))
+    plan = reader.plan(DataConfig(test_identities=750))
     assert (plan.train.sum(), (~plan.train).sum()) == (12_936, 19_732)
 
 

@@ -11,10 +11,10 @@ from PIL import Image
 
 from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
-from pg2lib.data.prepare import card_text, prepare, verify
 from pg2lib.data import deepfashion as fashion
 from pg2lib.data.dataset import DataConfig
 from pg2lib.data.keypoints import found, write_csv
+from pg2lib.data.prepare import card_text, prepare, verify
 from pg2lib.data.synthetic import draw
 
 FASHION = DataConfig(dataset="deepfashion", height=256, width=256)
@@ -221,14 +221,14 @@ def test_an_incomplete_folder_gives_what_it_has(people, tmp_path):
     assert len(data.test_pairs) == TEST_PAIRS - 4
     text = card_text(data.card)
     assert "train: there is no fasion-annotation-train.csv" in text
-    assert f"test: 1 of the 5 listed images are not here, the first is {gone}" in text
+    assert f"test: listed images not in the folder: 1, the first is {gone}." in text
     assert "4 of its 8 pairs have both images here" in text
     assert verify(data)["problems"] == []
 
     problems = verify(FASHION, source)["problems"]
-    assert f"test: 1 of the 5 listed images are not here, the first is {gone}." in problems
+    assert f"test: listed images not in the folder: 1, the first is {gone}." in problems
     assert "train: there is no fasion-annotation-train.csv." in problems
-    assert "test: 4 pairs have both images here, of 8,570 of the whole set." in problems
+    assert "test: 4 published pairs, the complete set has 8,570." in problems
 
     for name in names_of("test"):
         (source / "images" / name).unlink(missing_ok=True)
@@ -238,14 +238,15 @@ def test_an_incomplete_folder_gives_what_it_has(people, tmp_path):
 
 def test_verify_counts(people, tmp_path, monkeypatch):
     source = write_source(tmp_path / "source", people, "176x256", "256x176")
-    whole = {"train": {"images": 5, "pairs": 8}, "test": {"images": 5, "pairs": 8}}
+    whole = {"train": {"images": 5, "pairs": 8}, "test": {"images": 5, "published_pairs": 8}}
     monkeypatch.setattr(fashion, "WHOLE", whole)
     card = verify(FASHION, source)
     assert card["problems"] == []
     assert card["parts"]["train"]["images"] == 5 and card["parts"]["test"]["pairs"] == 8
     text = card_text(card)
     assert "stored sizes: 10 of 256x176" in text
-    assert "5 train images with 8 pairs" in text and "2 outfits, 8 ordered pairs" in text
+    assert "train of the complete set: 5 images, 8 pairs" in text
+    assert "2 outfits, 8 ordered pairs" in text
 
     rows = (source / "fasion-annotation-test.csv").read_text().splitlines()
     bare = rows.pop().split(":")[0]
@@ -254,9 +255,9 @@ def test_verify_counts(people, tmp_path, monkeypatch):
     Image.new("RGB", (9, 9)).save(source / "images" / "me.jpg")
     (source / "fasion-pairs-test.csv").unlink()
     problems = verify(FASHION, source)["problems"]
-    assert f"the first is {bare}." in problems[0] and "no row of keypoints" in problems[0]
-    assert "1 keypoint rows are not in test.lst" in problems[1]
-    assert problems[2] == "1 images are in no list, the first is me.jpg."
+    assert problems[0] == f"test: listed images without keypoints: 1, the first is {bare}."
+    assert "test: keypoints of images not in test.lst: 1" in problems[1]
+    assert problems[2] == "images in no list: 1, the first is me.jpg."
     assert "has no fasion-pairs-test.csv" in problems[3]
 
 
@@ -293,13 +294,18 @@ def replace_line(path, number, text):
 @pytest.mark.parametrize(
     "file, number, text, sentence",
     [
-        ("train.lst", 2, "0002_c1s1_000451_03.jpg", "'0002_c1s1_000451_03.jpg' is no flattened"),
+        ("train.lst", 2, "0002_c1s1_000451_03.jpg", "'0002_c1s1_000451_03.jpg' is not a flattened"),
         ("train.lst", 2, name_of("WOMENTees_Tanksid0000000101", "1_front"), "appears twice"),
         ("fasion-annotation-test.csv", 1, "name,x,y", "the header must be"),
         ("fasion-annotation-test.csv", 3, "a.jpg: [1]: [2]", "expected 18 x values, found 1"),
         ("fasion-pairs-test.csv", 1, "a,b", "the header must be 'from,to' or ',from,to'"),
-        ("fasion-pairs-test.csv", 3, "one.jpg,two.jpg", "one.jpg,two.jpg are no two test images"),
-        ("fasion-pairs-test.csv", 4, "7,one.jpg,two.jpg", "no two test images"),
+        (
+            "fasion-pairs-test.csv",
+            3,
+            "one.jpg,two.jpg",
+            "one.jpg,two.jpg does not name two test images",
+        ),
+        ("fasion-pairs-test.csv", 4, "7,one.jpg,two.jpg", "does not name two test images"),
     ],
 )
 def test_a_bad_line_is_named(people, tmp_path, file, number, text, sentence):

@@ -10,9 +10,9 @@ from PIL import Image
 
 from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
-from pg2lib.data.prepare import card_text, prepare, verify
 from pg2lib.data.dataset import DataConfig
 from pg2lib.data.keypoints import read_csv, write_csv
+from pg2lib.data.prepare import card_text, prepare, verify
 
 MARKET = DataConfig(dataset="market1501", test_identities=1)
 
@@ -124,18 +124,18 @@ def enlarge(source):
 def remove(source):
     path = first_image(source)
     path.unlink()
-    return path.name + r", which is not in bounding_box_train"
+    return "rows without an image in bounding_box_train: 1, the first is " + path.name
 
 
 def add(source):
     path = source / "bounding_box_train" / "0002_c1s1_009999_01.jpg"
     path.write_bytes(first_image(source).read_bytes())
-    return path.name + " has no row"
+    return "without a row in market-annotation-train.csv: 1, the first is " + path.name
 
 
 def misname(source):
     (source / "bounding_box_train" / "me.jpg").write_bytes(first_image(source).read_bytes())
-    return "me.jpg is not named"
+    return "not named as in Market-1501: 1, the first is me.jpg"
 
 
 @pytest.mark.parametrize("damage", [truncate, enlarge, remove, add, misname])

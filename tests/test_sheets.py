@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from pg2lib.data import datasets
+from pg2lib.data.dataset import load
 from pg2lib.data.keypoints import found
+from pg2lib.data.prepare import prepare
 from pg2lib.data.rescale import at_height
 from pg2lib.models import experiments
 from pg2lib.results import browse, figures, sheets
@@ -28,12 +29,12 @@ def test_drawn_people_are_drawn_again_with_the_same_pose_and_body(data):
 
 def test_studio_people_keep_their_studio(tmp_path):
     config = experiments.data_config("synthetic-fashion", "smoke")
-    fashion = datasets.load(datasets.prepare(config, tmp_path))
+    fashion = load(prepare(config, tmp_path))
     assert np.array_equal(at_height(fashion, 0, fashion.height).image, fashion.images[0])
 
 
 def test_photographs_are_enlarged_and_have_no_silhouette(data):
-    photos = replace(data, name="market1501", silhouettes=None)
+    photos = replace(data, name="market1501", extras={})
     view = at_height(photos, 3, 2 * data.height)
     assert np.array_equal(view.image, data.images[3].repeat(2, 0).repeat(2, 1))
     assert view.silhouette is None

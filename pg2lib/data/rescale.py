@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from pg2lib.data.datasets import DRAWN
 from pg2lib.data.keypoints import found
+from pg2lib.data.synthetic.reader import DRAW
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ def at_height(dataset, index, height) -> View:
     keypoints = dataset.keypoints[index]
     scaled = np.where(found(keypoints)[:, None], (keypoints + 0.5) * factor - 0.5, -1)
     keypoints = scaled.astype(np.float32)
-    if dataset.name not in DRAWN:
+    if dataset.name not in DRAW:
         image = Image.fromarray(dataset.images[index])
         return View(np.asarray(image.resize((width, height), Image.NEAREST)), keypoints, None)
     view = int(dataset.names[index].split("_")[2])  # 0007_c1s1_000003_00.jpg: view 3 of person 7
     seed = dataset.card["config"]["seed"]
-    drawn = DRAWN[dataset.name](int(dataset.identities[index]), view, seed, height, width)
+    drawn = DRAW[dataset.name](int(dataset.identities[index]), view, seed, height, width)
     return View(drawn.image, keypoints, drawn.silhouette)
