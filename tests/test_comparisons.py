@@ -37,8 +37,8 @@ def test_every_line_of_a_table_of_differences_gets_its_outcome():
          "low": [0.005, -0.3], "high": [0.015, -0.1], "paper": [0.02, math.nan]}
     )  # fmt: skip
     assert comparisons.difference_lines(table) == [
-        "b - a, ssim: +0.010 [+0.005, +0.015] (paper +0.020): as in the paper",
-        "b - a, pckh: -0.200 [-0.300, -0.100]: lower",
+        "b - a, SSIM: +0.010 [+0.005, +0.015] (paper +0.020): as in the paper",
+        "b - a, PCKh: -0.200 [-0.300, -0.100]: lower",
     ]
 
 

@@ -57,13 +57,14 @@ def test_every_sheet_is_drawn(data):
     images = {row: np.zeros((4, data.height, data.width, 3), np.uint8) for row in ("a", "b")}
     maps = {row: np.zeros((4, data.height, data.width)) for row in images}
     masks = np.ones((4, data.height, data.width), bool)
-    moved = {row: {k: data.images[0] for k in (-2, 0, 2)} for row in images}
+    moved = {row: {k: images[row] for k in (-2, 0, 2)} for row in images}
     drawn = (
+        sheets.rows_sheet(data, [0, 1], {"G1-L1": images["a"], "G1+G2+D": images["b"]}),
         sheets.cameras_sheet(data, np.unique(data.identities)[:2]),
         sheets.joint_sheet(data, 0, "right_wrist"),
         sheets.masks_sheet(data, [0, 1]),
         sheets.errors_sheet(data, [0, 1], masks, images, maps),
-        sheets.shifts_sheet(data.images[0], moved),
+        sheets.shifts_sheet(data, 1, moved),
     )
     assert all(isinstance(figure, Figure) for figure in drawn)
 

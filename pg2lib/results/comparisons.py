@@ -2,7 +2,7 @@
 
 import math
 
-from pg2lib.evaluation import statistics
+from pg2lib.evaluation import scores, statistics
 
 UNDECIDED = "undecided: the interval contains zero"
 
@@ -34,7 +34,8 @@ def difference_lines(differences):
         interval = f"{line.difference:+.3f} [{line.low:+.3f}, {line.high:+.3f}]"
         paper = "" if math.isnan(line.paper) else f" (paper {line.paper:+.3f})"
         words = outcome(line.low, line.high, line.paper)
-        lines.append(f"{line.row} - {line.minus}, {line.score}: {interval}{paper}: {words}")
+        heading = scores.SCORES[line.score].heading
+        lines.append(f"{line.row} - {line.minus}, {heading}: {interval}{paper}: {words}")
     return lines
 
 
@@ -50,11 +51,11 @@ def mean_lines(values, identities, against, unit, seed=0):
         seed: of the bootstrap.
     """
     lines = []
-    for row, scores in values.items():
-        low, high = statistics.bootstrap_interval(scores, identities, seed=seed)
-        line = f"{row:10} {statistics.mean(scores):6.2f} {unit} [{low:.2f}, {high:.2f}]"
+    for row, ours in values.items():
+        low, high = statistics.bootstrap_interval(ours, identities, seed=seed)
+        line = f"{row:10} {statistics.mean(ours):6.2f} {unit} [{low:.2f}, {high:.2f}]"
         if row != against:
-            gap = statistics.paired_difference(scores, values[against], identities, seed=seed)
+            gap = statistics.paired_difference(ours, values[against], identities, seed=seed)
             line += "; minus {}: {:+.2f} [{:+.2f}, {:+.2f}]".format(against, *gap)
         lines.append(line)
     return lines

@@ -12,6 +12,19 @@ from pg2lib.results import figures
 BLANK = 225  # grey level where there is no picture
 
 
+def rows_sheet(dataset, chosen, generated, label="ID"):
+    """Test pairs through several rows, laid out as Figure 4, each labelled with its person.
+
+    Args:
+        dataset, chosen: Dataset and indices into its test_pairs.
+        generated: row -> uint8 (k, H, W, 3) images of all test pairs.
+        label: before the number of the person.
+    """
+    people = dataset.identities[dataset.test_pairs[chosen, 1]]
+    columns = figures.figure4_columns(dataset, chosen, generated)
+    return figures.figure4(columns, [f"{label} {person}" for person in people])
+
+
 def cameras_sheet(dataset, people, cameras=range(1, 7)):
     """The first image of each person by each camera, blank where that camera never saw them."""
     blank = np.full_like(dataset.images[0], BLANK)
@@ -90,15 +103,16 @@ def errors_sheet(dataset, chosen, masks, generated, errors, top=110, gain=30):
     return figures.grid(rows, titles, breaks=(3, 5, 7), scale=max(1, 96 // dataset.width))
 
 
-def shifts_sheet(condition, moved):
-    """A condition image, and what each row generates when the pose is shifted sideways.
+def shifts_sheet(dataset, pair, moved):
+    """A test pair's condition image, and what each row generates when the pose moves sideways.
 
     Args:
-        condition: uint8 (H, W, 3).
-        moved: row -> {shift in pixels: uint8 (H, W, 3)}.
+        dataset, pair: Dataset and an index into its test_pairs.
+        moved: row -> {shift in pixels: uint8 (k, H, W, 3)} of the first k test pairs.
     """
+    condition = dataset.images[dataset.test_pairs[pair, 0]]
     shifts = next(iter(moved.values()))
     titles = ["condition", *(f"{pixels:+d} px" if pixels else "as it is" for pixels in shifts)]
-    rows = [[condition, *images.values()] for images in moved.values()]
-    scale = max(1, 96 // condition.shape[1])
+    rows = [[condition, *(part[pair] for part in images.values())] for images in moved.values()]
+    scale = max(1, 96 // dataset.width)
     return figures.grid(rows, titles, list(moved), breaks=(1,), scale=scale)
