@@ -39,6 +39,13 @@ def test_masked_error_is_the_mean_absolute_error_inside_the_mask(person):
     assert detail.masked_error(other, images, masks & False).tolist() == [0, 0]
 
 
+def test_region_mean_is_nan_for_an_empty_region():
+    values = np.arange(8.0).reshape(2, 2, 2)
+    region = np.zeros((2, 2, 2), bool)
+    region[0, 0] = True
+    assert np.array_equal(detail.region_mean(values, region), [0.5, np.nan], equal_nan=True)
+
+
 def test_mask_overlap_counts_body_in_mask_and_mask_on_body():
     body, mask = np.zeros((2, 4, 4), bool)
     body[:2], mask[1:, :2] = True, True  # 8 and 6 pixels, 2 in common

@@ -202,6 +202,12 @@ def masked_error(generated, target, masks):
     return (error * masks).sum((1, 2)) / masks.sum((1, 2)).clip(min=1)
 
 
+def region_mean(values, region):
+    """Mean of values (n, H, W) in a region, bool (n, H, W): float64 (n,), NaN where it is empty."""
+    area = region.sum((1, 2))
+    return (values * region).sum((1, 2)) / np.where(area, area, np.nan)
+
+
 def mask_overlap(mask, body):
     """How well a pose mask covers a body: both bool (H, W).
 
