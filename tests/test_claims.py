@@ -12,11 +12,11 @@ from pg2lib.core.files import UserError
 from pg2lib.evaluation import detail, statistics
 from pg2lib.evaluation import difficulty as failures
 from pg2lib.evaluation import score_row as evaluation
+from pg2lib.evaluation.scores import SCORES
+from pg2lib.evaluation.statistics import CANNOT, EQUAL, FAILS, HOLDS, LESS, MORE, verdict
 from pg2lib.models import experiments
-from pg2lib.results import claim_evidence, claim_figures, claim_verdicts, claims, render
-from pg2lib.results import convergence as curves
-from pg2lib.results.claim_verdicts import CANNOT, FAILS, HOLDS, verdict
-from pg2lib.results.claims import EQUAL, LESS, MORE, Claim, compare
+from pg2lib.results import claim_figures, claims, render, verdicts
+from pg2lib.results.claims import Claim, compare
 
 PEOPLE, PER_PERSON = 60, 4
 FACTS = {"dataset": "synthetic-market", "profile": "quick", "seed": 3, "split": "by person.",
@@ -69,10 +69,10 @@ def test_an_unknown_direction_is_refused():
 
 
 def test_all_parts_of_a_claim_must_hold_and_one_can_refute_it():
-    assert claim_verdicts.combined([HOLDS, HOLDS]) == HOLDS
-    assert claim_verdicts.combined([HOLDS, CANNOT]) == CANNOT
-    assert claim_verdicts.combined([HOLDS, CANNOT, FAILS]) == FAILS
-    assert claim_verdicts.combined([]) == CANNOT
+    assert verdicts.combined([HOLDS, HOLDS]) == HOLDS
+    assert verdicts.combined([HOLDS, CANNOT]) == CANNOT
+    assert verdicts.combined([HOLDS, CANNOT, FAILS]) == FAILS
+    assert verdicts.combined([]) == CANNOT
 
 
 # --- the registry
@@ -85,14 +85,14 @@ def test_every_claim_can_be_asked():
     for claim in claims.CLAIMS:
         assert claim.comparisons and claim.half in (None, *render.HALVES)
         for c in claim.comparisons:
-            assert c.score in claims.MEASURES and set(c.rows) <= rows
+            assert c.score in SCORES and set(c.rows) <= rows
             assert c.how in claims.WAYS
             assert c.direction in (MORE, LESS, EQUAL)
             assert c.margin >= c.measure.least  # what a table cannot show is no effect
 
 
 def test_every_way_has_an_effect():
-    assert set(claims.WAYS) == set(claim_evidence.EFFECTS)
+    assert set(claims.WAYS) == set(verdicts.EFFECTS)
 
 
 def test_every_ablation_is_asked_about_and_compared_with_its_own_row():
@@ -139,7 +139,7 @@ def made_up(seed=0, half="market1501", **shifts):
     context = pd.DataFrame(
         {"clutter": random.permutation(count) / count, "rare pose": random.random(count) < 0.1}
     )
-    return claim_evidence.Evidence("made-up", "quick", half, pairs, {}, {}, context)
+    return verdicts.Evidence("made-up", "quick", half, pairs, {}, {}, context)
 
 
 def one(*comparisons, **others):
@@ -148,7 +148,7 @@ def one(*comparisons, **others):
 
 def ask(evidence, names, direction, margin=None, how="rows", sibling=None, row="a", against="b"):
     claim = one(*compare(names, row, against, direction, margin, how))
-    return claim_verdicts.judge_one(claim, evidence, sibling)
+    return verdicts.evaluate_claim(claim, evidence, sibling)
 
 
 def test_an_effect_is_the_paired_difference_over_people():
@@ -339,7 +339,7 @@ def test_the_level_is_one_that_both_reach():
     falling = np.stack([1 - 0.5 * steps, 1 - 0.9 * steps], 1)
     # the higher end: 0.5225 on average over the last tenth, 5 % above it is 0.549
     first, second = 0.9, 0.5
-    assert curves.head_start(falling) == pytest.approx(first - second, abs=0.02)
+    assert verdicts.head_start(falling) == pytest.approx(first - second, abs=0.02)
 
 
 # --- judging and writing
@@ -353,17 +353,20 @@ def test_claims_of_the_other_half_are_left_out_and_ablations_are_looked_up_where
         one(*compare("mask_ssim", "a", "b", MORE), half="deepfashion"),
         one(*compare("mask_ssim", "G1-poseMaskLoss", "G1-noResidual", MORE)),
     )
-    assert [r.verdict for r in claim_verdicts.judge(main, small, claims=listed)] == [HOLDS, HOLDS]
-    assert [r.verdict for r in claim_verdicts.judge(main, claims=listed)] == [HOLDS, CANNOT]
+    assert [r.verdict for r in verdicts.evaluate_claims(main, small, claims=listed)] == [
+        HOLDS,
+        HOLDS,
+    ]
+    assert [r.verdict for r in verdicts.evaluate_claims(main, claims=listed)] == [HOLDS, CANNOT]
     studio = made_up(half="deepfashion", a=0.02, b=0.0)
-    assert len(claim_verdicts.judge(studio, claims=listed)) == 3
+    assert len(verdicts.evaluate_claims(studio, claims=listed)) == 3
 
 
 def test_without_any_evidence_every_claim_is_open(tmp_path):
-    results = claim_verdicts.judge(made_up())
+    results = verdicts.evaluate_claims(made_up())
     assert len(results) > 20 and {r.verdict for r in results} == {CANNOT}
-    claim_verdicts.write_claims(tmp_path, results, FACTS)
-    assert f"0 hold, 0 do not hold and {len(results)} cannot be told" in (
+    render.write(tmp_path, "claims", verdicts.claims_table(results, FACTS))
+    assert f"0 hold, 0 do not hold and {len(results)} cannot be decided" in (
         tmp_path / "claims.md"
     ).read_text(encoding="utf-8")
 
@@ -374,11 +377,11 @@ def results():
     names = ("mask_ssim pckh", "mask_ssim", "mask_ssim")
     directions = (MORE, LESS, MORE)
     listed = [one(*compare(n, "a", "b", d)) for n, d in zip(names, directions)]
-    return claim_verdicts.judge(evidence, claims=listed)
+    return verdicts.evaluate_claims(evidence, claims=listed)
 
 
 def test_every_claim_is_a_line_of_the_markdown(results, tmp_path):
-    claim_verdicts.write_claims(tmp_path, results, FACTS)
+    render.write(tmp_path, "claims", verdicts.claims_table(results, FACTS))
     text = (tmp_path / "claims.md").read_text(encoding="utf-8")
     lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line[:3] in
              ("| 1", "| 2", "| 3")]  # fmt: skip
@@ -386,13 +389,13 @@ def test_every_claim_is_a_line_of_the_markdown(results, tmp_path):
     assert lines[0][1:4] == ["it is so", "4.2", "mask-SSIM, a − b: > 0.001<br>PCKh, a − b: > 0.001"]
     shown = results[0].findings[0].interval
     assert lines[0][4] == f"{shown}<br>not measured" and lines[0][6] == "made-up-quick"
-    for words in ("Of 3 claims 1 hold, 1 do not hold and 1 cannot be told.", "seed 3",
+    for words in ("Of 3 claims 1 hold, 1 do not hold and 1 cannot be decided.", "seed 3",
                   "Split: by person.", "`make reproduce`", "user study"):  # fmt: skip
         assert words in text
 
 
 def test_the_files_say_the_same(results, tmp_path):
-    paths = claim_verdicts.write_claims(tmp_path, results, FACTS)
+    paths = render.write(tmp_path, "claims", verdicts.claims_table(results, FACTS))
     assert sorted(p.name for p in paths) == [f"claims.{x}" for x in ("csv", "json", "md", "tex")]
     table = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))
     assert render.markdown(table) == (tmp_path / "claims.md").read_text(encoding="utf-8")
@@ -405,7 +408,7 @@ def test_the_files_say_the_same(results, tmp_path):
 def test_nothing_is_written_when_something_cannot_be(results, tmp_path):
     (tmp_path / "claims.md").write_text("old")
     with pytest.raises(KeyError):
-        claim_verdicts.write_claims(tmp_path, results, {"dataset": "d"})
+        render.write(tmp_path, "claims", verdicts.claims_table(results, {"dataset": "d"}))
     assert [p.name for p in tmp_path.iterdir()] == ["claims.md"]
     assert (tmp_path / "claims.md").read_text() == "old"
 
@@ -419,7 +422,7 @@ def test_a_study_is_gathered_from_its_folders(data, tmp_path):
         folders[row] = tmp_path / row
         evaluation.evaluate_row(row, None, data, folders[row])
     logs = {"G2+D": [{"step": 1, "l1": 0.5}]}
-    found = claim_evidence.gather(data, folders, logs, "smoke", "market1501")
+    found = verdicts.gather(data, folders, logs, "smoke", "market1501")
     assert found.name == f"{data.name}-smoke" and found.logs == logs
     assert found.summaries["target"]["scores"]["ssim"]["mean"] == 1
     assert found.pairs["target"].detail.to_numpy() == pytest.approx(1)
@@ -458,7 +461,7 @@ ALL = ("detail", "artefacts", "colour", "body_ssim", "blur_gain")
 
 
 def measured(made, real, masks, names=ALL):
-    return claim_evidence.measure(made, real, np.arange(len(real)), masks, names, chunk=4)
+    return detail.measures(made, real, np.arange(len(real)), masks, names, chunk=4)
 
 
 def test_the_real_image_has_all_detail_and_no_artefacts(images):
@@ -554,7 +557,7 @@ def test_units_and_ranges_have_their_own_panels():
         one(*compare("mask_ssim", "a", "target", LESS)),
         one(*compare("mask_ssim", "a", "b", MORE)),
     ]
-    figure = claim_figures.forest(claim_verdicts.judge(evidence, claims=listed))
+    figure = claim_figures.forest(verdicts.evaluate_claims(evidence, claims=listed))
     titles = [axes.get_xlabel() for axes in figure.axes]
     assert titles == ["SSIM", "grey levels", "SSIM, against a reference row"]
     assert [len(texts(axes)) for axes in figure.axes] == [2, 1, 1]
@@ -562,7 +565,7 @@ def test_units_and_ranges_have_their_own_panels():
 
 def test_nothing_measured_is_nothing_to_draw():
     with pytest.raises(UserError, match="no claim has a measured effect"):
-        claim_figures.forest(claim_verdicts.judge(made_up()))
+        claim_figures.forest(verdicts.evaluate_claims(made_up()))
 
 
 def test_the_convergence_figure_says_when_each_curve_is_there():

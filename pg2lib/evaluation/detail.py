@@ -4,11 +4,12 @@ Pure functions of uint8 images and pose masks. Our own measures; the paper judge
 """
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from skimage.color import rgb2gray
 
-from pg2lib.evaluation.ssim import as_bool, check_images
+from pg2lib.evaluation.ssim import as_bool, check_images, ssim
 
 
 def body_ssim(generated, target, masks, window=7, chunk=64):
@@ -244,3 +245,39 @@ def blurred(images):
     x = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float()
     x = F.avg_pool2d(x, window, 1, window // 2, count_include_pad=False)
     return x.round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def measures(generated, images, target, masks, names, preset="pg2", chunk=64):
+    """The measures that claims are tested by, of each generated image.
+
+    detail, artefacts, target_detail: `structure`. colour: `local_colour_error`. body_ssim:
+    `body_ssim`. blur_gain: gain in SSIM by `blurred`.
+
+    Args:
+        generated: uint8 (k, H, W, 3).
+        images: uint8 (n, H, W, 3).
+        target: int (k,), indices of the real images among `images`.
+        masks: bool (k, H, W).
+        names: measures to compute; other names are ignored.
+        preset: of SSIM, see `ssim.PRESETS`.
+        chunk: pairs at a time.
+
+    Returns:
+        DataFrame of k rows, a column per measure; NaN where a mask is empty.
+    """
+    parts = []
+    for start in range(0, len(generated), chunk):
+        part = slice(start, start + chunk)
+        outputs, real, mask = np.asarray(generated[part]), images[target[part]], masks[part]
+        columns = {}
+        if {"detail", "artefacts"} & set(names):
+            columns |= structure(outputs, real, mask)
+        if "colour" in names:
+            columns["colour"] = local_colour_error(outputs, real, mask)
+        if "body_ssim" in names:
+            columns["body_ssim"] = body_ssim(outputs, real, mask)
+        if "blur_gain" in names:
+            sharp, soft = (ssim(x, real, preset) for x in (outputs, blurred(outputs)))
+            columns["blur_gain"] = soft - sharp
+        parts.append(pd.DataFrame(columns, index=range(start, start + len(outputs))))
+    return pd.concat(parts)

@@ -22,7 +22,7 @@ class Score:
     splits     a mean over splits with a standard deviation (Inception Score)
     missing    what a table's cell reads where the score was not computed
     printed    whether the paper's Table 1 prints it
-    table      "table1", "more", or None: computed only to test claims (`results.claim_evidence`)
+    table      "table1", "more", or None: computed only to test claims (`results.verdicts`)
     compared   whether `results.tables.differences_table` compares rows by it: one score of each
                kind, since every further line weakens the correction for multiple tests
     note       sentence for the reader of a table, or ""
@@ -57,8 +57,8 @@ class Score:
 NO_KEYPOINTS = "not estimated"
 LIKENESS, REAL, SHARE, GREY_LEVELS = "SSIM", "of the real images'", "share", "grey levels"
 _COPY = (
-    "Copy: how much of the condition image's own look is left outside both bodies (background) and "
-    "where the body was (body), and the share of moved joints found nearer to where they were "
+    "Copied: how much of the condition image's own look is left outside both bodies (background) "
+    "and where the body was (body), and the share of moved joints found nearer to where they were "
     "(pose); 0 for the real target, 1 for the condition image."
 )
 _FEATURES = "against the real targets of the same pairs, with the Inception network of 2015."
@@ -123,7 +123,7 @@ SCORES = {
         *(
             Score(
                 f"{part}_copy",
-                f"copy: {part}",
+                f"copied {part}",
                 "zero",
                 unit=SHARE,
                 weight=f"{part}_weight",
@@ -161,12 +161,14 @@ SCORES = {
             table="more",
             note=f"KID: lower is better; {_FEATURES}",
         ),
-        # computed for claims alone, see `detail`
+        # computed for claims alone, see `detail` and, of training curves, `results.verdicts`
         Score("body_ssim", "body-SSIM", unit=LIKENESS),
         Score("blur_gain", "SSIM gained by blurring", "zero", unit=LIKENESS),
         Score("detail", "right detail", unit=REAL, weight="target_detail"),
         Score("artefacts", "artefact energy", "zero", unit=REAL, weight="target_detail"),
         Score("colour", "colour error", "lower", digits=2, unit=GREY_LEVELS),
+        Score("l1_gap", "mean L1 while training", "lower", unit="masked L1"),
+        Score("head_start", "time to the common level", "lower", unit="share of the training"),
     )
 }
 

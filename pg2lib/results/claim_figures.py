@@ -5,9 +5,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pg2lib.core.files import UserError
-from pg2lib.results import convergence as curves
-from pg2lib.results.claim_verdicts import CANNOT, FAILS, HOLDS
-from pg2lib.results.claims import EQUAL, MORE
+from pg2lib.evaluation.statistics import CANNOT, EQUAL, FAILS, HOLDS, MORE
+from pg2lib.results import verdicts
 from pg2lib.results.figures import COLOURS, DPI, FONT, GREY, INK, PALE, STYLE
 
 # Verdict -> colour and marker; apart for the colour-blind, and the word stands beside them.
@@ -23,7 +22,7 @@ def forest(results):
     effect; the verdict on each comparison stands beside it in words.
 
     Args:
-        results: list of `claim_verdicts.Result`.
+        results: list of `verdicts.Result`.
 
     Raises:
         UserError: nothing was measured.
@@ -89,8 +88,8 @@ def convergence(logs, names):
         logs: stage -> list of records with "step" and "l1"; two stages.
         names: what each is called in the legend.
     """
-    steps, losses = curves.paired(logs.values())
-    smooth, (level, reached) = curves.running_mean(losses), curves.common_level(losses)
+    steps, losses = verdicts.paired_curves(logs.values())
+    smooth, (level, reached) = verdicts.running_mean(losses), verdicts.common_level(losses)
     figure = Figure((5.8, 3.2), dpi=DPI, layout="constrained")
     axes = figure.subplots()
     for k, (stage, name) in enumerate(zip(logs, names)):

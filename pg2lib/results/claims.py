@@ -1,52 +1,16 @@
-"""What the paper claims in sections 3 and 4, each claim with measures that can decide it.
+"""The paper's claims of sections 3 and 4, each with the comparisons of scores that test it.
 
-`CLAIMS` is the list. `claim_evidence` measures, `claim_verdicts` judges.
+`CLAIMS` is the list; `verdicts` measures the comparisons and decides.
 """
 
 from dataclasses import dataclass
 
-from pg2lib.evaluation.scores import SCORES
+from pg2lib.evaluation.scores import SCORES, Score
 from pg2lib.evaluation.statistics import EQUAL, LESS, MORE
 from pg2lib.models import experiments
 
-
-@dataclass(frozen=True)
-class Measure:
-    """How a score is called, in which unit it comes and how many decimals are shown."""
-
-    name: str
-    unit: str
-    decimals: int = 3
-
-    @property
-    def least(self) -> float:
-        """The smallest effect that counts as one: what the last decimal can show."""
-        return 10.0**-self.decimals
-
-
-LIKENESS, FINE, SHARE, GREY_LEVELS = "SSIM", "of the real images'", "share", "grey levels"
-MEASURES = {
-    "ssim": Measure("SSIM", LIKENESS),
-    "mask_ssim": Measure("mask-SSIM", LIKENESS),
-    "body_ssim": Measure("body-SSIM", LIKENESS),
-    "blur_gain": Measure("SSIM gained by blurring", LIKENESS),
-    "sharpness": Measure("sharpness", FINE),
-    "detail": Measure("right detail", FINE),
-    "artefacts": Measure("artefact energy", FINE),
-    "colour": Measure("colour error", GREY_LEVELS, 2),
-    "pckh": Measure("PCKh", SHARE),
-    "background_copy": Measure("copied background", SHARE),
-    "pose_copy": Measure("copied pose", SHARE),
-    "body_copy": Measure("copied body", SHARE),
-    "inception": Measure("IS", "Inception Score"),
-    "mask_inception": Measure("mask-IS", "Inception Score"),
-    "l1_gap": Measure("mean L1 while training", "masked L1"),
-    "head_start": Measure("time to the common level", "share of the training"),
-}
-# The column that weights the mean of a score over pairs.
-WEIGHTS = {name: score.weight for name, score in SCORES.items()}
-# How an effect is measured (`claim_evidence.EFFECTS`) -> what that adds to the name of the
-# comparison, and where in a sentence the effect is.
+# How an effect is measured (`verdicts.EFFECTS`) -> what that adds to the name of a comparison, and
+# the phrase that locates the effect in a sentence.
 WAYS = {
     "rows": ("", ""),
     "splits": ("", ""),
@@ -59,14 +23,14 @@ WAYS = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """One number that speaks for or against a claim: score of `row` minus score of `against`.
+    """One effect that tests a claim: score of `row` minus score of `against`.
 
-    score      a key of MEASURES
-    against    None: the score of `row` by itself
-    direction  what the claim expects of the effect: to be "more" than margin, "less" than -margin,
-               or "equal", within +-margin
+    score      a key of `evaluation.scores.SCORES`
+    against    a row; None: the effect is the score of `row` itself
+    direction  the effect that the claim expects: MORE than margin, LESS than -margin or EQUAL,
+               within +-margin
     margin     in the unit of the score
-    how        a key of WAYS: how the effect is measured
+    how        how the effect is measured, a key of WAYS
     """
 
     score: str
@@ -77,8 +41,8 @@ class Comparison:
     how: str = "rows"
 
     @property
-    def measure(self) -> Measure:
-        return MEASURES[self.score]
+    def measure(self) -> Score:
+        return SCORES[self.score]
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -87,7 +51,7 @@ class Comparison:
     @property
     def text(self) -> str:
         """E.g. "SSIM, G1-L1 − G1-CE-L1"."""
-        return f"{self.measure.name}, {' − '.join(self.rows)}{WAYS[self.how][0]}"
+        return f"{self.measure.heading}, {' − '.join(self.rows)}{WAYS[self.how][0]}"
 
     @property
     def expected(self) -> str:
@@ -98,15 +62,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper says, in our words, where it says it, and what has to be true for it.
+    """A statement of the paper in our words, where the paper makes it, and how it is tested.
 
-    A claim holds if all of its comparisons do. half: the data set that the paper says it of,
-    "market1501" or "deepfashion"; None is both.
+    A claim holds if all of its comparisons do. half: the data set that the paper makes it for,
+    "market1501" or "deepfashion"; None: both.
     """
 
     name: str
     place: str
-    says: str
+    statement: str
     comparisons: tuple[Comparison, ...]
     half: str | None = None
 
@@ -116,21 +80,21 @@ class Claim:
 
 
 def compare(names, row, against, direction, margin=None, how="rows"):
-    """A Comparison for each of several scores, e.g. "ssim mask_ssim"; without a margin it is the
-    least effect that counts."""
+    """A Comparison for each of several scores, e.g. "ssim mask_ssim". margin None: the smallest
+    effect that counts, `Score.least`."""
     return tuple(
-        Comparison(name, row, against, direction, margin or MEASURES[name].least, how)
+        Comparison(name, row, against, direction, margin or SCORES[name].least, how)
         for name in names.split()
     )
 
 
 COARSE, ONE, TWO = "G1-poseMaskLoss", "G1+D", "G1+G2+D"
-# "About equal" in SSIM and mask-SSIM. The paper calls G1-HME-L1 and G1-L1 similar, which on
-# Market-1501 are 0.010 and 0.007 apart (Table 1), and G1+D and G1+G2+D comparable: 0.030 and
-# 0.011. Twice the first gap, and a third more than the second.
+# Margins of "about equal" in SSIM and mask-SSIM. On Market-1501 (Table 1) G1-HME-L1 and G1-L1,
+# which the paper calls similar, differ by 0.010 and 0.007: twice that. G1+D and G1+G2+D, which it
+# calls comparable, differ by 0.030 and 0.011: a third more.
 SIMILAR = {"ssim": 0.02, "mask_ssim": 0.014}
 COMPARABLE = {"ssim": 0.04, "mask_ssim": 0.015}
-SAME_POSE, RIGHT_POSE = 0.05, 0.1  # PCKh; the second is how far it may be from the real images'
+SAME_POSE, RIGHT_POSE = 0.05, 0.1  # PCKh; RIGHT_POSE: distance from the real images'
 SAME_SHARPNESS, SAME_COLOUR = 0.05, 2.0  # share of the real sharpness, grey levels
 
 CLAIMS = (
@@ -284,12 +248,12 @@ CLAIMS = (
     Claim(
         "difference-map-faster",
         "1, 3.2",
-        "learning a difference map converges faster than painting the image from scratch",
+        "learning a difference map converges faster than generating the image from scratch",
         compare("l1_gap head_start", TWO, "G2-image+D", LESS, how="curves"),
     ),
     Claim(
         "difference-map-final",
-        "3.2 (not said, but what a head start would be good for)",
+        "3.2 (implied: the benefit of a head start)",
         "... and after the same training gives better images",
         compare("ssim mask_ssim", TWO, "G2-image+D", MORE),
     ),
@@ -339,19 +303,24 @@ CLAIMS = (
     ),
 )
 
-# What no run of ours can decide, and why.
+# Claims that no run of this project can decide, and why.
 UNTESTED = (
-    "The user study (4.4, Table 2): it needs people, not a measure.",
+    "The user study (4.4, Table 2): it needs people, not a score.",
     "Better results than VariGAN (4.5, Figure 5): its images are not public.",
     "G1's fully connected layer lets distant body parts exchange information (3.1): no row is "
     "trained without it.",
-    "Wrong gender from unbalanced training data (4.5, Figure 6): no data set here is labelled.",
+    "Wrong gender from unbalanced training data (4.5, Figure 6): no data set is labelled.",
 )
 
 
 def rows_of(claims=CLAIMS, ablations=False, how=None) -> tuple[str, ...]:
-    """The rows that claims compare: those of Table 1 with the references, or with ablations the
-    rows of the claims that need one; of comparisons made in one way alone if how is given."""
+    """The rows that claims compare.
+
+    Args:
+        claims: see CLAIMS.
+        ablations: rows of the claims that need an ablation; else of all other claims.
+        how: only comparisons measured in this way; None: all.
+    """
     wanted = [c for claim in claims if claim.needs_ablation == ablations for c in claim.comparisons]
     rows = [row for c in wanted if how in (None, c.how) for row in c.rows]
     return tuple(dict.fromkeys(rows))
@@ -360,3 +329,15 @@ def rows_of(claims=CLAIMS, ablations=False, how=None) -> tuple[str, ...]:
 def scores_of(row, claims=CLAIMS) -> set[str]:
     """The scores that claims compare a row by."""
     return {c.score for claim in claims for c in claim.comparisons if row in c.rows}
+
+
+def differences(claims=CLAIMS) -> tuple[tuple[str, str, str], ...]:
+    """(row, row it is compared with, statement) of every two trained rows that claims compare pair
+    by pair, ablations aside; each two rows once, with the first claim about them."""
+    found = {}
+    for claim in claims:
+        for c in claim.comparisons:
+            references = {"condition", "target"} & set(c.rows)
+            if c.how == "rows" and c.against and not references and not claim.needs_ablation:
+                found.setdefault(frozenset(c.rows), (*c.rows, claim.statement))
+    return tuple(found.values())

@@ -27,7 +27,7 @@ from pg2lib.core.files import UserError, without_nan, write_atomically
 from pg2lib.data.heatmaps import heatmaps as joint_heatmaps
 from pg2lib.data.heatmaps import pose_mask, pose_skeleton
 from pg2lib.data.keypoints import JOINTS, LIMBS, found
-from pg2lib.results.convergence import running_mean
+from pg2lib.results.verdicts import running_mean
 
 DPI = 150
 CELL = 128  # about how wide, in dots, a picture in a grid is

@@ -18,6 +18,7 @@ import pandas as pd
 from pg2lib.core.files import UserError, write_atomically
 from pg2lib.evaluation.scores import SCORES
 from pg2lib.evaluation.ssim import PRESETS
+from pg2lib.results.comparisons import outcome
 
 LABELS = {"condition": "condition image, copied", "target": "real target"}
 HALVES = {"market1501": "Market-1501", "deepfashion": "DeepFashion"}
@@ -352,17 +353,26 @@ def difference_view(lines) -> View:
             _probability(line["p"]),
             _probability(line["holm"]),
             _signed(line["paper"]),
+            _outcome(line),
         ]
         for line in lines
     ]
     notes = [
         "Differences pair by pair; in brackets a 95 % bootstrap interval over identities. p: "
         "two-sided, signs of whole people flipped at random; p (Holm): corrected for the "
-        f"{len(lines)} lines of this table. Neither covers the choice of the training seed."
+        f"{len(lines)} lines of this table. Neither covers the choice of the training seed. "
+        "Outcome: by the interval alone, as for the claims."
     ]
-    head = ["", "what it tests", "score", "ours", "p", "p (Holm)", "paper"]
+    head = ["", "claim", "score", "ours", "p", "p (Holm)", "paper", "outcome"]
     title = "Differences between rows, pair by pair"
     return View(title, head, cells, lines, notes, left=3)
+
+
+def _outcome(line):
+    if line["low"] is None:
+        return MISSING
+    paper = np.nan if line["paper"] is None else line["paper"]
+    return outcome(line["low"], line["high"], paper).partition(":")[0]
 
 
 def claim_view(table) -> View:

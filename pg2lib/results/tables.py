@@ -10,19 +10,13 @@ from pg2lib.core.files import UserError
 from pg2lib.evaluation import statistics
 from pg2lib.evaluation.scores import SCORES, names, weights
 from pg2lib.models import experiments
+from pg2lib.results.claims import differences
 from pg2lib.results.render import HALVES, LABELS
 
 # The scores that the paper prints and two that it does not; all others are in a second table.
 TABLE1, MORE, COMPARED = names("table1"), names("more"), names(compared=True)
 
-# The comparisons behind the paper's claims (4.2, 4.3): first row minus second.
-DIFFERENCES = (
-    ("G1-L1", "G1-CE-L1", "heatmaps concatenated to the image, against coordinates"),
-    ("G1-L1", "G1-HME-L1", "heatmaps concatenated to the image, against an encoder of their own"),
-    ("G1-poseMaskLoss", "G1-L1", "the body weighs more in the loss"),
-    ("G1+G2+D", "G1-poseMaskLoss", "the second stage"),
-    ("G1+G2+D", "G1+D", "two stages against one"),
-)
+DIFFERENCES = differences()  # first row minus second
 SHARED = ("dataset", "height", "width", "pairs", "identities", "preset", "mask_from",
           "mask_variant")  # fmt: skip
 

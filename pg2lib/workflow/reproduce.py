@@ -100,11 +100,8 @@ NOTEBOOKS = (
     Notebook("09_user_study", ("G1+G2+D",), ("user_study_check.png",), answers=True, ships=True),
 )
 NOTEBOOK_CODE = (
-    "results.claim_evidence",
     "results.claim_figures",
-    "results.claim_verdicts",
     "results.claims",
-    "results.convergence",
     "workflow.shipped",
     "evaluation.score_row",
     "evaluation.difficulty",
@@ -125,6 +122,7 @@ NOTEBOOK_CODE = (
     "apps.user_study.table2",
     "results.render",
     "results.tables",
+    "results.verdicts",
     "apps.user_study.study",
     "apps.pose_studio.walking",
 )
