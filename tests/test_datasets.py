@@ -152,16 +152,15 @@ def test_the_thread_ends_with_the_generator_and_hands_its_errors_on(monkeypatch)
     running.close()
     assert not fetchers()
 
-    gather = datasets._gather
+    make_batch, gathered = datasets.make_batch, []
 
-    def spoilt(images, both, out=None):
+    def fail_at_the_fourth(*arguments):
         if len(gathered) == 3:
             raise OSError("the disk is gone")
-        gathered.append(both)
-        return gather(images, both, out)
+        gathered.append(arguments)
+        return make_batch(*arguments)
 
-    gathered = []
-    monkeypatch.setattr(datasets, "_gather", spoilt)
+    monkeypatch.setattr(datasets, "make_batch", fail_at_the_fourth)
     got = 0
     with pytest.raises(OSError, match="the disk is gone"):
         for _ in datasets.batches(data, PAIRS, 4, 0, 0, prefetch=True):
