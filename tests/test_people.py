@@ -5,7 +5,17 @@ import pytest
 from pg2lib.core.files import UserError
 from pg2lib.data import synthetic as people
 from pg2lib.data.keypoints import torso_found
-from pg2lib.data.synthetic import body, camera, clothes, draw, draw_fashion, render, scene
+from pg2lib.data.synthetic import (
+    body,
+    camera,
+    draw,
+    draw_fashion,
+    dress,
+    paint,
+    render,
+    scene,
+    wardrobe,
+)
 
 VIEWS = [(i, v) for i in range(12) for v in range(8)]
 
@@ -99,7 +109,7 @@ def test_box_depth_and_normal():
 
 
 def test_edges_are_anti_aliased():
-    who = clothes.identity(0, 1)
+    who = wardrobe.identity(0, 1)
     rng = np.random.default_rng(0)
     alpha = people._figure(who, camera.LOOKS[0], "standing", 0.0, rng, 128, 64)[4]
     partial = (alpha > 0) & (alpha < 1)
@@ -419,19 +429,19 @@ def test_same_person_is_told_by_the_clothes(drawn):
 def albedo(who, yaw):
     """Hits and paint of a person standing straight, seen level from 6 m."""
     skeleton = body.pose_skeleton(who.build, {}, yaw)
-    parts = clothes.dress(who, skeleton)
+    parts = dress.dress(who, skeleton)
     rotation, eye = np.diag((1.0, 1.0, -1.0)), np.array((0, 1.0, 6.0))
     people._to_camera(parts, rotation, eye)
     hits = render.cast(parts, np.linspace(-.16, .16, 96), np.linspace(.18, -.18, 192))
     frames = {zone: (rotation @ axes, rotation @ (at - eye)) for zone, (axes, at) in (
-        (clothes.TORSO, skeleton.frames["chest"]), (clothes.SKIRT, skeleton.frames["pelvis"]))}
+        (dress.TORSO, skeleton.frames["chest"]), (dress.SKIRT, skeleton.frames["pelvis"]))}
     zones = np.array([p.paint[0] for p in parts])[hits.part]
-    body_points = frames[clothes.TORSO][0].T @ (hits.place - frames[clothes.TORSO][1][:, None])
-    return clothes.paint(who, parts, hits, frames), zones, body_points
+    body_points = frames[dress.TORSO][0].T @ (hits.place - frames[dress.TORSO][1][:, None])
+    return paint.paint(who, parts, hits, frames), zones, body_points
 
 
 def find(test):
-    return next(who for who in (clothes.identity(0, i) for i in range(500)) if test(who))
+    return next(who for who in (wardrobe.identity(0, i) for i in range(500)) if test(who))
 
 
 def near(colours, colour):
@@ -448,7 +458,7 @@ def test_front_print_is_not_on_the_back():
     counts = []
     for yaw in (0, 180):
         colours, zones, _ = albedo(who, yaw)
-        counts.append(near(colours[zones == clothes.TORSO], who.top.colours[1]).sum())
+        counts.append(near(colours[zones == dress.TORSO], who.top.colours[1]).sum())
     assert counts[0] > 30 and counts[1] == 0
 
 
@@ -460,7 +470,7 @@ def test_stripes_stay_in_place_on_the_body():
         colours, zones, at = albedo(who, yaw)
         a, b = who.top.colours[:2]
         share = ((colours - a) @ (b - a)) / ((b - a) @ (b - a)) > .5
-        band = (zones == clothes.TORSO) & (at[1] > .02) & (at[1] < .40)
+        band = (zones == dress.TORSO) & (at[1] > .02) & (at[1] < .40)
         rows = ((at[1][band] - .02) / .38 * 38).astype(int)
         profile.append(np.bincount(rows, share[band], 38) / np.bincount(rows, minlength=38))
     assert np.ptp(profile[0]) > .9                  # there are stripes
@@ -480,18 +490,18 @@ def test_bars_turn_with_the_shoulders():
         chest = body.bones(who.build)["chest"]
         # The shoulder line beside the neck, and the part that hangs over the waist.
         for band in ((np.abs(at[0]) > .09) & (at[1] > .9 * chest), (at[1] > .03) & (at[1] < .15)):
-            band &= zones == clothes.TORSO
+            band &= zones == dress.TORSO
             assert band.sum() > 50
             assert (painted == bar)[band].mean() > .85
 
 
 def test_identities_differ():
-    people_ = [clothes.identity(0, i) for i in range(200)]
+    people_ = [wardrobe.identity(0, i) for i in range(200)]
     assert {w.top.kind for w in people_} == {"tshirt", "long", "jacket", "dress", "vest"}
     assert {w.bottom.kind for w in people_} == {"trousers", "shorts", "skirt", "dress"}
     assert {w.bag for w in people_} == {"none", "backpack", "shoulder", "handbag"}
     assert len({w.hair_style for w in people_}) == 8
-    again = clothes.identity(0, 17)
+    again = wardrobe.identity(0, 17)
     assert (again.top.colours == people_[17].top.colours).all()
     assert again.build == people_[17].build
 

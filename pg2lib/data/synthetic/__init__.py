@@ -12,7 +12,7 @@ import numpy as np
 
 from pg2lib.core.files import UserError
 
-from . import body, camera, clothes, detector, render, scene
+from . import body, camera, detector, dress, paint, render, scene, wardrobe
 
 CAMERAS = 6
 __all__ = ["CAMERAS", "Drawn", "draw", "draw_fashion"]
@@ -69,7 +69,7 @@ def _person(seed, identity):
     """The identity and the order in which its views take cameras, directions and poses."""
     rng = np.random.default_rng((seed, identity, 0x0DE2))
     slots = [body.FAMILIES[i] for i in (0, 0, 0, 0, 1, 1, 2, 3, 4, 5)]
-    return (clothes.identity(seed, identity), rng.permutation(CAMERAS),
+    return (wardrobe.identity(seed, identity), rng.permutation(CAMERAS),
             int(rng.integers(8)), rng.permutation(slots))
 
 
@@ -78,7 +78,7 @@ def _model(seed, identity):
     """The identity and the order in which its views take kinds and poses."""
     rng = np.random.default_rng((seed, identity, 0xFA53))
     slots = [body.FAMILIES[i] for i in (1, 1, 1, 3, 3, 0, 5)]
-    return (clothes.identity(seed, 2 * 10 ** 6 + identity, clothes.MODELS),
+    return (wardrobe.identity(seed, 2 * 10 ** 6 + identity, wardrobe.MODELS),
             rng.permutation(list(VIEWS)), rng.permutation(slots))
 
 
@@ -134,14 +134,14 @@ def _figure(who, look, family, yaw, rng, height, width, frame=camera.frame):
     """Skeleton, view, hits, premultiplied colour, coverage and depth of a person alone."""
     pose = body.sample_pose(rng, family, who.bag_side if who.bag == "handbag" else "")
     skeleton = body.pose_skeleton(who.build, pose, yaw)
-    parts = clothes.dress(who, skeleton, body.holds_box(family, pose))
+    parts = dress.dress(who, skeleton, body.holds_box(family, pose))
     rotation, eye = camera.place(rng, look, (0, .9, 0))
     low, high = _to_camera(parts, rotation, eye)
     shot = frame(rng, rotation, eye, low, high, height, width)
     hits = render.cast(parts, *shot.rays(height, width, _FINE))
     frames = {zone: (rotation @ axes, rotation @ (origin - eye)) for zone, (axes, origin) in (
-        (clothes.TORSO, skeleton.frames["chest"]), (clothes.SKIRT, skeleton.frames["pelvis"]))}
-    albedo = clothes.paint(who, parts, hits, frames)
+        (dress.TORSO, skeleton.frames["chest"]), (dress.SKIRT, skeleton.frames["pelvis"]))}
+    albedo = paint.paint(who, parts, hits, frames)
     return skeleton, shot, hits, *_shade(look, hits, albedo, height, width)
 
 
@@ -164,7 +164,7 @@ def _photograph(figure, back, look, rng, which, family, yaw):
 def _passer(seed, which, number):
     """Colour and coverage (128, 64, 4) of somebody walking behind, of the camera's own crowd."""
     rng = np.random.default_rng((seed, which, number, 0xFA55))
-    who = clothes.identity(seed, 10 ** 6 + 10 * which + number)
+    who = wardrobe.identity(seed, 10 ** 6 + 10 * which + number)
     _, _, _, colour, alpha, _ = _figure(who, camera.LOOKS[which], "walking",
                                         rng.uniform(-180, 180), rng, 128, 64)
     return np.dstack([colour, alpha])

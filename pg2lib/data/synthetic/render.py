@@ -15,8 +15,8 @@ import numpy as np
 class Part:
     """One volume.  `axes` columns are the frame's axes in world (then camera) space, unit length;
     `scale` stretches them.  A `cut` end is open instead of a spherical cap.  `keep(x, y, z)` of
-    points in metres along the axes carves away part of the surface.  `paint` is what the painter
-    needs to know: (zone, v0, dv): height coordinate v = v0 + dv * y."""
+    points in metres along the axes carves away part of the surface.  `paint` is
+    (zone, v0, dv): the zone of its colours and the height coordinate v = v0 + dv * y."""
     axes: np.ndarray
     origin: np.ndarray
     scale: tuple
@@ -115,21 +115,35 @@ def cast(parts, xs, ys):
 
     xs (cols,) rising, ys (rows,) falling (y is up).  Returns `Hits`.
     """
-    rows, cols = len(ys), len(xs)
     x, y = xs.astype(np.float32)[None], ys.astype(np.float32)[:, None]
-    depth = np.full((rows, cols), np.inf, np.float32)
-    owner = np.full((rows, cols), -1, np.int16)
     axes = np.array([p.axes for p in parts])
     origin = np.array([p.origin for p in parts])
     scale = np.array([p.scale for p in parts], float)
     m = axes.transpose(0, 2, 1) / scale[:, :, None]
     o = -np.einsum("pij,pj->pi", m, origin)
     radii = np.array([(p.r0, p.r1, p.length) for p in parts])
-    # Bounds: half extents of the two end ellipsoids along the camera axes, divided by depth.
+    boxes = np.array([p.box for p in parts])
+    windows = _windows(axes, origin, scale, radii, boxes, xs, ys)
+    m, o = m.astype(np.float32), o.astype(np.float32)
+    depth, owner = _nearest(parts, windows, m, o, radii, x, y)
+    index = np.flatnonzero(owner >= 0)
+    part = owner.ravel()[index]
+    t = depth.ravel()[index]
+    px, py = t * x[0][index % len(xs)], t * y[:, 0][index // len(xs)]
+    local = [m[:, k, 0][part] * px + m[:, k, 1][part] * py + m[:, k, 2][part] * t + o[:, k][part]
+             for k in range(3)]
+    normal = _normals(local, part, radii, boxes, m)
+    point = np.stack([local[k] * scale[:, k].astype(np.float32)[part] for k in range(3)], 1)
+    return Hits(index, depth, part, point, np.stack([px, py, t]), normal)
+
+
+def _windows(axes, origin, scale, radii, boxes, xs, ys):
+    """The (rows, columns) slices that each part can cover: from the half extents of its two end
+    ellipsoids along the camera axes, divided by depth."""
     spread = np.sqrt(((axes * scale[:, None]) ** 2).sum(2))
-    spread[[p.box for p in parts]] *= 3 ** 0.5
+    spread[boxes] *= 3 ** 0.5
     tip = origin + axes[:, :, 1] * (scale[:, 1] * radii[:, 2])[:, None]
-    lo, hi = np.full((len(parts), 2), np.inf), np.full((len(parts), 2), -np.inf)
+    lo, hi = np.full((len(axes), 2), np.inf), np.full((len(axes), 2), -np.inf)
     for centre, r in ((origin, radii[:, 0]), (tip, radii[:, 1])):
         e = spread * r[:, None]
         for z in (centre[:, 2] - e[:, 2], centre[:, 2] + e[:, 2]):
@@ -138,33 +152,30 @@ def cast(parts, xs, ys):
             hi = np.maximum(hi, (centre[:, :2] + e[:, :2]) / z)
     x0, x1 = np.searchsorted(xs, lo[:, 0]), np.searchsorted(xs, hi[:, 0])
     y0, y1 = np.searchsorted(-ys, -hi[:, 1]), np.searchsorted(-ys, -lo[:, 1])
-    m32, o32 = m.astype(np.float32), o.astype(np.float32)
+    return [(slice(*y), slice(*x)) for y, x in zip(zip(y0, y1), zip(x0, x1))]
+
+
+def _nearest(parts, windows, m, o, radii, x, y):
+    """The depth of the nearest surface, inf for none, and its part, -1 for none: (rows, cols)."""
+    depth = np.full((len(y), x.shape[1]), np.inf, np.float32)
+    owner = np.full(depth.shape, -1, np.int16)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        for i, part in enumerate(parts):
-            if x0[i] >= x1[i] or y0[i] >= y1[i]:
+        for i, (part, window) in enumerate(zip(parts, windows)):
+            if not depth[window].size:
                 continue
-            bx, by = x[:, x0[i]:x1[i]], y[y0[i]:y1[i]]
+            bx, by = x[:, window[1]], y[window[0]]
             if part.box:
-                t = _box_depth(m32[i], o32[i], bx, by)
+                t = _box_depth(m[i], o[i], bx, by)
             else:
-                t = round_cone_depth(m32[i], o32[i], *radii[i].tolist(), bx, by, part.cut)
-            window = (slice(y0[i], y1[i]), slice(x0[i], x1[i]))
+                t = round_cone_depth(m[i], o[i], *radii[i].tolist(), bx, by, part.cut)
             nearer = t < depth[window]
             if part.keep is not None:
-                px, py, pz = ((_linear(m32[i, k], bx, by) * t + o32[i, k]) * part.scale[k]
+                px, py, pz = ((_linear(m[i, k], bx, by) * t + o[i, k]) * part.scale[k]
                               for k in range(3))
                 nearer &= part.keep(px, py, pz)
             np.copyto(depth[window], t, where=nearer)
             np.copyto(owner[window], i, where=nearer)
-    index = np.flatnonzero(owner >= 0)
-    part = owner.ravel()[index]
-    t = depth.ravel()[index]
-    px, py = t * x[0][index % cols], t * y[:, 0][index // cols]
-    local = [m32[:, k, 0][part] * px + m32[:, k, 1][part] * py + m32[:, k, 2][part] * t
-             + o32[:, k][part] for k in range(3)]
-    normal = _normals(local, part, radii, np.array([p.box for p in parts]), m32)
-    point = np.stack([local[k] * scale[:, k].astype(np.float32)[part] for k in range(3)], 1)
-    return Hits(index, depth, part, point, np.stack([px, py, t]), normal)
+    return depth, owner
 
 
 def _normals(local, part, radii, boxes, m):
