@@ -17,8 +17,7 @@ from pg2lib.core import distributed
 from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
 from pg2lib.data.heatmaps import pose_mask
-from pg2lib.evaluation import inception as perceptual
-from pg2lib.evaluation import pose_score, statistics
+from pg2lib.evaluation import inception, perceptual, pose_score, statistics
 from pg2lib.evaluation import score_row as evaluation
 from pg2lib.evaluation.ssim import mask_ssim, masked, ssim
 
@@ -169,7 +168,7 @@ def test_inception_scores_whole_and_masked_images(dataset, tmp_path, monkeypatch
         seen = calls[-1][:, *places].reshape(len(images), -1) / 100
         return seen, seen[:, :7]
 
-    monkeypatch.setattr(perceptual, "inception_features", features)
+    monkeypatch.setattr(inception, "inception_features", features)
     summary = evaluation.evaluate_row("condition", None, dataset, tmp_path, inception="weights")
     pairs = dataset.test_pairs
     condition, real = (dataset.images[column] for column in pairs.T)
@@ -180,12 +179,12 @@ def test_inception_scores_whole_and_masked_images(dataset, tmp_path, monkeypatch
     x, y = (images[:, *places].reshape(14, -1) / 100 for images in (condition, real))
     people = dataset.identities[pairs[:, 1]]
     found = summary["scores"]
-    mean, std = perceptual.score_from_logits(x[:, :7])
-    low, high = perceptual.score_interval(x[:, :7], people)
+    mean, std = inception.score_from_logits(x[:, :7])
+    low, high = inception.score_interval(x[:, :7], people)
     assert found["inception"] == {"mean": mean, "std": std, "splits": 10, "low": low, "high": high}
     assert found["mask_inception"]["mean"] not in (mean, None)
-    assert found["fid"] == {"mean": pytest.approx(perceptual.fid(x, y)), "low": None, "high": None}
-    assert list(found["kid"].values()) == pytest.approx(perceptual.kid(x, y, people))
+    assert found["fid"] == {"mean": pytest.approx(inception.fid(x, y)), "low": None, "high": None}
+    assert list(found["kid"].values()) == pytest.approx(inception.kid(x, y, people))
 
 
 def test_an_estimator_gives_pose_and_copy_scores(dataset, tmp_path):

@@ -91,7 +91,7 @@ def test_every_imported_package_is_required():
     library, tests = ([*PROJECT.glob(f"{name}/**/*.py")] for name in ("pg2lib", "tests"))
     assert len(library) > 10 and len(tests) > 10
     local = {source.stem for source in library + tests} | {"pg2lib", "benchmarks"}
-    assert distributions(library, local) - {"torch-fidelity"} <= set(required(test=False))
+    assert distributions(library, local) - {"torch-fidelity", "lpips"} <= set(required(test=False))
     assert distributions(tests, local) <= set(required())
 
 

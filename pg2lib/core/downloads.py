@@ -79,6 +79,20 @@ def require(weights: Weights, given=None, download: bool = True) -> Path:
     return path
 
 
+def or_none(require_weights, weights: Weights, download: bool = True) -> Path | None:
+    """What require_weights(download) returns, or None where the weights are not available.
+
+    Raises:
+        NoWeights: the environment variable is set: a mistake there must not go unnoticed.
+    """
+    try:
+        return require_weights(download)
+    except NoWeights:
+        if os.environ.get(weights.variable):
+            raise
+        return None
+
+
 def in_hub(weights: Weights) -> Path:
     """Where torch hub keeps the file."""
     return Path(torch.hub.get_dir()) / "checkpoints" / weights.file

@@ -19,8 +19,8 @@ from pg2lib.core import distributed
 from pg2lib.core.files import UserError, without_nan, write_atomically
 from pg2lib.data import dataset as datasets
 from pg2lib.data.heatmaps import pose_mask
-from pg2lib.evaluation import copy_score, detail, pose_score, scores, statistics
-from pg2lib.evaluation import inception as perceptual
+from pg2lib.evaluation import copy_score, detail, perceptual, pose_score, scores, statistics
+from pg2lib.evaluation import inception as inception_scores
 from pg2lib.evaluation.ssim import DEFAULT_PRESET, find_preset, mask_ssim, ssim
 
 # The rows that need no network: column of the pair (condition, target) that they copy.
@@ -142,7 +142,7 @@ def evaluate_row(
         progress: called with (done, of how many, what) now and then.
         estimator: function uint8 (b, H, W, 3) -> (keypoints (b, 18, 2), confidence), see
             `pose_score.estimate`, or None: no pose scores and copy scores.
-        lpips: the two paths of `perceptual.lpips_weights`, or None: no LPIPS.
+        lpips: path of `perceptual.lpips_weights`, or None: no LPIPS.
 
     Raises:
         UserError: unknown preset or mask, a painter missing, or no test pairs.
@@ -293,7 +293,9 @@ def _set_scores(images, dataset, weights, masks_of, batch, device, seed, progres
 
     def seen(images, label, masks=None, index=None):
         said = (lambda done, total: progress(done, total, label)) if progress else None
-        return perceptual.inception_features(images, weights, batch, device, said, masks, index)
+        return inception_scores.inception_features(
+            images, weights, batch, device, said, masks, index
+        )
 
     pairs = np.asarray(dataset.test_pairs)
     # An image is the target of many pairs.
@@ -305,16 +307,16 @@ def _set_scores(images, dataset, weights, masks_of, batch, device, seed, progres
     splits = min(SPLITS, len(pairs))
 
     def inception_score(logits):
-        mean, std = perceptual.score_from_logits(logits, splits)
-        low, high = perceptual.score_interval(logits, people, splits, seed=seed)
+        mean, std = inception_scores.score_from_logits(logits, splits)
+        low, high = inception_scores.score_interval(logits, people, splits, seed=seed)
         return {"mean": mean, "std": std, "splits": splits, "low": low, "high": high}
 
-    distance = perceptual.kid(features, real, people, seed=seed)
+    distance = inception_scores.kid(features, real, people, seed=seed)
     return {
         "inception": inception_score(logits),
         "mask_inception": inception_score(masked_logits),
         # Without interval: resampling with repetition makes it larger, and takes hours.
-        "fid": {"mean": perceptual.fid(features, real), "low": None, "high": None},
+        "fid": {"mean": inception_scores.fid(features, real), "low": None, "high": None},
         "kid": dict(zip(("mean", "low", "high"), distance)),
     }
 

@@ -21,9 +21,10 @@ from pg2lib.core.files import UserError
 from pg2lib.core.progress import reporting
 from pg2lib.data import dataset as datasets
 from pg2lib.data.prepare import prepare
-from pg2lib.evaluation import inception as perceptual
 from pg2lib.evaluation import pose_score
 from pg2lib.evaluation import score_row as evaluation
+from pg2lib.evaluation.inception import inception_weights
+from pg2lib.evaluation.perceptual import lpips_weights
 from pg2lib.models import experiments
 from pg2lib.results import tables
 from pg2lib.training import loop as training
@@ -54,7 +55,10 @@ SCORING_CODE = (
     "evaluation.score_row",
     "data.heatmaps",
     "data.keypoints",
+    "evaluation.detail",
     "evaluation.inception",
+    "evaluation.perceptual",
+    "evaluation.statistics",
     "evaluation.pose_score",
     "evaluation.scores",
     "evaluation.ssim",
@@ -200,21 +204,21 @@ def score_step(study: Study, row: str, preset: str = "pg2", mask_from: str = "ta
         "mask_from": mask_from,
         "mask_variant": mask_variant(study),
         "inception": inception.name if inception else "no weights",
-        "lpips": [path.name for path in lpips] if lpips else "no weights",
+        "lpips": lpips.name if lpips else "no weights",
         "seed": study.seed,
     }
     return runs.Step("evaluate", f"{study.name}/{row}", config, inputs, SCORING_CODE)
 
 
 def scoring_weights(study: Study):
-    """Paths of the Inception weights and of the two for LPIPS, each None where they are not here.
+    """Paths of the weights for the Inception scores and for LPIPS, each None if not available.
 
     They are only downloaded for the larger profiles and a GPU: on a CPU the scoring of a whole
     test half takes longer than all the rest.
     """
     on_gpu = (study.device or devices.default_device()) != "cpu"
     download = on_gpu and study.profile not in ("smoke", "quick")
-    return perceptual.inception_weights(download), perceptual.lpips_weights(download)
+    return inception_weights(download), lpips_weights(download)
 
 
 def mask_variant(study: Study) -> str:
