@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
@@ -10,8 +11,10 @@ from pg2lib.data.dataset import load
 from pg2lib.data.keypoints import found
 from pg2lib.data.prepare import prepare
 from pg2lib.data.rescale import at_height
+from pg2lib.evaluation import difficulty
 from pg2lib.models import experiments
 from pg2lib.results import browse, figures, sheets
+from pg2lib.results import notebook_charts as charts
 
 
 def test_drawn_people_are_drawn_again_with_the_same_pose_and_body(data):
@@ -67,6 +70,30 @@ def test_every_sheet_is_drawn(data):
         sheets.shifts_sheet(data, 1, moved),
     )
     assert all(isinstance(figure, Figure) for figure in drawn)
+
+
+def test_failures_are_captioned_with_cause_rank_score_and_reasons(data):
+    pairs = pd.DataFrame({"identity": data.identities[data.test_pairs[:, 1]]})
+    pairs["body_ssim"] = np.linspace(0, 1, len(pairs))
+    causes = difficulty.causes(data, data.test_pairs)
+    lines = difficulty.worst(pairs, causes, per_cause=1)
+    generated = data.images[data.test_pairs[:, 1]]
+    figure = sheets.failures_sheet(data, generated, causes, lines)
+    captions = " ".join(text.get_text().replace("\n", " ") for text in figure.axes[0].texts)
+    assert all(f"{line.cause.upper()}, {line.rank} of {line.of}" in captions
+               for line in lines.itertuples())  # fmt: skip
+
+
+def test_every_chart_is_drawn():
+    rates = pd.Series({"right_ear": 0.4, "neck": 1.0})
+    assert charts.joints_found_chart(rates).axes[0].get_xticklabels()[0].get_text() == "right ear"
+    followed = charts.shift_chart([-2, 0, 2], {"G1-L1": [-1, 0, 1]})
+    assert len(followed.axes[0].lines) == 2
+    groups = {"alone": ([0.1, np.nan], [0.0, np.nan], [0.2, np.nan]), "fixed": ([0, 0],) * 3}
+    forest = charts.interval_chart(groups, ["one", "two"], "change")
+    assert [label.get_text() for label in forest.axes[0].get_yticklabels()] == ["one", "two"]
+    spread = charts.spread_chart({"all": [0.1, np.nan, 0.3], "none": []}, "score")
+    assert spread.axes[0].get_xlabel() == "score"
 
 
 def test_browsing_draws_the_first_choice_and_every_other(data):

@@ -7,6 +7,7 @@ import torch
 from pg2lib.data import heatmaps
 from pg2lib.data.keypoints import JOINTS
 from pg2lib.data.rescale import at_height
+from pg2lib.evaluation.difficulty import reasons
 from pg2lib.results import figures
 
 BLANK = 225  # grey level where there is no picture
@@ -116,3 +117,26 @@ def shifts_sheet(dataset, pair, moved):
     rows = [[condition, *(part[pair] for part in images.values())] for images in moved.values()]
     scale = max(1, 96 // dataset.width)
     return figures.grid(rows, titles, list(moved), breaks=(1,), scale=scale)
+
+
+def failures_sheet(dataset, generated, causes, lines):
+    """Pairs that went wrong, each with its causes in words.
+
+    Args:
+        dataset: Dataset.
+        generated: uint8 (k, H, W, 3) of all its test pairs.
+        causes: what `difficulty.causes` returns for them.
+        lines: lines of `difficulty.worst`.
+    """
+    panels = []
+    for line in lines.itertuples():
+        condition, target = dataset.test_pairs[line.pair]
+        place = f"{line.cause.upper()}, {line.rank} of {line.of}, score {line.score:.2f}"
+        panels.append({
+            "condition": dataset.images[condition],
+            "target": dataset.images[target],
+            "generated": generated[line.pair],
+            "keypoints": dataset.keypoints[target],
+            "caption": f"{place}: {reasons(causes, line.pair)}",
+        })  # fmt: skip
+    return figures.failure_gallery(panels)
