@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pg2lib.data import geometry
 from pg2lib.data import synthetic as people
-from pg2lib.data.keypoints import SWAP, flip_keypoints, found
-from pg2lib.evaluation import difficulty as failures
+from pg2lib.data.keypoints import JOINTS, SWAP, flip_keypoints, found
+from pg2lib.evaluation import difficulty
 
 # Somebody facing the camera, arms down, in a frame 64 wide and 128 high.
 STANDING = np.float32(
@@ -25,7 +26,7 @@ def changed(**joints):
     """STANDING with some joints elsewhere; None takes a joint away."""
     pose = STANDING.copy()
     for name, place in joints.items():
-        pose[failures.JOINTS.index(name)] = (-1, -1) if place is None else place
+        pose[JOINTS.index(name)] = (-1, -1) if place is None else place
     return pose
 
 
@@ -50,7 +51,7 @@ def dataset(*poses, training=1):
 
 def test_normalised_forgets_place_and_size_and_keeps_missing_joints():
     half = without(STANDING / 2 + (10, 3), 4)
-    a, b = failures.normalised(np.stack([without(STANDING, 4), half]))
+    a, b = geometry.normalised(np.stack([without(STANDING, 4), half]))
     np.testing.assert_allclose(a, b, atol=1e-6)
     assert np.isnan(a[4]).all() and np.isfinite(a[5]).all()
     # The centre of the torso is (32, 42), its longest side from shoulder to opposite hip.
@@ -58,7 +59,7 @@ def test_normalised_forgets_place_and_size_and_keeps_missing_joints():
 
 
 def test_normalised_without_torso_is_nan():
-    assert np.isnan(failures.normalised(without(STANDING, 2, 5, 8)[None])).all()
+    assert np.isnan(geometry.normalised(without(STANDING, 2, 5, 8)[None])).all()
 
 
 def slow_distance(pose, training, shared=2 / 3):
@@ -68,7 +69,7 @@ def slow_distance(pose, training, shared=2 / 3):
         both = found(pose) & found(other)
         if both.sum() < max(1, shared * found(pose).sum()):
             continue
-        a, b = failures.normalised(np.stack([pose, other]))
+        a, b = geometry.normalised(np.stack([pose, other]))
         best = np.fmin(best, np.sqrt(((a - b)[both] ** 2).sum(-1).mean()))
     return best
 
@@ -78,7 +79,7 @@ def test_pose_distance_against_a_plain_loop():
     poses = (STANDING + rng.normal(0, 4, (12, 18, 2))).clip(0, (63, 127)).astype(np.float32)
     poses[rng.random((12, 18)) < 0.2] = -1
     poses[0, [2, 5, 8, 11]] = -1
-    ours = failures.pose_distance(poses[:7], poses[7:], chunk=3)
+    ours = geometry.pose_distance(poses[:7], poses[7:], chunk=3)
     slow = [slow_distance(pose, poses[7:]) for pose in poses[:7]]
     assert np.isnan(ours[0]) and np.isfinite(ours).sum() >= 4
     np.testing.assert_allclose(ours, slow, atol=1e-5)
@@ -87,14 +88,14 @@ def test_pose_distance_against_a_plain_loop():
 def test_a_mirrored_training_pose_is_no_distance_away():
     raised = changed(left_wrist=(60, 5))
     training = flip_keypoints(raised, 64)[None]
-    assert failures.pose_distance(raised[None], training)[0] == pytest.approx(0, abs=1e-6)
-    assert failures.pose_distance(raised[None], STANDING[None])[0] > 0.2
+    assert geometry.pose_distance(raised[None], training)[0] == pytest.approx(0, abs=1e-6)
+    assert geometry.pose_distance(raised[None], STANDING[None])[0] > 0.2
 
 
 def test_a_pose_of_few_joints_is_not_near_to_everything():
     torso_only = without(STANDING, *range(2), *range(3, 5), 6, 7, 9, 10, 12, 13, *FACE)
-    assert np.isnan(failures.pose_distance(STANDING[None], torso_only[None])[0])
-    assert failures.pose_distance(torso_only[None], STANDING[None])[0] == pytest.approx(0)
+    assert np.isnan(geometry.pose_distance(STANDING[None], torso_only[None])[0])
+    assert geometry.pose_distance(torso_only[None], STANDING[None])[0] == pytest.approx(0)
 
 
 # ---- rotation
@@ -105,7 +106,7 @@ def test_facing_of_hand_made_poses():
         right_shoulder=(31, 24), left_shoulder=(33, 24), nose=(38, 12), left_ear=None
     )
     poses = [STANDING, from_behind(), to_the_right, flip_keypoints(to_the_right, 64)]
-    yaw, sided = failures.facing(np.stack([*poses, changed(left_shoulder=None)]))
+    yaw, sided = geometry.facing(np.stack([*poses, changed(left_shoulder=None)]))
     # The shoulders are 28 px apart, where 0.8 * 36 px are the full width.
     nearly = np.degrees(np.arccos(28 / 28.8))
     np.testing.assert_allclose(yaw[:2], [nearly, 180 - nearly], atol=1e-4)
@@ -117,7 +118,7 @@ def test_facing_of_hand_made_poses():
 
 def test_facing_of_drawn_people():
     drawn = [people.draw(identity, view) for identity in range(4) for view in range(8)]
-    yaw, sided = failures.facing(np.stack([one.keypoints for one in drawn]))
+    yaw, sided = geometry.facing(np.stack([one.keypoints for one in drawn]))
     true = np.array([one.yaw for one in drawn])
     error = np.abs(np.abs(yaw) - np.abs(true))
     assert np.nanmedian(error) < 15 and np.nanquantile(error, 0.9) < 40
@@ -128,8 +129,8 @@ def test_facing_of_drawn_people():
 def test_rotation_takes_the_smaller_angle_where_a_side_is_unknown(monkeypatch):
     facings = [(np.array([100.0, 100, -170]), np.array([True, False, True])),
                (np.array([-100.0, -100, 170]), np.array([True, True, True]))]  # fmt: skip
-    monkeypatch.setattr(failures, "facing", lambda which: facings[which])
-    np.testing.assert_allclose(failures.rotation(0, 1), [160, 0, 20])
+    monkeypatch.setattr(geometry, "facing", lambda which: facings[which])
+    np.testing.assert_allclose(geometry.rotation(0, 1), [160, 0, 20])
 
 
 # ---- occlusion
@@ -139,8 +140,8 @@ def test_unseen_counts_what_only_the_target_shows():
     condition = without(changed(left_wrist=(30, 45)), 3, 4, *FACE)
     target = without(STANDING, 4)
     # The right elbow is missing, the left wrist lies on the torso; the right wrist neither shows.
-    assert failures.unseen(condition[None], target[None]).tolist() == [2]
-    assert failures.unseen(condition[None], condition[None]).tolist() == [0]
+    assert geometry.unseen(condition[None], target[None]).tolist() == [2]
+    assert geometry.unseen(condition[None], condition[None]).tolist() == [0]
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -148,8 +149,8 @@ def test_crossing_is_inside_the_torso(mirrored):
     pose = changed(right_wrist=(30, 40), left_elbow=(32, 62), left_wrist=(36, 30))
     pose = flip_keypoints(pose, 64) if mirrored else pose
     expected = [7, 4] if mirrored else [4, 7]
-    assert np.flatnonzero(failures.crossing(pose[None])[0]).tolist() == sorted(expected)
-    assert not failures.crossing(without(pose, 8)[None]).any()
+    assert np.flatnonzero(geometry.crossing(pose[None])[0]).tolist() == sorted(expected)
+    assert not geometry.crossing(without(pose, 8)[None]).any()
 
 
 # ---- the table
@@ -159,24 +160,24 @@ def test_causes_of_hand_made_pairs():
     raised = changed(right_wrist=(5, 2), left_wrist=(60, 2), right_knee=(5, 70))
     training = [STANDING, changed(right_wrist=(16, 55)), from_behind()]
     data = dataset(*training, raised, without(STANDING, 4, 7, 10), training=3)
-    table = failures.causes(data, np.array([(0, 1), (0, 3), (0, 2), (0, 4), (4, 0)]))
+    table = difficulty.causes(data, np.array([(0, 1), (0, 3), (0, 2), (0, 4), (4, 0)]))
     assert table.missing.tolist() == [0, 0, 0, 3, 0]
     assert table.unseen.tolist() == [0, 0, 0, 0, 3]
-    flags = table[list(failures.CAUSES)]
+    flags = table[list(difficulty.CAUSES)]
     assert flags["missing joints"].tolist() == [False, False, False, True, False]
     assert flags["rare pose"].tolist() == [False, True, False, False, False]
     assert flags["occlusion"].tolist() == [False, False, False, False, True]
     assert flags["large rotation"].tolist() == [False, False, True, False, False]
     # Half a turn, less twice the angle that the width of the shoulders leaves open.
     assert table.turned[2] == pytest.approx(180 - 2 * np.degrees(np.arccos(28 / 28.8)), abs=1e-2)
-    assert failures.reasons(table, 2) == "turned by about 153 degrees"
-    assert failures.reasons(table, 3) == "3 of 13 body joints missing in the target"
-    assert failures.reasons(table, 0) == "nothing the keypoints tell"
+    assert difficulty.reasons(table, 2) == "turned by about 153 degrees"
+    assert difficulty.reasons(table, 3) == "3 of 13 body joints missing in the target"
+    assert difficulty.reasons(table, 0) == "no cause visible in the keypoints"
 
 
 def test_what_cannot_be_measured_names_no_cause():
     lost = np.full((18, 2), -1, np.float32)
-    table = failures.causes(dataset(STANDING, lost), np.array([(0, 1), (1, 0), (0, 0)]))
+    table = difficulty.causes(dataset(STANDING, lost), np.array([(0, 1), (1, 0), (0, 0)]))
     assert np.isnan(table.distance[0]) and np.isnan(table.turned[:2]).all()
     assert table["missing joints"].tolist() == [True, False, False]
     assert not table["large rotation"].any()
@@ -193,7 +194,7 @@ def test_effects_recover_what_was_put_in():
     values = 0.5 - 0.2 * a + 0.0 * b + rng.normal(0, 0.02, 300)
     values[7] = np.nan
     flags = pd.DataFrame({"a": a, "b": b, "never": np.zeros(300, bool)})
-    table = failures.effects(values, flags, people_of)
+    table = difficulty.effects(values, flags, people_of)
     known = np.arange(300) != 7
     plain = values[known & b].mean() - values[known & ~b].mean()
     assert table.effect["b"] == pytest.approx(plain, abs=1e-9) and plain < -0.05
@@ -212,14 +213,14 @@ def test_effects_resample_people_not_pairs():
     rng = np.random.default_rng(2)
     values, flag, who = rng.normal(size=40), rng.random(40) < 0.5, np.arange(40)
     few, many = (
-        failures.effects(np.tile(values, n), pd.DataFrame({"a": np.tile(flag, n)}), np.tile(who, n))
+        difficulty.effects(np.tile(values, n), pd.DataFrame({"a": np.tile(flag, n)}), np.tile(who, n))
         for n in (1, 5)
     )
     np.testing.assert_allclose(few.loc["a", "effect":"high"], many.loc["a", "effect":"high"])
 
 
 def ranked():
-    table = pd.DataFrame({cause: [False] * 6 for cause in failures.CAUSES})
+    table = pd.DataFrame({cause: [False] * 6 for cause in difficulty.CAUSES})
     table.loc[[0, 1, 2, 4], "missing joints"] = True
     table.loc[[1, 2], "occlusion"] = True
     scores = pd.DataFrame(
@@ -229,15 +230,15 @@ def ranked():
 
 
 def test_worst_ranks_within_each_cause():
-    found_pairs = failures.worst(*ranked())
+    found_pairs = difficulty.worst(*ranked())
     by_cause = found_pairs.groupby("cause")["pair"].agg(list).to_dict()
-    assert by_cause == {"missing joints": [1, 2, 0], "occlusion": [1, 2], failures.NONE: [3, 5]}
+    assert by_cause == {"missing joints": [1, 2, 0], "occlusion": [1, 2], difficulty.NONE: [3, 5]}
     assert found_pairs["rank"].tolist() == [1, 2, 3, 1, 2, 1, 2]
     assert found_pairs["of"].tolist() == [3, 3, 3, 2, 2, 2, 2]
 
 
 def test_worst_once_shows_no_pair_and_no_person_again():
-    found_pairs = failures.worst(*ranked(), per_cause=1, once=True)
+    found_pairs = difficulty.worst(*ranked(), per_cause=1, once=True)
     assert found_pairs[["cause", "pair", "rank"]].values.tolist() == [
-        ["missing joints", 1, 1], ["occlusion", 2, 2], [failures.NONE, 3, 1]
+        ["missing joints", 1, 1], ["occlusion", 2, 2], [difficulty.NONE, 3, 1]
     ]  # fmt: skip

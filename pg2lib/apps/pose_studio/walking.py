@@ -8,9 +8,9 @@ nothing is foreshortened but what points at it.
 import numpy as np
 
 from pg2lib.apps.photo import photo
+from pg2lib.data import geometry
 from pg2lib.data.keypoints import JOINTS, found
 from pg2lib.data.synthetic import body
-from pg2lib.evaluation import difficulty as failures
 
 POSES = 12  # in a cycle, half of them a step
 YAW = 55.0  # degrees: three quarters from the front, the view that shows legs and face
@@ -114,8 +114,8 @@ def share_of_legs(pose) -> float:
 
 
 def direction(like=None) -> float:
-    """The yaw of the cycle: `YAW` to the side that a pose faces (`failures.facing`), else right."""
-    yaw = failures.facing(like[None])[0][0] if like is not None else YAW
+    """The yaw of the cycle: `YAW` to the side that a pose faces (`geometry.facing`), else right."""
+    yaw = geometry.facing(like[None])[0][0] if like is not None else YAW
     return -YAW if yaw < 0 else YAW
 
 
