@@ -213,7 +213,9 @@ def test_effects_resample_people_not_pairs():
     rng = np.random.default_rng(2)
     values, flag, who = rng.normal(size=40), rng.random(40) < 0.5, np.arange(40)
     few, many = (
-        difficulty.effects(np.tile(values, n), pd.DataFrame({"a": np.tile(flag, n)}), np.tile(who, n))
+        difficulty.effects(
+            np.tile(values, n), pd.DataFrame({"a": np.tile(flag, n)}), np.tile(who, n)
+        )
         for n in (1, 5)
     )
     np.testing.assert_allclose(few.loc["a", "effect":"high"], many.loc["a", "effect":"high"])
