@@ -39,7 +39,7 @@ PHOTO = np.zeros((300, 400, 3), np.uint8)
 
 
 def test_coco_joints_become_ours_by_name():
-    keypoints = estimate.estimate(PHOTO, network(person(0.9, 3)))
+    keypoints = estimate.detect(PHOTO, network(person(0.9, 3)))
     assert keypoints.shape == (18, 2) and keypoints.dtype == np.float32
     for joint, place in zip(JOINTS, keypoints):
         if joint != "neck":
@@ -51,20 +51,20 @@ def test_coco_joints_become_ours_by_name():
 
 def test_the_most_confident_person_counts_and_no_other_class():
     people = person(0.8, 1), person(0.95, 2), person(0.99, 3, label=2), person(0.9, 4)
-    np.testing.assert_array_equal(estimate.estimate(PHOTO, network(*people))[0], (2, 2))
+    np.testing.assert_array_equal(estimate.detect(PHOTO, network(*people))[0], (2, 2))
 
 
 def test_nobody_is_told():
     for people in ((), (person(0.3, 1),), (person(0.9, 1, label=2),)):
-        with pytest.raises(UserError, match="^me.jpg shows nobody"):
-            estimate.estimate(PHOTO, network(*people), where="me.jpg")
+        with pytest.raises(UserError, match="^me.jpg: .* found no person"):
+            estimate.detect(PHOTO, network(*people), where="me.jpg")
 
 
 def test_uncertain_joints_and_those_outside_the_photo_are_missing():
     label, score, keypoints, joint_scores = person(0.9, 0)
     joint_scores[COCO.index("left_shoulder")] = -1
     keypoints[COCO.index("right_ankle"), 0] = 400
-    seen = estimate.estimate(PHOTO, network((label, score, keypoints, joint_scores)))
+    seen = estimate.detect(PHOTO, network((label, score, keypoints, joint_scores)))
     missing = [joint for joint, place in zip(JOINTS, seen) if (place == -1).all()]
     assert missing == ["neck", "left_shoulder", "right_ankle"]
 
@@ -77,7 +77,7 @@ def test_the_image_goes_in_as_torchvision_wants_it():
         got.extend(images)
         return network(person(0.9, 0))(images)
 
-    estimate.estimate(image, spy)
+    estimate.detect(image, spy)
     assert len(got) == 1 and got[0].shape == (3, 20, 30) and got[0].dtype == torch.float32
     np.testing.assert_allclose(got[0].numpy(), image.transpose(2, 0, 1) / 255, atol=1e-6)
 
@@ -111,8 +111,8 @@ def test_weights_from_a_file_see_what_torchvisions_own_loading_sees(state, tmp_p
     for name, value in expected.items():
         torch.testing.assert_close(got[name], value)
     # And the network's own output goes through `estimate`, whose thresholds it does not reach.
-    with pytest.raises(UserError, match="shows nobody"):
-        estimate.estimate(np.zeros((64, 48, 3), np.uint8), ours)
+    with pytest.raises(UserError, match="found no person"):
+        estimate.detect(np.zeros((64, 48, 3), np.uint8), ours)
 
 
 # ---------------------------------------------------------------- the weights

@@ -94,7 +94,7 @@ def test_weights_alone_paint_a_photo_of_any_size(pg2, folder, tmp_path, monkeypa
     assert list(images) == ["coarse", "condition", "difference", "pose", "refined"]
     assert all(image.shape == (64, 32, 3) for image in images.values())
     assert re.search(r"photo: 611x400, cropped to x \d+..\d+, y \d+..\d+, scaled by 0.2", out)
-    assert "the person fills 32x64 as in training" in out and "pose was given" in out
+    assert "the person fills 32x64 as in training" in out and "pose given" in out
     # The person, not the grey around her, is in the frame, as large as in training.
     grey = (np.abs(images["condition"].astype(int) - 120).max(-1) <= 2).mean()
     assert grey < 0.2
@@ -112,8 +112,8 @@ def test_weights_alone_paint_a_photo_of_any_size(pg2, folder, tmp_path, monkeypa
 def test_a_photo_whose_pose_is_not_known_keeps_its_shape(pg2, tmp_path):
     pose = ("--target-pose", "pose.json")
     code, out, _ = pg2(*pose, "--padding", "plain", "--out", tmp_path / "a")
-    assert code == 0 and "padded with its edge's colour (411 above, 411 below pixels)" in out
-    assert "its pose is not known: crop to the person with --pose" in out
+    assert code == 0 and "padded with the colour of its edge (411 above, 411 below)" in out
+    assert "pose unknown: give --pose to crop to the person" in out
     condition = images_in(tmp_path / "a")["condition"]
     assert (condition[:20] == 120).all() and (condition[44:] == 120).all()
     code, out, _ = pg2(*pose, "--fit", "crop", "--out", tmp_path / "b")
@@ -139,7 +139,7 @@ def test_frame_keeps_the_picture_of_the_pose_whole(pg2, tmp_path):
     placed, done = generate.place(poses, SIZE, (240, 120))
     joints = found(poses[0])
     np.testing.assert_array_equal(placed[0][joints], np.floor((poses[0][joints] + 0.5) * 64 / 240))
-    assert "120x240 scaled by 0.267" in done
+    assert "scaled by 0.267 from its picture of 120x240" in done
     # A square picture is not squeezed: it stands between equal margins above and below.
     placed, _ = generate.place(poses, SIZE, (240, 240))
     expected = np.floor((poses[0][joints] + 0.5) * 32 / 240 + (0, 16))
@@ -189,8 +189,8 @@ def eyes(monkeypatch, tmp_path):
 
 def test_poses_are_estimated_where_none_is_given(pg2, eyes, tmp_path):
     code, out, _ = pg2("--target-pose", "other.png", "--out", tmp_path / "a")
-    assert code == 0 and "18 of 18 joints estimated by Keypoint R-CNN" in out
-    assert "around the person, whose pose was estimated" in out
+    assert code == 0 and "18 of 18 joints detected by Keypoint R-CNN" in out
+    assert "around the person, pose detected" in out
     # Joints from 10 % to 90 % of 400 pixels: 320 of them, and the margins.
     scale = 64 / (320 * (1 + photo.ABOVE + photo.BELOW))
     assert f"scaled by {scale:.3g} to 32x64" in out
@@ -209,7 +209,7 @@ def test_without_weights_for_keypoints_a_photo_as_pose_is_told(pg2, tmp_path):
 
 MISTAKES = [
     (["--target-pose", "gone.json"], "gone.json does not exist"),
-    (["--target-pose", "pose.txt"], "pose.txt is no pose; name a .json"),
+    (["--target-pose", "pose.txt"], "pose.txt is not a pose; name a .json"),
     (["--target-pose", "broken.json"], "broken.json is not valid JSON"),
     (["--target-pose", "few.json"], "few.json has 4 of 18 joints"),
     (["--target-pose", "poses.csv"], "poses.csv holds 2 poses; pick one with --name"),
@@ -217,24 +217,24 @@ MISTAKES = [
     (["--target-pose", "none.csv"], "none.csv holds no pose"),
     (["--target-pose", "pose.json", "--pose", "poses.csv"], "no pose called 'me.png'"),
     (["--target-pose", "empty"], "empty holds no .json file"),
-    (["--target-pose", "cut.jpg"], "cut.jpg is no intact image"),
+    (["--target-pose", "cut.jpg"], "cut.jpg is not an intact image"),
     (["--target-pose", "pose.json", "--frame", "20x40"], "outside a picture of 20x40"),
     (["--target-pose", "pose.json", "--frame", "20"], "--frame 20 is not WIDTHxHEIGHT"),
     (["--target-pose", "pose.json", "--frame", "0x40"], "--frame 0x40 is not WIDTHxHEIGHT"),
     (["--target-pose", "pose.json", "--pose", "gone.json"], "gone.json does not exist"),
     (["--target-pose", "pose.json", "--pose", "few.json"], "few.json has 4 of 18 joints"),
-    (["--target-pose", "pose.json", "--pose", "walk"], "walk is no pose"),
+    (["--target-pose", "pose.json", "--pose", "walk"], "walk is not a pose"),
     (["--target-pose", "pose.json", "--pose", "walk.json"], "walk.json"),
     (["--target-pose", "pose.json", "--keypoint-rcnn", "gone.pth"], "gone.pth.* does not exist"),
     (["--target-pose", "pose.json", "--keypoint-rcnn", "me.png"], "me.png is not torchvision's"),
-    (["--target-pose", "walk.json", "--fps", "0"], "--fps 0"),
+    (["--target-pose", "walk.json", "--fps", "0"], "0.1 to 50 frames per second, not 0"),
     (["--target-pose", "walk.json", "--between", "-1"], "--between -1"),
     (["--target-pose", "pose.json", "--weights", "gone.safetensors"], "gone.safetensors does not"),
     (["--target-pose", "pose.json", "--weights", "damaged.safetensors"], "is damaged"),
     (["--target-pose", "pose.json", "--weights", "pose.json"], "does not end in .safetensors"),
     (["--target-pose", "pose.json", "--image", "gone.jpg"], "gone.jpg does not exist"),
-    (["--target-pose", "pose.json", "--image", "cut.jpg"], "cut.jpg is no intact image"),
-    (["--target-pose", "pose.json", "--image", "walk"], "walk is no intact image"),
+    (["--target-pose", "pose.json", "--image", "cut.jpg"], "cut.jpg is not an intact image"),
+    (["--target-pose", "pose.json", "--image", "walk"], "walk is not an intact image"),
 ]
 
 

@@ -38,7 +38,7 @@ def test_any_kind_of_image_is_read_as_rgb(tmp_path, mode):
 @pytest.mark.parametrize("content", [b"", b"no image at all", b"\x89PNG\r\n\x1a\n rest"])
 def test_what_is_no_image_is_told(tmp_path, content):
     (tmp_path / "me.png").write_bytes(content)
-    with pytest.raises(UserError, match="me.png is no intact image"):
+    with pytest.raises(UserError, match="me.png is not an intact image"):
         photo.read_image(tmp_path / "me.png")
 
 
@@ -48,7 +48,7 @@ def test_a_truncated_photo_is_told(tmp_path, suffix):
     noise = np.random.default_rng(0).integers(0, 255, (128, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
     path.write_bytes(path.read_bytes()[:3000])
-    with pytest.raises(UserError, match=f"a.{suffix} is no intact image"):
+    with pytest.raises(UserError, match=f"a.{suffix} is not an intact image"):
         photo.read_image(path)
     with pytest.raises(UserError, match="b.jpg does not exist"):
         photo.read_image(tmp_path / "b.jpg")
@@ -94,7 +94,7 @@ def test_people_fill_the_frame_as_in_training(size):
         if found(drawn.keypoints).sum() < 10:
             continue
         window = photo.around_person(drawn.keypoints, *size)
-        moved = photo.moved(drawn.keypoints, window, *size)
+        moved = photo.to_frame(drawn.keypoints, window, *size)
         assert (found(moved) == found(drawn.keypoints)).all()
         assert window.height / window.width == pytest.approx(size[0] / size[1])
         heights.append(window.height / 211)
@@ -108,7 +108,7 @@ def test_a_sequence_keeps_one_scale_and_one_height():
     first, second = photo.around_people(poses, 128, 64)
     assert first.top == second.top and first.height == second.height
     assert [w.left + w.width / 2 for w in (first, second)] == [20.5, 125.5]
-    heads = [photo.moved(p, w, 128, 64)[0, 1] for p, w in zip(poses, (first, second))]
+    heads = [photo.to_frame(p, w, 128, 64)[0, 1] for p, w in zip(poses, (first, second))]
     assert heads[1] - heads[0] == pytest.approx(50 * 128 / 245, abs=1)
 
 
@@ -152,7 +152,7 @@ def test_joints_stay_on_what_they_mark(size):
         bright = photo.cut(picture, window, *size)[..., 0].astype(float)
         rows, columns = np.mgrid[: size[0], : size[1]]
         centre = np.array([(bright * columns).sum(), (bright * rows).sum()]) / bright.sum()
-        moved = photo.moved(pose.round(), window, *size)[5]
+        moved = photo.to_frame(pose.round(), window, *size)[5]
         assert np.abs(moved - centre).max() <= 1.05
 
 
@@ -177,7 +177,7 @@ def test_a_window_beside_the_photo_is_told():
 def test_joints_outside_the_frame_are_missing():
     pose = pose_in(10, 10, 60, 90)
     pose[3], pose[4] = (200, 50), (-1, -1)
-    moved = photo.moved(pose, photo.Window(0, 0, 64, 128), 128, 64)
+    moved = photo.to_frame(pose, photo.Window(0, 0, 64, 128), 128, 64)
     assert (moved[3:5] == -1).all() and found(moved).sum() == 16
     np.testing.assert_array_equal(moved[5], np.floor(pose[5] + 0.5))
 
@@ -187,16 +187,16 @@ def test_too_few_joints_are_told():
     pose[:5] = np.arange(10).reshape(5, 2)
     with pytest.raises(UserError, match="^me.json has 5 of 18 joints; .* at least 6"):
         photo.check_pose(pose, "me.json")
-    with pytest.raises(UserError, match="on one spot"):
+    with pytest.raises(UserError, match="in one place"):
         photo.check_pose(np.full((18, 2), 7), "me.json")
 
 
 def test_the_words_name_box_padding_and_scale():
     window = photo.Window(-10, 100, 200, 400)
-    words = photo.words(window, (1000, 150), 128, 64)
+    words = photo.describe_cut(window, (1000, 150), 128, 64)
     assert words == (
-        "150x1000, cropped to x 0..150, y 100..500, padded with repeated edge (10 left, 40 right "
-        "pixels), scaled by 0.32 to 64x128"
+        "150x1000, cropped to x 0..150, y 100..500, padded with repeated edge pixels (10 left, "
+        "40 right), scaled by 0.32 to 64x128"
     )
     whole = photo.around_picture((128, 64), 64, 32)
-    assert photo.words(whole, (128, 64), 64, 32) == "64x128, scaled by 0.5 to 32x64"
+    assert photo.describe_cut(whole, (128, 64), 64, 32) == "64x128, scaled by 0.5 to 32x64"

@@ -189,7 +189,7 @@ def test_joints_that_do_not_exist_are_told(editor, act, joint):
 
 def test_places_that_are_no_numbers_are_told(editor):
     for place in ((float("nan"), 1), (1, float("inf"))):
-        with pytest.raises(UserError, match="cannot go"):
+        with pytest.raises(UserError, match="cannot move"):
             editor.move(0, *place)
 
 
@@ -212,7 +212,7 @@ def test_frames_lie_between_the_key_poses():
     assert len(timeline) == 7
     assert timeline.frames()[:, 0, 0].tolist() == [0, 10, 20, 30, 40, 50, 60]
     assert timeline.frames().dtype == np.float32
-    assert [timeline.place(k) for k in range(3)] == [0, 3, 6]
+    assert [timeline.position(k) for k in range(3)] == [0, 3, 6]
     assert line(5, between=9).frames().shape == (1, 18, 2)
 
 

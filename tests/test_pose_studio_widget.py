@@ -1,6 +1,6 @@
 """The widget: messages of the page carried out, answered with pictures; mistakes told."""
 
-import importlib.util
+import importlib
 import io
 import json
 import sys
@@ -175,8 +175,8 @@ def test_files_to_keep(widget):
         (dict(do="between", value=True), "'between' needs value; True was sent"),
         (dict(do="gif"), "the timeline is empty"),
         (dict(do="condition_file", name="me.png"), "'condition_file' needs a file"),
-        (dict(do="fly"), "does not know 'fly'"),
-        (dict(), "does not know None"),
+        (dict(do="fly"), "unknown action 'fly'"),
+        (dict(), "unknown action None"),
     ],
 )
 def test_a_mistake_is_a_sentence_and_changes_nothing(widget, content, words):
@@ -215,14 +215,9 @@ def test_what_is_saved_in_a_notebook_is_short(widget):
     assert "/" not in repr(widget)
 
 
-def test_without_anywidget_only_the_widgets_are_missing(monkeypatch):
-    for name in [name for name in sys.modules if name.startswith("pg2lib.widgets")]:
-        monkeypatch.delitem(sys.modules, name)
-    true = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util,
-        "find_spec",
-        lambda name, *a: None if name == "anywidget" else true(name, *a),
-    )
-    with pytest.raises(UserError, match="pip install"):
-        importlib.import_module("pg2lib.widgets")
+@pytest.mark.parametrize("name", ["pose_studio", "user_study"])
+def test_without_anywidget_only_the_widgets_are_missing(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, "anywidget", None)
+    monkeypatch.delitem(sys.modules, f"pg2lib.apps.{name}.widget", raising=False)
+    with pytest.raises(UserError, match="pip install anywidget"):
+        importlib.import_module(f"pg2lib.apps.{name}.widget")

@@ -120,7 +120,7 @@ def test_moving_a_joint_paints_again_and_nothing_else_does(made, painters):
 
 
 def test_only_so_many_pictures_are_remembered(made, painters, monkeypatch):
-    monkeypatch.setattr(studio, "KEPT", 2)
+    monkeypatch.setattr(studio, "CACHED", 2)
     for x in (1, 2, 3, 3, 1):
         made.editor.move(3, x, 1)
         made.pictures()
@@ -189,7 +189,7 @@ def test_a_pose_goes_to_a_file_and_comes_back(made):
     made.editor.mirror()
     made.read_pose(text, "pose.json")
     np.testing.assert_array_equal(made.pose, pose)
-    assert made.message == f"pose.json: {found(pose).sum()} of 18 joints, taken as it is."
+    assert made.message == f"pose.json: {found(pose).sum()} of 18 joints, unchanged."
 
 
 def test_a_pose_of_another_size_is_made_to_fit(made, data, tmp_path):
@@ -285,8 +285,8 @@ MISTAKES = {
     "unknown row 'none'": lambda s: s.choose_second("none"),
     "there is no image -1": lambda s: s.choose_condition(-1),
     "there is no image 999": lambda s: s.take(999),
-    "notes.txt is no intact image": lambda s: s.open_photo(b"hello", "notes.txt"),
-    "empty.png is no intact image": lambda s: s.open_photo(b"", "empty.png"),
+    "notes.txt is not an intact image": lambda s: s.open_photo(b"hello", "notes.txt"),
+    "empty.png is not an intact image": lambda s: s.open_photo(b"", "empty.png"),
     "me.json is not valid JSON": lambda s: s.read_pose("{", "me.json"),
     "me.json is no OpenPose file": lambda s: s.read_pose("[]", "me.json"),
     "me.json holds no people": lambda s: s.read_pose('{"people": []}', "me.json"),
@@ -298,7 +298,7 @@ MISTAKES = {
     "is empty; add a key pose or": lambda s: s.strip(),
     "no key pose 3": lambda s: s.load_key(3),
     "choose from 0 to 100": lambda s: s.set_between(101),
-    "choose from 0.1 to 50": lambda s: s.set_fps(0),
+    "GIF supports 0.1 to 50": lambda s: s.set_fps(0),
     "there is no joint 18": lambda s: s.editor.drop(18, 1, 1),
 }
 

@@ -33,14 +33,14 @@ def store(tmp_path, monkeypatch):
     monkeypatch.setenv("PG2_RUNS", str(tmp_path / "runs"))
 
 
-def sit(participant="ann", protocol=SHORT, study=STUDY, row=ROW, **more):
-    return user_study.sit(study, row, PAIRS, NAMES, participant, protocol, "made", **more)
+def start(participant="ann", protocol=SHORT, study=STUDY, row=ROW, **more):
+    return user_study.start_session(study, row, PAIRS, NAMES, participant, protocol, "made", **more)
 
 
-def answer_all(sitting, judge=lambda trial: trial.kind, upto=None):
-    for trial in sitting.trials[sitting.answered : upto]:
-        sitting.keep(trial.number, judge(trial), 1000, 400)
-    return sitting
+def answer_all(session, judge=lambda trial: trial.kind, upto=None):
+    for trial in session.trials[session.answered : upto]:
+        session.record(trial.number, judge(trial), 1000, 400)
+    return session
 
 
 # ---------------------------------------------------------------- the plan
@@ -104,39 +104,40 @@ def test_pictures_are_the_target_and_what_the_row_made_of_the_pair(data, monkeyp
 
 
 def test_an_answer_is_on_disk_when_it_is_kept():
-    sitting = sit()
-    first = sitting.trials[0]
-    sitting.keep(1, GENERATED, 1000.04, 321.5, shown=2)
-    assert sitting.path.parts[-4:] == ("user_study", "synthetic-market-smoke", ROW, "ann.csv")
-    header, line = csv.reader(sitting.path.read_text().splitlines())
-    assert header == user_study.FIELDS
-    kept = dict(zip(header, line))
-    assert kept.pop("time")[:2] == "20"
-    assert kept == {
-        "trial": "1", "practice": "1", "image": first.name, "truth": first.kind,
-        "answer": "generated", "exposure_ms": "1000.0", "response_ms": "321.5", "shown": "2",
-        "seed": str(user_study.participant_seed(STUDY, ROW, "ann")),
+    session = start()
+    first = session.trials[0]
+    session.record(1, GENERATED, 1000.04, 321.5, shown=2)
+    assert session.path.parts[-4:] == ("user_study", "synthetic-market-smoke", ROW, "ann.jsonl")
+    facts, answer = map(json.loads, session.path.read_text().splitlines())
+    assert facts == {
+        "participant": "ann", "seed": user_study.participant_seed(STUDY, ROW, "ann"),
         "dataset": "synthetic-market", "profile": "smoke", "row": ROW, "generator": "made",
-        "protocol": "6+6-3@1000",
+        "protocol": {"real": 6, "generated": 6, "practice": 3, "exposure_ms": 1000},
+        "simulated": False,
+    }  # fmt: skip
+    assert answer.pop("time")[:2] == "20"
+    assert answer == {
+        "trial": 1, "practice": True, "image": first.name, "truth": first.kind,
+        "answer": "generated", "exposure_ms": 1000.0, "response_ms": 321.5, "shown": 2,
     }  # fmt: skip
 
 
 def test_nothing_is_written_before_the_first_answer():
-    assert not sit().path.exists()
+    assert not start().path.exists()
 
 
 def test_somebody_goes_on_where_they_were():
-    before = answer_all(sit(), upto=5)
-    after = sit()
+    before = answer_all(start(), upto=5)
+    after = start()
     assert after.answered == 5 and after.trials == before.trials
     answer_all(after)
-    assert sit().finished and sit().answers == after.answers
+    assert start().finished and start().answers == after.answers
 
 
 def test_nobody_answers_twice():
-    sitting = answer_all(sit())
+    session = answer_all(start())
     with pytest.raises(UserError, match="ann has answered all 12 images"):
-        sitting.keep(12, REAL, 1000, 400)
+        session.record(12, REAL, 1000, 400)
 
 
 @pytest.mark.parametrize(
@@ -150,77 +151,81 @@ def test_nobody_answers_twice():
     ],
 )
 def test_impossible_answers_leave_no_file(values, fault):
-    sitting = sit()
+    session = start()
     with pytest.raises(UserError, match=fault):
-        sitting.keep(*values)
-    assert not sitting.path.exists() and sitting.answered == 0
+        session.record(*values)
+    assert not session.path.exists() and session.answered == 0
 
 
-@pytest.mark.parametrize("torn", ["5,0,00", '5,0,"0', "\x00\x00"])
+@pytest.mark.parametrize("torn", ['{"trial": 5, "prac', "{", "\x00\x00"])
 def test_a_torn_last_line_is_dropped(torn):
-    path = answer_all(sit(), upto=4).path
+    path = answer_all(start(), upto=4).path
     whole = path.read_bytes()
     path.write_bytes(whole + torn.encode())
-    sitting = sit()
-    assert sitting.answered == 4
-    answer_all(sitting, upto=5)
-    assert path.read_bytes().startswith(whole) and torn not in path.read_text()[len(whole) :][:6]
-    assert sit().answered == 5
+    session = start()
+    assert session.answered == 4
+    answer_all(session, upto=5)
+    assert path.read_bytes().startswith(whole) and path.read_bytes().count(b"\n") == 6
+    assert start().answered == 5
 
 
 def test_a_torn_header_is_no_answer():
-    path = answer_all(sit(), upto=1).path
-    path.write_text("trial,pract")
-    assert answer_all(sit()).finished
-    assert sit().finished
+    path = answer_all(start(), upto=1).path
+    path.write_text('{"participant": "a')
+    assert answer_all(start()).finished
+    assert start().finished
 
 
 def test_a_full_disk_loses_nothing(monkeypatch):
-    sitting = answer_all(sit(), upto=4)
-    whole = sitting.path.read_bytes()
+    session = answer_all(start(), upto=4)
+    whole = session.path.read_bytes()
 
     def full(handle):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(UserError, match="No space left on device.*ones before it are safe"):
-            answer_all(sitting)
-    assert sitting.path.read_bytes() == whole and sitting.answered == 4
-    assert answer_all(sitting).finished and sit().finished
+        with pytest.raises(UserError, match="No space left on device.*earlier answers are safe"):
+            answer_all(session)
+    assert session.path.read_bytes() == whole and session.answered == 4
+    assert answer_all(session).finished and start().finished
 
 
 def test_a_folder_that_cannot_be_made(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("PG2_RUNS", str(tmp_path / "file"))
     with pytest.raises(UserError, match="could not be written"):
-        answer_all(sit())
+        answer_all(start())
 
 
 def test_two_windows_of_one_participant():
-    first, second = sit(), sit()
+    first, second = start(), start()
     answer_all(first, upto=1)
-    with pytest.raises(UserError, match="changed by somebody else"):
+    with pytest.raises(UserError, match="changed by another window of ann"):
         answer_all(second)
-    assert sit().answered == 1
+    assert start().answered == 1
 
 
 @pytest.mark.parametrize(
     ("spoil", "fault"),
     [
-        (lambda lines: ["name,mark", "x,1"], "line 1: this is not the header"),
-        (lambda lines: [*lines[:3], lines[3].replace(",real,", ",rael,")], "line 4"),
-        (lambda lines: [*lines[:2], lines[2] + ",more", *lines[3:]], "line 3: not 15 values"),
-        (lambda lines: [*lines[:2], *lines[3:]], "line 3: trial 3"),
-        (lambda lines: [lines[0], "x" + lines[1], *lines[2:]], "line 2: not 15 values"),
+        (lambda lines: ["name,mark", "x,1"], "line 1: invalid line"),
+        (lambda lines: ["{}", *lines[1:]], "line 1: invalid line"),
+        (lambda lines: lines[1:], "line 1: invalid line"),
+        (lambda lines: [lines[0].replace('"real": 6', '"real": -6'), *lines[1:]], "line 1"),
+        (lambda lines: [*lines[:3], lines[3].replace('"real"', '"rael"')], "line 4"),
+        (lambda lines: [*lines[:2], lines[2] + ",", *lines[3:]], "line 3: invalid line"),
+        (lambda lines: [*lines[:2], *lines[3:]], "line 3: .*trial 3 of 2"),
+        (lambda lines: [lines[0], lines[1].replace("1", "1.5"), *lines[2:]], "line 2: .*trial is"),
+        (lambda lines: [lines[0], lines[1].replace("shown", "seen")], "line 2: .*expected the f"),
     ],
 )
 def test_a_damaged_file_is_named_with_its_line(spoil, fault):
-    path = answer_all(sit(), judge=lambda trial: REAL, upto=6).path
+    path = answer_all(start(), judge=lambda trial: REAL, upto=6).path
     path.write_text("\n".join(spoil(path.read_text().splitlines())) + "\n")
     damaged = path.read_text()
     with pytest.raises(UserError, match=fault) as error:
-        sit()
+        start()
     assert str(path) in str(error.value)
     assert path.read_text() == damaged
     with pytest.raises(UserError, match=fault):
@@ -228,42 +233,45 @@ def test_a_damaged_file_is_named_with_its_line(spoil, fault):
 
 
 def test_bytes_that_are_no_text():
-    path = answer_all(sit(), upto=1).path
+    path = answer_all(start(), upto=1).path
     path.write_bytes(b"\xff\xfe\n")
-    with pytest.raises(UserError, match="cannot be read as answers"):
-        sit()
+    with pytest.raises(UserError, match="line 1: invalid line"):
+        start()
 
 
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (dict(protocol=Protocol(6, 6, 2)), "protocol is 6.6-3@1000, not 6.6-2@1000"),
+        (
+            dict(protocol=Protocol(6, 6, 2)),
+            "protocol is 6 real .* first 3 for practice, not 6 real .* first 2",
+        ),
         (dict(generator="anew"), "generator is made, not anew"),
         (dict(names=[f"x{name}" for name in NAMES]), "image is .*, not x"),
     ],
 )
 def test_answers_to_something_else_are_not_gone_on_with(change, fault):
-    answer_all(sit(), upto=2)
+    answer_all(start(), upto=2)
     given = dict(names=NAMES, protocol=SHORT, generator="made") | change
-    with pytest.raises(UserError, match=rf"ann.csv, line 2: {fault}"):
-        user_study.sit(STUDY, ROW, PAIRS, participant="ann", **given)
+    with pytest.raises(UserError, match=rf"ann.jsonl, line \d: {fault}"):
+        user_study.start_session(STUDY, ROW, PAIRS, participant="ann", **given)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../ann", "ann.csv", "-ann", "é", "a" * 41])
 def test_names_that_are_no_names(name):
-    with pytest.raises(UserError, match="no name for a participant"):
-        sit(name)
+    with pytest.raises(UserError, match="is not a valid name"):
+        start(name)
 
 
 def test_everybody_sees_something_else():
-    plans = [sit("ann").trials, sit("bob").trials, sit(row="G1+D").trials]
+    plans = [start("ann").trials, start("bob").trials, start(row="G1+D").trials]
     assert plans[0] != plans[1] and plans[0] != plans[2]
 
 
 def test_files_of_two_studies_in_one_folder():
-    folder = answer_all(sit()).path.parent
-    answer_all(sit("bob", row="G1+D")).path.rename(folder / "bob.csv")
-    with pytest.raises(UserError, match=r"bob.csv, line 2: answers to row G1\+D among those to"):
+    folder = answer_all(start()).path.parent
+    answer_all(start("bob", row="G1+D")).path.rename(folder / "bob.jsonl")
+    with pytest.raises(UserError, match=r"bob.jsonl: answers to row G1\+D among those to"):
         user_study.read_folder(folder)
 
 
@@ -348,9 +356,9 @@ def test_rates_leave_practice_out():
         """All practice wrong; of the rest every real one wrong."""
         return GENERATED if trial.kind == REAL else (REAL if trial.practice else GENERATED)
 
-    sitting = answer_all(sit(), judge)
-    counted = [trial.kind for trial in sitting.trials[3:]]
-    found = study_rates.rates(sitting.answers)
+    session = answer_all(start(), judge)
+    counted = [trial.kind for trial in session.trials[3:]]
+    found = study_rates.rates(session.answers)
     assert found["R2G"]["mean"] == 1 and found["R2G"]["of"] == counted.count(REAL)
     assert found["G2R"]["mean"] == 0 and found["G2R"]["of"] == counted.count(GENERATED)
 
@@ -392,16 +400,14 @@ def test_simulated_participants_with_chance(kind):
 
 
 def test_simulated_answers_are_their_seed_s():
-    once = simulated_participants.simulate(sit("g", simulated=True), (0.5, 0.5))
+    once = simulated_participants.simulate(start("g", simulated=True), (0.5, 0.5))
     first = [answer["answer"] for answer in once.answers]
     once.path.unlink()
-    again, other = (
-        [
-            a["answer"]
-            for a in simulated_participants.simulate(sit(n, simulated=True), (0.5, 0.5), s).answers
-        ]
-        for n, s in (("g", 0), ("h", 1))
-    )
+    sessions = [
+        simulated_participants.simulate(start(name, simulated=True), (0.5, 0.5), seed)
+        for name, seed in (("g", 0), ("h", 1))
+    ]
+    again, other = ([answer["answer"] for answer in session.answers] for session in sessions)
     assert first == again != other
 
 
@@ -417,8 +423,8 @@ def test_simulated_participants_are_written_anew_and_kept_apart():
 def test_simulated_answers_never_reach_the_real_ones():
     simulated("guessing", 2, SHORT)
     assert table2.of_studies([STUDY]) is None
-    with pytest.raises(UserError, match="nothing is simulated there"):
-        simulated_participants.simulate(sit(), (0.5, 0.5))
+    with pytest.raises(UserError, match="answers cannot be simulated"):
+        simulated_participants.simulate(start(), (0.5, 0.5))
     assert not user_study.folder(STUDY, ROW).exists()
 
 
@@ -428,9 +434,9 @@ def test_simulated_answers_never_reach_the_real_ones():
 @pytest.fixture
 def table():
     """Ann, of 6 + 6 images, takes all for real; Bob does not finish; Cora is right, row G1+D."""
-    answer_all(sit(), judge=lambda trial: REAL)
-    answer_all(sit("bob"), judge=lambda trial: GENERATED, upto=8)
-    answer_all(sit("cora", row="G1+D"))
+    answer_all(start(), judge=lambda trial: REAL)
+    answer_all(start("bob"), judge=lambda trial: GENERATED, upto=8)
+    answer_all(start("cora", row="G1+D"))
     return table2.of_studies([STUDY])
 
 
@@ -442,36 +448,36 @@ def test_table2_beside_the_paper_s(table):
     assert two["ours"]["R2G"]["mean"] == 0 and two["ours"]["G2R"]["mean"] == 1
     assert (two["participants"], two["unfinished"], two["answers"]) == (1, 1, 9)
     text = " ".join(table["notes"])
-    assert "1 more did not finish" in text and "SHORTENED to 6+6-3@1000" in text
-    assert "that person alone" in text and "drawn by this project" in text
+    assert "1 more did not finish" in text and "SHORTENED to 6 real and 6 generated images" in text
+    assert "that person only" in text and "drawings of this project" in text
 
 
 def test_table2_of_the_other_half():
     fashion = replace(STUDY, dataset="synthetic-fashion")
-    answer_all(sit(study=fashion))
+    answer_all(start(study=fashion))
     (line,) = table2.of_studies([STUDY, fashion])["rows"]
     assert line["paper"] == {"R2G": 0.092, "G2R": 0.149}
 
 
 def test_table2_with_the_whole_protocol_says_nothing_of_shortening():
     for name in ("ann", "bob"):
-        sitting = sit(name, user_study.PAPER)
-        for trial in sitting.trials:
-            sitting.keep(trial.number, REAL, 983.3 + 33.4 * (trial.number % 2), 1, 2, sync=False)
+        session = start(name, user_study.PAPER)
+        for trial in session.trials:
+            session.record(trial.number, REAL, 983.3 + 33.4 * (trial.number % 2), 1, 2)
     table = table2.of_studies([STUDY])
     text = " ".join(table["notes"])
-    assert "SHORTENED" not in text and "alone" not in text
+    assert "SHORTENED" not in text and "that person only" not in text
     assert "200 answers of 2 participants" in text and "983 to 1017" in text
-    assert "200 images shown again" in text
+    assert "200 images were shown again" in text
 
 
 def test_table2_of_nobody():
-    answer_all(sit(), upto=4)
+    answer_all(start(), upto=4)
     assert table2.of_studies([STUDY]) is None
 
 
 def test_a_generator_trained_again_is_told(table):
-    other = user_study.sit(STUDY, ROW, PAIRS, NAMES, "dora", SHORT, "anew")
+    other = user_study.start_session(STUDY, ROW, PAIRS, NAMES, "dora", SHORT, "anew")
     answer_all(other)
     assert "trained again" in " ".join(table2.of_studies([STUDY])["notes"])
 
@@ -496,7 +502,7 @@ def test_every_command_character_of_latex_is_escaped(table):
 
 
 def test_a_row_the_paper_has_not():
-    answer_all(sit(row="G1-L1"))
+    answer_all(start(row="G1-L1"))
     table = table2.of_studies([STUDY])
     assert "| G1-L1 | synthetic-market | 1 |" in render.markdown(table)
     assert "| — |" in render.markdown(table)

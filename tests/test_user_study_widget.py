@@ -28,13 +28,10 @@ def make(tmp_path, monkeypatch):
     """Makes a widget as a new kernel would; `said` collects what it sends."""
     monkeypatch.setenv("PG2_RUNS", str(tmp_path))
     study = pipeline.Study(profile="smoke")
-    sit = partial(
-        lambda name, **more: user_study.sit(study, "G1+D", PAIRS, NAMES, name, **more),
-        protocol=PROTOCOL,
-    )
+    start = partial(user_study.start_session, study, "G1+D", PAIRS, NAMES, protocol=PROTOCOL)
 
     def make(**more):
-        widget = UserStudy(sit, more.pop("picture", picture), PROTOCOL, **more)
+        widget = UserStudy(start, more.pop("picture", picture), PROTOCOL, **more)
         widget.said = []
         widget.send = lambda content, buffers=None: widget.said.append((content, buffers))
         return widget
@@ -59,26 +56,26 @@ def test_somebody_sits_down(make):
     assert (widget.suggested, widget.participant, widget.total, widget.practice) == (
         "ann", "", 12, 3,
     )  # fmt: skip
-    assert ask(widget, "sit", participant=" ann ") == [({"seated": "ann"}, None)]
+    assert ask(widget, "start", participant=" ann ") == [({"started": "ann"}, None)]
     assert (widget.participant, widget.answered, widget.exposure) == ("ann", 0, 1000)
-    assert widget.where.endswith("ann.csv")
+    assert widget.where.endswith("ann.jsonl")
 
 
 def test_a_bad_name_is_told(make):
     widget = make()
-    ((said, _),) = ask(widget, "sit", participant="../ann")
-    assert "no name for a participant" in said["failed"] and widget.participant == ""
+    ((said, _),) = ask(widget, "start", participant="../ann")
+    assert "is not a valid name" in said["failed"] and widget.participant == ""
 
 
 def test_pictures_come_one_by_one_and_say_nothing_of_themselves(make):
     widget = make()
-    ask(widget, "sit", participant="ann")
+    ask(widget, "start", participant="ann")
     ((content, buffers),) = ask(widget, "image", trial=2)
     assert content == {"image": 2, "participant": "ann"}
     shown = np.asarray(Image.open(io.BytesIO(buffers[0])))
-    assert (shown == picture(widget.sitting.trials[1])).all()
+    assert (shown == picture(widget.session.trials[1])).all()
     state = {name: getattr(widget, name) for name in widget.keys if not name.startswith("_")}
-    assert not any(trial.name in str(state) for trial in widget.sitting.trials)
+    assert not any(trial.name in str(state) for trial in widget.session.trials)
     assert ask(widget, "image", trial=13) == []
 
 
@@ -86,7 +83,7 @@ def test_all_pictures_are_made_before_the_first_is_shown(make):
     """Painting takes time and reading does not: the wait must not tell them apart."""
     made = []
     widget = make(picture=lambda trial: made.append(trial) or picture(trial))
-    ask(widget, "sit", participant="ann")
+    ask(widget, "start", participant="ann")
     assert len(made) == 12
     ask(widget, "image", trial=1)
     assert len(made) == 12
@@ -94,32 +91,32 @@ def test_all_pictures_are_made_before_the_first_is_shown(make):
 
 def test_saved_is_said_when_it_is_on_the_disk(make):
     widget = make()
-    ask(widget, "sit", participant="ann")
+    ask(widget, "start", participant="ann")
     on_disk = []
     widget.send = lambda content, buffers=None: on_disk.append(
-        (content, len(user_study.read(widget.where)[0]))
+        (content, len(user_study.read(widget.where)[1]))
     )
     widget.receive(
         {"do": "answer", "participant": "ann", "trial": 1, "answer": "generated",
          "exposure_ms": 1000.3, "response_ms": 512.0, "shown": 2}
     )  # fmt: skip
     assert on_disk == [({"saved": 1, "participant": "ann"}, 1)]
-    ((kept,), _, _) = user_study.read(widget.where)
+    (_, (kept,), _) = user_study.read(widget.where)
     assert (kept["answer"], kept["exposure_ms"], kept["shown"]) == ("generated", 1000.3, 2)
     assert widget.answered == 1
 
 
 def test_an_answer_sent_twice_is_kept_once(make):
     widget = make()
-    ask(widget, "sit", participant="ann")
+    ask(widget, "start", participant="ann")
     for _ in range(2):
         assert answer(widget, 1) == [({"saved": 1, "participant": "ann"}, None)]
-    assert widget.answered == 1 and len(user_study.read(widget.where)[0]) == 1
+    assert widget.answered == 1 and len(user_study.read(widget.where)[1]) == 1
 
 
 def test_an_answer_that_cannot_be_kept_is_told_and_not_lost(make, monkeypatch):
     widget = make()
-    ask(widget, "sit", participant="ann")
+    ask(widget, "start", participant="ann")
     answer(widget, 1)
 
     def full(handle):
@@ -135,47 +132,71 @@ def test_an_answer_that_cannot_be_kept_is_told_and_not_lost(make, monkeypatch):
 def test_a_reloaded_page_finds_its_place(make):
     """The kernel lives: the new view reads the traits, and may sit down again."""
     widget = make()
-    ask(widget, "sit", participant="ann")
+    ask(widget, "start", participant="ann")
     answer(widget, 1)
     assert (widget.participant, widget.answered) == ("ann", 1)
-    assert ask(widget, "sit", participant="ann") == [({"seated": "ann"}, None)]
+    assert ask(widget, "start", participant="ann") == [({"started": "ann"}, None)]
     assert widget.answered == 1
 
 
 def test_a_new_kernel_goes_on_from_the_file(make):
     first = make()
-    ask(first, "sit", participant="ann")
+    ask(first, "start", participant="ann")
     for trial in range(1, 6):
         answer(first, trial)
     second = make()
-    ask(second, "sit", participant="ann")
-    assert second.answered == 5 and second.sitting.trials == first.sitting.trials
+    ask(second, "start", participant="ann")
+    assert second.answered == 5 and second.session.trials == first.session.trials
     assert answer(second, 6)[0][0] == {"saved": 6, "participant": "ann"}
 
 
 def test_at_the_end_one_s_own_rates(make):
     widget = make()
-    ask(widget, "sit", participant="ann")
+    ask(widget, "start", participant="ann")
     for trial in range(1, 13):
         assert widget.result == {}
         answer(widget, trial, "real")
-    real = sum(trial.kind == "real" for trial in widget.sitting.trials[3:])
+    real = sum(trial.kind == "real" for trial in widget.session.trials[3:])
     assert widget.result == {"R2G": [0, real], "G2R": [9 - real, 9 - real]}
 
 
 def test_the_next_one_sits_down(make):
     widget = make()
-    ask(widget, "sit", participant="ann")
+    ask(widget, "start", participant="ann")
     answer(widget, 1)
     ask(widget, "leave")
     assert (widget.participant, widget.answered, widget.result) == ("", 0, {})
     ((said, _),) = answer(widget, 2)
-    assert "ann does not sit here" in said["failed"]
-    ask(widget, "sit", participant="bob")
+    assert "the session of ann has ended" in said["failed"]
+    ask(widget, "start", participant="bob")
     ((said, _),) = answer(widget, 1)
-    assert "ann does not sit here" in said["failed"]
+    assert "the session of ann has ended" in said["failed"]
     answer(widget, 1, participant="bob")
-    assert widget.answered == 1 and widget.where.endswith("bob.csv")
+    assert widget.answered == 1 and widget.where.endswith("bob.jsonl")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"do": "fly"},
+        {"do": "start"},
+        {"do": "start", "participant": 7},
+        {"do": "image", "trial": "1"},
+        {"do": "answer", "participant": "ann", "trial": 1},
+        {"do": "answer", "participant": "ann", "trial": "1", "answer": "real"},
+        {"do": "answer", "participant": "ann", "trial": 1, "answer": "real",
+         "exposure_ms": "x", "response_ms": 1, "shown": 1},
+    ],
+)  # fmt: skip
+def test_a_malformed_message_is_told_and_changes_nothing(make, content):
+    widget = make()
+    ask(widget, "start", participant="ann")
+    widget.said.clear()
+    widget.receive(content)
+    ((said, _),) = widget.said
+    assert list(said) == ["failed"] and said["failed"]
+    assert (widget.participant, widget.answered) == ("ann", 0)
 
 
 def test_the_page_is_one_module_that_fetches_nothing():

@@ -5,7 +5,6 @@ y down, in the joint order of OpenPose's COCO model. A missing joint is (-1, -1)
 """
 
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -138,50 +137,71 @@ def write_csv(path, people):
 
 
 def read_openpose_json(path, person=None):
-    """Read one person from an OpenPose output file.
+    """Read one person from an OpenPose output file: `read_json`, then `parse_openpose`."""
+    return parse_openpose(read_json(path), path, person)
+
+
+def read_json(path):
+    """The content of a JSON file. UserError if it cannot be read or is not JSON."""
+    return parse_json(_read_text(Path(path)), path)
+
+
+def parse_json(text, where):
+    """The content of a JSON text. UserError, beginning with `where`, if it is not JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where} is not valid JSON: {error}.") from None
+
+
+def parse_openpose(content, where, person=None):
+    """The keypoints of one person in the content of an OpenPose file.
 
     Args:
-        path: JSON with COCO-18 (54 numbers) or BODY_25 (75 numbers) people.
-        person: index in the file's list; None takes the highest total confidence.
+        content: parsed JSON with COCO-18 (54 numbers) or BODY_25 (75 numbers) people.
+        where: what errors begin with, for example the path.
+        person: index in the list "people"; None takes the highest total confidence.
 
     Returns:
         float32 (18, 2). A joint of zero confidence is missing.
 
     Raises:
-        UserError: missing file, invalid JSON, no people, no such person, wrong count of
-            numbers, or coordinates scaled to [0, 1] instead of pixels.
+        UserError: no people, no such person, wrong count of numbers, or coordinates scaled to
+            [0, 1] instead of pixels.
     """
-    path = Path(path)
     try:
-        people = json.loads(_read_text(path))["people"]
+        people = content["people"]
         numbers = [p.get("pose_keypoints_2d", p.get("pose_keypoints")) for p in people]
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not valid JSON: {error}.") from None
     except (KeyError, TypeError, AttributeError):
-        raise UserError(f"{path} is no OpenPose file: it has no list 'people'.") from None
+        raise UserError(f"{where} is no OpenPose file: it has no list 'people'.") from None
     if not people:
-        raise UserError(f"{path} holds no people: no person was detected in that image.")
+        raise UserError(f"{where} holds no people: no person was detected in that image.")
     if person is not None and not 0 <= person < len(people):
-        raise UserError(f"{path} has no person {person}; it holds 0 to {len(people) - 1}.")
-    joints = [_read_triples(values, f"{path}, person {i}") for i, values in enumerate(numbers)]
+        raise UserError(f"{where} has no person {person}; it holds 0 to {len(people) - 1}.")
+    joints = [_read_triples(values, f"{where}, person {i}") for i, values in enumerate(numbers)]
     best = max(range(len(joints)), key=lambda i: joints[i][:, 2].sum())
     chosen = joints[best if person is None else person]
     keypoints = np.where(chosen[:, 2:] > 0, chosen[:, :2], -1).astype(np.float32)
     if found(keypoints).any() and keypoints.max() <= 1:
-        raise UserError(f"{path} has coordinates in [0, 1]; run OpenPose with --keypoint_scale 0.")
+        raise UserError(f"{where} has coordinates in [0, 1]; run OpenPose with --keypoint_scale 0.")
     return from_body25(keypoints) if len(keypoints) == 25 else keypoints
 
 
-def write_openpose_json(path, keypoints):
-    """Write one person (18, 2) as an OpenPose COCO-18 file; confidence is 1, or 0 if missing."""
+def openpose_json(keypoints) -> str:
+    """One person (18, 2) as the text of an OpenPose COCO-18 file; confidence is 1, or 0 if
+    missing."""
     keypoints = np.asarray(keypoints, np.float32)
     if keypoints.shape != (18, 2):
-        raise UserError(f"{path}: one person's keypoints are (18, 2), not {keypoints.shape}.")
+        raise UserError(f"one person's keypoints are (18, 2), not {keypoints.shape}.")
     here = found(keypoints)[:, None]
     triples = np.concatenate((np.where(here, keypoints, 0), here), -1)
-    content = {"version": 1.2, "people": [{"pose_keypoints_2d": triples.ravel().tolist()}]}
+    return json.dumps({"version": 1.2, "people": [{"pose_keypoints_2d": triples.ravel().tolist()}]})
+
+
+def write_openpose_json(path, keypoints):
+    """Write one person (18, 2) to an OpenPose COCO-18 file, see `openpose_json`."""
     with write_atomically(path) as temporary:
-        temporary.write_text(json.dumps(content), encoding="utf-8")
+        temporary.write_text(openpose_json(keypoints), encoding="utf-8")
 
 
 def from_body25(keypoints):
@@ -214,7 +234,7 @@ def _read_list(text, what, where):
     """18 finite numbers from a JSON list."""
     try:
         values = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         raise UserError(f"{where}: the {what} list is not valid JSON: '{text.strip()}'.") from None
     if not isinstance(values, list) or len(values) != 18:
         count = len(values) if isinstance(values, list) else "no list of"
@@ -235,6 +255,6 @@ def _read_triples(values, where):
 
 def _numbers(values, what):
     for value in values:
-        if type(value) not in (int, float) or not math.isfinite(value):
+        if type(value) not in (int, float) or not abs(value) < 3e38:  # fits into float32
             raise UserError(f"{what} is not a number: {value!r}.")
     return np.array(values, np.float32)

@@ -142,7 +142,7 @@ def to_png_bytes(picture, scale=1):
     if isinstance(picture, Figure):
         picture = _rendered(picture, DPI)
     stream = io.BytesIO()
-    Image.fromarray(_enlarged(picture, scale)).save(stream, format="PNG")
+    Image.fromarray(enlarged(picture, scale)).save(stream, format="PNG")
     return stream.getvalue()
 
 
@@ -187,7 +187,7 @@ def grid(rows, titles=(), row_labels=(), captions=(), scale=None, breaks=(), arr
     canvas = np.full((len(rows) * (high + gap) - gap, lefts[-1] + wide, 3), 255, np.uint8)
     for r, row in enumerate(rows):
         for image, left in zip(row, lefts, strict=True):
-            cell = _enlarged(image, high // image.shape[0])
+            cell = enlarged(image, high // image.shape[0])
             canvas[r * (high + gap) :, left:][:high, :wide] = cell
 
     dot = 72 / DPI  # in points
@@ -267,7 +267,7 @@ def figure4_columns(dataset, chosen, generated):
 def fine_skeleton(keypoints, height, width, scale, image=None):
     """`draw_skeleton` at `scale` times the size of the keypoints' picture."""
     keypoints = np.where(found(keypoints)[:, None], (keypoints + 0.5) * scale - 0.5, -1)
-    image = None if image is None else _enlarged(image, scale)
+    image = None if image is None else enlarged(image, scale)
     return draw_skeleton(keypoints, height * scale, width * scale, image)
 
 
@@ -638,7 +638,8 @@ def _png(picture, colours=None):
     return stream.getvalue()
 
 
-def _enlarged(image, factor):
+def enlarged(image, factor):
+    """Each pixel of an image (H, W, 3) as a square of factor x factor pixels."""
     return np.asarray(image).repeat(factor, 0).repeat(factor, 1)
 
 

@@ -1,7 +1,8 @@
-"""One's own photo in other poses: the inputs brought into the model's frame, and painted.
+"""Your own photo in other poses: inputs brought into the model's frame, generated images written.
 
-A pose comes as OpenPose JSON, as a row of a keypoint CSV, or as a photo in which it is estimated;
-a sequence of poses as one JSON file or a folder of them (`sequence`). `photo` does the framing.
+A pose comes from OpenPose JSON, from a row of a keypoint CSV, or from a photo in which it is
+detected; a sequence of poses from one JSON file or a folder of them (see `sequence`). The framing
+is in `photo`.
 """
 
 import contextlib
@@ -11,22 +12,21 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pg2lib.apps.photo import detect_keypoints as estimate
-from pg2lib.apps.photo import photo, sequence
+from pg2lib.apps.photo import detect_keypoints, photo, sequence
 from pg2lib.core.files import UserError, write_atomically
 from pg2lib.data import dataset as datasets
 from pg2lib.data.keypoints import found, read_csv, read_openpose_json
 from pg2lib.results.figures import draw_skeleton
 
-SAME_SHAPE = 0.02  # how far apart two shapes may be to count as the same
+SAME_SHAPE = 0.02  # relative difference up to which two aspect ratios count as equal
 
 
 # ---------------------------------------------------------------- inputs
 
 
 def read_poses(path, name=None, estimator=None):
-    """(poses float32 (k, 18, 2) in pixels of their picture, what they are in words): of a sequence
-    (`sequence.read_sequence`) all, else the one that `read_pose` finds."""
+    """(poses float32 (k, 18, 2) in pixels of their picture, description): all poses of a sequence
+    (`sequence.read_sequence`), or the one that `read_pose` reads."""
     if sequence.is_sequence(path):
         return sequence.read_sequence(path)
     keypoints, about = read_pose(path, name, estimator)
@@ -34,11 +34,11 @@ def read_poses(path, name=None, estimator=None):
 
 
 def read_pose(path, name=None, estimator=None):
-    """(keypoints float32 (18, 2) in pixels of their picture, what they are in words).
+    """(keypoints float32 (18, 2) in pixels of their picture, description).
 
-    path: OpenPose JSON (COCO-18 or BODY_25), a keypoint CSV of which `name` picks the row, or a
-    photo for `estimator(image, path)` -> (18, 2). UserError for what cannot be read, and for fewer
-    joints than `photo.check_pose` asks.
+    path: OpenPose JSON (COCO-18 or BODY_25), a keypoint CSV with `name` as its row, or a photo for
+    `estimator(image, path)` -> (18, 2). UserError for a file that cannot be read and for a pose
+    that `photo.check_pose` refuses.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -50,10 +50,10 @@ def read_pose(path, name=None, estimator=None):
         keypoints, source = read_openpose_json(path), "from OpenPose JSON"
     elif suffix in photo.IMAGE_SUFFIXES:
         image = photo.read_image(path)
-        keypoints, source = estimator(image, path), "estimated by Keypoint R-CNN"
+        keypoints, source = estimator(image, path), "detected by Keypoint R-CNN"
     else:
         raise UserError(
-            f"{path} is no pose; name a .json (OpenPose), a .csv (keypoints) or a photo (.jpg, "
+            f"{path} is not a pose; name a .json (OpenPose), a .csv (keypoints) or a photo (.jpg, "
             ".png), or for a sequence of target poses a folder of .json files"
         )
     keypoints = photo.check_pose(keypoints, path)
@@ -61,7 +61,7 @@ def read_pose(path, name=None, estimator=None):
 
 
 def pick(table: dict, name, path):
-    """The pose (18, 2) called `name` in a table of poses, or the only one; else UserError."""
+    """The pose (18, 2) called `name` in a table of poses, or its only one. UserError otherwise."""
     if not table:
         raise UserError(f"{path} holds no pose, only a header; choose another file")
     first = next(iter(table))
@@ -70,35 +70,32 @@ def pick(table: dict, name, path):
             f"{path} holds {len(table)} poses; pick one with --name, for example --name {first}"
         )
     if name is not None and name not in table:
-        raise UserError(
-            f"{path} has no pose called {name!r}; name one that it has, for example {first!r}"
-        )
+        raise UserError(f"{path} has no pose called {name!r}; name another, for example {first!r}")
     return table[first if name is None else name]
 
 
 def estimator(weights=None, device: str = "cpu"):
-    """The function (image, where) -> keypoints (18, 2) of Keypoint R-CNN, which is loaded, and
-    its weights looked for, only when it is called."""
+    """The function (image, where) -> keypoints (18, 2) of Keypoint R-CNN. Its weights are found
+    and loaded on the first call."""
 
     def keypoints_of(image, where):
-        network = estimate.load_network(estimate.require_weights(weights), device)
-        return estimate.estimate(image, network, device, where)
+        network = detect_keypoints.load_network(detect_keypoints.require_weights(weights), device)
+        return detect_keypoints.detect(image, network, device, where)
 
     return keypoints_of
 
 
 def place(poses, size, frame=None, where="the pose"):
-    """(poses in a picture of `size`, what was done in words).
+    """(poses in a frame of `size`, description).
 
     size, frame: (height, width). frame is that of the picture the poses belong to, which is then
-    kept as a whole; without it the person is made to fill `size` as people do in training.
-    UserError for a joint outside the frame.
+    kept whole; without it the person fills `size` as people do in training. UserError for a joint
+    outside the picture.
     """
-    words = f"{size[1]}x{size[0]}"
+    target = f"{size[1]}x{size[0]}"
     if frame is None:
         windows = photo.around_people(poses, *size)
-        scale = size[0] / windows[0].height
-        done = f"scaled by {scale:.3g} so that the person fills {words} as in training"
+        action = f"so that the person fills {target} as in training"
     else:
         outside = found(poses) & ~(poses < (frame[1], frame[0])).all(-1)
         if outside.any():
@@ -109,37 +106,36 @@ def place(poses, size, frame=None, where="the pose"):
                 "--frame WIDTHxHEIGHT"
             )
         windows = [photo.around_picture(frame, *size)] * len(poses)
-        scale = size[0] / windows[0].height
-        done = f"its picture of {frame[1]}x{frame[0]} scaled by {scale:.3g} into {words}"
-    moved = [photo.moved(pose, window, *size) for pose, window in zip(poses, windows)]
-    return np.stack(moved), done
+        action = f"from its picture of {frame[1]}x{frame[0]} to {target}"
+    placed = [photo.to_frame(pose, window, *size) for pose, window in zip(poses, windows)]
+    return np.stack(placed), f"scaled by {size[0] / windows[0].height:.3g} {action}"
 
 
 def condition_photo(image, size, pose=None, fit="pad", padding="edge", estimator=None, where=""):
-    """(uint8 (height, width, 3), what was done in words) of a photo uint8 (H, W, 3) of any size.
+    """(uint8 (height, width, 3), description) of a photo uint8 (H, W, 3) of any size.
 
-    It is cropped to the person where pose (18, 2) or estimator tells where that is (and padded
-    where the frame reaches beyond the photo). Else, or if it has the frame's shape already and no
-    pose is given, the whole photo is taken, padded or, fit="crop", its middle.
+    The photo is cropped to the person if `pose` (18, 2) or `estimator` shows where that is, and
+    padded where the crop extends beyond it. Otherwise, or if the photo has the frame's aspect ratio
+    and no pose is given, the whole photo is padded or, with fit="crop", its middle is taken.
     """
     picture = image.shape[:2]
     same = abs(picture[0] / picture[1] * size[1] / size[0] - 1) < SAME_SHAPE
-    about = "given"
+    origin = "given"
     if pose is None and estimator and not same:
-        pose, about = photo.check_pose(estimator(image, where), where), "estimated"
+        pose, origin = photo.check_pose(estimator(image, where), where), "detected"
     if pose is None:
         window = photo.around_picture(picture, *size, fit)
-        about = "" if same else "; its pose is not known: crop to the person with --pose"
+        about = "" if same else "; pose unknown: give --pose to crop to the person"
     else:
         window = photo.around_person(pose, *size)
-        about = f"; around the person, whose pose was {about}"
+        about = f"; around the person, pose {origin}"
     return (
         photo.cut(image, window, *size, padding),
-        photo.words(window, picture, *size, padding) + about,
+        photo.describe_cut(window, picture, *size, padding) + about,
     )
 
 
-# ---------------------------------------------------------------- painting
+# ---------------------------------------------------------------- generating
 
 
 def generate(painter, image, keypoints, device: str = "cpu") -> dict:
@@ -163,11 +159,11 @@ def generate(painter, image, keypoints, device: str = "cpu") -> dict:
 def paint_and_write(
     painter, image, poses, out, fps: float = 8.0, device: str = "cpu"
 ) -> list[Path]:
-    """Paint a photo in each of the poses and write what came out; the paths.
+    """Generate the person of a photo in each of the poses and write the results; their paths.
 
-    image uint8 (H, W, 3) and poses (k, 18, 2) in the model's frame. One pose: condition, pose,
-    coarse, difference and refined.png; several: condition.png and what `write_sequence` writes.
-    UserError where `out` cannot be written.
+    image uint8 (H, W, 3) and poses (k, 18, 2) in the model's frame. One pose gives condition, pose,
+    coarse, difference and refined.png; several give condition.png and the files of
+    `write_sequence`. UserError if `out` cannot be written.
     """
     if len(poses) == 1:
         images = {"condition": image, "pose": draw_skeleton(poses[0], *image.shape[:2])}
@@ -181,7 +177,7 @@ def paint_and_write(
 
 
 def check_folder(out) -> Path:
-    """`out` if it is, or can become, a folder; else UserError, before anything is painted."""
+    """`out` if it is or can become a folder. UserError otherwise, before anything is generated."""
     out = Path(out)
     for path in (out, *out.parents):
         if path.exists():
@@ -192,8 +188,8 @@ def check_folder(out) -> Path:
 
 
 @contextlib.contextmanager
-def told(out):
-    """What the disk refuses, as a UserError."""
+def disk_errors(out):
+    """Turns an OSError into a UserError."""
     try:
         yield
     except OSError as error:
@@ -201,9 +197,10 @@ def told(out):
 
 
 def write_images(images: dict, out) -> list[Path]:
-    """Write what is there of `images` as out/NAME.png, each file whole or not at all."""
+    """Write images, name -> uint8 (H, W, 3) or None, as out/NAME.png; each file whole or not at
+    all. Returns the paths."""
     out, paths = Path(out), []
-    with told(out):
+    with disk_errors(out):
         for name, image in images.items():
             if image is not None:
                 with write_atomically(out / f"{name}.png") as temporary:
@@ -213,18 +210,19 @@ def write_images(images: dict, out) -> list[Path]:
 
 
 def write_sequence(condition, poses, results, out, fps: float = 8.0) -> list[Path]:
-    """frames/000.png ..., figure1c.png and sequence.gif of a sequence; see `sequence`.
+    """Write frames/000.png ..., figure1c.png and sequence.gif; see `sequence`.
 
-    condition uint8 (H, W, 3), poses (k, 18, 2), results k images of the same size. Frames of an
-    earlier, longer sequence go.
+    condition uint8 (H, W, 3), poses (k, 18, 2), results k images of the same size. Removes frames
+    of an earlier, longer sequence.
     """
-    out, gif = Path(out), Path(out) / "sequence.gif"
+    out = Path(out)
     sequence.check_rate(fps)
     frames = {f"frames/{k:03}": result for k, result in enumerate(results)}
     strip = {"figure1c": sequence.figure1c(condition, poses, results)}
     paths = write_images(frames | strip, out)
-    with told(out):
+    with disk_errors(out):
         for old in set((out / "frames").glob("*.png")) - set(paths):
             old.unlink()
-        sequence.write_gif(gif, condition, poses, results, fps)
-    return [*paths[-1:], gif, out / "frames"]
+        with write_atomically(out / "sequence.gif") as temporary:
+            temporary.write_bytes(sequence.gif(condition, poses, results, fps))
+    return [*paths[-1:], out / "sequence.gif", out / "frames"]

@@ -1,7 +1,7 @@
-"""A photograph and a pose of any size, brought into the frame of a model.
+"""Photographs and poses of any size, brought into the frame of a model.
 
-A `Window` is the part of a picture that fills the frame. It has the frame's shape, so that nobody
-is squeezed, and may reach beyond the picture: what lies outside is padded.
+A `Window` is the part of a picture that fills the frame. It has the frame's aspect ratio, so nobody
+is distorted, and may extend beyond the picture; the area outside is padded.
 """
 
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from PIL import Image, ImageOps
 from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import found
 
-# How people stand in the training images: the margins above and below the box of the joints, in
-# parts of its height, and the share of the frame's width that the box takes at most. Medians over
-# whole people in Market-1501 (8,921 images): 0.10 and 0.12; DeepFashion: 0.10 and 0.14; drawn
-# people: 0.13 and 0.13. The width is the 90th percentile in Market-1501.
+# How people fill the training images: margins above and below the joints' bounding box, relative
+# to its height, and the largest share of the frame's width that the box takes. Medians over whole
+# people in Market-1501 (8,921 images): 0.10 and 0.12; DeepFashion: 0.10 and 0.14; drawn people:
+# 0.13 and 0.13. The width is the 90th percentile in Market-1501.
 ABOVE, BELOW, WIDEST = 0.10, 0.125, 0.9
-# From behind no joint of the head is seen: how far it rises over neck and shoulders, in parts of
-# what is below. Medians: 0.17 in Market-1501 and DeepFashion, 0.14 for drawn people.
+# From behind, no joint of the head is visible: its height above neck and shoulders, relative to the
+# body below. Medians: 0.17 in Market-1501 and DeepFashion, 0.14 for drawn people.
 HEAD = 0.16
 HEAD_JOINTS, SHOULDERS = [0, 14, 15, 16, 17], [1, 2, 5]
-FEWEST_JOINTS = 6  # fewer do not tell how large a person is
+FEWEST_JOINTS = 6  # fewer do not show a person's size
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a picture, in its pixels; may reach beyond it."""
+    """A rectangle in the pixels of a picture; may extend beyond it."""
 
     left: float
     top: float
@@ -39,36 +39,41 @@ class Window:
         return self.top + self.height
 
 
-def read_image(path) -> np.ndarray:
-    """uint8 (H, W, 3), turned upright as its EXIF orientation says. UserError if unreadable."""
+def read_image(file, name=None) -> np.ndarray:
+    """uint8 (H, W, 3), rotated upright according to its EXIF orientation.
+
+    file: path or binary stream; name: what errors call it, the path if None. UserError if
+    unreadable.
+    """
+    name = file if name is None else name
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             image.load()
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist; name an image file") from None
+        raise UserError(f"{name} does not exist; name an image file") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} is no intact image ({error}); use a JPEG or PNG") from None
+        raise UserError(f"{name} is not an intact image ({error}); use a JPEG or PNG") from None
 
 
 def check_pose(keypoints, where) -> np.ndarray:
-    """The keypoints as float32 (18, 2) if they tell where the person is and how large, else a
-    UserError that begins with `where`."""
+    """The keypoints as float32 (18, 2). UserError, beginning with `where`, if they do not show
+    where the person is and how large."""
     keypoints = np.asarray(keypoints, np.float32)
     count = int(found(keypoints).sum())
     if count < FEWEST_JOINTS:
         raise UserError(
             f"{where} has {count} of 18 joints; choose a pose with at least {FEWEST_JOINTS} "
-            "joints, best of a whole person"
+            "joints, preferably of a whole person"
         )
     if np.ptp(keypoints[found(keypoints)], axis=0).max() < 1:
-        raise UserError(f"{where} has all its joints on one spot; choose another pose")
+        raise UserError(f"{where} has all its joints in one place; choose another pose")
     return keypoints
 
 
-def box(keypoints):
-    """(x, y) of the top left and the bottom right corner about the joints (18, 2) that were found,
-    to the pixels' centres, with room for a head of which no joint was found."""
+def bounding_box(keypoints):
+    """(x, y) of the top left and bottom right corners around the found joints of (18, 2), at pixel
+    centres, with room for the head if none of its joints was found."""
     here = found(keypoints)
     low, high = keypoints[here].min(0) + 0.5, keypoints[here].max(0) + 0.5
     shoulders = keypoints[SHOULDERS][here[SHOULDERS], 1]
@@ -79,55 +84,55 @@ def box(keypoints):
 
 
 def around_person(keypoints, height: int, width: int) -> Window:
-    """The window, of the shape height x width, in which a person fills the frame as in training.
+    """The window of aspect ratio height:width in which a person fills the frame as in training.
 
-    Like the boxes of a person detector, from which Market-1501 is made: the `box` of the joints
-    with the margins above; keypoints (18, 2).
+    Market-1501's images are crops of a person detector; this imitates them: the `bounding_box` of
+    keypoints (18, 2) with the margins above.
     """
     return around_people([keypoints], height, width)[0]
 
 
 def around_people(poses, height: int, width: int) -> list[Window]:
-    """A window for each pose of a sequence: all of one size and at one height in the picture, so
-    that crouching and jumping stay visible, each around the middle of its own person."""
-    low, high = np.array([box(pose) for pose in poses], float).swapaxes(0, 1)  # (k, 2) each
+    """A window for each pose of a sequence. All have one size and one top, so that crouching and
+    jumping stay visible; each is centred on its person horizontally."""
+    low, high = np.array([bounding_box(pose) for pose in poses], float).swapaxes(0, 1)  # (k, 2)
     top, bottom = low[:, 1].min(), high[:, 1].max()
-    high_enough = (bottom - top) * (1 + ABOVE + BELOW)
-    tall = max(high_enough, (high - low)[:, 0].max() / WIDEST * height / width)
-    # Where the width decides, what is left over goes above and below alike.
-    top = top - ABOVE * (bottom - top) - (tall - high_enough) / 2
+    needed = (bottom - top) * (1 + ABOVE + BELOW)
+    tall = max(needed, (high - low)[:, 0].max() / WIDEST * height / width)
+    # Where the width decides, the surplus height goes above and below equally.
+    top = top - ABOVE * (bottom - top) - (tall - needed) / 2
     wide = tall * width / height
     centres = (low + high)[:, 0] / 2
     return [Window(float(x - wide / 2), float(top), float(wide), float(tall)) for x in centres]
 
 
 def around_picture(picture: tuple[int, int], height: int, width: int, fit: str = "pad") -> Window:
-    """The window about the middle of a picture (height, width): all of it with room to pad, or,
-    fit="crop", the largest part of the frame's shape."""
+    """The window centred on a picture (height, width): the whole picture and padding, or, with
+    fit="crop", its largest part of the frame's aspect ratio."""
     tall = (max if fit == "pad" else min)(picture[0], picture[1] * height / width)
     wide = tall * width / height
     return Window((picture[1] - wide) / 2, (picture[0] - tall) / 2, wide, tall)
 
 
 def cut(image, window: Window, height: int, width: int, padding: str = "edge") -> np.ndarray:
-    """The window of an image (H, W, 3) as uint8 (height, width, 3).
+    """The window of an image (H, W, 3) as uint8 (height, width, 3), resampled by Lanczos.
 
-    Resampled by Lanczos. Outside the image its border pixels are repeated, or, padding="plain", it
-    is the median colour of its border. UserError where the window misses the image.
+    Outside the image its border pixels are repeated, or, with padding="plain", the median colour
+    of its border is used. UserError if the window misses the image.
     """
     scale = height / window.height
-    edges = []  # of the part that is in the picture: in the frame, and back in the picture
+    spans = []  # of the part inside the picture: in the frame, and in the picture
     for start, size, length in (
         (window.left, image.shape[1], width),
         (window.top, image.shape[0], height),
     ):
-        # To a thousandth of a pixel: a part that just touches the border is not padded.
+        # Rounded to a thousandth of a pixel: a part that just touches the border is not padded.
         inside = np.clip(np.round((np.array([0, size]) - start) * scale, 3), 0, length)
-        frame = np.array([np.floor(inside[0] + 0.5), np.floor(inside[1] + 0.5)], int)
-        edges.append((frame, np.clip(frame / scale + start, 0, size)))
-    (columns, xs), (rows, ys) = edges
+        frame = np.floor(inside + 0.5).astype(int)
+        spans.append((frame, np.clip(frame / scale + start, 0, size)))
+    (columns, xs), (rows, ys) = spans
     if columns[0] >= columns[1] or rows[0] >= rows[1]:
-        raise UserError("the person lies outside the photo; give the pose that belongs to it")
+        raise UserError("the person is outside the photo; give the pose that belongs to it")
     part = Image.fromarray(np.ascontiguousarray(image)).resize(
         (int(columns[1] - columns[0]), int(rows[1] - rows[0])),
         Image.Resampling.LANCZOS,
@@ -144,36 +149,35 @@ def cut(image, window: Window, height: int, width: int, padding: str = "edge") -
     return framed
 
 
-def moved(keypoints, window: Window, height: int, width: int) -> np.ndarray:
-    """Keypoints (18, 2) of a picture in the frame of its window: whole pixels, as in training.
+def to_frame(keypoints, window: Window, height: int, width: int) -> np.ndarray:
+    """Keypoints (18, 2) of a picture in the frame of its window, in whole pixels as in training.
 
-    The pixel that holds the old pixel's centre; a joint outside the frame becomes missing.
+    Each joint goes to the pixel that contains the centre of its old pixel; a joint outside the
+    frame becomes missing.
     """
     keypoints = np.asarray(keypoints, np.float32)
     start = np.array([window.left, window.top])
-    there = np.floor((keypoints + 0.5 - start) * (height / window.height) + 1e-6)
-    inside = found(keypoints) & found(there) & (there < (width, height)).all(-1)
-    return np.where(inside[:, None], there, -1).astype(np.float32)
+    places = np.floor((keypoints + 0.5 - start) * (height / window.height) + 1e-6)
+    inside = found(keypoints) & found(places) & (places < (width, height)).all(-1)
+    return np.where(inside[:, None], places, -1).astype(np.float32)
 
 
-def words(window: Window, picture: tuple[int, int], height: int, width: int, padding="edge") -> str:
-    """What `cut` does to a picture (height, width), in one line."""
-    left, top = max(window.left, 0), max(window.top, 0)
-    right = min(window.left + window.width, picture[1])
-    bottom = min(window.bottom, picture[0])
-    scale = height / window.height
-    done = [f"{picture[1]}x{picture[0]}"]
-    if right - left < picture[1] - 0.5 or bottom - top < picture[0] - 0.5:
-        done.append(f"cropped to x {left:.0f}..{right:.0f}, y {top:.0f}..{bottom:.0f}")
+def describe_cut(window: Window, picture: tuple[int, int], height: int, width: int, padding="edge"):
+    """One line on what `cut` does to a picture (height, width)."""
+    right, scale = window.left + window.width, height / window.height
+    x = max(window.left, 0), min(right, picture[1])
+    y = max(window.top, 0), min(window.bottom, picture[0])
+    steps = [f"{picture[1]}x{picture[0]}"]
+    if x[1] - x[0] < picture[1] - 0.5 or y[1] - y[0] < picture[0] - 0.5:
+        steps.append(f"cropped to x {x[0]:.0f}..{x[1]:.0f}, y {y[0]:.0f}..{y[1]:.0f}")
     margins = {
         "left": -window.left,
-        "right": window.left + window.width - picture[1],
+        "right": right - picture[1],
         "above": -window.top,
         "below": window.bottom - picture[0],
     }
     padded = [f"{size:.0f} {side}" for side, size in margins.items() if size * scale >= 0.5]
     if padded:
-        kind = "repeated edge" if padding == "edge" else "its edge's colour"
-        done.append(f"padded with {kind} ({', '.join(padded)} pixels)")
-    done.append(f"scaled by {scale:.3g} to {width}x{height}")
-    return ", ".join(done)
+        kind = "repeated edge pixels" if padding == "edge" else "the colour of its edge"
+        steps.append(f"padded with {kind} ({', '.join(padded)})")
+    return ", ".join([*steps, f"scaled by {scale:.3g} to {width}x{height}"])

@@ -1,8 +1,8 @@
-"""Editing one pose by hand, step by step, and a row of key poses in time.
+"""Editing a pose step by step, and a timeline of key poses.
 
-`PoseEditor` is what a pose canvas stands on: joints are moved, hidden and shown, the pose is
-mirrored or replaced, and every step can be undone. `Timeline` keeps key poses; `sequence` puts the
-poses between them. Neither knows anything of a screen.
+`PoseEditor` is the model behind a pose canvas: joints are moved, hidden and shown, the pose is
+mirrored or replaced, and every step can be undone. `Timeline` holds key poses; `sequence` supplies
+the poses between them.
 """
 
 from collections import deque
@@ -16,19 +16,19 @@ from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import JOINTS, LIMBS, SWAP, flip_keypoints, found
 
 STEPS = 200  # that can be undone
-MOST_FRAMES, MOST_BETWEEN = 600, 100  # of a timeline, and of two key poses
+MOST_FRAMES, MOST_BETWEEN = 600, 100  # poses of a timeline, and between two key poses
 
 
 # ---------------------------------------------------------------- one pose
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
-    """A pose in the making: where each joint is, or was before it was hidden."""
+class State:
+    """A pose in progress, which remembers where hidden joints were."""
 
-    places: np.ndarray  # float32 (18, 2); (-1, -1) for a joint that never was anywhere
+    places: np.ndarray  # float32 (18, 2); (-1, -1) for a joint that never had a place
     shown: np.ndarray  # bool (18,)
-    start: np.ndarray  # float32 (18, 2): the pose that `PoseEditor.reset` goes back to
+    start: np.ndarray  # float32 (18, 2): the pose that `PoseEditor.reset` returns to
 
     @property
     def pose(self) -> np.ndarray:
@@ -41,16 +41,16 @@ class Step:
 class PoseEditor:
     """One pose in a frame of height x width pixels.
 
-    Joints stay in the frame: x from 0 to width - 1, y from 0 to height - 1. Of the edits, `move`
-    and `preview` only show what a pose would be like; the others are steps that `undo` takes back,
-    the last `STEPS` of them.
+    Joints stay inside the frame: x from 0 to width - 1, y from 0 to height - 1. `move` and
+    `preview` show a pose without recording it; every other edit is a step that `undo` takes back,
+    up to the last `STEPS`.
     """
 
     def __init__(self, pose, height: int, width: int):
-        """pose: (18, 2), missing (-1, -1); a joint outside the frame comes to its border."""
+        """pose: (18, 2), missing (-1, -1); joints outside the frame are moved to its border."""
         self.height, self.width = height, width
         first = self._clipped(pose)
-        self._steps, self._at = [Step(first, found(first), first)], 0
+        self._steps, self._at = [State(first, found(first), first)], 0
         self._now = self._steps[0]  # differs from the last step while a joint is dragged
 
     @property
@@ -67,74 +67,74 @@ class PoseEditor:
         return self._at + 1 < len(self._steps)
 
     def move(self, joint: int, x: float, y: float):
-        """Put a joint somewhere while it is dragged: no step of its own. A hidden one is shown.
+        """Move a joint during a drag, without recording a step. Shows a hidden joint.
 
         Raises:
-            UserError: no such joint, or no finite place.
+            UserError: no such joint, or coordinates that are not finite.
         """
         self._now = self._moved(joint, x, y)
 
     def drop(self, joint: int, x: float, y: float):
-        """Put a joint somewhere for good: one step, however many moves led there."""
+        """Move a joint and record one step, also for the moves before."""
         self._do(self._moved(joint, x, y))
 
     def hide(self, joint: int):
-        """Make a joint missing, as one that no detector found; `show` brings it back."""
+        """Make a joint missing, like one that no detector found; `show` brings it back."""
         self._do(self._with(self._checked(joint), False))
 
     def show(self, joint: int):
-        """Show a joint where it last was, or where `guess` puts one that never was anywhere."""
+        """Show a joint at its last place, or where `guess` puts one that never had a place."""
         places = self._now.places.copy()
         if not found(places[self._checked(joint)]):
             places[joint] = self._clipped(guess(self.pose, joint, self.height, self.width))
         self._do(replace(self._with(joint, True), places=places))
 
     def mirror(self):
-        """Mirror the pose at the frame's middle; left becomes right."""
+        """Mirror the pose at the middle of the frame; left becomes right."""
         places = flip_keypoints(self._now.places, self.width)
         self._do(replace(self._now, places=places, shown=self._now.shown[list(SWAP)]))
 
     def take(self, pose):
-        """Replace the pose by another one, (18, 2) in this frame; `reset` goes back to it."""
+        """Replace the pose by another, (18, 2) in this frame; `reset` then returns to it."""
         pose = self._clipped(pose)
-        self._do(Step(pose, found(pose), pose))
+        self._do(State(pose, found(pose), pose))
 
     def preview(self, pose):
-        """Show another pose, as that of a moving sequence, without a step of its own."""
+        """Show another pose, for example a frame of a sequence, without recording a step."""
         pose = self._clipped(pose)
-        self._now = Step(pose, found(pose), self._now.start)
+        self._now = State(pose, found(pose), self._now.start)
 
     def reset(self):
-        """Go back to the pose that was taken last, or the first one; a step like the others."""
+        """Return to the pose taken last, or to the first one; this is a step, too."""
         start = self._now.start
-        self._do(Step(start, found(start), start))
+        self._do(State(start, found(start), start))
 
     def undo(self):
-        """Take back what is being dragged or the last step; nothing if there is none."""
+        """Take back the current drag or the last step, if any."""
         if self._now.same(self._steps[self._at]):
             self._at = max(self._at - 1, 0)
         self._now = self._steps[self._at]
 
     def redo(self):
-        """Do again what `undo` took back; nothing if there is none."""
+        """Repeat the step undone last, if any."""
         self._at = min(self._at + 1, len(self._steps) - 1)
         self._now = self._steps[self._at]
 
-    def _do(self, step: Step):
-        self._now = step
-        if not step.same(self._steps[self._at]):
-            self._steps = [*self._steps[: self._at + 1], step][-(STEPS + 1) :]
+    def _do(self, state: State):
+        self._now = state
+        if not state.same(self._steps[self._at]):
+            self._steps = [*self._steps[: self._at + 1], state][-(STEPS + 1) :]
             self._at = len(self._steps) - 1
 
-    def _moved(self, joint, x, y) -> Step:
+    def _moved(self, joint, x, y) -> State:
         if not np.isfinite((x, y)).all():
-            raise UserError(f"a joint cannot go to ({x}, {y}); name a place in the frame.")
-        step = self._with(self._checked(joint), True)
-        step.places[joint] = np.clip((x, y), 0, (self.width - 1, self.height - 1))
-        return step
+            raise UserError(f"a joint cannot move to ({x}, {y}); name a place in the frame.")
+        state = self._with(self._checked(joint), True)
+        state.places[joint] = np.clip((x, y), 0, (self.width - 1, self.height - 1))
+        return state
 
-    def _with(self, joint, shown: bool) -> Step:
-        """A copy of what is there with one joint shown or hidden."""
+    def _with(self, joint, shown: bool) -> State:
+        """A copy of the current state with one joint shown or hidden."""
         flags = self._now.shown.copy()
         flags[joint] = shown
         return replace(self._now, places=self._now.places.copy(), shown=flags)
@@ -152,9 +152,9 @@ class PoseEditor:
 
 
 def guess(pose, joint: int, height: int, width: int) -> np.ndarray:
-    """Where a missing joint would be, (2,): as far from the nearest joint along the limbs that is
-    there as on somebody who stands, in the size and seen from the side (front or back) of the
-    others; without any other joint, in the frame as somebody who fills it."""
+    """A plausible place (2,) for a missing joint: offset from its nearest found neighbour along the
+    limbs as in a standing person of the same size, seen from the same side (front or back). For
+    an empty pose, its place in a standing person who fills the frame."""
     standing, here = walking.standing(height, width), found(pose)
     near = next((k for k in neighbours(joint) if here[k]), None)
     if near is None:
@@ -169,7 +169,7 @@ def guess(pose, joint: int, height: int, width: int) -> np.ndarray:
 
 
 def neighbours(joint: int) -> list[int]:
-    """The other joints, those that fewer limbs are between first."""
+    """The other joints, ordered by the number of limbs in between."""
     order, queue = [], deque([joint])
     while queue:
         at = queue.popleft()
@@ -185,7 +185,7 @@ def neighbours(joint: int) -> list[int]:
 
 @dataclass(frozen=True, eq=False)
 class Key:
-    """A key pose: (18, 2) and its name."""
+    """A key pose (18, 2) and its name."""
 
     name: str
     pose: np.ndarray
@@ -193,10 +193,10 @@ class Key:
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """Key poses in order, with `between` more poses from each to the next.
+    """Key poses in order, with `between` poses from each to the next.
 
-    It never changes: what edits it returns the edited one. UserError for a place that is not
-    there and for more poses than `MOST_FRAMES`, or `MOST_BETWEEN` in between.
+    Immutable: edits return the edited timeline. UserError for a key pose that does not exist, and
+    for more poses than `MOST_FRAMES`, or `MOST_BETWEEN` in between.
     """
 
     keys: tuple[Key, ...] = ()
@@ -214,29 +214,29 @@ class Timeline:
             )
 
     def __len__(self) -> int:
-        """How many poses `frames` has."""
-        return max(0, (len(self.keys) - 1) * (self.between + 1) + 1) if self.keys else 0
+        """The number of poses in `frames`."""
+        return (len(self.keys) - 1) * (self.between + 1) + 1 if self.keys else 0
 
     def frames(self) -> np.ndarray:
-        """All poses, float32 (k, 18, 2), by `sequence.in_between`; UserError if there is none."""
+        """All poses, float32 (k, 18, 2), see `sequence.in_between`. UserError if there is none."""
         if not self.keys:
             raise UserError("the timeline is empty; add a key pose or the walking cycle first.")
         return sequence.in_between([key.pose for key in self.keys], self.between)
 
     def add(self, pose, name: str | None = None):
-        """With a pose (18, 2) at the end; without a name it gets a number that is free."""
+        """The timeline with a pose (18, 2) at the end; the default name is the next free number."""
         taken = {key.name for key in self.keys}
         numbers = (f"pose {k}" for k in range(1, len(taken) + 2))
         name = name or next(name for name in numbers if name not in taken)
         return replace(self, keys=(*self.keys, Key(name, np.array(pose, np.float32))))
 
     def remove(self, index: int):
-        """Without a key pose."""
+        """The timeline without a key pose."""
         self.key(index)
         return replace(self, keys=(*self.keys[:index], *self.keys[index + 1 :]))
 
     def shift(self, index: int, by: int):
-        """With a key pose `by` places later; at either end it stays there."""
+        """The timeline with a key pose `by` positions later, or at the end it would go beyond."""
         keys = list(self.keys)
         key = self.key(index)
         keys.remove(key)
@@ -248,7 +248,7 @@ class Timeline:
             raise UserError(f"the timeline has no key pose {index}; it has {len(self.keys)}.")
         return self.keys[index]
 
-    def place(self, index: int) -> int:
-        """Which of `frames` a key pose is."""
+    def position(self, index: int) -> int:
+        """The index of a key pose in `frames`."""
         self.key(index)
         return index * (self.between + 1)

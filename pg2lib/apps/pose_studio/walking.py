@@ -1,8 +1,7 @@
-"""A walking cycle, the sequence that is at hand without a video: poses of somebody who walks by.
+"""A walking cycle: a pose sequence that needs no video.
 
-The skeleton and the gait are those of the drawn people (`people.body`: the hip, knee and ankle
-angles of normal gait over one stride), seen by a camera at eye level, far enough away that
-nothing is foreshortened but what points at it.
+Skeleton and gait are those of the drawn people (`data.synthetic.body`), seen by a distant camera
+at eye level, so without perspective.
 """
 
 import numpy as np
@@ -12,12 +11,12 @@ from pg2lib.data import geometry
 from pg2lib.data.keypoints import JOINTS, found
 from pg2lib.data.synthetic import body
 
-POSES = 12  # in a cycle, half of them a step
-YAW = 55.0  # degrees: three quarters from the front, the view that shows legs and face
+POSES = 12  # in a cycle of two steps
+YAW = 55.0  # degrees: three-quarter view, which shows both the legs and the face
 ARMS, ELBOWS = (2.0, 24.0), (18.0, 14.0)  # degrees: shoulders and elbows, mean and swing
-PELVIS, CHEST = 5.0, -9.0  # degrees by which they turn against one another
-STRETCH = 1.15  # boxes of people are squeezed to 1:2; theirs are stretched as much on average
-LEGS = (0.85, 1.2)  # legs relative to the trunk, within what people have
+PELVIS, CHEST = 5.0, -9.0  # degrees by which they turn against each other
+STRETCH = 1.15  # person crops are squeezed to 1:2, which widens people by this much on average
+LEGS = (0.85, 1.2)  # plausible range of leg length relative to the default
 
 
 def cycle(height: int, width: int, poses: int = POSES, like=None, yaw=None) -> np.ndarray:
@@ -25,41 +24,37 @@ def cycle(height: int, width: int, poses: int = POSES, like=None, yaw=None) -> n
 
     Args:
         height, width: of the frame in pixels; all joints stay inside.
-        poses: how many, evenly spread over two steps.
-        like: a pose (18, 2) of the frame whose size, place and share of legs the walker takes, and
-            to whose side it walks; None, or one without torso and ankles, fills the frame as people
-            do in training.
-        yaw: where to, in degrees: 0 towards the camera, 90 to the right of the image. None is
-            three quarters from the front, to the side that `like` faces.
+        poses: how many, evenly spaced over two steps.
+        like: pose (18, 2) in the frame that sets the walker's size, position, leg length and
+            direction. None, or a pose without torso or ankles, gives a walker that fills the
+            frame as people do in training images.
+        yaw: direction in degrees: 0 towards the camera, 90 to the right of the image. None takes
+            the three-quarter view, to the side that `like` faces.
 
-    Joints that the body hides at such a yaw are missing: of the face those on the far side.
+    Joints of the face that the head hides at this yaw are missing.
     """
     like = like if like is not None and measurable(like) else None
-    build = body.Build() if like is None else body.Build(legs=share_of_legs(like))
+    build = body.Build() if like is None else body.Build(legs=leg_ratio(like))
     yaw = direction(like) if yaw is None else yaw
     walker = [body.pose_skeleton(build, gait(100 * k / poses), yaw).joints for k in range(poses)]
-    joints = flat(np.array(walker))
-    joints[:, hidden(yaw)] = np.nan
-    placed = filling(joints, height, width) if like is None else fitted(joints, like)
-    placed = inside(placed, height, width)
+    joints = project(np.array(walker))
+    joints[:, hidden_joints(yaw)] = np.nan
+    placed = fill_frame(joints, height, width) if like is None else fit_to(joints, like)
+    placed = shrink_into(placed, height, width)
     return np.where(np.isnan(placed), -1, placed).astype(np.float32)
 
 
 def standing(height: int, width: int) -> np.ndarray:
-    """Somebody who stands and faces the camera, filling the frame: float32 (18, 2)."""
+    """A person standing upright, facing the camera and filling the frame: float32 (18, 2)."""
     pose = {"r_shoulder_abd": 8, "l_shoulder_abd": 8, "r_hip_abd": 3, "l_hip_abd": 3}
-    joints = flat(body.pose_skeleton(body.Build(), pose).joints[None])
-    return inside(filling(joints, height, width), height, width)[0].astype(np.float32)
+    joints = project(body.pose_skeleton(body.Build(), pose).joints[None])
+    return shrink_into(fill_frame(joints, height, width), height, width)[0].astype(np.float32)
 
 
 def gait(phase: float) -> dict:
-    """The angles in degrees (`people.body`) at a phase of the right leg's stride, 0 to 100."""
-    pose = {}
-    for side, shift in (("r", 0), ("l", 50)):
-        at = (phase + shift) % 100
-        for name, curve in (("hip_flex", body._HIP), ("knee", body._KNEE), ("ankle", body._ANKLE)):
-            pose[f"{side}_{name}"] = np.interp(at, body._STRIDE, curve)
-    swing = np.cos(2 * np.pi * phase / 100)  # +1: right leg in front, so left arm in front
+    """Joint angles in degrees (see `body`) at a phase of the right leg's stride, 0 to 100."""
+    pose = body.leg_angles(phase)
+    swing = np.cos(2 * np.pi * phase / 100)  # +1: right leg and left arm in front
     for side, sign in (("r", -1), ("l", 1)):
         pose[f"{side}_shoulder_flex"] = ARMS[0] + sign * swing * ARMS[1]
         pose[f"{side}_elbow"] = ELBOWS[0] + sign * swing * ELBOWS[1]
@@ -67,29 +62,26 @@ def gait(phase: float) -> dict:
     return pose | {"pelvis_turn": PELVIS * swing, "spine_twist": CHEST * swing}
 
 
-def flat(joints) -> np.ndarray:
-    """Joints in metres (k, 18, 3), seen from +z by a camera far away: (k, 18, 2), y down."""
+def project(joints) -> np.ndarray:
+    """Joints (k, 18, 3) in metres as a distant camera on +z sees them: (k, 18, 2), y down."""
     return np.stack([STRETCH * joints[..., 0], -joints[..., 1]], -1)
 
 
-def hidden(yaw: float) -> list[int]:
+def hidden_joints(yaw: float) -> list[int]:
     """The joints of the face that the head hides."""
-    turned, names = np.cos(np.radians(yaw)), []
+    frontal = np.cos(np.radians(yaw))
     far = "right" if np.sin(np.radians(yaw)) > 0 else "left"
-    if turned < 0.9:
-        names += [f"{far}_ear"]
-    if turned < 0.3:
-        names += [f"{far}_eye"]
-    if turned < -0.3:
-        names += ["nose", "right_eye", "left_eye"]
-    return [JOINTS.index(name) for name in dict.fromkeys(names)]
+    names = {f"{far}_ear"} if frontal < 0.9 else set()
+    names |= {f"{far}_eye"} if frontal < 0.3 else set()
+    names |= {"nose", "right_eye", "left_eye"} if frontal < -0.3 else set()
+    return [JOINTS.index(name) for name in names]
 
 
-# ---------------------------------------------------------------- size and place
+# ---------------------------------------------------------------- size and position
 
 
 def measurable(pose) -> bool:
-    """Whether a pose tells how large and where a person is: neck, a hip and an ankle below."""
+    """Whether a pose shows a person's size: neck above hips above ankles, all found."""
     here = found(pose)
     if not (here[1] and here[[8, 11]].any() and here[[10, 13]].any()):
         return False
@@ -104,34 +96,37 @@ def levels(pose):
     return pose[1, 1], pose[hips, 1].mean(), pose[ankles, 1].max()
 
 
-def share_of_legs(pose) -> float:
-    """How long the legs of a pose are relative to its trunk, against those of `standing`."""
-    shares = []
+def leg_ratio(pose) -> float:
+    """Leg length relative to the trunk, as a multiple of that of `standing`, within LEGS."""
+    ratios = []
     for one in (pose, standing(1280, 640)):
         neck, hips, ankles = levels(one)
-        shares.append((ankles - hips) / (hips - neck))
-    return float(np.clip(shares[0] / shares[1], *LEGS))
+        ratios.append((ankles - hips) / (hips - neck))
+    return float(np.clip(ratios[0] / ratios[1], *LEGS))
 
 
 def direction(like=None) -> float:
-    """The yaw of the cycle: `YAW` to the side that a pose faces (`geometry.facing`), else right."""
+    """The yaw of the cycle: `YAW`, to the side that a pose faces (see `geometry.facing`)."""
     yaw = geometry.facing(like[None])[0][0] if like is not None else YAW
     return -YAW if yaw < 0 else YAW
 
 
-def filling(joints, height, width) -> np.ndarray:
-    """Joints (k, 18, 2) as large as people are in training, see `photo.around_people`."""
-    lifted = joints - np.nanmin(joints, (0, 1)) + 1  # all are found: positive
-    low, high = np.nanmin(lifted, (0, 1)), np.nanmax(lifted, (0, 1))
-    tall = (high - low)[1] * (1 + photo.ABOVE + photo.BELOW)
-    scale = min(height / tall, photo.WIDEST * width / (high - low)[0])
-    top = (height - scale * (high - low)[1]) * photo.ABOVE / (photo.ABOVE + photo.BELOW)
-    left = (width - scale * (high - low)[0]) / 2
-    return (lifted - low) * scale + (left, top)
+def bounds(joints):
+    """The lowest and highest (x, y) over joints (k, 18, 2), NaN where missing."""
+    return np.nanmin(joints, (0, 1)), np.nanmax(joints, (0, 1))
 
 
-def fitted(joints, like) -> np.ndarray:
-    """Joints (k, 18, 2) with neck and feet at the heights of a pose, about the same middle."""
+def fill_frame(joints, height, width) -> np.ndarray:
+    """Joints (k, 18, 2) as large as people are in training images, see `photo.around_people`."""
+    low, high = bounds(joints)
+    size, margins = high - low, photo.ABOVE + photo.BELOW
+    scale = min(height / (size[1] * (1 + margins)), photo.WIDEST * width / size[0])
+    top = (height - scale * size[1]) * photo.ABOVE / margins
+    return (joints - low) * scale + ((width - scale * size[0]) / 2, top)
+
+
+def fit_to(joints, like) -> np.ndarray:
+    """Joints (k, 18, 2) with neck, feet and hips where a pose (18, 2) has them."""
     neck, _, ankles = levels(like)
     own_neck, own_ankles = joints[:, 1, 1].mean(), joints[:, [10, 13], 1].max()
     scale = (ankles - neck) / (own_ankles - own_neck)
@@ -140,12 +135,11 @@ def fitted(joints, like) -> np.ndarray:
     return joints * scale + (middle, ankles - scale * own_ankles)
 
 
-def inside(joints, height, width) -> np.ndarray:
-    """Joints (k, 18, 2) shrunk and shifted, all alike, until the frame holds them all."""
-    low, high = np.nanmin(joints, (0, 1)), np.nanmax(joints, (0, 1))
+def shrink_into(joints, height, width) -> np.ndarray:
+    """Joints (k, 18, 2) shrunk and shifted together until the frame holds them all."""
+    low, high = bounds(joints)
     room = np.array((width - 1, height - 1))
-    scale = min(1, *(room / (high - low)))
     middle = (low + high) / 2
-    joints = middle + scale * (joints - middle)
-    low, high = np.nanmin(joints, (0, 1)), np.nanmax(joints, (0, 1))
+    joints = middle + min(1, *(room / (high - low))) * (joints - middle)
+    low, high = bounds(joints)
     return (joints + np.maximum(0, -low) - np.maximum(0, high - room)).clip(0, room)

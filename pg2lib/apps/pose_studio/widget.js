@@ -342,8 +342,8 @@ let views = 0;
 const HELP =
   "Drag a joint, or click the pose and use keys: Tab, n and p, or ] and [ choose a joint, arrows " +
   "move it by 1 pixel, with Shift by 5, h hides or shows it, m mirrors, Ctrl+Z undoes, " +
-  "Ctrl+Shift+Z redoes; Esc, then Tab leaves. Drop OpenPose JSON on the pose, a photo on the " +
-  "condition image.";
+  "Ctrl+Shift+Z redoes; Esc, then Tab leaves the pose. Drop OpenPose JSON on the pose, or a photo " +
+  "on the condition image.";
 
 function render({ model, el }) {
   const get = (name) => model.get(name);
@@ -398,7 +398,7 @@ function render({ model, el }) {
     silent() {
       sayHere(
         `No answer from Python for ${SILENCE / 1000} seconds: the kernel is busy or was stopped. ` +
-          "If this stays, run the cell again.",
+          "If this persists, run the cell again.",
       );
     },
   });
@@ -648,7 +648,7 @@ function render({ model, el }) {
   const undo = button("undo", "Undo", "Undo the last step (Ctrl+Z)", doing("undo"));
   const redo = button("redo", "Redo", "Redo the step undone last (Ctrl+Shift+Z)", doing("redo"));
   const poses = control("select", { "data-choice": "pose" });
-  const take = button("take", "Take", "Take the pose of this test image", () =>
+  const take = button("take", "Use", "Use the pose of this test image", () =>
     act("take", { pose: Number(poses.value) }),
   );
   const poseTools = make("div", { class: "pg2-tools" },
@@ -659,7 +659,7 @@ function render({ model, el }) {
     labelled("Behind", backdrop, "What is shown behind the pose"),
   );
   const poseFiles = make("div", { class: "pg2-tools" },
-    labelled("Pose of", poses, "A test image whose pose can be taken"),
+    labelled("Pose of", poses, "A test image whose pose can be used"),
     take,
     ...fileButton("import", "Import…", "Open a pose: OpenPose JSON", ".json,application/json",
       importPose),
@@ -691,8 +691,8 @@ function render({ model, el }) {
     on: { change: () => act("second", { name: secondRow.value }) },
   });
   const rowTools = make("div", { class: "pg2-tools" },
-    labelled("Row", firstRow, "Row of Table 1 that paints"),
-    labelled("beside", secondRow, "A second row for the same pose"),
+    labelled("Row", firstRow, "Row of Table 1"),
+    labelled("Compare with", secondRow, "A second row for the same pose"),
   );
   const lines = make("div", { class: "pg2-lines" });
 
@@ -792,7 +792,7 @@ function render({ model, el }) {
       },
     },
   });
-  const play = button("play", "Play", "Play the sequence, over and over", () => {
+  const play = button("play", "Play", "Play the sequence in a loop", () => {
     drives = true;
     frame = get("frame");
     rate.clear();
@@ -841,7 +841,7 @@ function render({ model, el }) {
         ),
       );
     };
-    const empty = "No key poses yet: add the pose above, or take the walking cycle.";
+    const empty = "No key poses yet: add this pose or a walking cycle.";
     const nothing = make("li", { class: "pg2-nothing", text: empty });
     const cards = list.map(card);
     keys.replaceChildren(...(cards.length ? cards : [nothing]));

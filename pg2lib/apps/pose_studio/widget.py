@@ -1,18 +1,18 @@
-"""The pose studio in a notebook: `Studio` with a canvas to drag joints on, as an anywidget.
+"""The pose studio in a notebook: `Studio` with a canvas on which joints are dragged, an anywidget.
 
-The page (`pose_studio.js`) never sets a trait. It sends messages, each a dict with what to `do`;
-they are carried out here, the traits then say how things are, and the pictures follow as raw
-pixels. A message with a serial is always answered with pictures of that serial, so that the page
-can wait for one answer before it sends the next place of a joint.
+The page (`widget.js`) never sets a trait. It sends messages, dicts with an action in "do"; Python
+carries them out, updates the traits and sends the pictures as raw pixels. A message with a serial
+is always answered with pictures of that serial, so the page can wait for one answer before it
+sends the next place of a joint.
 """
 
 import time
 from pathlib import Path
 
-import anywidget
 import numpy as np
 import traitlets
 
+from pg2lib.apps import anywidget_library
 from pg2lib.apps.pose_studio.studio import Studio
 from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import JOINTS, LIMBS, found
@@ -20,7 +20,7 @@ from pg2lib.results import figures
 
 HERE = Path(__file__).parent
 NUMBER = int | float
-# What a page may ask for: the fields of the message with their types, and what does it.
+# Actions of the page: the fields that the message needs, and the function that does it.
 ACTIONS = {
     "refresh": ((), lambda studio: None),
     "move": (("joint", "x", "y"), lambda studio, *at: studio.editor.move(*at)),
@@ -50,7 +50,7 @@ ACTIONS = {
     "stop": ((), Studio.stop),
 }
 TYPES = {"x": NUMBER, "y": NUMBER, "value": NUMBER, "text": str, "name": str}  # others: int
-# What leads to a file: its name and MIME type, and what makes its bytes.
+# Actions that produce a file: its name and MIME type, and the function that makes its bytes.
 DOWNLOADS = {
     "export": ("pose.json", "application/json", Studio.pose_file),
     "gif": ("sequence.gif", "image/gif", Studio.gif),
@@ -58,11 +58,11 @@ DOWNLOADS = {
 }
 
 
-class PoseStudio(anywidget.AnyWidget):
-    """A `Studio` on a page: joints to drag, pictures that follow; `studio` is the one it shows.
+class PoseStudio(anywidget_library().AnyWidget):
+    """The user interface of a `Studio`, its attribute `studio`.
 
-    The traits are read by the page alone and follow the studio; after changing the studio by hand,
-    call `refresh`.
+    The traits mirror the studio and are read by the page only; call `refresh` after changing the
+    studio from Python.
     """
 
     _esm = HERE / "widget.js"
@@ -108,13 +108,13 @@ class PoseStudio(anywidget.AnyWidget):
         return f"PoseStudio({data.name}, {data.height}x{data.width}, {rows})"
 
     def refresh(self):
-        """Show how the studio is now."""
+        """Show the current state of the studio."""
         pictures = self.studio.pictures()
-        self._follow()
+        self._update()
         self._answer(pictures)
 
     def _receive(self, _, content, buffers):
-        """One message of the page, carried out; a mistake becomes a sentence on the page."""
+        """Carry out a message of the page; a UserError becomes a message on the page."""
         serial, started, pictures = content.get("serial"), time.perf_counter(), ()
         self.studio.message = ""
         try:
@@ -124,45 +124,44 @@ class PoseStudio(anywidget.AnyWidget):
             else:
                 act(self.studio, content, buffers)
                 pictures = self.studio.pictures()
-            self._follow()
+            self._update()
         except UserError as error:
-            self._follow(str(error))
+            self._update(str(error))
         finally:
             if pictures or serial is not None:
                 self._answer(pictures, serial, time.perf_counter() - started)
 
-    def _follow(self, error: str = ""):
-        """Make the traits say how the studio is."""
+    def _update(self, error: str = ""):
+        """Set the traits to the state of the studio."""
         with self.hold_sync():
             for name, value in state(self.studio, error).items():
                 setattr(self, name, value)
 
     def _answer(self, pictures, serial=None, seconds: float = 0.0):
-        about = [
+        listed = [
             {"name": name, "title": title, "width": image.shape[1], "height": image.shape[0]}
             for name, title, image in pictures
         ]
-        spent = round(1000 * seconds, 1)
-        content = {"pictures": about, "serial": serial, "milliseconds": spent}
+        content = {"pictures": listed, "serial": serial, "milliseconds": round(1000 * seconds, 1)}
         self.send(content, [rgba(picture.image) for picture in pictures])
 
 
 def act(studio: Studio, content: dict, buffers):
-    """Do what a message asks for; UserError for one that nobody can understand."""
-    what = content.get("do")
-    if what == "condition_file":
+    """Carry out the action of a message. UserError for an unknown action or wrong fields."""
+    action = content.get("do")
+    if action == "condition_file":
         if not buffers:
             raise UserError("'condition_file' needs a file; none was sent.")
         studio.open_photo(bytes(buffers[0]), *fields(content, ("name",)))
-    elif what in ACTIONS:
-        names, do = ACTIONS[what]
+    elif action in ACTIONS:
+        names, do = ACTIONS[action]
         do(studio, *fields(content, names))
     else:
-        raise UserError(f"the studio does not know {what!r}; choose one of: {', '.join(ACTIONS)}.")
+        raise UserError(f"unknown action {action!r}; choose one of: {', '.join(ACTIONS)}.")
 
 
 def fields(content: dict, names) -> list:
-    """The values of a message's fields; UserError for one that is missing or of another type."""
+    """The values of a message's fields. UserError for one that is missing or of the wrong type."""
     for name in names:
         value = content.get(name)
         if isinstance(value, bool) or not isinstance(value, TYPES.get(name, int)):
@@ -171,7 +170,7 @@ def fields(content: dict, names) -> list:
 
 
 def state(studio: Studio, error: str = "") -> dict:
-    """The traits that change with a studio."""
+    """The traits that follow a studio."""
     return {
         "pose": as_list(studio.pose),
         "can_undo": studio.editor.can_undo,
@@ -193,10 +192,10 @@ def state(studio: Studio, error: str = "") -> dict:
 
 
 def as_list(pose) -> list:
-    """A pose (18, 2) as the page knows it: [x, y], or None where a joint is missing."""
+    """A pose (18, 2) for the page: [x, y] per joint, None for a missing one."""
     return [point.tolist() if here else None for point, here in zip(pose, found(pose))]
 
 
 def rgba(image) -> bytes:
-    """The pixels of an image uint8 (H, W, 3) as a canvas takes them."""
+    """The pixels of an image uint8 (H, W, 3) in the format of a canvas."""
     return np.dstack([image, np.full_like(image[..., :1], 255)]).tobytes()

@@ -1,7 +1,7 @@
-"""What answers of the user study amount to: R2G, G2R, their intervals, and signal detection.
+"""Rates of the user study: R2G, G2R, their confidence intervals, and signal detection.
 
-R2G is the share of real images that were judged generated, G2R the share of generated images that
-were judged real (paper, section 4.4).
+R2G is the share of real images judged generated, G2R the share of generated images judged real
+(paper, section 4.4).
 """
 
 import math
@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from pg2lib.apps.user_study.study import FIELDS, GENERATED, REAL
+from pg2lib.apps.user_study.study import GENERATED, REAL
 
-# Which images a rate is about; the rate is the share of them that were judged the other kind.
+# The images that a rate is about; it is the share of them judged to be of the other kind.
 RATES = {"R2G": REAL, "G2R": GENERATED}
 NORMAL = NormalDist()
 LEVEL = 0.95
@@ -21,37 +21,35 @@ Z = NORMAL.inv_cdf((1 + LEVEL) / 2)
 
 
 def wilson(rate, answers, z=Z):
-    """Wilson's interval of a rate measured by so many independent answers: (low, high).
+    """Wilson's interval, (low, high), of a rate over so many independent answers.
 
-    Unlike rate ± 1.96 standard errors it stays inside 0 and 1 and has a width at 0 and 1.
+    Unlike rate ± 1.96 standard errors it stays within 0 and 1 and has a width at both ends.
     """
     middle = (rate + z * z / (2 * answers)) / (1 + z * z / answers)
     reach = z * math.sqrt(rate * (1 - rate) / answers + (z / (2 * answers)) ** 2)
     reach /= 1 + z * z / answers
-    # Floating point leaves some 1e-17 beside the ends that are exact.
+    # The exact ends, which floating point misses by about 1e-17.
     return (0.0 if rate == 0 else middle - reach), (1.0 if rate == 1 else middle + reach)
 
 
 def interval(wrong, people, images):
-    """The 95 % interval of a rate whose answers are not independent: (low, high).
+    """The 95 % interval, (low, high), of a rate whose answers are not independent.
 
-    Some people err more than others and some images fool more people than others, so that n
-    answers tell less than n coins would. Wilson's interval is taken with n divided by Kish's
-    design effect, the variance of the rate over that of independent answers. It is estimated from
-    the residuals summed within people, and within images:
+    People differ in skill and images in difficulty, so n answers carry less information than n
+    independent ones. This is Wilson's interval with n divided by Kish's design effect, the variance
+    of the rate relative to independent answers, estimated from residuals summed within people and
+    within images:
 
         deff = max(1, deff_people) + max(1, deff_images) - 1,
 
-    the two-way clustered variance, except that neither part is let below independence. The
-    quantile is Student's, by the number of people, since the variance between few of them is
-    hardly known (Korn and Graubard 1998 did the same for Clopper and Pearson's interval). It is
-    wide for two people, as it should be. One person has no variance between people: the interval
-    then speaks of that person alone. A bootstrap over people would end at 0 or 1 too early, and
-    cannot do with few of them.
+    the two-way clustered variance with both parts kept at or above independence. The quantile is
+    Student's, by the number of people, as Korn and Graubard (1998) do for Clopper and Pearson's
+    interval. For one person there is no variance between people, and the interval describes that
+    person only. A bootstrap over people fails for few people and at rates near 0 or 1.
 
     Args:
-        wrong: bool (n,), whether the answer was.
-        people, images: (n,) labels, whose answer to what.
+        wrong: bool (n,), whether each answer was wrong.
+        people, images: (n,) labels of each answer.
 
     Returns:
         (nan, nan) without answers.
@@ -67,8 +65,8 @@ def interval(wrong, people, images):
 
 
 def design_effect(wrong, groups):
-    """How many times larger the variance of a rate is than if the answers of a group were
-    independent: at least 1, and 1 for a single group, which cannot tell."""
+    """The variance of a rate relative to independent answers within each group: at least 1, and 1
+    for a single group, where it cannot be estimated."""
     wrong = np.asarray(wrong, float)
     _, group = np.unique(groups, return_inverse=True)
     count = group.max() + 1
@@ -82,18 +80,18 @@ def design_effect(wrong, groups):
 
 
 def rates(answers):
-    """R2G and G2R of answers, those for practice left out.
+    """R2G and G2R of answers, without practice.
 
     Args:
-        answers: DataFrame of `read_folder`, of any number of participants, or a list of dicts of
-            one of them.
+        answers: DataFrame of `read_folder`, or a list of the answers of one participant.
 
     Returns:
         {"R2G": {"mean", "low", "high", "wrong", "of"}, "G2R": likewise}; mean, low and high are
         None without answers.
     """
-    answers = pd.DataFrame(answers, columns=["participant", *FIELDS])
-    counted, found = answers[answers.practice == 0], {}
+    columns = ["participant", "practice", "image", "truth", "answer"]
+    answers = pd.DataFrame(answers, columns=columns)
+    counted, found = answers[~answers.practice.astype(bool)], {}
     for rate, truth in RATES.items():
         part = counted[counted.truth == truth]
         wrong = (part.answer != truth).to_numpy()
@@ -109,15 +107,15 @@ def _plain(value):
 
 
 def sensitivity(r2g, g2r):
-    """(d', c) of two rates strictly between 0 and 1: how well the kinds are told apart, and the
-    leaning to one answer (above 0: to "generated"), from signal detection theory.
+    """(d', c) of two rates strictly between 0 and 1, from signal detection theory: sensitivity to
+    the difference between the kinds, and bias (positive: towards "generated").
 
-    d' is 0 for whoever guesses, leaning or not; the rates alone do not show that.
+    d' is 0 for guessing with any bias, which the rates alone do not show.
     """
     hit, false = NORMAL.inv_cdf(1 - r2g), NORMAL.inv_cdf(g2r)
     return hit - false, 0.0 - (hit + false) / 2
 
 
-def detection(d_prime, leaning=0.0):
-    """(R2G, G2R) of somebody with this d' and c: the inverse of `sensitivity`."""
-    return NORMAL.cdf(leaning - d_prime / 2), NORMAL.cdf(-leaning - d_prime / 2)
+def detection(d_prime, bias=0.0):
+    """(R2G, G2R) for a d' and c: the inverse of `sensitivity`."""
+    return NORMAL.cdf(bias - d_prime / 2), NORMAL.cdf(-bias - d_prime / 2)

@@ -1,23 +1,20 @@
-"""The paper's user study (section 4.4, Table 2): real or generated, after a look of one second.
+"""The paper's user study (section 4.4, Table 2): real or generated, after a one-second look.
 
-A participant is shown 55 real and 55 generated images in random order, each for one second; the
-first 10 are practice. Table 2 has R2G, the share of real images that were judged generated, and
-G2R, the share of generated images that were judged real.
+A participant sees 55 real and 55 generated images in random order, each for one second; the first
+10 are practice. Table 2 reports R2G, the share of real images judged generated, and G2R, the share
+of generated images judged real.
 
-Answers are kept in $PG2_RUNS/user_study/<study>/<row>/<participant>.csv, a line each, written
-through to the disk as they are given. Those of simulated participants, who check the arithmetic,
-go through the same code into a folder of their own, user_study_simulated.
+Answers are kept in $PG2_RUNS/user_study/STUDY/ROW/PARTICIPANT.jsonl: a line on the session, then a
+line per answer, each synced to the disk when it is given.
 """
 
-import csv
-import fcntl
 import hashlib
-import io
+import json
 import math
 import os
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +32,11 @@ KINDS = REAL, GENERATED = "real", "generated"
 
 @dataclass(frozen=True)
 class Protocol:
-    """What one participant is shown; the defaults are the paper's."""
+    """What one participant sees; the defaults are the paper's."""
 
     real: int = 55
     generated: int = 55
-    practice: int = 10  # of both kinds together, the first ones
+    practice: int = 10  # the first images, of both kinds together
     exposure_ms: int = 1000
 
     def __post_init__(self):
@@ -53,13 +50,7 @@ class Protocol:
     def total(self) -> int:
         return self.real + self.generated
 
-    @property
-    def text(self) -> str:
-        """As in the files: real+generated-practice@milliseconds."""
-        return f"{self.real}+{self.generated}-{self.practice}@{self.exposure_ms}"
-
-    @property
-    def words(self) -> str:
+    def __str__(self) -> str:
         return (
             f"{self.real} real and {self.generated} generated images for {self.exposure_ms} ms "
             f"each, the first {self.practice} for practice"
@@ -71,8 +62,8 @@ PAPER = Protocol()
 
 @dataclass(frozen=True)
 class Trial:
-    """One image of a participant's plan. index counts images of the data set (real) or its test
-    pairs (generated)."""
+    """One image of a participant's plan. index refers to the images of the data set (real) or to
+    its test pairs (generated)."""
 
     number: int  # from 1
     kind: str  # one of KINDS
@@ -85,19 +76,16 @@ class Trial:
 
 
 def plan(test_pairs, names, seed, protocol=PAPER):
-    """What a participant sees, in order.
+    """The images of one participant, in order: a list of Trial.
 
-    No target image comes twice, neither as itself nor as what a generated image should look like,
-    so that nobody can tell a pair by comparing.
+    No target image appears twice, neither as itself nor as the target of a generated image, so
+    nobody can tell a pair by comparing.
 
     Args:
         test_pairs: int (k, 2) of (condition, target).
         names: of the images.
         seed: of the choice and of the order.
         protocol: Protocol.
-
-    Returns:
-        list of Trial, numbered from 1.
 
     Raises:
         UserError: too few target images.
@@ -124,9 +112,9 @@ def plan(test_pairs, names, seed, protocol=PAPER):
 
 
 def protocol_for(test_pairs, images=None):
-    """The paper's Protocol, or one with fewer images where the test pairs have too few targets.
+    """The paper's Protocol, or one with fewer images if the test pairs have too few targets.
 
-    images: how many of each kind; None takes the paper's 55, or as many as there are.
+    images: of each kind; None takes the paper's 55, or as many as there are.
     """
     most = len(np.unique(np.asarray(test_pairs)[:, 1])) // 2
     images = images or min(PAPER.real, most)
@@ -134,17 +122,17 @@ def protocol_for(test_pairs, images=None):
 
 
 def participant_seed(study, row, participant) -> int:
-    """The seed of a participant's plan: everybody sees other images in another order, and the same
-    ones again after an interruption."""
+    """The seed of a participant's plan, which differs between participants and stays the same after
+    an interruption."""
     text = f"{study.name}/{row}/{participant}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
 def pictures(study, row, data):
-    """The function Trial -> uint8 (H, W, 3) that shows a trial of this row's study.
+    """The function Trial -> uint8 (H, W, 3), the image of a trial in this row's study.
 
-    data: `demo.data(study)`. Generated images are those the row was scored by, or the shipped
-    generator paints them.
+    data: `demo.data(study)`. Generated images are those the row was scored by, or come from the
+    bundled generator.
     """
     if demo.ships(study):
         paint = demo.painter(study, row)
@@ -161,8 +149,7 @@ def pictures(study, row, data):
 
 
 def generator_key(study, row) -> str:
-    """What tells the generator of a row from one that was trained again: it is noted with every
-    answer."""
+    """An identifier of a row's trained generator, recorded with each session."""
     if demo.ships(study):
         return runs.sha256(demo.weights_file(row))[:12]
     return pipeline.stage_step(study, experiments.stage_names([row])[-1]).key
@@ -170,58 +157,54 @@ def generator_key(study, row) -> str:
 
 # ---------------------------------------------------------------- answers on disk
 
-# A line of the file per answer. exposure_ms: from the frame in which the image appeared to that in
-# which it was gone; response_ms: from then to the answer; shown: 1, or more where the image was
-# shown again because the page was hidden meanwhile.
-TYPES = {
+# The fields of an answer and their types. exposure_ms: from the frame in which the image appeared
+# to the frame in which it was gone; response_ms: from then to the answer; shown: 1, or more if the
+# image was shown again because the page was hidden meanwhile.
+FIELDS = {
     "trial": int,
-    "practice": int,
+    "practice": bool,
     "image": str,
     "truth": str,
     "answer": str,
-    "exposure_ms": float,
-    "response_ms": float,
+    "exposure_ms": int | float,
+    "response_ms": int | float,
     "shown": int,
-    "seed": int,
-    "dataset": str,
-    "profile": str,
-    "row": str,
-    "generator": str,
-    "protocol": str,
     "time": str,
 }
-FIELDS = list(TYPES)
-STUDY_FIELDS = ("seed", "dataset", "profile", "row", "generator", "protocol")
+# The fields of the first line, the same for the whole session.
+FACTS = ("participant", "seed", "dataset", "profile", "row", "generator", "protocol", "simulated")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 REMEDY = "move the file away, or answer under another name"
 
 
 def folder(study, row, simulated=False) -> Path:
-    """Where the answers to a row's study are kept."""
+    """The folder of the answers to a row's study; simulated ones (`simulated`) are kept apart."""
     kind = "user_study_simulated" if simulated else "user_study"
     return runs.root() / kind / study.name / row
 
 
 def check_name(participant) -> str:
-    """The name of a participant, which becomes a file's; else UserError."""
+    """The name of a participant, valid as a file name. UserError otherwise."""
     if not NAME.fullmatch(participant):
         raise UserError(
-            f"{participant!r} is no name for a participant: take up to 40 letters, digits, - and _."
+            f"{participant!r} is not a valid name: use up to 40 letters, digits, - and _."
         )
     return participant
 
 
 @dataclass
-class Sitting:
-    """One participant's way through the plan: `answers` has those on disk, `keep` adds one."""
+class Session:
+    """One participant's pass through the plan: `answers` are those on disk, `record` adds one."""
 
-    participant: str
     path: Path
+    facts: dict  # the first line of the file, see FACTS
     trials: list
-    facts: dict  # what stands in every line, see STUDY_FIELDS
     answers: list
-    good: int  # bytes of the file that hold whole lines
-    bytes: int  # of the file as it was left
+    size: int  # of the file in bytes
+
+    @property
+    def participant(self) -> str:
+        return self.facts["participant"]
 
     @property
     def answered(self) -> int:
@@ -231,175 +214,178 @@ class Sitting:
     def finished(self) -> bool:
         return self.answered == len(self.trials)
 
-    def keep(self, number, answer, exposure_ms, response_ms, shown=1, sync=True):
-        """Write the answer to the next trial to the disk; when this returns, it is there.
+    def record(self, number, answer, exposure_ms, response_ms, shown=1):
+        """Append the answer to the next trial to the file; on return it is on the disk.
 
         Args:
-            number: of the trial, to be sure.
+            number: of the trial, from 1.
             answer: one of KINDS.
-            exposure_ms, response_ms, shown: as measured, see TYPES.
-            sync: wait for the disk.
+            exposure_ms, response_ms, shown: see FIELDS.
 
         Raises:
-            UserError: not the next trial, an impossible answer, or the disk refused; then the
-                file is as it was.
+            UserError: not the next trial, an impossible answer, or a disk error; the file is
+                unchanged then.
         """
         if self.finished:
-            raise UserError(
-                f"{self.participant} has answered all {len(self.trials)} images; nobody answers "
-                "twice."
-            )
+            raise UserError(f"{self.participant} has answered all {len(self.trials)} images.")
         trial = self.trials[self.answered]
         if number != trial.number:
             raise UserError(f"the next answer of {self.participant} is to image {trial.number}.")
         line = {
             "trial": trial.number,
-            "practice": int(trial.practice),
+            "practice": trial.practice,
             "image": trial.name,
             "truth": trial.kind,
             "answer": answer,
-            "exposure_ms": round(exposure_ms, 1),
-            "response_ms": round(response_ms, 1),
+            "exposure_ms": exposure_ms,
+            "response_ms": response_ms,
             "shown": shown,
-            **self.facts,
             "time": time.strftime("%Y-%m-%d %H:%M:%S"),
         }
-        if fault := _fault(line, trial.number):
-            raise UserError(f"the answer to image {trial.number} cannot be kept: {fault}.")
-        self._append(([] if self.good else [FIELDS]) + [[line[field] for field in FIELDS]], sync)
+        try:
+            check_answer(line, trial.number)
+        except ValueError as error:
+            raise UserError(f"the answer to image {trial.number} is invalid: {error}.") from None
+        line |= {field: round(line[field], 1) for field in ("exposure_ms", "response_ms")}
+        facts = [] if self.size else [self.facts | {"protocol": asdict(self.facts["protocol"])}]
+        self._append("".join(json.dumps(one) + "\n" for one in (*facts, line)).encode())
         self.answers.append(line)
 
-    def _append(self, lines, sync):
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(lines)
-        data = text.getvalue().encode()
+    def _append(self, data: bytes):
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644), "r+b", 0) as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                if file.seek(0, os.SEEK_END) != self.bytes:
+            with open(self.path, "ab", buffering=0) as file:
+                if file.tell() != self.size:
                     raise UserError(
-                        f"{self.path} was changed by somebody else: {self.participant} answers in "
-                        "another window too. Close that one and run the cells again."
+                        f"{self.path} was changed by another window of {self.participant}; close "
+                        "that one and run the cells again."
                     )
                 try:
-                    file.truncate(self.good)  # a torn line goes
-                    file.seek(self.good)
                     if file.write(data) != len(data):
                         raise OSError(28, "No space left on device")
-                    if sync:
+                    if not self.facts["simulated"]:
                         os.fsync(file.fileno())
                 except OSError:
-                    file.truncate(self.good)
-                    self.bytes = self.good
+                    file.truncate(self.size)
                     raise
         except OSError as error:
             raise UserError(
-                f"the answer could not be written to {self.path} ({error.strerror}); the ones "
-                "before it are safe. Make room, and it is tried again."
+                f"the answer could not be written to {self.path} ({error.strerror}); earlier "
+                "answers are safe. Free some space; the answer is sent again."
             ) from None
-        self.good = self.bytes = self.good + len(data)
+        self.size += len(data)
 
 
-def sit(study, row, test_pairs, names, participant, protocol=PAPER, generator="", simulated=False):
-    """The Sitting of a participant, at the first image that is not answered yet.
+def start_session(
+    study, row, test_pairs, names, participant, protocol=PAPER, generator="", simulated=False
+):
+    """The Session of a participant, at the first image without an answer.
 
     Args:
         study, row: what is studied.
         test_pairs, names, protocol: see `plan`.
         participant: letters, digits, - and _.
         generator: see `generator_key`.
-        simulated: whether nobody sits there.
+        simulated: whether the answers are made up by `simulated`.
 
     Raises:
-        UserError: a bad name, too few images, or a damaged file or one of another study where the
-            participant's answers are kept.
+        UserError: an invalid name, too few images, or a file of the participant that is damaged or
+            belongs to another study.
     """
     experiments.choose("row", row, experiments.EVERY_ROW)
     seed = participant_seed(study, row, check_name(participant))
-    facts = dict(zip(
-        STUDY_FIELDS, (seed, study.dataset, study.profile, row, generator, protocol.text)
-    ))  # fmt: skip
+    values = participant, seed, study.dataset, study.profile, row, generator, protocol, simulated
+    facts = dict(zip(FACTS, values, strict=True))
     trials = plan(test_pairs, names, seed, protocol)
-    path = folder(study, row, simulated) / f"{participant}.csv"
-    answers, good, size = read(path) if path.exists() else ([], 0, 0)
+    path = folder(study, row, simulated) / f"{participant}.jsonl"
+    stored, answers, size = read(path) if path.exists() else (None, [], 0)
+    check_same(path, 1, stored or facts, facts)
     for line, (answer, trial) in enumerate(zip(answers, trials), start=2):
-        planned = {"image": trial.name, "truth": trial.kind, "practice": int(trial.practice)}
-        for field, value in (facts | planned).items():
-            if answer[field] != value:
-                raise UserError(
-                    f"{path}, line {line}: {field} is {answer[field]}, not {value}: the data, the "
-                    f"generator or the protocol changed since; {REMEDY}."
-                )
+        planned = {"image": trial.name, "truth": trial.kind, "practice": trial.practice}
+        check_same(path, line, answer, planned)
     if len(answers) > len(trials):
         raise UserError(f"{path}, line {len(trials) + 2}: one answer too many; {REMEDY}.")
-    return Sitting(participant, path, trials, facts, answers, good, size)
+    if path.exists():
+        os.truncate(path, size)  # drops an incomplete last line
+    return Session(path, facts, trials, answers, size)
+
+
+def check_same(path, line, stored, expected):
+    """UserError if a line of a file differs from what is expected."""
+    for field, value in expected.items():
+        if stored[field] != value:
+            raise UserError(
+                f"{path}, line {line}: {field} is {stored[field]}, not {value}: the data, the "
+                f"generator or the protocol has changed; {REMEDY}."
+            )
 
 
 def read(path):
-    """(answers, bytes of whole lines, bytes of the file) of a participant's file.
+    """(facts or None, answers, bytes of complete lines) of a participant's file.
 
-    The answers are dicts, see TYPES. A last line without its end, left by a process that was
-    killed while writing, does not count.
+    facts: see FACTS, with a Protocol. answers: dicts, see FIELDS. An incomplete last line, left by
+    a process that was killed while writing, is ignored.
 
     Raises:
-        UserError: the file is damaged or none of ours; names the line.
+        UserError: the file is damaged or not a file of this study; names the line.
     """
     try:
         data = Path(path).read_bytes()
-        good = data.rfind(b"\n") + 1
-        lines = list(csv.reader(data[:good].decode().splitlines(), strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read as answers of the study ({error}).") from None
-    whole_header = ",".join(FIELDS).encode()
-    if lines[:1] != [FIELDS] and (lines or not whole_header.startswith(data)):
-        raise UserError(f"{path}, line 1: this is not the header of a file of answers; {REMEDY}.")
-    answers = [_parsed(path, number, line) for number, line in enumerate(lines[1:], start=2)]
-    return answers, good, len(data)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}).") from None
+    size = data.rfind(b"\n") + 1
+    facts, answers = None, []
+    for number, line in enumerate(data[:size].splitlines(), start=1):
+        try:
+            content = json.loads(line)
+            if number > 1:
+                answers.append(check_answer(content, number - 1))
+            else:
+                facts = content | {"protocol": Protocol(**content["protocol"])}
+                check_fields(facts, FACTS)
+        except (ValueError, TypeError, KeyError, RecursionError, UserError) as error:
+            raise UserError(f"{path}, line {number}: invalid line ({error}); {REMEDY}.") from None
+    return facts, answers, size
 
 
-def _parsed(path, number, line):
-    """The answer in a line of a file as a dict."""
-    try:
-        answer = {
-            field: kind(text) for (field, kind), text in zip(TYPES.items(), line, strict=True)
-        }
-        fault = _fault(answer, number - 1)
-    except ValueError:
-        fault = f"not {len(FIELDS)} values as the header says"
-    if fault:
-        raise UserError(f"{path}, line {number}: {fault}; {REMEDY}.")
+def check_fields(content, fields):
+    """ValueError if a dict does not have exactly these fields."""
+    if not isinstance(content, dict) or set(content) != set(fields):
+        raise ValueError(f"expected the fields {', '.join(fields)}")
+
+
+def check_answer(answer, number):
+    """The answer to trial `number`, a dict with FIELDS. ValueError if it is not a possible one."""
+    check_fields(answer, FIELDS)
+    for field, kind in FIELDS.items():
+        if not isinstance(answer[field], kind):
+            raise ValueError(f"{field} is {answer[field]!r}")
+    for field in ("truth", "answer"):
+        if answer[field] not in KINDS:
+            raise ValueError(f"{field} is {answer[field]!r}, neither real nor generated")
+    for field in ("exposure_ms", "response_ms"):
+        if not 0 <= answer[field] < math.inf:
+            raise ValueError(f"{field} is {answer[field]}")
+    if answer["trial"] != number or answer["shown"] < 1:
+        raise ValueError(f"trial {answer['trial']} of {number}, shown {answer['shown']}")
     return answer
 
 
-def _fault(answer, number):
-    """What is wrong with an answer, or None."""
-    for field in ("truth", "answer"):
-        if answer[field] not in KINDS:
-            return f"{field} is {answer[field]!r}, neither real nor generated"
-    for field in ("exposure_ms", "response_ms"):
-        if not 0 <= answer[field] < math.inf:
-            return f"{field} is {answer[field]}, no time"
-    if answer["trial"] != number or answer["shown"] < 1 or answer["practice"] not in (0, 1):
-        return f"trial {answer['trial']}, practice {answer['practice']}, shown {answer['shown']}"
-
-
 def read_folder(path):
-    """All answers in a folder, as a DataFrame with a column "participant" before those of TYPES.
+    """All answers in a folder: a DataFrame with the columns FACTS (protocol: Protocol) and FIELDS.
 
     Raises:
         UserError: a damaged file, or files of different studies.
     """
-    found = {file: read(file)[0] for file in sorted(Path(path).glob("*.csv"))}
-    first = None
-    for file, answers in found.items():
-        for number, answer in enumerate(answers, start=2):
-            first = first or answer
-            for field in ("dataset", "profile", "row"):
-                if answer[field] != first[field]:
-                    raise UserError(
-                        f"{file}, line {number}: answers to {field} {answer[field]} among those "
-                        f"to {first[field]}; move the file to its own folder."
-                    )
-    lines = [{"participant": f.stem} | answer for f, answers in found.items() for answer in answers]
-    return pd.DataFrame(lines, columns=["participant", *FIELDS])
+    lines, first = [], None
+    for file in sorted(Path(path).glob("*.jsonl")):
+        facts, answers, _ = read(file)
+        first = first or facts
+        for field in ("dataset", "profile", "row", "simulated"):
+            if facts and facts[field] != first[field]:
+                raise UserError(
+                    f"{file}: answers to {field} {facts[field]} among those to {first[field]}; "
+                    "move the file to its own folder."
+                )
+        lines += [facts | answer for answer in answers]
+    return pd.DataFrame(lines, columns=[*FACTS, *FIELDS])

@@ -21,14 +21,15 @@ NOTEBOOK = "notebooks/09_user_study.ipynb"
 
 
 def results(study, row):
-    """What came out for one row: a line of `of_studies`, or None if nobody has finished.
+    """The results of one row, a line of `of_studies`; None if nobody has finished.
 
-    Only who answered all images counts, as in the paper.
+    Only participants who answered all images count, as in the paper.
     """
     answers = read_folder(folder(study, row))
-    asked = answers.protocol.str.extract(r"(\d+)\+(\d+)").astype(float).sum(axis=1)
+    answers = answers[~answers.simulated.astype(bool)]
+    asked = answers.protocol.map(lambda protocol: protocol.total)
     done = answers.groupby("participant").trial.transform("max") == asked
-    counted = answers[done & (answers.practice == 0)]
+    counted = answers[done & ~answers.practice.astype(bool)]
     if not len(counted):
         return None
     half, exposure = experiments.SETTINGS[study.dataset].half, counted.exposure_ms
@@ -47,21 +48,20 @@ def results(study, row):
             float, (exposure.median(), exposure.min(), exposure.max())
         ))),
         "shown_again": int((counted.shown > 1).sum()),
-        "protocols": sorted(counted.protocol.unique()),
+        "protocols": sorted({str(protocol) for protocol in counted.protocol}),
         "generators": sorted(counted.generator.unique()),
     }  # fmt: skip
 
 
 def of_studies(studies, made_by=NOTEBOOK):
-    """Table 2 as a dict of JSON values: every row somebody finished, beside the paper's.
+    """Table 2 as JSON values: every row that somebody has finished, with the paper's numbers.
 
     Args:
         studies: list of pipeline.Study.
-        made_by: what makes it again.
+        made_by: the notebook or command that produces it.
 
     Returns:
-        {"title", "facts", "rows": [of `results`], "notes": [sentence]}, or None if nobody has
-        finished any.
+        {"title", "facts", "rows": [of `results`], "notes": [sentence]}, or None without results.
     """
     order = list(experiments.EVERY_ROW)
     lines = []
@@ -81,41 +81,40 @@ def of_studies(studies, made_by=NOTEBOOK):
 
 def _notes(lines):
     notes = [
-        "R2G: share of the real images judged generated; G2R: share of the generated images judged "
-        "real; without practice. In brackets: 95 % intervals (Wilson), widened where the answers "
-        "of one person, or to one image, go together, and where the people are few."
+        "R2G: share of real images judged generated; G2R: share of generated images judged real; "
+        "without practice. In brackets: 95 % intervals (Wilson), widened for correlated answers of "
+        "one person or to one image, and for few people."
     ]
-    notes += [_told(line) for line in lines]
+    notes += [_summary(line) for line in lines]
     if any(line["participants"] == 1 for line in lines):
-        notes.append("With one participant an interval speaks of that person alone.")
+        notes.append("With one participant, an interval describes that person only.")
     if any(len(line["generators"]) > 1 for line in lines):
-        notes.append("A generator was trained again between participants: its answers are mixed.")
+        notes.append("A generator was trained again between participants; answers are pooled.")
     if any(experiments.SETTINGS[line["dataset"]].drawn for line in lines):
         notes.append(
-            "The people are drawn by this project, real images and all: telling a drawing from a "
-            "generated drawing is another task than the paper's, and only rows can be compared."
+            "The real images, too, are drawings of this project. Telling drawings from generated "
+            "drawings is not the paper's task; only rows can be compared."
         )
     notes.append(
-        f"The paper: {PAPER.words}, {PAPER_PARTICIPANTS} workers of Amazon Mechanical Turk per "
-        "data set."
+        f"The paper: {PAPER}, {PAPER_PARTICIPANTS} workers of Amazon Mechanical Turk per data set."
     )
     return notes
 
 
-def _told(line):
-    """A sentence on how the numbers of a line came about."""
-    time_of, people = line["exposure_ms"], line["participants"]
+def _summary(line):
+    """A sentence on the answers behind a line."""
+    exposure, people = line["exposure_ms"], line["participants"]
     text = (
         f"{line['dataset']} ({line['profile']}), {line['row']}: {line['answers']} answers of "
-        f"{people} participant{'s' * (people > 1)}; exposure as measured {time_of['median']:.0f} "
-        f"ms (median; {time_of['low']:.0f} to {time_of['high']:.0f})"
+        f"{people} participant{'s' * (people > 1)}; measured exposure {exposure['median']:.0f} "
+        f"ms (median; {exposure['low']:.0f} to {exposure['high']:.0f})"
     )
     if line["shown_again"]:
-        text += f"; {line['shown_again']} images shown again after an interruption"
+        text += f"; {line['shown_again']} images were shown again after an interruption"
     if line["unfinished"]:
-        text += f"; {line['unfinished']} more did not finish and do not count"
-    if line["protocols"] != [PAPER.text]:
-        text += f"; SHORTENED to {' and '.join(line['protocols'])} (real + generated - practice)"
+        text += f"; {line['unfinished']} more did not finish and are not counted"
+    if line["protocols"] != [str(PAPER)]:
+        text += f"; SHORTENED to {' or '.join(line['protocols'])}"
     return text + "."
 
 

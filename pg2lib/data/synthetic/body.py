@@ -135,13 +135,22 @@ _KNEE = (6, 17, 9, 10, 38, 62, 32, 4, 6)
 _ANKLE = (0, 5, -8, -8, 18, 6, 0, -3, 0)
 
 
-def _walk(rng, pose):
-    phase, reach = rng.uniform(0, 100), rng.uniform(0.8, 1.2)
+def leg_angles(phase, reach=1.0):
+    """The pose of both legs in normal gait at a phase of the right leg's stride, 0 to 100; reach
+    scales the angles of hips and knees."""
+    pose = {}
     for side, shift in (("r", 0), ("l", 50)):
         at = (phase + shift) % 100
         pose[side + "_hip_flex"] = reach * np.interp(at, _STRIDE, _HIP)
         pose[side + "_knee"] = reach * np.interp(at, _STRIDE, _KNEE)
         pose[side + "_ankle"] = np.interp(at, _STRIDE, _ANKLE)
+    return pose
+
+
+def _walk(rng, pose):
+    phase, reach = rng.uniform(0, 100), rng.uniform(0.8, 1.2)
+    pose.update(leg_angles(phase, reach))
+    for side in "rl":
         pose[side + "_hip_abd"] = rng.uniform(-1, 3)
     swing = np.cos(2 * np.pi * phase / 100)     # +1: right leg in front, so left arm in front
     amount = rng.uniform(12, 30)
