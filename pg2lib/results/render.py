@@ -413,7 +413,7 @@ def user_study_view(table) -> View:
             flat |= {f"{rate}_{key}": ours[key] for key in ("low", "high", "wrong", "of")}
             flat |= {f"{rate}_paper": paper.get(rate)}
         flat |= {f"exposure_ms_{key}": value for key, value in line["exposure_ms"].items()}
-        flat |= {"shown_again": line["shown_again"], "protocols": " ".join(line["protocols"])}
+        flat |= {"shown_again": line["shown_again"], "protocols": "; ".join(line["protocols"])}
         numbers.append(flat | table["facts"])
         cells.append([line["row"], line["dataset"], str(line["participants"]), *texts])
     rates = [name for rate in table["rows"][0]["ours"] for name in (rate, f"paper {rate}")]
