@@ -306,7 +306,7 @@ def data_verify(options):
 
 
 def data_show(options):
-    from pg2lib.results import figures
+    from pg2lib.results import figures, provenance
     from pg2lib.workflow import pipeline
 
     study = study_of(options)
@@ -314,7 +314,7 @@ def data_show(options):
     chosen = figures.select_examples(dataset, options.count, study.seed)
     variant = pipeline.mask_variant(study)
     figure = figures.pair_sheet(dataset, chosen, variant)
-    figures.save(figure, options.out, pipeline.facts(study, "pg2 data show"))
+    provenance.save(figure, options.out, pipeline.facts(study, "pg2 data show"))
     say(f"wrote {options.out}")
 
 

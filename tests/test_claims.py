@@ -15,7 +15,7 @@ from pg2lib.evaluation import score_row as evaluation
 from pg2lib.evaluation.scores import SCORES
 from pg2lib.evaluation.statistics import CANNOT, EQUAL, FAILS, HOLDS, LESS, MORE, verdict
 from pg2lib.models import experiments
-from pg2lib.results import claim_figures, claims, render, verdicts
+from pg2lib.results import charts, claims, render, verdicts
 from pg2lib.results.claims import Claim, compare
 
 PEOPLE, PER_PERSON = 60, 4
@@ -537,7 +537,7 @@ def texts(axes):
 
 
 def test_the_forest_has_a_line_and_a_word_per_measured_effect(results):
-    figure = claim_figures.forest(results)
+    figure = charts.forest(results)
     (axes,) = figure.axes  # one unit
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == [f"mask-SSIM, a − b  ({k})" for k in (1, 2, 3)]  # PCKh was not measured
@@ -545,7 +545,7 @@ def test_the_forest_has_a_line_and_a_word_per_measured_effect(results):
     low, high = axes.get_xlim()
     finding = results[0].findings[0]
     assert low < 0 < finding.low < finding.high < high
-    assert len({look for look in claim_figures.LOOKS.values()}) == 3
+    assert len({look for look in charts.LOOKS.values()}) == 3
 
 
 def test_units_and_ranges_have_their_own_panels():
@@ -557,7 +557,7 @@ def test_units_and_ranges_have_their_own_panels():
         one(*compare("mask_ssim", "a", "target", LESS)),
         one(*compare("mask_ssim", "a", "b", MORE)),
     ]
-    figure = claim_figures.forest(verdicts.evaluate_claims(evidence, claims=listed))
+    figure = charts.forest(verdicts.evaluate_claims(evidence, claims=listed))
     titles = [axes.get_xlabel() for axes in figure.axes]
     assert titles == ["SSIM", "grey levels", "SSIM, against a reference row"]
     assert [len(texts(axes)) for axes in figure.axes] == [2, 1, 1]
@@ -565,12 +565,12 @@ def test_units_and_ranges_have_their_own_panels():
 
 def test_nothing_measured_is_nothing_to_draw():
     with pytest.raises(UserError, match="no claim has a measured effect"):
-        claim_figures.forest(verdicts.evaluate_claims(made_up()))
+        charts.forest(verdicts.evaluate_claims(made_up()))
 
 
 def test_the_convergence_figure_says_when_each_curve_is_there():
     logs = made_up_logs((0.35, 0.25, 10), (0.85, 0.25, 20), noise=0)
-    figure = claim_figures.convergence(logs, ("map", "image"))
+    figure = charts.convergence(logs, ("map", "image"))
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     # by hand: 0.25 + 0.1 exp(-t / 10) and 0.25 + 0.6 exp(-t / 20) against 1.05 * 0.2554
-    assert labels == ["map: there after 18 iterations", "image: there after 71 iterations"]
+    assert labels == ["map: reached after 18 iterations", "image: reached after 71 iterations"]

@@ -15,9 +15,10 @@ from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
 from pg2lib.data.heatmaps import heatmaps, pose_mask
 from pg2lib.data.keypoints import JOINTS
-from pg2lib.results import figures
+from pg2lib.results import charts, figures, provenance
 
 H, W = 32, 16
+ROWS = ("G1-CE-L1", "G1-HME-L1", "G1-L1", "G1-poseMaskLoss", "G1+D", "G1+G2+D")
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def dataset():
 
 
 def pixels(figure):
-    return figures._rendered(figure, figures.DPI)
+    return provenance.rendered(figure)
 
 
 def texts(figure):
@@ -135,11 +136,12 @@ def test_a_grid_mixes_sizes_and_refuses_gaps(dataset):
 
 def test_figure4_keeps_the_papers_order_and_its_titles_apart(dataset):
     rows = ("G1+G2+D", "G1-L1", "G1+D", "G1-poseMaskLoss", "G1-HME-L1", "G1-CE-L1")
+    assert set(rows) == set(ROWS)
     count = len(dataset.test_pairs)
     generated = {r: np.full((count, H, W, 3), 20 * k, np.uint8) for k, r in enumerate(rows)}
     chosen = np.array([7, 3])
     columns = figures.figure4_columns(dataset, chosen, generated)
-    assert [name for name, _ in columns] == list(figures.FIGURE4)
+    assert [name for name, _ in columns] == ["condition", "pose", "target", *ROWS]
     condition, target = dataset.test_pairs[chosen].T
     assert (columns[0][1] == dataset.images[condition]).all()
     assert (columns[2][1] == dataset.images[target]).all()
@@ -153,8 +155,10 @@ def test_figure4_keeps_the_papers_order_and_its_titles_apart(dataset):
         "Condition image", "Target pose", "Target image (GT)", "G1-CE-L1", "G1-HME-L1", "G1-L1",
         "G1-pose-MaskLoss (our coarse)", "G1+D", "G1+G2+D (our refined)", "person 0", "person 0",
     ]  # fmt: skip
-    few = figures.figure4_columns(dataset, chosen, {"G1+D": generated["G1+D"]})
-    assert [name for name, _ in few] == ["condition", "pose", "target", "G1+D"]
+    few = {"mine": generated["G1-L1"], "G2-fc+D": generated["G1+D"], "G1+D": generated["G1+D"]}
+    few = figures.figure4_columns(dataset, chosen, few)
+    assert [name for name, _ in few[3:]] == ["G1+D", "G2-fc+D", "mine"]
+    assert figures.colour("mine") in figures.CYCLE and figures.title("mine") == "mine"
 
 
 def test_figure3_shows_the_steps_to_the_mask(dataset):
@@ -213,16 +217,16 @@ def test_learning_curves_draw_what_was_logged():
     l1 = [{"step": s, "l1": 1 / s} for s in range(1, 11)]
     more = {"d_real": 0.7, "d_fake": 0.2, "adversarial": 1.0, "discriminator": 0.5}
     both = [record | more for record in l1]
-    figure = figures.learning_curves({"G1-L1": l1, "G1+D": both})
+    figure = charts.learning_curves({"G1-L1": l1, "G1+D": both})
     assert len(figure.axes) == 3
     raw, smooth = figure.axes[0].lines[:2]
     assert raw.get_xydata() == pytest.approx(np.array([(s, 1 / s) for s in range(1, 11)]))
     assert smooth.get_ydata()[5] == pytest.approx(np.mean([1 / s for s in range(4, 9)]))
     assert smooth.get_ydata()[0] == pytest.approx(np.mean([1, 1 / 2, 1 / 3]))
     assert [t.get_text() for t in figure.legends[0].texts] == ["G1-L1", "G1+D"]
-    assert len(figures.learning_curves({"G1-L1": l1}).axes) == 1
+    assert len(charts.learning_curves({"G1-L1": l1}).axes) == 1
     with pytest.raises(UserError, match="empty"):
-        figures.learning_curves({"G1-L1": []})
+        charts.learning_curves({"G1-L1": []})
 
 
 def test_bars_are_as_long_as_the_scores():
@@ -231,7 +235,7 @@ def test_bars_are_as_long_as_the_scores():
         row: {"scores": {"ssim": value | {"mean": 0.3 + k / 10}, "inception": None}}
         for k, row in enumerate(("condition", "G1-L1"))
     }
-    figure = figures.bars_with_intervals(
+    figure = charts.bars_with_intervals(
         summaries, ("ssim", "inception"), {"G1-L1": {"ssim": 0.304}}
     )
     ssim, inception = figure.axes
@@ -247,41 +251,49 @@ def test_save_writes_a_png_and_what_made_it(dataset, tmp_path):
     figure = figures.grid([list(dataset.images[:2])], ["a", "b"])
     facts = {"seed": 3, "config": {"profile": "smoke"}, "inputs": {"data": "ab12"},
              "command": "pg2 reproduce", "missing": float("nan")}  # fmt: skip
-    path = figures.save(figure, tmp_path / "new" / "f.png", facts)
+    path = provenance.save(figure, tmp_path / "new" / "f.png", facts)
     assert sorted(p.name for p in path.parent.iterdir()) == ["f.json", "f.pdf", "f.png"]
     printed = path.with_suffix(".pdf").read_bytes()
     assert printed.startswith(b"%PDF") and b"/Count 1" in printed
     assert b"/FontFile2" in printed  # TrueType
     assert (np.asarray(Image.open(path)) == pixels(figure)).all()
     record = json.loads(path.with_suffix(".json").read_text())
-    assert record["seed"] == 3 and record["missing"] is None and record["colours"] == "full"
+    assert record["seed"] == 3 and record["missing"] is None
     assert record["figure"] == "f.png" and record["inputs"] == {"data": "ab12"}
     assert (record["height"], record["width"]) == pixels(figure).shape[:2]
     assert record["versions"]["torch"].startswith(torch.__version__.split("+")[0])
     assert {"python", "numpy", "scikit-image", "matplotlib", "pg2lib"} <= set(record["versions"])
     assert "commit" in record and "written" in record
+    assert record["alt"] == "Grid of images, 1 x 2 (rows x columns). Columns: a; b."
+    assert record["people"]
     assert str(tmp_path) not in path.with_suffix(".json").read_text()
     with pytest.raises(UserError, match="end .*f.jpg in .png"):
-        figures.save(figure, tmp_path / "f.jpg", facts)
+        provenance.save(figure, tmp_path / "f.jpg", facts)
 
 
-def test_save_keeps_to_its_limit(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), dtype=np.uint8)
-    figure = figures.grid([list(noise)])
-    full = figures.save(figure, tmp_path / "full.png", {}).stat().st_size
-    path = figures.save(figure, tmp_path / "small.png", {}, limit=full * 2 // 3)
-    assert path.stat().st_size <= full * 2 // 3
-    assert json.loads(path.with_suffix(".json").read_text())["colours"] == 256
-    smallest = figures.save(figure, tmp_path / "tiny.png", {}, limit=100)  # cannot be
-    assert smallest.stat().st_size <= path.stat().st_size
+def test_publish_writes_the_figure_and_shows_it(tmp_path):
+    summaries = {"G1-L1": {"scores": {"ssim": {"mean": 0.3, "low": 0.2, "high": 0.4}}}}
+    figure = charts.bars_with_intervals(summaries, ("ssim",))
+    shown = provenance.publish(figure, tmp_path / "bars.png", {"seed": 0})
+    assert shown.data.startswith(b"\x89PNG")
+    record = json.loads((tmp_path / "bars.json").read_text())
+    assert record["alt"].endswith("SSIM: G1-L1 0.300 [0.200, 0.400].") and not record["people"]
+    provenance.publish(figure, tmp_path / "bars.png", {}, alt="Mine.")
+    assert json.loads((tmp_path / "bars.json").read_text())["alt"] == "Mine."
+
+
+def test_a_chart_has_tidy_axes():
+    figure, axes = charts.chart(4, 2, panels=2, alt="Two panels.")
+    assert len(axes) == 2 and not axes[1].spines["top"].get_visible()
+    assert figure.get_label() == "Two panels." and list(figure.get_size_inches()) == [4, 2]
 
 
 def test_png_bytes_for_widgets(dataset):
-    data = figures.to_png_bytes(dataset.images[0], scale=3)
+    data = provenance.to_png_bytes(dataset.images[0], scale=3)
     shown = np.asarray(Image.open(io.BytesIO(data)))
     assert (shown == dataset.images[0].repeat(3, 0).repeat(3, 1)).all()
     figure = figures.grid([list(dataset.images[:1])])
-    shown = np.asarray(Image.open(io.BytesIO(figures.to_png_bytes(figure))))
+    shown = np.asarray(Image.open(io.BytesIO(provenance.to_png_bytes(figure))))
     assert (shown == pixels(figure)).all()
 
 

@@ -14,7 +14,7 @@ from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
 from pg2lib.data import heatmaps
 from pg2lib.data.keypoints import found, write_openpose_json
-from pg2lib.results import figures
+from pg2lib.results import provenance
 from pg2lib.workflow import pipeline
 from pg2lib.workflow import run_store as runs
 from pg2lib.workflow import shipped as demo
@@ -273,8 +273,8 @@ def test_a_snapshot_has_a_line_for_each_row(made):
     assert two.get_figheight() > 1.7 * one.get_figheight()
     assert two.get_figwidth() == pytest.approx(one.get_figwidth(), rel=0.15)
     made.choose_row(ONE)  # no stage two: no coarse picture and no difference map
-    assert made.snapshot().get_figwidth() < one.get_figwidth() - 2 * 128 / figures.DPI
-    assert figures.to_png_bytes(two)
+    assert made.snapshot().get_figwidth() < one.get_figwidth() - 2 * 128 / provenance.DPI
+    assert provenance.to_png_bytes(two)
 
 
 # ---- mistakes

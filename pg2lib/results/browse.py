@@ -1,6 +1,6 @@
 """Sliders of the notebooks: one function that draws, shown for every choice."""
 
-from pg2lib.results.figures import show
+from pg2lib.results.provenance import show
 
 
 def browse(draw, last, first=0, lowest=0, name="index", **menus):

@@ -1,51 +1,25 @@
-"""Every figure of the notebooks and the README, as matplotlib Figures that `save` writes.
+"""Images in grids: the paper's Figures 1, 3, 4 and 6, and the sheets of the notebooks.
 
-Functions on images (`draw_skeleton`, `mask_overlay`, ...) return uint8 arrays to put into a
-`grid`; the others return a Figure. Nothing is shown and pyplot is never touched.
+Functions on images (`draw_skeleton`, `mask_overlay`, ...) return uint8 arrays to put into a `grid`;
+the others return a matplotlib Figure for `provenance.publish`.
 """
 
 import colorsys
-import io
-import json
-import platform
-import subprocess
 import textwrap
-import time
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageDraw
 
-import pg2lib
-from pg2lib.core.files import UserError, without_nan, write_atomically
+from pg2lib.core.files import UserError
 from pg2lib.data.heatmaps import heatmaps as joint_heatmaps
 from pg2lib.data.heatmaps import pose_mask, pose_skeleton
 from pg2lib.data.keypoints import JOINTS, LIMBS, found
-from pg2lib.results.verdicts import running_mean
+from pg2lib.models import experiments
+from pg2lib.results.provenance import DPI, FONT, GREY, INK, PICTURES, STYLE, new_figure
 
-DPI = 150
-CELL = 128  # about how wide, in dots, a picture in a grid is
-INK, GREY, PALE = "#222222", "#777777", "#d9d9d9"
-FONT = 8.0  # points; at the width of a README figure still readable
-STYLE = rc_context(
-    {
-        "font.size": FONT,
-        "axes.titlesize": 1.1 * FONT,
-        "text.color": INK,
-        "axes.edgecolor": GREY,
-        "axes.labelcolor": INK,
-        "xtick.color": GREY,
-        "ytick.color": INK,
-        "figure.facecolor": "white",
-    }
-)  # decorates what draws
-# One colour per row of Table 1 wherever it is drawn, apart for the colour-blind as well.
+CELL = 128  # approximate width of an image in a grid, in dots
+# Distinct for colour-blind readers as well.
 COLOURS = {
     "condition": "#999999",
     "G1-CE-L1": "#e69f00",
@@ -64,9 +38,18 @@ TITLES = {
     "G1-poseMaskLoss": "G1-pose-\nMaskLoss\n(our coarse)",
     "G1+G2+D": "G1+G2+D\n(our refined)",
 }
-# Figure 4 of the paper, from left to right.
-FIGURE4 = ("condition", "pose", "target", "G1-CE-L1", "G1-HME-L1", "G1-L1", "G1-poseMaskLoss",
-           "G1+D", "G1+G2+D")  # fmt: skip
+INPUTS = ("condition", "pose", "target")  # the first columns of Figure 4
+CYCLE = ("#cc79a7", "#b8860b", "#117733", "#882255", "#44aa99", "#332288")  # other rows
+
+
+def colour(name):
+    """The colour of a row or stage wherever it is drawn; unknown names get one of CYCLE."""
+    return COLOURS.get(name) or CYCLE[sum(map(ord, name)) % len(CYCLE)]
+
+
+def title(name):
+    """The title of a row's column; unknown names are their own title."""
+    return TITLES.get(name, name)
 
 
 # --- pictures ----------------------------------------------------------------------------------
@@ -106,9 +89,9 @@ def draw_skeleton(keypoints, height, width, image=None, thickness=None):
     for start, end in LIMBS:
         if here[start] and here[end]:
             # The outer joint gives the colour, so that a limb takes its side's.
-            colour = tuple((colours[end] * 0.7).astype(int).tolist())
+            shade = tuple((colours[end] * 0.7).astype(int).tolist())
             line = [*points[start], *points[end]]
-            brush.line(line, fill=colour, width=max(1, round(thick)))
+            brush.line(line, fill=shade, width=max(1, round(thick)))
     for joint in np.flatnonzero(here):
         (x, y), r = points[joint], 0.75 * thick
         brush.ellipse((x - r, y - r, x + r, y + r), fill=tuple(colours[joint].tolist()))
@@ -134,42 +117,19 @@ def gray_mask(mask):
     return np.repeat(np.asarray(mask, bool)[..., None] * np.uint8(255), 3, -1)
 
 
-def to_png_bytes(picture, scale=1):
-    """A uint8 image (H, W, 3), enlarged by whole pixels, or a Figure, as PNG bytes.
-
-    Fits the `value` of an ipywidgets Image.
-    """
-    if isinstance(picture, Figure):
-        picture = _rendered(picture, DPI)
-    stream = io.BytesIO()
-    Image.fromarray(enlarged(picture, scale)).save(stream, format="PNG")
-    return stream.getvalue()
-
-
-def show(figure, colours=128):
-    """The figure as an IPython image, in few colours so that a notebook stays small."""
-    from IPython.display import Image as Shown
-
-    picture = Image.fromarray(_rendered(figure, DPI))
-    small = picture.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=0)
-    stream = io.BytesIO()
-    small.save(stream, format="PNG", optimize=True)
-    return Shown(stream.getvalue(), width=figure.get_figwidth() * 100)
-
-
 # --- grids of pictures -------------------------------------------------------------------------
 
 
 @STYLE
 def grid(rows, titles=(), row_labels=(), captions=(), scale=None, breaks=(), arrows=False):
-    """Pictures in rows and columns with thin gaps.
+    """Images in rows and columns with thin gaps.
 
     Args:
         rows: a list of rows, each a list of uint8 images (H, W, 3); all of one size, or whole
             multiples of it, drawn finer.
-        titles: above the columns; without line breaks of their own, broken where too long.
+        titles: above the columns; wrapped unless they have line breaks.
         row_labels: left of the rows.
-        captions: right of the rows, broken likewise.
+        captions: right of the rows, wrapped likewise.
         scale: dots per pixel of the smallest image; None makes a column about `CELL` dots wide.
         breaks: columns before which the gap is wider.
         arrows: draw an arrow from each column to the next.
@@ -179,6 +139,41 @@ def grid(rows, titles=(), row_labels=(), captions=(), scale=None, breaks=(), arr
     """
     if not rows or not rows[0] or any(len(row) != len(rows[0]) for row in rows):
         raise UserError(f"a grid needs rows of equal length, not {[len(row) for row in rows]}.")
+    canvas, lefts, middles, gap = _paste(rows, scale, breaks, arrows)
+    wide, dot, per_line = canvas.shape[1] - lefts[-1], 72 / DPI, 34  # dot: in points
+    line = 1.25 * FONT / dot  # height of a line of text in dots
+    room = int(wide * dot / (0.56 * FONT))  # characters that fit above a column
+    headings = [_wrapped(text, room, hyphens=True) for text in titles]
+    top = line * max((text.count("\n") + 1.4 for text in headings), default=0)
+    left_margin = max((len(part) for label in row_labels for part in label.split("\n")), default=0)
+    left_margin = (left_margin * 0.66 * FONT + 9) / dot if left_margin else 0
+    right_margin = (per_line * 0.56 * FONT + 8) / dot if captions else 0
+    full_width = left_margin + canvas.shape[1] + right_margin
+    full_height = top + canvas.shape[0]
+
+    figure = new_figure(full_width / DPI, full_height / DPI)
+    share = canvas.shape[1] / full_width, canvas.shape[0] / full_height
+    axes = figure.add_axes((left_margin / full_width, 0, *share))
+    axes.imshow(canvas, aspect="auto")
+    axes.set_axis_off()
+    for text, left in zip(headings, lefts, strict=False):
+        axes.text(left + wide / 2, -0.35 * line, text, ha="center", va="bottom", linespacing=1.1)
+    for label, middle in zip(row_labels, middles, strict=False):
+        axes.text(-6 / dot, middle, label, ha="right", va="center")
+    for caption, middle in zip(captions, middles, strict=False):
+        axes.text(canvas.shape[1] + 6 / dot, middle, _wrapped(caption, per_line), va="center")
+    if arrows:
+        for left in lefts[1:]:
+            for middle in middles:
+                tips = {"xy": (left - 4, middle), "xytext": (left - gap + 4, middle)}
+                axes.annotate("", **tips, arrowprops={"arrowstyle": "->", "color": INK})
+    figure.set_gid(PICTURES)
+    figure.set_label(_grid_text(rows, titles, row_labels, captions))
+    return figure
+
+
+def _paste(rows, scale, breaks, arrows):
+    """The canvas of a grid (H, W, 3), left ends of its columns, middles of its rows, the gap."""
     sizes = [image.shape[:2] for row in rows for image in row]
     scale = scale or max(1, round(CELL / min(width for _, width in sizes)))
     high, wide = (scale * min(size[axis] for size in sizes) for axis in (0, 1))
@@ -189,62 +184,37 @@ def grid(rows, titles=(), row_labels=(), captions=(), scale=None, breaks=(), arr
         for image, left in zip(row, lefts, strict=True):
             cell = enlarged(image, high // image.shape[0])
             canvas[r * (high + gap) :, left:][:high, :wide] = cell
+    return canvas, lefts, [r * (high + gap) + high / 2 for r in range(len(rows))], gap
 
-    dot = 72 / DPI  # in points
-    line = 1.25 * FONT / dot  # height of a line of text in dots
-    room = int(wide * dot / (0.56 * FONT))  # characters that fit above a column
-    titles = [_wrapped(title, room, hyphens=True) for title in titles]
-    top = line * max((title.count("\n") + 1.4 for title in titles), default=0)
-    per_line = 34
-    left_margin = max((len(part) for label in row_labels for part in label.split("\n")), default=0)
-    left_margin = (left_margin * 0.66 * FONT + 9) / dot if left_margin else 0
-    right_margin = (per_line * 0.56 * FONT + 8) / dot if captions else 0
-    full_width = left_margin + canvas.shape[1] + right_margin
-    full_height = top + canvas.shape[0]
 
-    figure = _figure(full_width / DPI, full_height / DPI)
-    axes = figure.add_axes(
-        (
-            left_margin / full_width,
-            0,
-            canvas.shape[1] / full_width,
-            canvas.shape[0] / full_height,
-        )
-    )
-    axes.imshow(canvas, aspect="auto")
-    axes.set_axis_off()
-    for title, left in zip(titles, lefts, strict=False):
-        axes.text(left + wide / 2, -0.35 * line, title, ha="center", va="bottom", linespacing=1.1)
-    middles = [r * (high + gap) + high / 2 for r in range(len(rows))]
-    for label, middle in zip(row_labels, middles, strict=False):
-        axes.text(-6 / dot, middle, label, ha="right", va="center")
-    for caption, middle in zip(captions, middles, strict=False):
-        axes.text(canvas.shape[1] + 6 / dot, middle, _wrapped(caption, per_line), va="center")
-    if arrows:
-        for left in lefts[1:]:
-            for middle in middles:
-                tips = {"xy": (left - 4, middle), "xytext": (left - gap + 4, middle)}
-                axes.annotate("", **tips, arrowprops={"arrowstyle": "->", "color": INK})
-    return figure
+def _grid_text(rows, titles, row_labels, captions):
+    """The alternative text of a grid."""
+
+    def listed(texts):
+        return "; ".join(text.replace("-\n", "-").replace("\n", " ") for text in texts)
+
+    text = f"Grid of images, {len(rows)} x {len(rows[0])} (rows x columns)."
+    for name, texts in (("Columns", titles), ("Rows", row_labels), ("Captions", captions)):
+        text += f" {name}: {listed(texts)}." if any(texts) else ""
+    return text
 
 
 def figure4(columns, row_labels=()):
     """Figure 4 of the paper: every row of Table 1 on the same pairs, side by side.
 
     Args:
-        columns: list of (title, images uint8 (n, H, W, 3)) in the paper's order, see `FIGURE4`;
-            titles are looked up in `TITLES`.
+        columns: list of (name, images uint8 (n, H, W, 3)), e.g. from `figure4_columns`.
         row_labels: left of the pairs, e.g. identities.
     """
     rows = list(zip(*(images for _, images in columns), strict=True))
-    titles = [TITLES.get(title, title) for title, _ in columns]
-    names = [title for title, _ in columns]
+    names = [name for name, _ in columns]
     breaks = (names.index("target") + 1,) if "target" in names[:-1] else ()
-    return grid([list(row) for row in rows], titles, row_labels, breaks=breaks)
+    return grid([list(row) for row in rows], list(map(title, names)), row_labels, breaks=breaks)
 
 
 def figure4_columns(dataset, chosen, generated):
-    """The columns of `figure4` for some test pairs, the paper's order, rows not there left out.
+    """The columns of `figure4` for some test pairs: condition image, target pose, target image,
+    the registered rows in the order of the tables, then any other rows.
 
     Args:
         dataset: datasets.Dataset.
@@ -260,8 +230,9 @@ def figure4_columns(dataset, chosen, generated):
         "pose": np.stack(poses),
         "target": dataset.images[target],
     }
-    shown |= {row: images[chosen] for row, images in generated.items()}
-    return [(name, shown[name]) for name in FIGURE4 if name in shown]
+    order = [row for row in experiments.EVERY_ROW if row in generated]
+    order += [row for row in generated if row not in order and row not in INPUTS]
+    return [*shown.items(), *((row, generated[row][chosen]) for row in order)]
 
 
 def fine_skeleton(keypoints, height, width, scale, image=None):
@@ -303,7 +274,7 @@ def heatmap_overview(image, heatmaps, columns=9):
     height, width = image.shape[:2]
     scale = max(1, round(0.75 * CELL / width))
     rows = -(-len(maps) // columns)
-    figure = _figure(columns * (width * scale + 10) / DPI, rows * (height * scale + 40) / DPI)
+    figure = new_figure(columns * (width * scale + 10) / DPI, rows * (height * scale + 40) / DPI)
     spots = list(figure.subplots(rows, columns, squeeze=False).flat)
     figure.subplots_adjust(0.005, 0.005, 0.995, 1 - 36 / (rows * (height * scale + 40)), 0.06, 0.16)
     for spot in spots:
@@ -314,6 +285,8 @@ def heatmap_overview(image, heatmaps, columns=9):
         seen = one.max() > 0
         name = joint.replace("_", " ") if seen else f"({joint.replace('_', ' ')})"
         spot.set_title(name, fontsize=0.85 * FONT, color=INK if seen else GREY, pad=2)
+    figure.set_gid(PICTURES)
+    figure.set_label("The 18 heatmaps, each over the darkened image; joints not found in brackets.")
     return figure
 
 
@@ -421,230 +394,16 @@ def select_examples(dataset, count, seed=0):
     return order[np.argsort(turn, kind="stable")][:count]
 
 
-# --- curves and bars ---------------------------------------------------------------------------
-
-
-@STYLE
-def learning_curves(logs, smooth=5):
-    """Losses over the iterations, from the log.jsonl of one or more stages.
-
-    Args:
-        logs: stage -> list of records ({"step", "l1", ...}, see `training.read_log`).
-        smooth: records in the running mean, drawn over the pale raw values.
-
-    Returns:
-        Figure with the panels that the records fill: L1, adversarial losses, D's answers.
-    """
-    panels = [
-        ("L1 to the target, as weighted in the loss", {"l1": "-"}),
-        ("adversarial loss of G, of D (dashed)", {"adversarial": "-", "discriminator": "--"}),
-        ("D's mean answer to real, to generated (dashed)", {"d_real": "-", "d_fake": "--"}),
-    ]
-    panels = [
-        (title, terms)
-        for title, terms in panels
-        if any(term in record for log in logs.values() for record in log for term in terms)
-    ]
-    if not panels:
-        raise UserError("there is no learning curve to draw: the logs are empty.")
-    figure = _figure(0.6 + 3.2 * len(panels), 2.8, layout="constrained")
-    lines = {}
-    for axes, (title, terms) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
-        for place, (stage, log) in enumerate(logs.items()):
-            colour = COLOURS.get(stage, f"C{place}")
-            for term, dash in terms.items():
-                points = [(r["step"], r[term]) for r in log if term in r]
-                if points:
-                    step, value = np.array(points).T
-                    axes.plot(step, value, color=colour, alpha=0.25, linewidth=0.7)
-                    smoothed = running_mean(value, smooth)[:, 0]
-                    (line,) = axes.plot(step, smoothed, dash, color=colour)
-                    lines.setdefault(stage, line)
-        axes.set(xlabel="iteration")
-        axes.set_title(title, fontsize=FONT)
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        _tidy(axes)
-    _legend_below(figure, lines)
-    return figure
-
-
-@STYLE
-def bars_with_intervals(summaries, names=("ssim", "mask_ssim", "sharpness"), paper=None):
-    """The scores of the rows with their 95 % intervals, a panel per score.
-
-    Args:
-        summaries: row -> summary of `evaluation.evaluate_row`, top to bottom.
-        names: the scores to draw.
-        paper: row -> {score: printed value}, drawn as diamonds, or None.
-    """
-    from pg2lib.results.tables import SCORES
-
-    rows, legend = list(summaries), {}
-    figure = _figure(1.2 + 2.3 * len(names), 1.0 + 0.27 * len(rows), layout="constrained")
-    for axes, name in zip(figure.subplots(1, len(names), sharey=True, squeeze=False)[0], names):
-        for place, row in enumerate(rows):
-            value = summaries[row]["scores"][name]
-            if value and value["mean"] is not None:
-                axes.barh(place, value["mean"], 0.7, color=COLOURS.get(row, GREY), alpha=0.85)
-                if value.get("low") is not None:
-                    ends = [value["low"], value["high"]]
-                    (line,) = axes.plot(ends, [place] * 2, color=INK, linewidth=1.4)
-                    legend["95 % interval over people"] = line
-            else:
-                axes.text(0, place, f" {SCORES[name].missing}", va="center", color=GREY)
-        printed = [(place, (paper or {}).get(row, {}).get(name)) for place, row in enumerate(rows)]
-        printed = [(place, value) for place, value in printed if value is not None]
-        if printed:
-            y, x = zip(*printed)
-            (legend["printed in the paper"],) = axes.plot(
-                x, y, "D", markersize=4, mfc="white", mec=INK, linestyle="none"
-            )
-        if name == "sharpness":
-            legend["the real images"] = axes.axvline(1, color=GREY, linestyle="--", linewidth=0.9)
-        axes.set(title=SCORES[name].heading)
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.set_yticks(range(len(rows)), rows)
-        axes.tick_params(axis="y", length=0)
-        _tidy(axes)
-        axes.grid(axis="x", color=PALE, linewidth=0.6)
-    figure.axes[0].invert_yaxis()
-    _legend_below(figure, legend)
-    return figure
-
-
-# --- files -------------------------------------------------------------------------------------
-
-
-def save(figure, path, facts, dpi=DPI, limit=1_000_000):
-    """Write a figure as PNG and beside it, under the same names, as PDF and what made it as JSON.
-
-    In the PDF charts are vectors and letters text. A PNG above `limit` bytes is drawn again at two
-    thirds of `dpi`, then with 256 dithered colours as well, then at half of `dpi`; the first that
-    fits, or the smallest, is kept, and the JSON says which.
-
-    Args:
-        figure: matplotlib Figure.
-        path: ends in .png.
-        facts: dict for the JSON: configuration, seed, inputs (keys or SHA-256), command. Time,
-            versions and the commit are added.
-        dpi: dots per inch.
-        limit: bytes. Charts need a tenth of it; six rows of Figure 4 about 900 KB.
-
-    Returns:
-        pathlib.Path of the PNG.
-
-    Raises:
-        UserError: another suffix.
-    """
-    path = Path(path)
-    if path.suffix != ".png":
-        raise UserError(f"figures are written as PNG: end {path} in .png.")
-    tried = []
-    for factor, colours in ((1, None), (2 / 3, None), (2 / 3, 256), (1 / 2, 256)):
-        picture = _rendered(figure, dpi * factor)
-        data = _png(picture, colours)
-        tried.append((len(data), data, picture.shape, colours or "full"))
-        if len(data) <= limit:
-            break
-    _, data, (height, width, _), colours = min(tried, key=lambda attempt: attempt[0])
-    record = {
-        "figure": path.name,
-        "width": width,
-        "height": height,
-        "colours": colours,
-        **facts,
-        "written": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "versions": versions(),
-        "commit": commit(),
-    }
-    with write_atomically(path.with_suffix(".pdf")) as temporary:
-        with rc_context({"pdf.fonttype": 42}):  # TrueType: letters that can be searched
-            figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
-    with write_atomically(path) as temporary:
-        temporary.write_bytes(data)
-    with write_atomically(path.with_suffix(".json")) as temporary:
-        text = json.dumps(without_nan(record), indent=1, ensure_ascii=False, default=str)
-        temporary.write_text(text + "\n", encoding="utf-8")
-    return path
-
-
-def versions():
-    """Versions of Python, this library and those that decide what a figure shows."""
-    found_versions = {"python": platform.python_version(), "pg2lib": pg2lib.__version__}
-    for name in ("torch", "numpy", "scikit-image", "matplotlib"):
-        try:
-            found_versions[name] = version(name)
-        except PackageNotFoundError:
-            found_versions[name] = None
-    return found_versions
-
-
-def commit():
-    """The commit this code was checked out from, "+" after it if files changed since; or None."""
-
-    def git(*arguments):
-        return subprocess.run(
-            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True,
-            timeout=10, check=True,
-        ).stdout.strip()  # fmt: skip
-
-    try:
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".")
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
 # --- helpers -----------------------------------------------------------------------------------
 
 
-def _figure(width, height, layout=None):
-    """A Figure that pyplot does not know, in inches."""
-    figure = Figure((width, height), dpi=DPI, layout=layout)
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _legend_below(figure, lines):
-    """One legend for all panels, a dict label -> line."""
-    if lines:
-        place = {"loc": "outside lower center", "ncols": len(lines), "frameon": False}
-        figure.legend(lines.values(), lines.keys(), **place)
-
-
-def _tidy(axes):
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_axisbelow(True)
-
-
-@STYLE
-def _rendered(figure, dpi):
-    """The figure as uint8 (H, W, 3)."""
-    before = figure.dpi
-    figure.set_dpi(dpi)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    figure.set_dpi(before)
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-def _png(picture, colours=None):
-    image = Image.fromarray(picture)
-    if colours:
-        palette = image.quantize(colours)
-        image = image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
-    stream = io.BytesIO()
-    image.save(stream, format="PNG", compress_level=9)
-    return stream.getvalue()
-
-
 def enlarged(image, factor):
-    """Each pixel of an image (H, W, 3) as a square of factor x factor pixels."""
+    """The image (H, W, 3) with every pixel repeated factor x factor times."""
     return np.asarray(image).repeat(factor, 0).repeat(factor, 1)
 
 
 def _wrapped(text, width, hyphens=False):
-    """Text with lines of at most `width` characters, as it is if it has line breaks already."""
+    """Text in lines of at most `width` characters; unchanged if it has line breaks already."""
     if "\n" in text:
         return text
     return "\n".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=hyphens))

@@ -1,46 +1,38 @@
 """The charts that one notebook each draws, in the style of all figures."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from pg2lib.results import figures
+from pg2lib.results.charts import chart
+from pg2lib.results.figures import colour
+from pg2lib.results.provenance import GREY, STYLE
 
 FIRST, SECOND = "#0072b2", "#d55e00"  # two series side by side
 
 
-def chart(width, height, panels=1, **options):
-    """A Figure of so many inches and its axes; several panels lie side by side."""
-    figure = Figure((width, height), layout="constrained", dpi=figures.DPI)
-    axes = figure.subplots(1, panels, **options)
-    for one in np.atleast_1d(axes):
-        one.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-@figures.STYLE
+@STYLE
 def joints_found_chart(rates):
     """Bars of the share of images in which each joint was found; rates: Series by joint."""
     figure, axes = chart(6.4, 2.9)
     names = [name.replace("_", " ") for name in rates.index]
-    axes.bar(names, rates, color=figures.COLOURS["G1-L1"])
+    axes.bar(names, rates, color=FIRST)
     axes.set(ylim=(0, 1), ylabel="found in share of images")
     axes.tick_params(axis="x", rotation=60)
     return figure
 
 
-@figures.STYLE
+@STYLE
 def shift_chart(shifts, followed):
     """How far each row's people moved (row -> mean pixels) over how far the pose did."""
     figure, axes = chart(4.2, 3.0)
-    axes.plot(shifts, shifts, "--", color=figures.GREY, label="follows exactly")
+    axes.plot(shifts, shifts, "--", color=GREY, label="follows exactly")
     for row, means in followed.items():
-        axes.plot(shifts, means, "o-", color=figures.COLOURS.get(row), label=row)
+        axes.plot(shifts, means, "o-", color=colour(row), label=row)
     axes.set(xlabel="pose moved by, pixels", ylabel="person moved by, pixels")
     axes.legend(fontsize=7, frameon=False)
     return figure
 
 
-@figures.STYLE
+@STYLE
 def interval_chart(groups, labels, xlabel):
     """Points with intervals around zero, a line per label.
 
@@ -54,10 +46,10 @@ def interval_chart(groups, labels, xlabel):
     for number, (name, values) in enumerate(groups.items()):
         middle, low, high = (np.asarray(part, float) for part in values)
         heights = place + 0.26 * (number - (len(groups) - 1) / 2)
-        colour = (FIRST, SECOND)[number]
-        axes.hlines(heights, low, high, color=colour, linewidth=1.4)
-        axes.plot(middle, heights, "o", color=colour, markersize=4, label=name)
-    axes.axvline(0, color=figures.GREY, linestyle="--", linewidth=0.9)
+        shade = (FIRST, SECOND)[number]
+        axes.hlines(heights, low, high, color=shade, linewidth=1.4)
+        axes.plot(middle, heights, "o", color=shade, markersize=4, label=name)
+    axes.axvline(0, color=GREY, linestyle="--", linewidth=0.9)
     axes.set_yticks(place, labels)
     axes.set(ylim=(last, -0.5), xlabel=xlabel)
     if len(groups) > 1:
@@ -65,7 +57,7 @@ def interval_chart(groups, labels, xlabel):
     return figure
 
 
-@figures.STYLE
+@STYLE
 def spread_chart(groups, xlabel):
     """One dot per value and the median, a line per group; groups: name -> float (k,)."""
     figure, axes = chart(5.6, 2.1)

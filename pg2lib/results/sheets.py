@@ -98,7 +98,7 @@ def errors_sheet(dataset, chosen, masks, generated, errors, top=110, gain=30):
             row += [generated[name][index], coloured(errors[name][index], top, "inferno")]
         row.append(coloured(errors[first][index] - errors[second][index], gain, "RdBu"))
         rows.append(row)
-    names = [figures.TITLES.get(name, name).split("\n(")[0] for name in generated]
+    names = [figures.title(name).split("\n(")[0] for name in generated]
     titles = ["condition", "target", "weight 2", names[0], "its error", names[1], "its error",
               "gain\n(blue)"]  # fmt: skip
     return figures.grid(rows, titles, breaks=(3, 5, 7), scale=max(1, 96 // dataset.width))

@@ -100,7 +100,7 @@ NOTEBOOKS = (
     Notebook("09_user_study", ("G1+G2+D",), ("user_study_check.png",), answers=True, ships=True),
 )
 NOTEBOOK_CODE = (
-    "results.claim_figures",
+    "results.charts",
     "results.claims",
     "workflow.shipped",
     "evaluation.score_row",
@@ -120,6 +120,7 @@ NOTEBOOK_CODE = (
     "apps.pose_studio.studio",
     "apps.user_study.rates",
     "apps.user_study.table2",
+    "results.provenance",
     "results.render",
     "results.tables",
     "results.verdicts",

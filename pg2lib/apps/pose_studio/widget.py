@@ -16,7 +16,7 @@ from pg2lib.apps import anywidget_library
 from pg2lib.apps.pose_studio.studio import Studio
 from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import JOINTS, LIMBS, found
-from pg2lib.results import figures
+from pg2lib.results import figures, provenance
 
 HERE = Path(__file__).parent
 NUMBER = int | float
@@ -54,7 +54,7 @@ TYPES = {"x": NUMBER, "y": NUMBER, "value": NUMBER, "text": str, "name": str}  #
 DOWNLOADS = {
     "export": ("pose.json", "application/json", Studio.pose_file),
     "gif": ("sequence.gif", "image/gif", Studio.gif),
-    "strip": ("strip.png", "image/png", lambda studio: figures.to_png_bytes(studio.strip())),
+    "strip": ("strip.png", "image/png", lambda studio: provenance.to_png_bytes(studio.strip())),
 }
 
 

@@ -12,7 +12,7 @@ from pg2lib.apps import anywidget_library
 from pg2lib.apps.user_study import rates as study_rates
 from pg2lib.apps.user_study.study import PAPER
 from pg2lib.core.files import UserError
-from pg2lib.results.figures import to_png_bytes
+from pg2lib.results.provenance import to_png_bytes
 
 FOLDER = Path(__file__).parent
 

@@ -1,0 +1,239 @@
+"""Charts: learning curves, bars, effects of the claims, convergence.
+
+Each function returns a matplotlib Figure for `provenance.publish`, labelled with its alternative
+text.
+"""
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from pg2lib.core.files import UserError
+from pg2lib.evaluation.scores import SCORES
+from pg2lib.evaluation.statistics import CANNOT, EQUAL, FAILS, HOLDS, MORE
+from pg2lib.results import verdicts
+from pg2lib.results.figures import colour
+from pg2lib.results.provenance import FONT, GREY, INK, PALE, STYLE, new_figure
+from pg2lib.results.render import score_text
+
+# Verdict -> colour and marker, distinct for colour-blind readers; the word is printed as well.
+LOOKS = {HOLDS: ("#0072b2", "o"), FAILS: ("#d55e00", "X"), CANNOT: ("#777777", "D")}
+LINE, HEAD = 0.2, 0.55  # height in inches of a comparison, and of the axis of a panel
+# Panels of the learning curves: title -> term of the log -> line style.
+PANELS = {
+    "L1 to the target, as weighted in the loss": {"l1": "-"},
+    "adversarial loss of G, of D (dashed)": {"adversarial": "-", "discriminator": "--"},
+    "D's mean answer to real, to generated (dashed)": {"d_real": "-", "d_fake": "--"},
+}
+
+
+@STYLE
+def chart(width, height, panels=1, alt="", **options):
+    """(Figure, its axes) of so many inches in the style of all charts.
+
+    Args:
+        width, height: in inches.
+        panels: side by side; more than one: the axes are an array.
+        alt: alternative text.
+        options: of `Figure.subplots`.
+    """
+    figure = new_figure(width, height, layout="constrained")
+    figure.set_label(alt)
+    axes = figure.subplots(1, panels, **options)
+    for one in np.ravel(axes):
+        one.spines[["top", "right"]].set_visible(False)
+        one.set_axisbelow(True)
+    return figure, axes
+
+
+@STYLE
+def learning_curves(logs, smooth=5):
+    """Losses over the iterations, from the log.jsonl of one or more stages.
+
+    Args:
+        logs: stage -> list of records ({"step", "l1", ...}, see `training.read_log`).
+        smooth: records in the running mean, drawn over the pale raw values.
+
+    Returns:
+        Figure with those of `PANELS` that the records fill.
+    """
+    logged = {term for log in logs.values() for record in log for term in record}
+    panels = {title: terms for title, terms in PANELS.items() if logged & set(terms)}
+    if not panels:
+        raise UserError("there is no learning curve to draw: the logs are empty.")
+    figure, spots = chart(0.6 + 3.2 * len(panels), 2.8, len(panels), squeeze=False)
+    lines, alt = {}, "Learning curves, first and last tenth of the iterations."
+    for axes, (title, terms) in zip(spots[0], panels.items()):
+        alt += f" {title}:"
+        for stage, log in logs.items():
+            for term, dash in terms.items():
+                points = [(r["step"], r[term]) for r in log if term in r]
+                if not points:
+                    continue
+                step, value = np.array(points).T
+                axes.plot(step, value, color=colour(stage), alpha=0.25, linewidth=0.7)
+                smoothed = verdicts.running_mean(value, smooth)[:, 0]
+                (line,) = axes.plot(step, smoothed, dash, color=colour(stage))
+                lines.setdefault(stage, line)
+                tenth = max(len(value) // 10, 1)
+                ends = value[:tenth].mean(), value[-tenth:].mean()
+                alt += f" {stage} {term} from {ends[0]:.3f} to {ends[1]:.3f};"
+        axes.set(xlabel="iteration")
+        axes.set_title(title, fontsize=FONT)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    _legend_below(figure, lines)
+    figure.set_label(alt.rstrip(";") + ".")
+    return figure
+
+
+@STYLE
+def bars_with_intervals(summaries, names=("ssim", "mask_ssim", "sharpness"), paper=None):
+    """The scores of the rows with their 95 % intervals, a panel per score.
+
+    Args:
+        summaries: row -> summary of `evaluation.evaluate_row`, top to bottom.
+        names: the scores to draw.
+        paper: row -> {score: printed value}, drawn as diamonds, or None.
+    """
+    rows, legend, alt = list(summaries), {}, "Bars with 95 % intervals over people."
+    height = 1.0 + 0.27 * len(rows)
+    figure, spots = chart(1.2 + 2.3 * len(names), height, len(names), sharey=True, squeeze=False)
+    for axes, name in zip(spots[0], names):
+        values = [summaries[row]["scores"][name] for row in rows]
+        legend |= _bars(axes, SCORES[name], dict(zip(rows, values)))
+        printed = [(place, (paper or {}).get(row, {}).get(name)) for place, row in enumerate(rows)]
+        printed = [(value, place) for place, value in printed if value is not None]
+        if printed:
+            diamonds = {"markersize": 4, "mfc": "white", "mec": INK, "linestyle": "none"}
+            (legend["printed in the paper"],) = axes.plot(*zip(*printed), "D", **diamonds)
+        if SCORES[name].aim == "target":
+            legend["the real images"] = axes.axvline(1, color=GREY, linestyle="--", linewidth=0.9)
+        listed = (f"{row} {score_text(v, SCORES[name])}" for row, v in zip(rows, values))
+        alt += f" {SCORES[name].heading}: {'; '.join(listed)}."
+    figure.axes[0].invert_yaxis()
+    _legend_below(figure, legend)
+    figure.set_label(alt)
+    return figure
+
+
+def _bars(axes, score, values):
+    """Draw one panel of `bars_with_intervals`; returns its part of the legend."""
+    legend = {}
+    for place, (row, value) in enumerate(values.items()):
+        if not value or value["mean"] is None:
+            axes.text(0, place, f" {score.missing}", va="center", color=GREY)
+            continue
+        axes.barh(place, value["mean"], 0.7, color=colour(row), alpha=0.85)
+        if value.get("low") is not None:
+            ends = [value["low"], value["high"]]
+            (line,) = axes.plot(ends, [place] * 2, color=INK, linewidth=1.4)
+            legend["95 % interval over people"] = line
+    axes.set(title=score.heading)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.set_yticks(range(len(values)), values)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=PALE, linewidth=0.6)
+    return legend
+
+
+@STYLE
+def forest(results):
+    """Every measured effect with its 95 % interval, a panel per unit and range.
+
+    The numbers are those of the claims in claims.md. The grey band is the range that the claim
+    expects; the verdict on each comparison is printed next to it.
+
+    Args:
+        results: list of `verdicts.Result`.
+
+    Raises:
+        UserError: nothing was measured.
+    """
+    panels = {}
+    for number, result in enumerate(results, start=1):
+        for finding in result.findings:
+            if np.isfinite(finding.effect):
+                panels.setdefault(_panel(finding.comparison), []).append((number, finding))
+    if not panels:
+        raise UserError("no claim has a measured effect to draw: evaluate the rows first.")
+    sizes = [len(lines) for lines in panels.values()]
+    figure = new_figure(8.6, LINE * sum(sizes) + HEAD * len(sizes), layout="constrained")
+    spots = figure.subplots(len(panels), 1, squeeze=False, height_ratios=sizes)[:, 0]
+    for axes, (title, lines) in zip(spots, panels.items()):
+        _draw_panel(axes, title, lines)
+    failed = [str(n) for n, result in enumerate(results, start=1) if result.verdict == FAILS]
+    figure.set_label(
+        f"{sum(sizes)} comparisons, a line each: the effect, its 95 % interval and the verdict in "
+        f"words. Claims that do not hold: {', '.join(failed) or 'none'}."
+    )
+    return figure
+
+
+def _panel(comparison):
+    """Comparisons that share an axis: one unit, and large effects apart from small ones."""
+    if comparison.how == "halves":
+        return f"{comparison.measure.unit}, between data sets"
+    if {"condition", "target"} & set(comparison.rows):
+        return f"{comparison.measure.unit}, against a reference row"
+    return comparison.measure.unit
+
+
+def _draw_panel(axes, title, lines):
+    ends = [v for _, f in lines for v in (f.low, f.effect, f.high, 0) if np.isfinite(v)]
+    room = 0.06 * (max(ends) - min(ends) or 1)
+    left, right = min(ends) - room, max(ends) + room
+    for place, (_, finding) in enumerate(lines):
+        comparison, (colour, marker) = finding.comparison, LOOKS[finding.verdict]
+        margin = comparison.margin
+        band = (-margin, margin) if comparison.direction == EQUAL else (margin, right)
+        if comparison.direction not in (EQUAL, MORE):
+            band = (left, -margin)
+        low, high = np.clip(band, left, right)
+        axes.barh(place, high - low, 0.8, low, color=PALE, alpha=0.55, zorder=0)
+        if np.isfinite([finding.low, finding.high]).all():
+            axes.plot([finding.low, finding.high], [place] * 2, color=colour, linewidth=1.6)
+        face = "white" if finding.verdict == CANNOT else colour
+        axes.plot(finding.effect, place, marker, color=colour, mfc=face, markersize=5.5)
+        beside = {"va": "center", "color": colour, "transform": axes.get_yaxis_transform()}
+        axes.text(1.01, place, finding.verdict, **beside)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    labels = [f"{finding.comparison.text}  ({number})" for number, finding in lines]
+    axes.set_yticks(range(len(lines)), labels)
+    axes.set(xlim=(left, right), ylim=(len(lines) - 0.5, -0.5))
+    axes.set_xlabel(title, fontsize=FONT, labelpad=1)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+@STYLE
+def convergence(logs, names):
+    """L1 over the training of two stages, their common level, and when each reaches it.
+
+    Args:
+        logs: stage -> list of records with "step" and "l1"; two stages.
+        names: of the two in the legend.
+    """
+    steps, losses = verdicts.paired_curves(logs.values())
+    smooth, (level, reached) = verdicts.running_mean(losses), verdicts.common_level(losses)
+    figure, axes = chart(5.8, 3.2)
+    for k, (stage, name) in enumerate(zip(logs, names)):
+        look, dash = {"color": colour(stage)}, ("-", "--")[k]
+        axes.plot(steps, losses[:, k], alpha=0.25, linewidth=0.7, **look)
+        label = f"{name}: reached after {steps[reached[k]]:,} iterations"
+        axes.plot(steps, smooth[:, k], dash, label=label, **look)
+        axes.plot(steps[reached[k]], smooth[reached[k], k], "o", markersize=5, **look)
+    axes.axhline(level, color=GREY, linewidth=0.8, linestyle=":")
+    axes.text(steps[-1], level, "common level ", color=GREY, ha="right", va="bottom")
+    axes.set(xlabel="iteration", ylabel="masked L1 to the target")
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    legend = axes.legend(frameon=False, loc="upper right")
+    texts = "; ".join(text.get_text() for text in legend.get_texts())
+    figure.set_label(f"Masked L1 of two trainings over the iterations. Common level: {texts}.")
+    return figure
+
+
+def _legend_below(figure, lines):
+    """One legend for all panels, a dict label -> line."""
+    if lines:
+        place = {"loc": "outside lower center", "ncols": len(lines), "frameon": False}
+        figure.legend(lines.values(), lines.keys(), **place)
