@@ -1,18 +1,16 @@
-"""Copy score: how much of the condition image is left where the target looks different.
+"""Copy scores: how much of the condition image is left where the target looks different.
 
-A generator that copies I_A gets a realistic image for nothing. The paper shows D pairs with I_A
-so that this does not pay (section 3.2); these scores, which are ours, say how much was copied.
-Each is 0 for the real target I_B and 1 for the condition image itself.
+A generator that copies I_A gets a realistic image for free. The paper shows D pairs with I_A to
+prevent this (section 3.2); these scores, which are ours, measure how much was copied. Each is 0
+for the real target I_B and 1 for the condition image itself.
 
-Colours: every image is taken as its difference to the mean training image, so that a grey or
-blurred nothing is no copy. Let c' be what the condition image has in a region and the target image
-does not (the part of I_A's difference that is orthogonal to I_B's). The score is how much of c' the
-generated image has, a coefficient of least squares:
+Colours: every image is taken as its difference from the mean training image, so that a grey or
+blurred image is no copy. Let c' be the part of I_A's difference that is orthogonal to I_B's, within
+a region. The score is how much of c' the generated image has, a least-squares coefficient:
 
     generated = a * target + b * condition + rest,    b = <c', generated> / <c', c'>
 
-Its mean over pairs is meant to be weighted with <c', c'> per pixel: where both images look the same
-there is nothing to tell, and b is noise.
+The mean over pairs is weighted with <c', c'> per pixel: where both images look the same, b is noise.
 """
 
 import numpy as np
@@ -23,8 +21,8 @@ from pg2lib.data.heatmaps import pose_mask
 from pg2lib.data.keypoints import found
 from pg2lib.evaluation.pose_score import body_size
 
-LEAST_PIXELS = 8  # a smaller region says nothing
-LEAST_ENERGY = 1.0  # <c', c'> per value, squared grey levels: below it both images are the same
+LEAST_PIXELS = 8  # of a region
+LEAST_ENERGY = 1.0  # <c', c'> per value, squared grey levels; below it both images are the same
 
 
 def mean_image(dataset):
@@ -48,12 +46,12 @@ def copy_scores(
     batch=32,
     progress=None,
 ):
-    """All copy scores of pairs, and their weights.
+    """All copy scores of pairs, with their weights.
 
     Args:
         generated, condition, target: uint8 (k, H, W, 3); memory maps are read in batches.
         condition_keypoints, target_keypoints: float (k, 18, 2), P_A and P_B.
-        estimated: float (k, 18, 2), what `pose_score.estimate` sees in `generated`.
+        estimated: float (k, 18, 2), joints that `pose_score.estimate` finds in `generated`.
         typical: (H, W, 3), from `mean_image`.
         variant: of the pose masks, see `heatmaps.pose_mask`.
         batch: pairs at a time.
@@ -61,9 +59,9 @@ def copy_scores(
 
     Returns:
         dict of float64 (k,). NaN scores (with weight 0) where a pair has no such region or joint.
-        "background_copy", "background_weight": outside both bodies, see the head of this file.
-        "body_copy", "body_weight": where the condition's body is and the target's is not: what is
-            left there of the body are ghost limbs.
+        "background_copy", "background_weight": outside both bodies, see `copied`.
+        "body_copy", "body_weight": where the condition's body is and the target's is not (ghost
+            limbs).
         "pose_copy", "pose_weight": see `pose_copy`.
     """
     count = len(generated)
@@ -94,7 +92,7 @@ def copy_scores(
 
 
 def copied(generated, condition, target, typical, region):
-    """How much of the condition's own look is left in a region (see the head of this file).
+    """How much of the condition image is left in a region, b of this module's docstring.
 
     Args:
         generated, condition, target: uint8 (k, H, W, 3).
@@ -102,11 +100,10 @@ def copied(generated, condition, target, typical, region):
         region: bool (k, H, W).
 
     Returns:
-        (b, weight), float64 (k,). b is 0 for the target and 1 for the condition image, exactly;
-        about 0 for any image that has nothing of I_A but what I_B has too; between 0 and 1 for a
-        faded or blurred copy; below 0 for its negative. weight is <c', c'> per value in squared
-        grey levels. NaN and 0 where the region has fewer than 8 pixels or where condition and
-        target are the same there.
+        (b, weight), float64 (k,). b is exactly 0 for the target and exactly 1 for the condition
+        image, between 0 and 1 for a faded or blurred copy, below 0 for a negative. weight is
+        <c', c'> per value in squared grey levels. NaN and 0 where the region is smaller than
+        LEAST_PIXELS or condition and target look the same there.
     """
     inside = region[..., None]
     g, c, t = (
@@ -118,26 +115,25 @@ def copied(generated, condition, target, typical, region):
     energy = np.einsum("kp,kp->k", own, own)
     pixels = region.sum((1, 2))
     weight = energy / np.maximum(3 * pixels, 1)
-    told = (pixels >= LEAST_PIXELS) & (weight >= LEAST_ENERGY)
-    # c' is orthogonal to t: without it b is the same, and exactly 0 for the target
-    b = np.einsum("kp,kp->k", own, g - t) / np.where(told, energy, np.nan)
-    return b, np.where(told, weight, 0.0)
+    known = (pixels >= LEAST_PIXELS) & (weight >= LEAST_ENERGY)
+    # c' is orthogonal to t: subtracting t changes nothing but makes b exactly 0 for the target
+    b = np.einsum("kp,kp->k", own, g - t) / np.where(known, energy, np.nan)
+    return b, np.where(known, weight, 0.0)
 
 
 def pose_copy(estimated, condition_keypoints, target_keypoints, alpha=0.4):
-    """The share of joints that were to move and are seen nearer to where they were.
+    """Share of the joints that had to move but are found nearer to their old place.
 
-    Only joints found in both poses count whose places differ by more than alpha `body_size` of the
-    target pose, twice the threshold of PCK.
+    Joints count that are found in both poses, more than alpha `body_size` of the target pose apart
+    (twice the threshold of PCK).
 
     Args:
-        estimated: float (k, 18, 2), joints seen in the generated images; missing ones do not count.
+        estimated: float (k, 18, 2), joints of the generated images; missing ones do not count.
         condition_keypoints, target_keypoints: float (k, 18, 2).
 
     Returns:
-        (share, weight), float64 (k,): the share in [0, 1], 1 for a perfectly seen copy of the
-        condition's pose and 0 for the target's; NaN where no joint had to move. weight is how many
-        had to.
+        (share, weight), float64 (k,): the share in [0, 1], 1 for the condition's pose and 0 for
+        the target's, NaN where no joint had to move; weight is the number of joints that had to.
     """
     seen, old, new = (
         np.asarray(k, np.float64) for k in (estimated, condition_keypoints, target_keypoints)
