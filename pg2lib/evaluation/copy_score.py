@@ -10,7 +10,7 @@ a region. The score is how much of c' the generated image has, a least-squares c
 
     generated = a * target + b * condition + rest,    b = <c', generated> / <c', c'>
 
-The mean over pairs is weighted with <c', c'> per pixel: where both images look the same, b is noise.
+The mean over pairs is weighted with <c', c'> per pixel: where both images look alike, b is noise.
 """
 
 import numpy as np
