@@ -1,9 +1,11 @@
-"""Colour, error and followed shifts of generated people, checked on images made by hand."""
+"""Sharpness, body-SSIM, colour and followed shifts: plain loops and images made by hand."""
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
-from pg2lib.evaluation import detail
+from pg2lib.evaluation import detail, statistics
+from pg2lib.evaluation.ssim import mask_ssim, ssim
 
 rng = np.random.default_rng(0)
 
@@ -59,3 +61,115 @@ def test_shift_followed_finds_by_how_much_a_person_moved(person, pixels):
     moved, body = np.roll(images, pixels, 2), np.roll(masks, pixels, 2)
     assert detail.shift_followed(images, moved, body, 4).tolist() == [pixels, pixels]
     assert detail.shift_followed(images, images, body, 4).tolist() == [0, 0]
+
+
+# ---- sharpness
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Two different batches (3, 24, 16, 3) whose value ranges differ from each other."""
+    random = np.random.default_rng(0)
+    smooth = gaussian_filter(random.random((2, 3, 24, 16, 3)), (0, 0, 1, 1, 0))
+    generated = (40 + 100 * smooth[0]).astype(np.uint8)
+    target = (255 * smooth[1]).astype(np.uint8)
+    return generated, target
+
+
+def test_sharpness_by_hand():
+    """A ramp of slope 20 a pixel against one of slope 10: four times the energy."""
+    x = np.arange(8)
+    gentle, steep = (np.zeros((1, 6, 8, 3), np.uint8) + (s * x)[:, None].astype(np.uint8)
+                     for s in (10, 20))  # fmt: skip
+    mask = np.ones((1, 6, 8))
+    assert detail.gradient_energy(gentle, mask) == pytest.approx((10 / 255) ** 2)
+    assert detail.sharpness(steep, gentle, mask) == pytest.approx(4)
+    assert detail.sharpness(gentle, steep, mask) == pytest.approx(1 / 4)
+    turned = steep.transpose(0, 2, 1, 3)
+    assert detail.sharpness(turned, turned // 2, mask.transpose(0, 2, 1)) == pytest.approx(4)
+
+
+def test_sharpness_ignores_the_outside_and_the_border_of_the_mask(images):
+    generated, target = images
+    mask = np.zeros(generated.shape[:3])
+    mask[:, 6:18, 4:12] = 1
+    got = detail.sharpness(generated, target, mask)
+    painted = np.where(mask[..., None] == 1, generated, 255)  # a hard edge along the mask
+    assert (detail.sharpness(painted, target, mask) == got).all()
+    # The centre of a plus is the only pixel of it whose four neighbours are in the mask.
+    plus = np.zeros_like(mask)
+    plus[:, 9:12, 8] = plus[:, 10, 7:10] = 1
+    luma = np.array([0.2125, 0.7154, 0.0721]) / 255
+    for batch in images:
+        gray = batch @ luma
+        energy = (gray[:, 10, 9] - gray[:, 10, 7]) ** 2 + (gray[:, 11, 8] - gray[:, 9, 8]) ** 2
+        assert detail.gradient_energy(batch, plus) == pytest.approx(energy / 4, rel=1e-9)
+
+
+def test_sharpness_of_targets_blur_and_nothing(images):
+    _, target = images
+    mask = np.ones(target.shape[:3])
+    assert (detail.sharpness(target, target, mask) == 1).all()
+    assert (detail.sharpness(gaussian_filter(target, (0, 1, 1, 0)), target, mask) < 0.7).all()
+    mask[1] = 0
+    assert np.isnan(detail.sharpness(target, target, mask)).tolist() == [False, True, False]
+    assert np.isnan(detail.sharpness(target, np.full_like(target, 9), mask)).all()
+
+
+def test_weighted_with_the_targets_energy_sharpness_is_a_ratio_of_means(images):
+    mask = np.ones(images[0].shape[:3])
+    energy, real = (detail.gradient_energy(i, mask) for i in images)
+    ratio = detail.sharpness(*images, mask)
+    assert statistics.mean(ratio, real) == pytest.approx(energy.mean() / real.mean())
+    assert statistics.mean(ratio) != pytest.approx(energy.mean() / real.mean(), rel=1e-3)
+    assert statistics.mean([1, np.nan, 4], [2, 5, 1]) == pytest.approx(2)
+    assert np.isnan(statistics.mean([np.nan]))
+
+
+# ---- SSIM of the body alone
+
+
+def slow_body_ssim(x, y, mask):
+    """Window by window and channel by channel, with NumPy's covariance of the pixels inside."""
+    values = []
+    for row, column in np.argwhere(mask):
+        place = np.s_[max(row - 3, 0) : row + 4, max(column - 3, 0) : column + 4]
+        for channel in range(3):
+            a, b = (image[place][..., channel][mask[place]].astype(float) for image in (x, y))
+            (va, vab), (_, vb) = np.cov(a, b)
+            ma, mb = a.mean(), b.mean()
+            light = (2 * ma * mb + 6.5025) / (ma**2 + mb**2 + 6.5025)
+            values.append(light * (2 * vab + 58.5225) / (va + vb + 58.5225))
+    return np.mean(values)
+
+
+def test_body_ssim_against_a_plain_loop():
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, 255, (2, 24, 16, 3), np.uint8)
+    generated = (target * 0.5 + rng.integers(0, 60, target.shape)).astype(np.uint8)
+    masks = rng.random((2, 24, 16)) < 0.6
+    ours = detail.body_ssim(generated, target, masks, chunk=1)
+    slow = [slow_body_ssim(*three) for three in zip(generated, target, masks, strict=True)]
+    np.testing.assert_allclose(ours, slow, atol=1e-10)
+    np.testing.assert_allclose(detail.body_ssim(target, target, masks), 1, atol=1e-10)
+    assert np.isnan(detail.body_ssim(generated, target, masks & False)).all()
+
+
+def test_body_ssim_is_the_usual_one_where_windows_lie_within_the_mask():
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, 255, (1, 200, 200, 3), np.uint8)
+    generated = (target * 0.5).astype(np.uint8)
+    usual = ssim(generated, target)[0]  # leaves out the border that a window overhangs
+    everywhere = detail.body_ssim(generated, target, np.ones((1, 200, 200), bool))[0]
+    assert everywhere == pytest.approx(usual, abs=2e-3)
+
+
+def test_body_ssim_does_not_reward_thin_masks():
+    rng = np.random.default_rng(0)
+    target, noise = rng.integers(0, 255, (2, 1, 128, 64, 3), np.uint8)
+    thin = np.zeros((1, 128, 64), bool)
+    thin[:, :, ::8] = thin[:, :, 1::8] = True
+    wide = np.ones_like(thin)
+    ours = [detail.body_ssim(noise, target, mask)[0] for mask in (thin, wide)]
+    assert np.abs(ours).max() < 0.03
+    assert mask_ssim(noise, target, thin)[0] > mask_ssim(noise, target, wide)[0] + 0.1
