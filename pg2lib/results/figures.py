@@ -8,6 +8,7 @@ import colorsys
 import textwrap
 
 import numpy as np
+import pandas as pd
 import torch
 from PIL import Image, ImageDraw
 
@@ -83,16 +84,14 @@ def draw_skeleton(keypoints, height, width, image=None, thickness=None):
     keypoints, fine = np.asarray(keypoints, float), 4
     ground = Image.new("RGB", (width, height)) if image is None else Image.fromarray(image)
     canvas = ground.resize((width * fine, height * fine), Image.Resampling.NEAREST)
-    brush, colours, here = ImageDraw.Draw(canvas), joint_colours(), found(keypoints)
+    brush, colours, known = ImageDraw.Draw(canvas), joint_colours(), found(keypoints)
     points = (keypoints + 0.5) * fine - 0.5
     thick = (thickness or height / 40) * fine
     for start, end in LIMBS:
-        if here[start] and here[end]:
-            # The outer joint gives the colour, so that a limb takes its side's.
-            shade = tuple((colours[end] * 0.7).astype(int).tolist())
-            line = [*points[start], *points[end]]
-            brush.line(line, fill=shade, width=max(1, round(thick)))
-    for joint in np.flatnonzero(here):
+        if known[start] and known[end]:
+            shade = tuple((colours[end] * 0.7).astype(int).tolist())  # of the outer joint
+            brush.line([*points[start], *points[end]], fill=shade, width=max(1, round(thick)))
+    for joint in np.flatnonzero(known):
         (x, y), r = points[joint], 0.75 * thick
         brush.ellipse((x - r, y - r, x + r, y + r), fill=tuple(colours[joint].tolist()))
     return np.asarray(canvas.resize((width, height), Image.Resampling.BOX))
@@ -101,8 +100,7 @@ def draw_skeleton(keypoints, height, width, image=None, thickness=None):
 def colour_heatmaps(heatmaps):
     """18 heatmaps (18, H, W) in one picture, uint8 (H, W, 3): each joint in its colour."""
     maps = np.asarray(heatmaps, float).clip(0, 1)
-    colours = joint_colours()
-    return (maps[..., None] * colours[:, None, None]).max(0).astype(np.uint8)
+    return (maps[..., None] * joint_colours()[:, None, None]).max(0).astype(np.uint8)
 
 
 def mask_overlay(image, mask, colour=(0, 190, 160), strength=0.5):
@@ -217,7 +215,7 @@ def figure4_columns(dataset, chosen, generated):
     the registered rows in the order of the tables, then any other rows.
 
     Args:
-        dataset: datasets.Dataset.
+        dataset: Dataset.
         chosen: indices into dataset.test_pairs, e.g. from `select_examples`.
         generated: row -> uint8 (k, H, W, 3) images of all test pairs.
     """
@@ -280,11 +278,11 @@ def heatmap_overview(image, heatmaps, columns=9):
     for spot in spots:
         spot.set_axis_off()
     for spot, joint, one in zip(spots, JOINTS, maps, strict=False):
-        weight, colour = one[..., None], colours[JOINTS.index(joint)]
-        spot.imshow((0.5 * image * (1 - weight) + colour * weight).astype(np.uint8))
-        seen = one.max() > 0
-        name = joint.replace("_", " ") if seen else f"({joint.replace('_', ' ')})"
-        spot.set_title(name, fontsize=0.85 * FONT, color=INK if seen else GREY, pad=2)
+        weight, shade = one[..., None], colours[JOINTS.index(joint)]
+        spot.imshow((0.5 * image * (1 - weight) + shade * weight).astype(np.uint8))
+        present, name = one.max() > 0, joint.replace("_", " ")
+        look = {"fontsize": 0.85 * FONT, "color": INK if present else GREY, "pad": 2}
+        spot.set_title(name if present else f"({name})", **look)
     figure.set_gid(PICTURES)
     figure.set_label("The 18 heatmaps, each over the darkened image; joints not found in brackets.")
     return figure
@@ -294,7 +292,7 @@ def pair_sheet(dataset, chosen, variant="released"):
     """Test pairs, one per column: condition, its keypoints, target, its keypoints, pose mask.
 
     Args:
-        dataset: datasets.Dataset.
+        dataset: Dataset.
         chosen: indices into dataset.test_pairs.
         variant: of the pose mask.
     """
@@ -322,9 +320,8 @@ def pair_sheet(dataset, chosen, variant="released"):
 
 
 def difference_panel(coarse, difference, refined, target, row_labels=()):
-    """What stage II adds: I_B1, the difference map, I_B2 and the real image, pair by pair.
-
-    The map is drawn around mid-grey and amplified, as its title says.
+    """I_B1, the difference map, I_B2 and the real image, pair by pair. The map is drawn around
+    mid-grey and amplified; its title says by how much.
 
     Args:
         coarse, refined, target: uint8 (n, H, W, 3).
@@ -341,7 +338,7 @@ def difference_panel(coarse, difference, refined, target, row_labels=()):
 
 
 def failure_gallery(failures):
-    """Pairs that went wrong, a row each, with the reason beside it.
+    """Pairs with bad results, a row each, with the reason next to it.
 
     Args:
         failures: list of dicts "condition", "target", "generated" (uint8 (H, W, 3)),
@@ -350,48 +347,43 @@ def failure_gallery(failures):
     rows = []
     for failure in failures:
         height, width = failure["condition"].shape[:2]
-        scale = max(1, round(CELL / width))
-        pose = fine_skeleton(failure["keypoints"], height, width, scale)
+        pose = fine_skeleton(failure["keypoints"], height, width, max(1, round(CELL / width)))
         rows.append([failure["condition"], pose, failure["target"], failure["generated"]])
     titles = [TITLES["condition"], TITLES["pose"], TITLES["target"], "Generated"]
     return grid(rows, titles, captions=[failure["caption"] for failure in failures])
 
 
 def select_examples(dataset, count, seed=0):
-    """Test pairs worth showing, chosen before anything is generated.
+    """Informative test pairs, chosen without looking at generated images.
 
-    A pair gets a point if its cameras differ, one if at most two joints are missing on either
-    side, one if its poses differ by more than those of a quarter of the pairs. Most points come
-    first, within that by seeded chance; each person comes
-    once before anyone comes twice.
+    A pair gets a point each for different cameras, for at most two missing joints on either side,
+    and for poses that differ by more than in a quarter of the pairs. Pairs with more points come
+    first, in seeded random order, and every person once before anyone twice.
 
     Args:
-        dataset: datasets.Dataset.
+        dataset: Dataset.
         count: how many, at most all test pairs.
-        seed: other seeds give other pairs.
+        seed: of the random order.
 
     Returns:
         int64 (count,) indices into dataset.test_pairs.
     """
     condition, target = np.asarray(dataset.test_pairs).T
-    here = found(dataset.keypoints)
-    both = (here[condition] & here[target])[..., None]  # (k, 18, 1)
+    known = found(dataset.keypoints)
+    both = (known[condition] & known[target])[..., None]  # (k, 18, 1)
     shift = np.where(both, dataset.keypoints[target] - dataset.keypoints[condition], 0)
     joints = both.sum(1).clip(min=1)  # (k, 1)
-    # Less the shift of the whole person.
-    shift = np.where(both, shift - (shift.sum(1) / joints)[:, None], 0)
+    shift = np.where(both, shift - (shift.sum(1) / joints)[:, None], 0)  # minus the mean shift
     moved = np.sqrt((shift**2).sum((1, 2)) / joints[:, 0])  # (k,) in pixels
-    whole = np.minimum(here[condition].sum(1), here[target].sum(1)) >= 16
+    whole = np.minimum(known[condition].sum(1), known[target].sum(1)) >= 16
     good = whole.astype(int) + (moved > np.quantile(moved, 0.25))
     good = good + (np.asarray(dataset.cameras)[condition] != np.asarray(dataset.cameras)[target])
 
     order = np.random.default_rng((seed, 4)).permutation(len(target))
     order = order[np.argsort(-good[order], kind="stable")]
-    people = np.asarray(dataset.identities)[target][order]
-    turn = np.empty(len(order), int)  # the how-manieth pair of its person
-    for person in np.unique(people):
-        turn[people == person] = np.arange((people == person).sum())
-    return order[np.argsort(turn, kind="stable")][:count]
+    people = pd.Series(np.asarray(dataset.identities)[target][order])
+    turn = people.groupby(people).cumcount()  # index of the pair within its person
+    return order[np.argsort(turn.to_numpy(), kind="stable")][:count]
 
 
 # --- helpers -----------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ SHARED = ("dataset", "height", "width", "pairs", "identities", "preset", "mask_f
 
 
 def table1(summaries, paper, facts):
-    """Table 1.
+    """Table 1, as a dict of JSON values.
 
     Args:
         summaries: row -> summary of `evaluation.evaluate_row`, of any registered rows and the

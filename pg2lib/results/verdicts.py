@@ -28,22 +28,15 @@ POSE_RANGE = 0.2
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one study measured.
-
-    half       "market1501" or "deepfashion": the half of Table 1 that its data set belongs to
-    pairs      row -> DataFrame, a line per test pair: pairs.csv and `detail.measures`
-    summaries  row -> summary.json
-    logs       stage -> list of records with "step" and "l1"
-    context    DataFrame, a line per test pair, see `pair_context`
-    """
+    """What one study measured."""
 
     dataset: str
     profile: str
-    half: str
-    pairs: dict
-    summaries: dict
-    logs: dict
-    context: pd.DataFrame
+    half: str  # of Table 1: "market1501" or "deepfashion"
+    pairs: dict  # row -> DataFrame, a line per test pair: pairs.csv and `detail.measures`
+    summaries: dict  # row -> summary.json
+    logs: dict  # stage -> list of records with "step" and "l1"
+    context: pd.DataFrame  # a line per test pair, see `pair_context`
 
     @property
     def name(self) -> str:
@@ -51,19 +44,14 @@ class Evidence:
 
 
 def gather(dataset, folders, logs, profile, half, mask_variant="released", preset="pg2"):
-    """The Evidence of a study.
+    """The Evidence of a study. UserError: a folder without pairs.csv or summary.json.
 
     Args:
-        dataset: datasets.Dataset.
+        dataset: Dataset.
         folders: row -> folder of `evaluation.evaluate_row`.
-        logs: stage -> records of `training.read_log`.
-        profile: name of the profile.
-        half: "market1501" or "deepfashion".
+        logs, profile, half: see `Evidence`.
         mask_variant: of the pose mask, see `heatmaps.pose_mask`.
         preset: SSIM preset of the measure "blur_gain", see `ssim.PRESETS`.
-
-    Raises:
-        UserError: a folder without pairs.csv or summary.json.
     """
     target = dataset.test_pairs[:, 1]
     masks = pair_masks(dataset, dataset.test_pairs, "target", mask_variant)
@@ -79,16 +67,9 @@ def gather(dataset, folders, logs, profile, half, mask_variant="released", prese
 
 
 def pair_context(dataset, mask_variant="released"):
-    """Properties of each test pair that do not depend on generated images.
-
-    Args:
-        dataset: datasets.Dataset.
-        mask_variant: of the pose mask, see `heatmaps.pose_mask`.
-
-    Returns:
-        DataFrame: "clutter", the gradient energy outside the pose mask, mean of condition and
-        target image (`detail.gradient_energy`); "rare pose", bool (`difficulty.causes`).
-    """
+    """Properties of each test pair that do not depend on generated images, as a DataFrame:
+    "clutter", the gradient energy outside the pose mask, mean of condition and target image
+    (`detail.gradient_energy`), and "rare pose", bool (`difficulty.causes`)."""
     pairs, energies = np.asarray(dataset.test_pairs), []
     for column, source in enumerate(("condition", "target")):
         for start in range(0, len(pairs), 256):
@@ -299,7 +280,7 @@ class Result:
 
 
 def evaluate_claims(main, ablations=None, sibling=None, claims=CLAIMS):
-    """Test every claim.
+    """Test every claim but those that the paper makes for the other half only.
 
     Args:
         main: Evidence of the study.
@@ -308,8 +289,7 @@ def evaluate_claims(main, ablations=None, sibling=None, claims=CLAIMS):
         claims: see `claims.CLAIMS`.
 
     Returns:
-        list of Result in the order of the claims, without those that the paper makes for the
-        other half only.
+        list of Result in the order of the claims.
 
     Raises:
         UserError: two rows were scored on different pairs.
@@ -374,27 +354,16 @@ def _reason(comparison, low, high, decision):
 
 
 def claims_table(results, facts):
-    """The results as a dict of JSON values; `render.write` makes the files.
+    """The results as a dict of JSON values for `render.write`; None for what was not measured.
 
     Args:
         results: list of Result.
-        facts: dict with "dataset", "profile", "seed", "split" and "command", as of
-            `pipeline.facts`.
-
-    Returns:
-        {"title", "facts", "claims": [{"name", "place", "claim", "verdict", "why", "made_at",
-        "comparisons": [{...}]}], "notes": [sentence]}; None for what was not measured.
+        facts: dict with "dataset", "profile", "seed", "split" and "command" (`pipeline.facts`).
     """
     claims = [
-        {
-            "name": result.claim.name,
-            "place": result.claim.place,
-            "claim": result.claim.statement,
-            "verdict": result.verdict,
-            "why": result.why,
-            "made_at": result.made_at,
-            "comparisons": [_finding_record(finding) for finding in result.findings],
-        }
+        {"name": result.claim.name, "place": result.claim.place, "claim": result.claim.statement}
+        | {key: getattr(result, key) for key in ("verdict", "why", "made_at")}
+        | {"comparisons": [_finding_record(finding) for finding in result.findings]}
         for result in results
     ]
     title = f"The paper's claims (sections 3 and 4), tested on {facts['dataset']}"
@@ -404,20 +373,10 @@ def claims_table(results, facts):
 
 def _finding_record(finding):
     comparison = finding.comparison
-    return {
-        "measure": comparison.text,
-        "score": comparison.score,
-        "row": comparison.row,
-        "against": comparison.against,
-        "unit": comparison.measure.unit,
-        "expected": comparison.expected,
-        "effect": finding.effect,
-        "low": finding.low,
-        "high": finding.high,
-        "shown": finding.interval,
-        "verdict": finding.verdict,
-        "why": finding.why,
-    }
+    record = {"measure": comparison.text, "unit": comparison.measure.unit}
+    record |= {key: getattr(comparison, key) for key in ("score", "row", "against", "expected")}
+    record |= {key: getattr(finding, key) for key in ("effect", "low", "high", "verdict", "why")}
+    return record | {"shown": finding.interval}
 
 
 def tally(results):
