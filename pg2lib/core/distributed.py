@@ -1,7 +1,7 @@
-"""Several processes as one: what `torchrun` starts, seen from the rest of the library.
+"""The processes of one `torchrun` launch.
 
-Without `torchrun` there is one process, rank 0 of 1, and every function here does nothing or
-returns what it was given. Values travel over Gloo, gradients over NCCL on GPUs and Gloo on CPUs.
+Without `torchrun` there is one process, rank 0 of 1, and these functions do nothing or return
+their argument. Values travel over Gloo, gradients over NCCL on GPUs and Gloo on CPUs.
 """
 
 import contextlib
@@ -14,8 +14,7 @@ import torch.distributed as dist
 
 from pg2lib.core.files import UserError
 
-# One process prepares data or writes results while the others wait for it.
-PATIENCE = timedelta(hours=12)
+TIMEOUT = timedelta(hours=12)  # the others wait while one process prepares data
 
 
 def launched() -> bool:
@@ -25,11 +24,10 @@ def launched() -> bool:
 
 @contextlib.contextmanager
 def joined(device: str | None = None):
-    """Join the other processes of this launch, and leave them at the end. End the process itself
-    with `leave`.
+    """Join the process group of this launch within the block; end the process with `leave`.
 
-    On GPUs, if there are any and `device` is not "cpu", each process takes the one of its local
-    rank, so that "cuda" means that one.
+    If there are GPUs and `device` is not "cpu", each process takes the GPU of its local rank, so
+    that "cuda" means that one.
 
     Raises:
         UserError: the launcher started more processes on this machine than it has GPUs.
@@ -42,24 +40,22 @@ def joined(device: str | None = None):
         local = int(os.environ.get("LOCAL_RANK", 0))
         if local >= torch.cuda.device_count():
             raise UserError(
-                f"process {local} of this machine has no GPU of its own, there are "
-                f"{torch.cuda.device_count()}; start as many with --nproc-per-node, or give "
-                "--device cpu"
+                f"process {local} of this machine has no GPU; it has {torch.cuda.device_count()}: "
+                "start as many processes with --nproc-per-node, or use --device cpu"
             )
         torch.cuda.set_device(local)
         backend = "cpu:gloo,cuda:nccl"
-    dist.init_process_group(backend, timeout=PATIENCE)
+    dist.init_process_group(backend, timeout=TIMEOUT)
     yield
-    # Not after an error: the others may be in the middle of talking to us.
+    # Not after an error: the others may be in the middle of a collective call.
     barrier()
     dist.destroy_process_group()
 
 
 def leave(status: int = 0):
-    """End this process at once, its output written.
+    """Flush the output and end this process without the interpreter's shutdown.
 
-    Gloo's threads may still hold tensors when the interpreter takes itself apart, which then
-    aborts every few times, after all work is done.
+    Gloo's threads may still hold tensors then, which aborts the process every few times.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -71,17 +67,17 @@ def rank() -> int:
 
 
 def world() -> int:
-    """How many processes work together."""
+    """The number of processes."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def barrier():
-    """Wait until all processes are here."""
-    gather(None)  # by way of objects: over Gloo, whatever the device
+    """Wait until all processes call this."""
+    gather(None)  # objects travel over Gloo, whatever the device
 
 
 def broadcast(value):
-    """Rank 0's value of any kind that pickles, in every process."""
+    """Rank 0's value, anything that pickles, in every process."""
     if world() > 1:
         box = [value]
         dist.broadcast_object_list(box, device=torch.device("cpu"))

@@ -32,6 +32,16 @@ def write_atomically(path):
         temporary.unlink(missing_ok=True)
 
 
+def read_text(path) -> str:
+    """The text of a file, UTF-8; UserError if it cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a text file (UTF-8).") from None
+
+
 def sha256(path) -> str:
     """Hexadecimal SHA-256 of a file."""
     with open(path, "rb") as file:

@@ -21,18 +21,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pg2lib.core.files import UserError
+from pg2lib.core.files import UserError, read_text
+from pg2lib.data import sources
 from pg2lib.data.keypoints import found, read_csv, torso_found
-from pg2lib.data.sources import (
-    Plan,
-    Survey,
-    counts,
-    decode,
-    listed,
-    place_pairs,
-    read_pairs,
-    subsample,
-)
 
 # Counts of the published files (PATN).
 WHOLE = {
@@ -79,12 +70,12 @@ def plan(config, source):
         kept = set(rng.permutation(paired)[: config.train_identities].tolist())
         train = [name for name in train if _item(name) in kept]
     train, test = (
-        subsample(names, _item, config.images_per_identity, rng) for names in (train, test)
+        sources.subsample(names, _item, config.images_per_identity, rng) for names in (train, test)
     )
     names, size = train + test, (config.height, config.width)
     joints = halves["train"].keypoints | halves["test"].keypoints
     missing = _missing(halves, paths)
-    planned = Plan(
+    planned = sources.Plan(
         make=_read,
         jobs=[(paths[name], joints[name], int(NAME.fullmatch(name)[2]), *size) for name in names],
         identities=_identities(names, halves),
@@ -97,7 +88,7 @@ def plan(config, source):
     )
     published, pairs = _published_pairs(source, halves)
     if published and config.images_per_identity is None:
-        placed = place_pairs(pairs, {name: len(train) + i for i, name in enumerate(test)})
+        placed = sources.place_pairs(pairs, {name: len(train) + i for i, name in enumerate(test)})
         short = f"; {len(placed):,} of its {len(pairs):,} pairs have both images here"
         planned = replace(
             planned,
@@ -114,17 +105,17 @@ def survey(config, source):
     for name, half in halves.items():
         available = half.available(paths)
         keypoints = np.array([half.keypoints[name] for name in available]).reshape(-1, 18, 2)
-        parts[name] = counts(_identities(available, halves), keypoints)
-        unlisted = set(half.keypoints) - set(half.names)
-        problems += listed(f"{name}: keypoints of images not in {name}.lst", unlisted)
+        parts[name] = sources.counts(_identities(available, halves), keypoints)
+        what = f"{name}: keypoints of images not in {name}.lst"
+        problems += sources.listed(what, half.keypoints, half.names)
     names = {name for half in halves.values() for name in half.names}
-    problems += listed("images in no list", set(paths) - names)
+    problems += sources.listed("images in no list", paths, names)
     published, pairs = _published_pairs(source, halves)
     if not published:
         problems.append(f"{source} has no fasion-pairs-test.csv with its test.lst.")
     test = {name: 0 for name in halves["test"].available(paths)}
-    parts["test"]["published_pairs"] = len(place_pairs(pairs, test))
-    return Survey(
+    parts["test"]["published_pairs"] = len(sources.place_pairs(pairs, test))
+    return sources.Survey(
         parts=parts,
         split="official split by outfit",
         paths=[paths[name] for name in sorted(names & set(paths))],
@@ -175,7 +166,7 @@ def _file(source, kind):
 def _published_pairs(source, halves):
     """The file of the test pairs and the [(condition, target)] names in it; or (None, [])."""
     path, names = _file(source, "pairs-test"), set(halves["test"].names)
-    return (path, read_pairs(path, names)) if path and names else (None, [])
+    return (path, sources.read_pairs(path, names)) if path and names else (None, [])
 
 
 def _find_images(source):
@@ -203,11 +194,7 @@ def _read_half(config, source, half):
 
 def _read_names(path):
     """The names of a .lst file."""
-    try:
-        names = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not a text file (UTF-8).") from None
-    known = set()
+    names, known = read_text(path).splitlines(), set()
     for number, name in enumerate(names, start=1):
         if not NAME.fullmatch(name) or name in known:
             reason = "appears twice" if name in known else "is not a flattened In-shop name"
@@ -243,10 +230,12 @@ def _missing(halves, paths):
     """Sentences about lists, images and keypoints that the folder lacks."""
     sentences = []
     for half, lists in halves.items():
-        names, known = set(lists.names), lists.keypoints
-        sentences += [] if known else [f"{lists.note}."]
-        sentences += listed(f"{half}: listed images not in the folder", names - set(paths))
-        sentences += listed(f"{half}: listed images without keypoints", known and names - {*known})
+        sentences += sources.listed(f"{half}: listed images not in the folder", lists.names, paths)
+        if lists.keypoints:
+            what = f"{half}: listed images without keypoints"
+            sentences += sources.listed(what, lists.names, lists.keypoints)
+        else:
+            sentences.append(f"{lists.note}.")
     return sentences
 
 
@@ -303,7 +292,7 @@ def _inner_width(path, image, height):
 
 def _check(path):
     """Decode an image; UserError if its proportions are not those of In-shop images."""
-    image = decode(path)
+    image = sources.decode(path)
     _inner_width(path, image, SIDE)
     return image
 
@@ -315,7 +304,7 @@ def _read(path, keypoints, view, height, width):
     becomes the inner 176/256 of that. Either is then cropped around the middle to `width`, or
     padded with white, as PATN does for its scores. A joint that comes to lie outside is missing.
     """
-    image = decode(path)
+    image = sources.decode(path)
     inner = _inner_width(path, image, height)
     if image.size != (inner, height):
         image = image.resize((inner, height), Image.Resampling.LANCZOS)

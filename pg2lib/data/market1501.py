@@ -13,17 +13,8 @@ import numpy as np
 from PIL import Image
 
 from pg2lib.core.files import UserError
+from pg2lib.data import sources
 from pg2lib.data.keypoints import found, read_csv
-from pg2lib.data.sources import (
-    Plan,
-    Survey,
-    counts,
-    decode,
-    listed,
-    place_pairs,
-    read_pairs,
-    subsample,
-)
 
 HEIGHT, WIDTH = 128, 64
 # (identities, images) of the halves (paper, section 4.1).
@@ -63,7 +54,7 @@ def plan(config, source):
     train, test, split = _split(config, halves)
     train_half, test_half = halves["train"], halves.get("test", halves["train"])
     size = config.height, config.width
-    planned = Plan(
+    planned = sources.Plan(
         make=_read,
         jobs=[
             (half.folder / name, half.keypoints[name], int(name[6]), *size)
@@ -78,7 +69,7 @@ def plan(config, source):
     published = Path(source) / "market-pairs-test.csv"
     if "test" in halves and config.images_per_identity is None and published.exists():
         places = {name: len(train) + i for i, name in enumerate(test)}
-        pairs = place_pairs(read_pairs(published, places), places)
+        pairs = sources.place_pairs(sources.read_pairs(published, places), places)
         return replace(planned, test_pairs=pairs, pairs_from=f"the first of {published.name}")
     return planned
 
@@ -89,7 +80,7 @@ def survey(config, source):
     for name, half in halves.items():
         identities = np.array([int(name[:4]) for name in half.names], np.int64)
         keypoints = np.array([half.keypoints[name] for name in half.names]).reshape(-1, 18, 2)
-        part = counts(identities, keypoints)
+        part = sources.counts(identities, keypoints)
         parts[half.folder.name] = part | {"junk_images": len(half.keypoints) - len(half.names)}
         problems += half.problems
         if name == "train" and part["images"] == WHOLE_TRAINING_SET["images"]:
@@ -100,7 +91,7 @@ def survey(config, source):
         split = "none"
         problems.append(str(error))
     paths = [half.folder / name for half in halves.values() for name in half.keypoints]
-    return Survey(parts, split, paths, _decode, problems, expected)
+    return sources.Survey(parts, split, paths, _decode, problems, expected)
 
 
 def _halves(source):
@@ -121,13 +112,12 @@ def _read_half(source, half):
         raise UserError(f"{folder} holds no .jpg image.")
     names = [name for name in images if NAME.fullmatch(name)]
     nobody = np.full((18, 2), -1, np.float32)
-    return _Half(
-        folder,
-        {name: annotated.get(name, nobody) for name in names},
-        listed(f"{folder}, images not named as in Market-1501", set(images) - set(names))
-        + listed(f"{folder}, images without a row in {annotation.name}", set(names) - {*annotated})
-        + listed(f"{annotation}, rows without an image in {folder.name}", {*annotated} - {*images}),
-    )
+    problems = [
+        *sources.listed(f"{folder}, images not named as in Market-1501", images, names),
+        *sources.listed(f"{folder}, images without a row in {annotation.name}", names, annotated),
+        *sources.listed(f"{annotation}, rows without an image in {folder.name}", annotated, images),
+    ]
+    return _Half(folder, {name: annotated.get(name, nobody) for name in names}, problems)
 
 
 def _split(config, halves):
@@ -148,9 +138,8 @@ def _split(config, halves):
         kind = "seeded split by identity of the training images"
     kept = set(people[: config.train_identities])
     train = [name for name in train if name[:4] in kept]
-    train, test = (
-        subsample(names, _person, config.images_per_identity, rng) for names in (train, test)
-    )
+    limit = config.images_per_identity
+    train, test = (sources.subsample(names, _person, limit, rng) for names in (train, test))
     people = [len(set(map(_person, names))) for names in (train, test)]
     return train, test, f"{kind} ({people[0]} train, {people[1]} test)"
 
@@ -160,7 +149,7 @@ def _person(name):
 
 
 def _decode(path):
-    image = decode(path)
+    image = sources.decode(path)
     if image.size != (WIDTH, HEIGHT):
         raise UserError(f"{path} is {image.height}x{image.width}, not {HEIGHT}x{WIDTH}.")
     return image

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from pg2lib.core import devices
-from pg2lib.core.files import UserError
+from pg2lib.core.files import UserError, read_text
 from pg2lib.data.keypoints import found, torso_found
 
 SAMPLED = "sampled without replacement from all ordered test pairs (seeded)"
@@ -76,9 +76,9 @@ def decode_all(check, paths):
     return [error for error, _ in results if error], Counter(size for _, size in results if size)
 
 
-def listed(what, names):
-    """[one sentence with the number of names and the first one], or [] without names."""
-    names = sorted(names)
+def listed(what, names, known=()):
+    """[one sentence: how many names are not among the known ones, and the first], or []."""
+    names = sorted(set(names) - set(known))
     return [f"{what}: {len(names):,}, the first is {names[0]}."] if names else []
 
 
@@ -100,11 +100,7 @@ def read_pairs(path, names):
     Raises:
         UserError: another header, or a line that does not name two of `names`.
     """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file))
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not a text file (UTF-8).") from None
+    rows = list(csv.reader(read_text(path).splitlines()))
     header = rows[0] if rows else []
     if header not in (["from", "to"], ["", "from", "to"]):
         raise UserError(f"{path}, line 1: the header must be 'from,to' or ',from,to'.")
