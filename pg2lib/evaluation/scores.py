@@ -54,123 +54,69 @@ class Score:
         return -value if self.aim == "lower" else -abs(value - (self.aim == "target"))
 
 
-NO_KEYPOINTS = "not estimated"
 LIKENESS, REAL, SHARE, GREY_LEVELS = "SSIM", "of the real images'", "share", "grey levels"
-_COPY = (
-    "Copied: how much of the condition image's own look is left outside both bodies (background) "
-    "and where the body was (body), and the share of moved joints found nearer to where they were "
-    "(pose); 0 for the real target, 1 for the condition image."
-)
-_FEATURES = "against the real targets of the same pairs, with the Inception network of 2015."
-
-SCORES = {
-    score.name: score
-    for score in (
-        Score("ssim", "SSIM", unit=LIKENESS, printed=True, table="table1", compared=True),
-        Score("mask_ssim", "mask-SSIM", unit=LIKENESS, printed=True, table="table1", compared=True),
-        Score(
-            "inception",
-            "IS",
-            unit="Inception Score",
-            set_score=True,
-            splits=True,
-            printed=True,
-            table="table1",
-            note="The Inception Score grows with the number of images.",
-        ),
-        Score(
-            "mask_inception",
-            "mask-IS",
-            unit="Inception Score",
-            set_score=True,
-            splits=True,
-            printed=True,
-            table="table1",
-        ),
-        Score(
-            "sharpness",
-            "sharpness",
-            "target",
-            unit=REAL,
-            weight="target_gradient",
-            table="table1",
-            compared=True,
-            note="Sharpness: mean squared gradient inside the mask over that of the real targets.",
-        ),
-        Score(
-            "pckh",
-            "PCKh",
-            unit=SHARE,
-            weight="joints",
-            missing=NO_KEYPOINTS,
-            table="table1",
-            compared=True,
-            note="PCKh: share of joints that a keypoint network of this project finds within half "
-            "a head of the target pose; the row of the real target is the ceiling.",
-        ),
-        Score(
-            "pck",
-            "PCK",
-            unit=SHARE,
-            weight="joints",
-            missing=NO_KEYPOINTS,
-            table="more",
-            note="PCK: share of the target pose's joints that a keypoint network, trained by this "
-            "project on the real training images, finds within a fifth of the torso. It errs on "
-            "real images too: the row of the real target is the ceiling, the row of the condition "
-            "image the value without moving anybody.",
-        ),
-        *(
-            Score(
-                f"{part}_copy",
-                f"copied {part}",
-                "zero",
-                unit=SHARE,
-                weight=f"{part}_weight",
-                missing=NO_KEYPOINTS,
-                table="more",
-                compared=part != "body",
-                note=_COPY if part == "background" else "",
-            )
-            for part in ("background", "body", "pose")
-        ),
-        Score(
-            "lpips",
-            "LPIPS",
-            "lower",
-            table="more",
-            compared=True,
-            note="LPIPS: VGG16, version 0.1; lower is better.",
-        ),
-        Score(
-            "fid",
-            "FID",
-            "lower",
-            digits=1,
-            set_score=True,
-            table="more",
-            note=f"FID: lower is better; {_FEATURES} It has no interval: a sample with repetitions "
-            "scores worse than the one it is drawn from.",
-        ),
-        Score(  # unbiased, so that equal distributions may score slightly below 0
-            "kid",
-            "KID",
-            "zero",
-            digits=4,
-            set_score=True,
-            table="more",
-            note=f"KID: lower is better; {_FEATURES}",
-        ),
-        # computed for claims alone, see `detail` and, of training curves, `results.verdicts`
-        Score("body_ssim", "body-SSIM", unit=LIKENESS),
-        Score("blur_gain", "SSIM gained by blurring", "zero", unit=LIKENESS),
-        Score("detail", "right detail", unit=REAL, weight="target_detail"),
-        Score("artefacts", "artefact energy", "zero", unit=REAL, weight="target_detail"),
-        Score("colour", "colour error", "lower", digits=2, unit=GREY_LEVELS),
-        Score("l1_gap", "mean L1 while training", "lower", unit="masked L1"),
-        Score("head_start", "time to the common level", "lower", unit="share of the training"),
-    )
+_TABLE1, _MORE = {"table": "table1"}, {"table": "more"}
+_PRINTED = _TABLE1 | {"printed": True}
+_INCEPTION = {"unit": "Inception Score", "set_score": True, "splits": True}
+_JOINTS = {"unit": SHARE, "weight": "joints", "missing": "not estimated"}
+_NOTES = {
+    "inception": "The Inception Score grows with the number of images.",
+    "sharpness": "Sharpness: mean squared gradient inside the mask over that of the real targets.",
+    "pckh": "PCKh: share of joints that a keypoint network of this project finds within half a "
+    "head of the target pose; the row of the real target is the ceiling.",
+    "pck": "PCK: share of the target pose's joints that a keypoint network, trained by this "
+    "project on the real training images, finds within a fifth of the torso. It errs on real "
+    "images too: the row of the real target is the ceiling, the row of the condition image the "
+    "value without moving anybody.",
+    "background_copy": "Copied: how much of the condition image's own look is left outside both "
+    "bodies (background) and where the body was (body), and the share of moved joints found "
+    "nearer to where they were (pose); 0 for the real target, 1 for the condition image.",
+    "lpips": "LPIPS: VGG16, version 0.1; lower is better.",
+    "fid": "FID: lower is better; against the real targets of the same pairs, with the Inception "
+    "network of 2015. It has no interval: a sample with repetitions scores worse than the one it "
+    "is drawn from.",
+    "kid": "KID: lower is better; against the real targets of the same pairs, with the Inception "
+    "network of 2015.",
 }
+
+
+def _score(name, heading, aim="higher", **fields):
+    return Score(name, heading, aim, note=_NOTES.get(name, ""), **fields)
+
+
+def _copy(part, **fields):
+    fields |= _JOINTS | {"weight": f"{part}_weight"}
+    return _score(f"{part}_copy", f"copied {part}", "zero", **fields)
+
+
+_ALL = (
+    _score("ssim", "SSIM", unit=LIKENESS, compared=True, **_PRINTED),
+    _score("mask_ssim", "mask-SSIM", unit=LIKENESS, compared=True, **_PRINTED),
+    _score("inception", "IS", **_INCEPTION, **_PRINTED),
+    _score("mask_inception", "mask-IS", **_INCEPTION, **_PRINTED),
+    _score(
+        "sharpness", "sharpness", "target", unit=REAL, weight="target_gradient", compared=True,
+        **_TABLE1,
+    ),
+    _score("pckh", "PCKh", compared=True, **_JOINTS, **_TABLE1),
+    _score("pck", "PCK", **_JOINTS, **_MORE),
+    _copy("background", compared=True, **_MORE),
+    _copy("body", **_MORE),
+    _copy("pose", compared=True, **_MORE),
+    _score("lpips", "LPIPS", "lower", compared=True, **_MORE),
+    _score("fid", "FID", "lower", digits=1, set_score=True, **_MORE),
+    # unbiased, so that equal distributions may score slightly below 0
+    _score("kid", "KID", "zero", digits=4, set_score=True, **_MORE),
+    # computed for claims alone, see `detail` and, of training curves, `results.verdicts`
+    _score("body_ssim", "body-SSIM", unit=LIKENESS),
+    _score("blur_gain", "SSIM gained by blurring", "zero", unit=LIKENESS),
+    _score("detail", "right detail", unit=REAL, weight="target_detail"),
+    _score("artefacts", "artefact energy", "zero", unit=REAL, weight="target_detail"),
+    _score("colour", "colour error", "lower", digits=2, unit=GREY_LEVELS),
+    _score("l1_gap", "mean L1 while training", "lower", unit="masked L1"),
+    _score("head_start", "time to the common level", "lower", unit="share of the training"),
+)  # fmt: skip
+SCORES = {score.name: score for score in _ALL}
 
 
 def names(table=None, set_score=None, **flags):
