@@ -58,6 +58,11 @@ DOWNLOADS = {
 }
 
 
+def synced(kind, count: int):
+    """Traits of one kind that the page receives."""
+    return (kind().tag(sync=True) for _ in range(count))
+
+
 class PoseStudio(anywidget_library().AnyWidget):
     """The user interface of a `Studio`, its attribute `studio`.
 
@@ -68,28 +73,14 @@ class PoseStudio(anywidget_library().AnyWidget):
     _esm = HERE / "widget.js"
     _css = HERE / "widget.css"
 
-    height = traitlets.Int().tag(sync=True)
-    width = traitlets.Int().tag(sync=True)
     joints = traitlets.List(list(JOINTS)).tag(sync=True)
     limbs = traitlets.List([list(limb) for limb in LIMBS]).tag(sync=True)
     colours = traitlets.List(figures.joint_colours().tolist()).tag(sync=True)
-    pose = traitlets.List().tag(sync=True)
-    can_undo = traitlets.Bool().tag(sync=True)
-    can_redo = traitlets.Bool().tag(sync=True)
-    rows = traitlets.List().tag(sync=True)
-    row = traitlets.Unicode().tag(sync=True)
-    second = traitlets.Unicode().tag(sync=True)
-    conditions = traitlets.List().tag(sync=True)
-    condition = traitlets.Int().tag(sync=True)
-    poses = traitlets.List().tag(sync=True)
-    key_poses = traitlets.List().tag(sync=True)
-    between = traitlets.Int().tag(sync=True)
-    fps = traitlets.Float().tag(sync=True)
-    frame = traitlets.Int().tag(sync=True)
-    frames = traitlets.Int().tag(sync=True)
-    playing = traitlets.Bool().tag(sync=True)
-    message = traitlets.Unicode().tag(sync=True)
-    kind = traitlets.Unicode().tag(sync=True)
+    height, width, condition, between, frame, frames = synced(traitlets.Int, 6)
+    pose, rows, conditions, poses, key_poses = synced(traitlets.List, 5)
+    row, second, message, kind = synced(traitlets.Unicode, 4)
+    can_undo, can_redo, playing = synced(traitlets.Bool, 3)
+    (fps,) = synced(traitlets.Float, 1)
 
     def __init__(self, studio: Studio):
         self.studio = studio
