@@ -1,4 +1,4 @@
-"""Keypoints drawn as tensors: the pose heatmaps P_B and the pose mask M_B (paper, section 3.1).
+"""Keypoints as tensors: the pose heatmaps P_B and the pose mask M_B (paper, section 3.1).
 
 Everything is batched and stays on the keypoints' device, without a host synchronisation.
 """
@@ -91,9 +91,9 @@ def pose_mask(keypoints, height, width, radius=4, variant="released"):
 def pose_skeleton(keypoints, height, width, radius=4):
     """The pose mask before its closing: discs along the 23 limbs whose two joints are found.
 
-    Discs stand at both ends and, with n = int(length / radius), at i/n of the way for
-    0 < i < n, their centres truncated to pixels (released code). A joint all of whose limbs
-    lack the other end is not drawn. Limbs longer than 2 (H + W) are cut off there.
+    Discs are centred at both ends and, with n = int(length / radius), at i/n of the way for
+    0 < i < n; centres are truncated to pixels (released code). A joint without a complete limb is
+    not drawn. Limbs are cut off at a length of 2 (H + W).
 
     Args and errors as for `pose_mask`; returns float32 (B, 1, H, W) of 0 and 1.
     """
@@ -104,13 +104,13 @@ def pose_skeleton(keypoints, height, width, radius=4):
     drawn = found(start) & found(end)  # (B, 23)
     pieces = ((end - start).square().sum(-1).sqrt() / radius).floor().clamp(min=1)  # (B, 23)
 
-    # The longest limb that can be drawn fixes the number of steps: no look at the values.
+    # A fixed number of steps, for the longest possible limb, needs no host synchronisation.
     i = torch.arange(int(2 * (height + width) / radius) + 1, device=keypoints.device)  # (S,)
     centre = start[:, :, None] + (end - start)[:, :, None] * i[:, None] / pieces[..., None, None]
     centre = centre.floor()  # (B, 23, S, 2)
 
-    # Mark the centres on a canvas with a margin, where a disc can still reach into the frame,
-    # and everything that is not to be drawn on one spare cell behind it.
+    # Mark the centres on a canvas with a margin, from where a disc still reaches into the frame,
+    # and all others on one spare cell at the end.
     margin = int(radius)
     rows, columns = height + 2 * margin, width + 2 * margin
     x, y = (centre + margin).unbind(-1)  # (B, 23, S)

@@ -1,9 +1,9 @@
-"""People drawn by the project itself: two data sets that need no download.
+"""Drawn people: two data sets that need no download.
 
 `draw(identity, view, seed)` (`synthetic-market`) renders one person, built from a 3-D skeleton
-and shaded rounded volumes, as one of six street cameras would crop it, with the keypoints a
-detector would report; `draw_fashion` (`synthetic-fashion`) as a model in a studio.  Both are pure
-functions: identity attributes depend on (seed, identity), all else on (seed, identity, view).
+and shaded round volumes, as the crop of one of six street cameras, with the keypoints a detector
+would report; `draw_fashion` (`synthetic-fashion`) renders a model in a studio.  Both are pure
+functions: an identity depends on (seed, identity), all else on (seed, identity, view).
 """
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -20,13 +20,12 @@ __all__ = ["CAMERAS", "Drawn", "draw", "draw_fashion"]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of studio view: the number it has in `Drawn.camera`; its mean yaw, the yaw it may lie
-    to either side of that, and the spread (degrees); how often it is cut as camera.CROPS says."""
-    number: int
-    yaw: float
-    aside: float
-    spread: float
-    crops: tuple
+    """A kind of studio view; angles in degrees."""
+    number: int     # in `Drawn.camera`
+    yaw: float      # mean
+    aside: float    # offset of the mean to either side
+    spread: float   # standard deviation
+    crops: tuple    # probabilities of camera.CROPS
 
 
 # DeepFashion's names end in 1front, 2side, 3back, 4full and 7additional; `camera` is one less.
@@ -39,7 +38,7 @@ VIEWS = {
 }
 
 _FINE = 2       # sub-pixels per pixel and axis
-# How deep (metres) a joint may lie under the surface and still count as seen.
+# How deep (metres) each joint may be under the surface and still count as visible.
 _REACH = np.array([.045, .13, .15, .10, .09, .15, .10, .09, .20, .13, .11, .20, .13, .11,
                    .04, .04, .05, .05])
 
@@ -85,8 +84,8 @@ def _model(seed, identity):
 def draw(identity, view, seed=0, height=128, width=64):
     """View number `view` of a person, as `Drawn`; successive views change camera, yaw and pose.
 
-    The size is free: at another one the same view is rendered finer or coarser (the person is
-    framed for twice as high as wide).  Raises UserError for a negative number or an empty size.
+    Another size renders the same view finer or coarser (framed for twice as high as wide).
+    Raises UserError for a negative number or an empty size.
     """
     _check(identity, view, seed, height, width)
     who, cameras, start, poses = _person(seed, identity)
@@ -105,9 +104,9 @@ def draw(identity, view, seed=0, height=128, width=64):
 def draw_fashion(identity, view, seed=0, height=256, width=256):
     """View number `view` of one outfit, worn by a model in a studio, as `Drawn`.
 
-    Framed as DeepFashion In-shop at 256x256: the model stands in the middle 176 columns.  Five
-    successive views are the five kinds of VIEWS, in an order of the identity's own.  The size is
-    free: the height decides how fine, the width how much paper is to be seen at the sides.
+    Framed as DeepFashion In-shop at 256x256: the model is in the middle 176 columns.  Five
+    successive views are the five kinds of VIEWS, in an order that depends on the identity.  The
+    height of any other size sets the scale, the width how much of the backdrop is visible.
     Raises UserError for a negative number or an empty size.
     """
     _check(identity, view, seed, height, width)
@@ -153,16 +152,16 @@ def _photograph(figure, back, look, rng, which, family, yaw):
     back *= scene.shadow(shot, feet, look.light, look.direct, height, width,
                          look.shadow)[..., None]
     image = camera.grade(look, rng, colour + (1 - alpha[..., None]) * back, height)
-    seen = shot.to_camera(skeleton.joints)
-    joints = shot.project(seen)
-    visible = detector.visible_joints(joints, seen[:, 2], surface, _REACH)
+    points = shot.to_camera(skeleton.joints)
+    joints = shot.project(points)
+    visible = detector.visible_joints(joints, points[:, 2], surface, _REACH)
     return Drawn(image, detector.detect(rng, joints, visible, height, width), alpha > .5,
                  joints.astype(np.float32), visible, which, family, float(yaw))
 
 
 @lru_cache(maxsize=64)
 def _passer(seed, which, number):
-    """Colour and coverage (128, 64, 4) of somebody walking behind, of the camera's own crowd."""
+    """Premultiplied colour and coverage (128, 64, 4) of a passer-by of the camera."""
     rng = np.random.default_rng((seed, which, number, 0xFA55))
     who = wardrobe.identity(seed, 10 ** 6 + 10 * which + number)
     _, _, _, colour, alpha, _ = _figure(who, camera.LOOKS[which], "walking",
@@ -198,7 +197,7 @@ def _shade(look, hits, albedo, height, width):
     rim = np.float32(.72) - np.float32(.28) * n[:, 2]
     bright = (look.ambient * (np.float32(.55) + np.float32(.45) * sky) + look.direct * lambert)
     shape = (height * _FINE, width * _FINE)
-    # Soften the light over the body: volumes merge instead of showing their seams.
+    # Soften the light over the body, so that volumes merge without seams.
     light = np.zeros(shape, np.float32)
     light.ravel()[hits.index] = bright * rim
     solid = np.isfinite(hits.depth)
@@ -207,7 +206,7 @@ def _shade(look, hits, albedo, height, width):
     soft = camera.blur(np.stack([_pool(light), alpha], -1), reach * height / 128)
     soft = np.repeat(np.repeat(soft[..., 0] / (soft[..., 1] + 1e-6), _FINE, 0), _FINE, 1)
     bright = (1 - share) * bright * rim + share * soft.ravel()[hits.index]
-    # Where nearer parts stand around a point, less light gets in.
+    # Less light reaches points between nearer parts.
     near = hits.depth.reshape(height, _FINE, width, _FINE).min((1, 3))
     far = np.where(np.isfinite(near), near, near[np.isfinite(near)].max(initial=0) + .1)
     crowd = np.clip(far - camera.blur(far[..., None], 2.0 * height / 128)[..., 0], 0, .2)

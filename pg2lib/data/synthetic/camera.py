@@ -1,4 +1,4 @@
-"""The six cameras of the street and the studio's: where they stand, how their pictures look."""
+"""Six street cameras and a studio camera: position, framing and picture."""
 from dataclasses import dataclass
 
 import numpy as np
@@ -6,25 +6,21 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Look:
-    """Height and distance ranges in metres; `light` towards the light in camera axes (x right,
-    y up, z away from the camera); gains per RGB channel; blur in pixels and noise in grey levels
-    at 128 rows; exposure; how far off the middle (metres) they stand; `soft`: share and
-    blur (pixels at 128 rows) of the light that is evened out over the body; `shadow`: how dark
-    the ground gets below a person, against the street."""
-    height: tuple
-    distance: tuple
-    light: tuple
+    """A camera's position and picture; pairs are ranges, pixels are at 128 rows."""
+    height: tuple       # metres
+    distance: tuple     # metres
+    light: tuple        # towards the light in camera axes (x right, y up, z away)
     direct: float
     ambient: float
-    gain: tuple
+    gain: tuple         # per RGB channel
     contrast: float
     saturation: float
-    blur: tuple
-    noise: float
+    blur: tuple         # pixels
+    noise: float        # grey levels
     exposure: tuple = (.86, 1.14)
-    aside: float = 1.0
-    soft: tuple = (.55, 2.0)
-    shadow: float = 1.0
+    aside: float = 1.0  # metres to either side
+    soft: tuple = (.55, 2.0)    # share and blur (pixels) of light evened out over the body
+    shadow: float = 1.0         # below a person, relative to the street
 
 
 LOOKS = (

@@ -22,9 +22,9 @@ def visible_joints(pixels, depths, surface, reach):
 def detect(rng, pixels, visible, height, width):
     """Detected keypoints (18, 2) float32 whole pixels, (-1, -1) missing.
 
-    Seen joints are off by about 1 px at 128 rows and rarely missed.  Hidden limbs are mostly
+    Visible joints are off by about 1 px at 128 rows and rarely missed.  Hidden limbs are mostly
     missed, else guessed roughly; hidden shoulders and hips are mostly guessed, as detectors infer
-    them from the rest of the trunk (in Market-1501 all four are found in 93 % of the images);
+    them from the trunk (in Market-1501 all four are found in 93 % of the images);
     hidden points of the face are never found.
     """
     luck = rng.random(18)

@@ -5,7 +5,7 @@ from . import body
 from .render import Part
 
 SKIN, HEAD, HAIR, TORSO, SLEEVE, LEG, SKIRT, SHOE, BAG, BOX = range(10)  # zones
-IN_FRAME = 0.0  # instead of dv: painted in the frame of the zone (chest or pelvis) itself
+IN_FRAME = 0.0  # instead of dv: colours follow the zone's own frame (chest or pelvis)
 _DOWN = np.diag((1.0, -1.0, 1.0))
 
 
@@ -230,7 +230,7 @@ def _skirt(fig):
     stride = np.abs((ends[1] - ends[0]) @ axes[:, 2])
     flare = hips * (0.98 + 0.14 * (who.bottom.loose - 0.9) * min(3.0, 2 * who.bottom.length))
     deep = 0.80 + 0.5 * min(1.0, stride / 0.6)
-    belt = -rise * (who.bottom.kind == "dress")     # a dress goes on with the pattern of its top
+    belt = -rise * (who.bottom.kind == "dress")     # a dress continues the pattern of its top
     paint = (SKIRT, belt, IN_FRAME)
     low = rise + 0.07 * s                   # the widest part of the hips
     add((axes, top), (0, 0.0, 0), (hips * 0.80, hips * 1.04), low, *paint, scale=(1, 1, 0.80),

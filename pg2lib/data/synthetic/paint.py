@@ -52,9 +52,9 @@ def paint(who, parts, hits, frames):
     bases = np.array([p.paint[1] for p in parts], np.float32)[hits.part]
     rises = np.array([p.paint[2] for p in parts], np.float32)[hits.part]
     out = np.empty((len(zones), 3), np.float32)
-    painters = {SKIN: _skin, HEAD: _head, HAIR: _hair_paint, TORSO: _torso, SLEEVE: _sleeve,
-                LEG: _leg, SKIRT: _skirt_paint, SHOE: _shoe, BAG: _bag, BOX: _carton}
-    for zone, painter in painters.items():
+    colour_of = {SKIN: _skin, HEAD: _head, HAIR: _hair, TORSO: _torso, SLEEVE: _sleeve,
+                 LEG: _leg, SKIRT: _skirt, SHOE: _shoe, BAG: _bag, BOX: _carton}
+    for zone, colour in colour_of.items():
         at = np.flatnonzero(zones == zone)
         if len(at):
             x, y, z = hits.point[at].T.copy()
@@ -62,7 +62,7 @@ def paint(who, parts, hits, frames):
                 axes, origin = (v.astype(np.float32) for v in frames[zone])
                 own = np.flatnonzero(rises[at] == np.float32(IN_FRAME))
                 x[own], y[own], z[own] = axes.T @ (hits.place[:, at[own]] - origin[:, None])
-            out[at] = painter(who, x, y, z, bases[at], rises[at])
+            out[at] = colour(who, x, y, z, bases[at], rises[at])
             if zone in (TORSO, SLEEVE, LEG, SKIRT):     # creases, in body coordinates too
                 a, b = who.top.detail["knit"]
                 crease = np.sin(31 * y + 14 * x + a) * np.sin(23 * x - 9 * y + 7 * z + b)
@@ -101,7 +101,7 @@ def _head(who, x, y, z, v0, dv):
     return out
 
 
-def _hair_paint(who, x, y, z, v0, dv):
+def _hair(who, x, y, z, v0, dv):
     colour = who.cap if who.hair_style == "cap" else who.hair
     if who.close:
         strands = 1 + .07 * np.sin(x * 900 + 2 * np.sin(y * 31)) + .05 * np.sin(x * 390 - y * 60)
@@ -159,7 +159,7 @@ def _leg(who, x, y, z, v0, dv):
     return out
 
 
-def _skirt_paint(who, x, y, z, v0, dv):
+def _skirt(who, x, y, z, v0, dv):
     s = who.build.stature / 1.70
     angle = np.arctan2(x, z)
     out = _pattern(who.bottom, x, y / s + v0, angle)

@@ -25,7 +25,7 @@ def _texture(rng, image, fine=9, coarse=14):
 
 
 def _rows(first, step, grow=1.22):
-    """Rows of ever wider spacing, as seen on receding ground."""
+    """Rows of growing distance, as on receding ground."""
     y = first
     while y < SIZE[1]:
         yield int(y)
@@ -42,7 +42,7 @@ def _grid(draw, rng, colour, top, width, spread=2.6):
 
 
 def _bike(draw, rng, x, y, r):
-    """A bicycle whose wheels stand on row y."""
+    """A bicycle with its wheels on row y."""
     frame = _tint(rng, [(150, 40, 40), (40, 60, 130), (50, 50, 55), (170, 170, 175),
                         (50, 110, 80)][rng.integers(5)])
     dark, w = (34, 34, 36), max(2, r // 9)
@@ -82,7 +82,7 @@ def _leaves(draw, rng, box, colour, n, size):
 
 
 def _car(draw, rng, x, y, length):
-    """A parked car seen from the side, wheels on row y."""
+    """A parked car from the side, wheels on row y."""
     body = _tint(rng, [(190, 192, 196), (38, 40, 46), (150, 32, 34), (44, 70, 126),
                        (222, 222, 220), (96, 100, 104)][rng.integers(6)], 6)
     h = length * .30
@@ -284,7 +284,7 @@ _PAPERS = ((252, 252, 252), (252, 252, 252), (240, 240, 241), (229, 229, 231), (
 
 
 def paper(rng, height, width):
-    """A studio's paper (H, W, 3) float32 in 0..1, evenly lit but for a soft fall-off."""
+    """A studio's paper backdrop (H, W, 3) float32 in 0..1, with a soft fall-off of the light."""
     colour = np.float32(_PAPERS[rng.integers(len(_PAPERS))]) / np.float32(255)
     x = (np.arange(width, dtype=np.float32) + np.float32(.5) - width / 2) / height
     y = (np.arange(height, dtype=np.float32)[:, None] + np.float32(.5)) / height
@@ -312,8 +312,8 @@ def add_passer(back, passer, rng):
 
 
 def shadow(shot, feet, light, direct, height, width, depth=1.0):
-    """Light (H, W) float32 left on the ground around a person whose `feet` (2, 3) stand there;
-    `depth` scales what is missing."""
+    """The share (H, W) float32 of light on the ground around a person's `feet` (2, 3); `depth`
+    scales the shadow."""
     out = np.ones((height, width), np.float32)
     x, y = (v.astype(np.float32) for v in shot.rays(height, width))
     r, eye = shot.rotation.astype(np.float32), shot.eye.astype(np.float32)

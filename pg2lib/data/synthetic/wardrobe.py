@@ -34,7 +34,7 @@ class Cloth:
 
 @dataclass(frozen=True)
 class Identity:
-    """What stays the same in every view of a person; colours are RGB in 0..1."""
+    """The properties of a person in every view; colours are RGB in 0..1."""
     build: body.Build
     female: bool
     skin: np.ndarray
@@ -52,7 +52,7 @@ class Identity:
     bag_colour: np.ndarray
     bag_side: str               # r or l
     carton: np.ndarray
-    close: bool = False         # of a Wardrobe with `close`
+    close: bool = False         # see Wardrobe
 
 
 @dataclass(frozen=True)
@@ -83,13 +83,13 @@ def _pick(rng, *palettes):
 
 
 def _contrast(rng, colour):
-    """A colour that stands out against `colour`."""
+    """A colour in contrast to `colour`."""
     others = [_pick(rng, _BRIGHT, _PALE, _DARK) for _ in range(8)]
     return max(others, key=lambda c: np.abs(c - colour).sum())
 
 
 def identity(seed, number, wardrobe=STREET):
-    """The identity of that number; depends on the arguments only."""
+    """The Identity of a number, a pure function."""
     rng = np.random.default_rng((seed, number, 0xC0A7))
     female = bool(rng.random() < wardrobe.women)
     build = body.Build(
