@@ -54,12 +54,14 @@ def learning_curves(logs, smooth=5):
         smooth: records in the running mean, drawn over the pale raw values.
 
     Returns:
-        Figure with those of `PANELS` that the records fill.
+        Figure with those of `PANELS` that the records fill, and a panel for each other term.
     """
-    logged = {term for log in logs.values() for record in log for term in record}
-    panels = {title: terms for title, terms in PANELS.items() if logged & set(terms)}
+    logged = {term: None for log in logs.values() for record in log for term in record}
+    panels = {title: terms for title, terms in PANELS.items() if set(logged) & set(terms)}
+    known = {"step", "images_per_second"}.union(*PANELS.values())
+    panels |= {term: {term: "-"} for term in logged if term not in known}
     if not panels:
-        raise UserError("there is no learning curve to draw: the logs are empty.")
+        raise UserError("no learning curve to draw: the logs are empty; train the stages first.")
     figure, spots = chart(0.6 + 3.2 * len(panels), 2.8, len(panels), squeeze=False)
     lines, alt = {}, "Learning curves, first and last tenth of the iterations."
     for axes, (title, terms) in zip(spots[0], panels.items()):
@@ -182,7 +184,7 @@ def _draw_panel(axes, title, lines):
     room = 0.06 * (max(ends) - min(ends) or 1)
     left, right = min(ends) - room, max(ends) + room
     for place, (_, finding) in enumerate(lines):
-        comparison, (colour, marker) = finding.comparison, LOOKS[finding.verdict]
+        comparison, (shade, marker) = finding.comparison, LOOKS[finding.verdict]
         margin = comparison.margin
         band = (-margin, margin) if comparison.direction == EQUAL else (margin, right)
         if comparison.direction not in (EQUAL, MORE):
@@ -190,11 +192,11 @@ def _draw_panel(axes, title, lines):
         low, high = np.clip(band, left, right)
         axes.barh(place, high - low, 0.8, low, color=PALE, alpha=0.55, zorder=0)
         if np.isfinite([finding.low, finding.high]).all():
-            axes.plot([finding.low, finding.high], [place] * 2, color=colour, linewidth=1.6)
-        face = "white" if finding.verdict == CANNOT else colour
-        axes.plot(finding.effect, place, marker, color=colour, mfc=face, markersize=5.5)
-        beside = {"va": "center", "color": colour, "transform": axes.get_yaxis_transform()}
-        axes.text(1.01, place, finding.verdict, **beside)
+            axes.plot([finding.low, finding.high], [place] * 2, color=shade, linewidth=1.6)
+        face = "white" if finding.verdict == CANNOT else shade
+        axes.plot(finding.effect, place, marker, color=shade, mfc=face, markersize=5.5)
+        look = {"va": "center", "color": shade, "transform": axes.get_yaxis_transform()}
+        axes.text(1.01, place, finding.verdict, **look)
     axes.axvline(0, color=INK, linewidth=0.8)
     labels = [f"{finding.comparison.text}  ({number})" for number, finding in lines]
     axes.set_yticks(range(len(lines)), labels)

@@ -1,8 +1,8 @@
 """Tables as text: every table of the project as Markdown, CSV, LaTeX and JSON.
 
-A table is a record of JSON values, made by `tables`, `verdicts` or `apps.user_study.table2`. `view`
+A table is a record of JSON values, from `tables`, `verdicts` or `apps.user_study.table2`. `view`
 turns a record into headings and cells of text, `render` writes them in each format. Both are pure
-functions, so the other files can be made again from the .json.
+functions: the .json is enough to write the other files again.
 """
 
 import csv
@@ -390,7 +390,7 @@ def claim_view(table) -> View:
             | {"claim_verdict": claim["verdict"], "why": part.get("why")}
             for part in parts
         ]
-    head = ["", "claim", "place", "measure: expected", "effect", "verdict", "made at"]
+    head = ["", "claim", "place", "measure: expected", "effect", "verdict", "measured on"]
     details = ("Why, claim by claim", [claim["why"] for claim in table["claims"]])
     notes = [*table["notes"], *_made_by(table["facts"])]
     return View(table["title"], head, cells, numbers, notes, left=len(head), details=details)

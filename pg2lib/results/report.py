@@ -83,9 +83,9 @@ class Study:
             facts = table["facts"]
             parts.append(f"{facts['pairs']:,} test pairs of {facts['identities']:,} people")
         for name in ("ssim", "sharpness") if table else ():
-            means = {row["row"]: row["ours"][name]["mean"] for row in table["rows"]
-                     if row["row"] not in render.LABELS and row["ours"].get(name)}  # fmt: skip
-            best = max(means, key=means.get, default=None)
+            means = {row["row"]: (row["ours"].get(name) or {}).get("mean") for row in table["rows"]
+                     if row["row"] not in render.LABELS}  # fmt: skip
+            best = max(filter(means.get, means), key=means.get, default=None)
             if best:
                 parts.append(f"highest {SCORES[name].heading} {means[best]:.3f} ({best})")
         text = f"{self.heading}: {'; '.join(parts)}."
