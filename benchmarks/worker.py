@@ -11,13 +11,13 @@ import time
 from dataclasses import replace
 
 import torch
+from pg2lib.models.experiments import Stage
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.common import noise, peak_memory
 from pg2lib.core import devices
 from pg2lib.data import dataset as datasets
 from pg2lib.data.heatmaps import heatmaps, pose_mask
-from pg2lib.models.experiments import Stage
 from pg2lib.training import loop as training
 
 

@@ -216,7 +216,18 @@ def add(commands, name, function, text):
     command.add_argument(
         "--profile",
         default=environment("PG2_PROFILE") or "quick",
-        help="smoke, quick (default), lite, paper or released",
+        help="smoke, quick (default), demo, lite, paper, released, or a TOML file of your own",
+    )
+    command.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=(environment("PG2_SET") or "").split(),
+        help="change any number: --set iterations=500, or for one method --set G1-L1.channels=48; "
+        "may be repeated; pg2 describe --json lists the fields",
+    )
+    command.add_argument(
+        "--test-pairs", type=int, metavar="N", help="score N test pairs (--set test_pairs=N)"
     )
     command.add_argument("--seed", type=int, default=0, help="seed of everything (default 0)")
     command.add_argument(
@@ -241,16 +252,26 @@ def add_dry_run(command):
 
 
 def study_of(options, dataset=None):
-    from pg2lib.workflow.pipeline import Study
+    from pg2lib.core.config import Study
+    from pg2lib.workflow import pipeline
 
-    return Study(
+    pairs = [] if options.test_pairs is None else [f"test_pairs={options.test_pairs}"]
+    study = Study(
         dataset or options.dataset,
-        options.profile,
+        profile_path(options.profile),
         options.seed,
         options.data,
         options.device,
         options.keypoint_frame,
+        (*options.set, *pairs),
     )
+    pipeline.check(study)
+    return study
+
+
+def profile_path(profile: str) -> str:
+    """A profile's name as it is; a TOML file by its whole path, because notebooks run elsewhere."""
+    return str(Path(profile).resolve()) if profile.endswith(".toml") else profile
 
 
 def say(line):
@@ -266,7 +287,8 @@ def say_plan(steps):
 
 
 def reproduce(options):
-    from pg2lib.models.experiments import drawn
+    from pg2lib.core.config import drawn
+    from pg2lib.workflow import notebooks
     from pg2lib.workflow import reproduce as work
 
     if options.dataset == "all":
@@ -277,7 +299,7 @@ def reproduce(options):
         return say(work.plan_text([entry for study in studies for entry in work.plan(study)]))
     work.reproduce(studies, say)
     if options.update_notebooks:
-        work.update_committed(studies[0], say)
+        notebooks.update_committed(studies[0], say)
 
 
 def data_prepare(options):
@@ -312,43 +334,43 @@ def data_show(options):
     study = study_of(options)
     dataset = pipeline.data(study)
     chosen = figures.select_examples(dataset, options.count, study.seed)
-    variant = pipeline.mask_variant(study)
-    figure = figures.pair_sheet(dataset, chosen, variant)
+    figure = figures.pair_sheet(dataset, chosen, pipeline.MASK_VARIANT)
     provenance.save(figure, options.out, pipeline.facts(study, "pg2 data show"))
     say(f"wrote {options.out}")
 
 
 def train(options):
-    from pg2lib.models import experiments
+    from pg2lib import models
+    from pg2lib.core.config import require_in
     from pg2lib.workflow import pipeline
 
     study = study_of(options)
-    rows = list(experiments.ROWS) if options.row == ["all"] else options.row
-    for row in rows:
-        experiments.choose("row", row, [*experiments.EVERY_ROW, pipeline.KEYPOINTS, "all"])
-    painted = [row for row in rows if row != pipeline.KEYPOINTS]
+    names = list(models.rows()) if options.row == ["all"] else options.row
+    for name in names:
+        require_in("row", name, [*models.METHODS, pipeline.KEYPOINTS, "all"])
+    rows = [name for name in names if name != pipeline.KEYPOINTS]
     if options.dry_run:
-        steps = [pipeline.stage_step(study, name) for name in experiments.stage_names(painted)]
-        steps += [pipeline.keypoint_step(study)] * (painted != rows)
+        steps = [pipeline.train_step(study, name) for name in pipeline.chains(rows)]
+        steps += [pipeline.keypoint_step(study)] * (rows != names)
         return say_plan([pipeline.data_step(study), *steps])
     pipeline.data(study, say)
-    for row in painted:
-        for path in pipeline.train(study, row, say):
-            say(f"{row}: {path}")
-    if painted != rows:
+    for name in rows:
+        say(f"{name}: {pipeline.train(study, name, say)}")
+    if rows != names:
         say(f"{pipeline.KEYPOINTS}: {pipeline.keypoint_network(study, say)}")
 
 
 def evaluate(options):
+    from pg2lib import models
     from pg2lib.core import distributed
-    from pg2lib.models import experiments
+    from pg2lib.core.config import require_in
     from pg2lib.results import render
     from pg2lib.workflow import pipeline
 
     study = study_of(options)
     rows = options.row or list(pipeline.all_rows())
     for row in rows:
-        experiments.choose("row", row, [*pipeline.all_rows(), *experiments.ABLATIONS])
+        require_in("row", row, [*pipeline.REFERENCE_ROWS, *models.METHODS])
     step = pipeline.score_step
     if options.dry_run:
         return say_plan([step(study, row, options.preset, options.mask_from) for row in rows])
@@ -365,23 +387,22 @@ def evaluate(options):
 
 
 def describe(options):
-    from pg2lib.models import experiments
     from pg2lib.training import describe as work
 
-    experiments.choose("data set", options.dataset, experiments.SETTINGS)
-    entries = work.describe(options.dataset, options.profile)
+    study = study_of(options)
+    entries = work.describe(study)
     if options.json:
         return say(json.dumps(entries, indent=1))
-    say(work.description_text(entries, options.dataset, options.profile))
+    say(work.description_text(entries, study))
 
 
 def generate(options):
+    from pg2lib import models
     from pg2lib.apps.photo import detect_keypoints as keypoint_rcnn
     from pg2lib.apps.photo import generate as work
     from pg2lib.apps.photo.photo import read_image
     from pg2lib.apps.photo.sequence import check_count, check_rate, in_between
     from pg2lib.core import devices
-    from pg2lib.models import experiments
     from pg2lib.training import weights
     from pg2lib.workflow import pipeline
 
@@ -393,13 +414,12 @@ def generate(options):
     frame = parse_frame(options.frame) if options.frame else None
     image = read_image(options.image)
     if options.weights:
-        published, painter = weights.load(options.weights, device)
+        published, generate_fn = weights.load(options.weights, device)
         size = published.size
         say(f"weights: {weights.about(published)}")
     else:
-        row = experiments.choose("row", options.row, experiments.EVERY_ROW)
-        stage = experiments.stages(row, study.dataset, study.profile)[-1]
-        size, painter = (stage.height, stage.width), None
+        config = pipeline.method_config(study, models.find(options.row).name)
+        size, generate_fn = (config.height, config.width), None
 
     estimator = work.estimator(options.keypoint_rcnn, device)
     poses, about = work.read_poses(options.target_pose, options.name, estimator)
@@ -410,36 +430,45 @@ def generate(options):
         pose, _ = work.read_pose(options.pose, options.image.name, estimator)
     elif keypoint_rcnn.find_weights(options.keypoint_rcnn) is None:
         estimator = None  # a photo is worth no download, its pose only makes the crop better
-    image, done = work.condition_photo(
+    image, pose, done = work.condition_photo(
         image, size, pose, options.fit, options.padding, estimator, options.image
     )
     say(f"photo: {done}")
     # Only now, after every mistake was told: a row may have to be trained.
-    painter = painter or pipeline.painter(study, options.row, say)
+    generate_fn = generate_fn or pipeline.generate_fn(study, options.row, say)
     poses = in_between(targets, options.between)
-    for path in work.paint_and_write(painter, image, poses, out, options.fps, device):
+    for path in work.paint_and_write(generate_fn, image, poses, out, options.fps, device, pose):
         say(f"wrote {path}")
 
 
 def export(options):
-    from pg2lib.models import experiments
-    from pg2lib.training import weights
+    from pg2lib import models
+    from pg2lib.core.config import require_in
+    from pg2lib.training import checkpoints, weights
     from pg2lib.workflow import pipeline
     from pg2lib.workflow import run_store as runs
 
     study = study_of(options)
     if options.row == "all":
-        files = {row: options.out / f"{row}{weights.SUFFIX}" for row in experiments.ROWS}
+        files = {row: options.out / f"{row}{weights.SUFFIX}" for row in models.rows()}
     else:
-        row = experiments.choose("row", options.row, [*experiments.EVERY_ROW, "all"])
+        row = require_in("row", options.row, [*models.METHODS, "all"])
         files = {row: weights.check_suffix(options.out)}
     weights.safetensors_library()  # before the row is trained, if it has to be
     for row, out in files.items():
         pipeline.train(study, row, say)
-        steps = {name: pipeline.stage_step(study, name) for name in experiments.stage_names([row])}
-        trained = [runs.checked(step, "weights.pt") for step in steps.values()]
-        about = study.dataset, study.profile, study.seed, {n: s.key for n, s in steps.items()}
-        weights.export(out, trained, row, *about, options.small)
+        names = pipeline.chains([row])
+        steps = {name: pipeline.train_step(study, name) for name in names}
+        trained = {n: runs.checked(step, checkpoints.WEIGHTS) for n, step in steps.items()}
+        published = weights.Published(
+            row,
+            {name: pipeline.method_config(study, name) for name in names},
+            study.dataset,
+            study.changes,
+            study.seed,
+            {name: step.key for name, step in steps.items()},
+        )
+        weights.export(out, trained, published, options.small)
         say(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)")
 
 

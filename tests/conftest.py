@@ -29,13 +29,13 @@ def environment(unit_test_runs):
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
     """The drawn people of the profile smoke, as a Dataset."""
+    import smoke
+
     from pg2lib.data import dataset as datasets
     from pg2lib.data.prepare import prepare
-    from pg2lib.models import experiments
 
     folder = tmp_path_factory.mktemp("data")
-    config = experiments.data_config("synthetic-market", "smoke")
-    return datasets.load(prepare(config, folder))
+    return datasets.load(prepare(smoke.data_settings(), folder))
 
 
 @pytest.fixture

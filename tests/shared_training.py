@@ -3,21 +3,20 @@
 Usage: shared_training.py DATA_STORE FOLDER
 """
 
-import dataclasses
 import sys
 from pathlib import Path
 
+import smoke
+
 from pg2lib.core import distributed
 from pg2lib.data import dataset as datasets
-from pg2lib.models import experiments
 from pg2lib.training import loop as training
 
 
 def shared_stage(name):
     """A stage in float32, so that sums in another order are the only difference, with a batch
     that two processes can share and enough steps for the curve to move."""
-    smoke = experiments.stage(name, profile="smoke")
-    return dataclasses.replace(smoke, precision="float32", iterations=12, d_batch="own")
+    return smoke.task(name, precision="float32", iterations=12, d_batch="own")
 
 
 def main(store, folder):

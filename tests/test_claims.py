@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pg2lib import models
 from pg2lib.core.files import UserError
 from pg2lib.evaluation import detail, statistics
 from pg2lib.evaluation import difficulty as failures
 from pg2lib.evaluation import score_row as evaluation
 from pg2lib.evaluation.scores import SCORES
 from pg2lib.evaluation.statistics import CANNOT, EQUAL, FAILS, HOLDS, LESS, MORE, verdict
-from pg2lib.models import experiments
 from pg2lib.results import charts, claims, render, verdicts
 from pg2lib.results.claims import Claim, compare
 
@@ -81,7 +81,7 @@ def test_all_parts_of_a_claim_must_hold_and_one_can_refute_it():
 def test_every_claim_can_be_asked():
     names = [claim.name for claim in claims.CLAIMS]
     assert len(set(names)) == len(names) >= 20
-    rows = {*experiments.EVERY_ROW, "condition", "target"}
+    rows = {*models.METHODS, "condition", "target"}
     for claim in claims.CLAIMS:
         assert claim.comparisons and claim.half in (None, *render.HALVES)
         for c in claim.comparisons:
@@ -102,14 +102,14 @@ def test_every_ablation_is_asked_about_and_compared_with_its_own_row():
         if claim.needs_ablation
         for c in claim.comparisons
     }
-    for row in experiments.ABLATIONS.values():
+    for row in map(models.find, models.ablations()):
         assert frozenset((row.name, row.against)) in asked
 
 
 def test_rows_of_main_and_ablations():
-    assert set(experiments.ROWS) <= set(claims.rows_of())
-    assert not set(experiments.ABLATIONS) & set(claims.rows_of())
-    assert set(experiments.ABLATIONS) < set(claims.rows_of(ablations=True))
+    assert set(models.rows()) <= set(claims.rows_of())
+    assert not set(models.ablations()) & set(claims.rows_of())
+    assert set(models.ablations()) < set(claims.rows_of(ablations=True))
     assert "G1-CE-L1" not in claims.rows_of(ablations=True)
     assert claims.scores_of("G2-lambda-small+D") == {"artefacts"}
 
@@ -299,7 +299,7 @@ def made_up_logs(first, second, noise=0.01, count=100):
     random, steps = np.random.default_rng(0), np.arange(1, count + 1)
     common = random.normal(0, noise, count)
     logs = {}
-    for stage, (start, end, pace) in {"G2+D": first, "G2-image+D": second}.items():
+    for stage, (start, end, pace) in {"G1+G2+D": first, "G2-image+D": second}.items():
         values = end + (start - end) * np.exp(-steps / pace) + common
         logs[stage] = [{"step": int(s), "l1": float(v)} for s, v in zip(steps, values)]
     return logs

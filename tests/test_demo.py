@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from pg2lib import models
 from pg2lib.apps.photo import generate
 from pg2lib.core.files import UserError
-from pg2lib.models import experiments
 from pg2lib.workflow import pipeline
 from pg2lib.workflow import shipped as demo
 
@@ -24,9 +24,9 @@ def test_nothing_asked_for_is_the_study_that_ships(monkeypatch):
 
 
 def test_every_row_of_table_1_ships_and_is_small():
-    assert demo.rows() == tuple(experiments.ROWS)
+    assert demo.rows() == models.rows()
     files = list(demo.FOLDER.iterdir())
-    assert len(files) == len(experiments.ROWS)
+    assert len(files) == len(models.rows())
     assert sum(file.stat().st_size for file in files) < 10e6
 
 
@@ -38,14 +38,14 @@ def test_the_people_are_none_of_the_training_people():
     assert demo.data(pipeline.Study(profile="smoke")).train.any()
 
 
-@pytest.mark.parametrize("row", experiments.ROWS)
+@pytest.mark.parametrize("row", models.rows())
 def test_what_ships_has_learnt_to_paint(row):
     """Nearer to the target than the condition image is, on people it has never seen."""
-    data, painter = demo.data(SHIPPED), demo.painter(SHIPPED, row)
+    data, generate_fn = demo.data(SHIPPED), demo.generate_fn(SHIPPED, row)
     errors = []
     for condition, target in data.test_pairs[:12]:
         image = data.images[condition].astype(float)
-        painted = generate.generate(painter, data.images[condition], data.keypoints[target])
+        painted = generate.generate(generate_fn, data.images[condition], data.keypoints[target])
         real = data.images[target].astype(float)
         errors.append([abs(painted["refined"] - real).mean(), abs(image - real).mean()])
     painted, copied = np.mean(errors, 0)
@@ -54,9 +54,9 @@ def test_what_ships_has_learnt_to_paint(row):
 
 def test_an_unknown_row_is_said():
     with pytest.raises(UserError, match="choose one of"):
-        demo.painter(SHIPPED, "G3")
+        demo.generate_fn(SHIPPED, "G3")
 
 
 def test_other_studies_are_trained_as_everywhere(monkeypatch):
-    monkeypatch.setattr(pipeline, "painter", lambda study, row, say: (study.profile, row))
-    assert demo.painter(pipeline.Study(profile="smoke"), "G1-L1") == ("smoke", "G1-L1")
+    monkeypatch.setattr(pipeline, "generate_fn", lambda study, row, say: (study.profile, row))
+    assert demo.generate_fn(pipeline.Study(profile="smoke"), "G1-L1") == ("smoke", "G1-L1")

@@ -6,11 +6,12 @@ import sys
 import time
 
 import pytest
+import smoke
 import torch
 
 from pg2lib.core import devices
 from pg2lib.data import heatmaps
-from pg2lib.models import experiments, networks
+from pg2lib.models import pg2
 
 
 def cpu_with(monkeypatch, flags):
@@ -78,7 +79,7 @@ def test_freed_memory_is_kept():
 def test_a_compiled_network_computes_the_same():
     """What CUDA uses by default, on the CPU: image and gradients agree to 1e-4 in float32."""
     torch.manual_seed(0)
-    plain = networks.G1(16, 8, channels=4)
+    plain = pg2.G1(16, 8, channels=4)
     images, keypoints = torch.randn(2, 3, 16, 8), torch.rand(2, 18, 2) * 8
     pose = heatmaps.heatmaps(keypoints, 16, 8)
     results = []
@@ -99,9 +100,9 @@ def test_only_cuda_compiles_by_itself():
 
 def test_the_fast_step_is_the_plain_step_but_for_rounding():
     """channels-last and bfloat16 against plain float32, G1 at smoke size: the image to 3 %."""
-    stage = experiments.stage("G1-poseMaskLoss", profile="smoke")
+    stage = smoke.config("G1-poseMaskLoss")
     torch.manual_seed(0)
-    network = networks.G1(stage.height, stage.width, 16)
+    network = pg2.G1(stage.height, stage.width, 16)
     images = torch.rand(4, 3, stage.height, stage.width) * 2 - 1
     keypoints = torch.rand(4, 18, 2) * stage.width
     pose = heatmaps.heatmaps(keypoints, stage.height, stage.width)

@@ -9,15 +9,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import smoke
 import torch
 from shared_training import shared_stage
 
+from pg2lib import models
 from pg2lib.core import distributed
 from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
 from pg2lib.data.prepare import prepare
-from pg2lib.models import experiments
-from pg2lib.models.networks import D
+from pg2lib.models.discriminators import D
 from pg2lib.training import loop as training
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -44,7 +45,7 @@ def pg2(*command, runs):
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    prepare(experiments.data_config("synthetic-market", "smoke"), folder)
+    prepare(smoke.data_settings(), folder)
     return folder
 
 
@@ -79,12 +80,12 @@ def test_the_weights_are_those_of_one_process(trained):
     one, two = (
         torch.load(trained / name / "weights.pt", weights_only=True) for name in ("one", "two")
     )
-    assert one.keys() == two.keys() and one["stage"] == two["stage"]
+    assert one.keys() == two.keys() and one["config"] == two["config"]
     for part in ("generator", "discriminator"):
-        for name, weight in one[part].items():
+        for name, weight in one["networks"][part].items():
             if part == "discriminator" and re.fullmatch(r"convs\.[1-9]\.bias", name):
                 continue  # the normalisation takes it out again: its gradient is rounding noise
-            moved = (two[part][name] - weight).abs().max()
+            moved = (two["networks"][part][name] - weight).abs().max()
             assert moved < 2e-3, (part, name)  # 12 steps of 1e-3 each could move them by 12e-3
 
 
@@ -162,13 +163,13 @@ def test_two_rows_train_at_once_into_one_store(tmp_path):
     done = sorted(path.parent for path in (tmp_path / "both").glob("*/*/*/done.json"))
     names = [f"{path.parts[-3]} {path.name.rsplit('-', 1)[0]}" for path in done]
     scored = ["evaluate G1+G2+D", "evaluate G1-poseMaskLoss"]
-    assert names == [*scored, "train G1-poseMaskLoss", "train G2+D", "train keypoints"]
+    assert names == [*scored, "train G1+G2+D", "train G1-poseMaskLoss", "train keypoints"]
     assert any("another process works on it" in output for output in outputs)
     pg2("evaluate", "G1+G2+D", "--profile", "smoke", "--device", "cpu", runs=tmp_path / "alone")
     for path in done[2:4]:
         a, b = (
             torch.load(tmp_path / runs / path.relative_to(tmp_path / "both") / "weights.pt",
-                       weights_only=True)
+                       weights_only=True)["networks"]
             for runs in ("both", "alone")
         )  # fmt: skip
         assert all(torch.equal(a["generator"][k], b["generator"][k]) for k in a["generator"])
@@ -177,6 +178,6 @@ def test_two_rows_train_at_once_into_one_store(tmp_path):
 def test_the_slurm_array_has_a_job_for_every_row_and_seed():
     script = (PROJECT / "docs" / "slurm-array.sh").read_text()
     rows = re.search(r"^rows=\((.*)\)$", script, re.M)[1].split()
-    assert sorted(rows) == sorted(experiments.ROWS)
+    assert sorted(rows) == sorted(models.rows())
     last = int(re.search(r"^#SBATCH --array=0-(\d+)$", script, re.M)[1])
     assert (last + 1) % len(rows) == 0

@@ -20,6 +20,7 @@ from pg2lib.data.heatmaps import pose_mask
 from pg2lib.evaluation import inception, perceptual, pose_score, statistics
 from pg2lib.evaluation import score_row as evaluation
 from pg2lib.evaluation.ssim import mask_ssim, masked, ssim
+from pg2lib.models.base import Output
 
 H, W = 32, 16
 
@@ -46,15 +47,15 @@ def people():
     )  # fmt: skip
 
 
-def one_stage(condition, keypoints):
+def one_stage(inputs):
     """Half the contrast, brighter where the first joint lies further right."""
-    image = condition / 2 + keypoints[:, 0, 0].view(-1, 1, 1, 1) / W - 0.5
-    return {"coarse": image, "difference": None, "refined": image}
+    place = inputs.target_keypoints[:, 0, 0].view(-1, 1, 1, 1)
+    return Output(inputs.condition / 2 + place / W - 0.5)
 
 
-def two_stages(condition, keypoints):
-    coarse = one_stage(condition, keypoints)["refined"]
-    return {"coarse": coarse, "difference": -0.25 * coarse, "refined": 0.75 * coarse}
+def two_stages(inputs):
+    coarse = one_stage(inputs).image
+    return Output(0.75 * coarse, {"coarse": coarse, "difference": -0.25 * coarse})
 
 
 def test_a_row_is_painted_and_scored(dataset, tmp_path):
@@ -277,8 +278,8 @@ def test_mistakes(dataset, tmp_path):
     for words, arguments, options in (
         ("patn", ("G1-L1", one_stage, dataset, tmp_path), {"preset": "best"}),
         ("'middle'", ("G1-L1", one_stage, dataset, tmp_path), {"mask_from": "middle"}),
-        ("needs a painter", ("G1-L1", None, dataset, tmp_path), {}),
-        ("takes no painter", ("target", one_stage, dataset, tmp_path), {}),
+        ("needs a generator", ("G1-L1", None, dataset, tmp_path), {}),
+        ("takes no generator", ("target", one_stage, dataset, tmp_path), {}),
         ("no test pairs", ("target", None, empty, tmp_path), {}),
     ):
         with pytest.raises(UserError, match=words):
@@ -343,11 +344,11 @@ def test_scores_and_files_do_not_depend_on_the_batch(dataset, tmp_path):
 def test_nothing_is_left_of_a_row_that_fails(dataset, tmp_path):
     calls = []
 
-    def failing(condition, keypoints):
+    def failing(inputs):
         calls.append(1)
         if len(calls) == 3:
             raise RuntimeError("out of memory")
-        return two_stages(condition, keypoints)
+        return two_stages(inputs)
 
     with pytest.raises(RuntimeError):
         evaluation.evaluate_row("G1+G2+D", failing, dataset, tmp_path, batch=4)

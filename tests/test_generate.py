@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+import smoke
 import torch
 from PIL import Image
 
@@ -15,8 +16,6 @@ from pg2lib.core import downloads
 from pg2lib.core.files import UserError
 from pg2lib.data import synthetic as people
 from pg2lib.data.keypoints import found, write_csv, write_openpose_json
-from pg2lib.models import experiments
-from pg2lib.training import loop as training
 from pg2lib.training import weights
 from pg2lib.workflow import pipeline
 
@@ -53,13 +52,8 @@ def folder(tmp_path_factory):
     (folder / "broken.json").write_text('{"people": [')
     (folder / "cut.jpg").write_bytes((folder / "me.jpg").read_bytes()[:2000])
     (folder / "damaged.safetensors").write_bytes(b"weights")
-    trained = []
-    for stage in experiments.stages("G1+G2+D", profile="smoke"):
-        (folder / stage.name).mkdir()
-        training.Run(stage, 0, "cpu").export(folder / stage.name)
-        trained.append(folder / stage.name / "weights.pt")
-    facts = ("G1+G2+D", "synthetic-market", "smoke", 0, {})
-    weights.export(folder / "row.safetensors", trained, *facts)
+    trained = smoke.trained_row(folder, "G1+G2+D")
+    weights.export(folder / "row.safetensors", trained, smoke.published("G1+G2+D"))
     return folder
 
 
@@ -103,9 +97,9 @@ def test_weights_alone_paint_a_photo_of_any_size(pg2, folder, tmp_path, monkeypa
     again = images_in(tmp_path / "b")["condition"]
     np.testing.assert_array_equal(again, images["condition"])
     # It is what the library does step by step.
-    painter = weights.load(folder / "row.safetensors", "cpu")[1]
+    generate_fn = weights.load(folder / "row.safetensors", "cpu")[1]
     pose = generate.place(generate.read_poses(folder / "pose.json")[0], SIZE)[0][0]
-    again = generate.generate(painter, images["condition"], pose)
+    again = generate.generate(generate_fn, images["condition"], pose)
     np.testing.assert_array_equal(again["refined"], images["refined"])
 
 
@@ -274,8 +268,8 @@ def test_a_row_of_the_run_store_paints_too(pg2, tmp_path):
     options = ("--keypoints", "pose.json", "--pose", "me.json")
     code, out, _ = pg2(*options, "--out", tmp_path / "a", source=source)
     images = images_in(tmp_path / "a")
-    assert code == 0 and list(images) == ["coarse", "condition", "pose", "refined"]
-    painter = pipeline.painter(pipeline.Study(profile="smoke"), "G1-L1")
+    assert code == 0 and list(images) == ["condition", "pose", "refined"]
+    generate_fn = pipeline.generate_fn(pipeline.Study(profile="smoke"), "G1-L1")
     pose = generate.place(generate.read_poses("pose.json")[0], SIZE)[0][0]
-    again = generate.generate(painter, images["condition"], pose)
+    again = generate.generate(generate_fn, images["condition"], pose)
     np.testing.assert_array_equal(again["refined"], images["refined"])

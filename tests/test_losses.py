@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pg2lib.models import losses
+from pg2lib.models import losses, pg2
 
 
 def test_masked_l1_by_hand():
@@ -29,18 +29,18 @@ def test_bce_by_hand():
 def test_d_loss_weights_of_paper_and_released_code():
     pair = {"real": torch.tensor([2.0]), "fake": torch.tensor([-3.0])}
     real, fake = math.log1p(math.exp(-2)), math.log1p(math.exp(-3))
-    assert losses.discriminator_loss(pair).item() == pytest.approx(real + fake, abs=1e-6)
+    assert pg2.discriminator_loss(pair).item() == pytest.approx(real + fake, abs=1e-6)
     triplet = pair | {"condition": torch.tensor([0.0])}
     expected = real / 2 + math.log(2) / 4 + fake / 4
-    assert losses.discriminator_loss(triplet).item() == pytest.approx(expected, abs=1e-6)
+    assert pg2.discriminator_loss(triplet).item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_two_players_pull_in_opposite_directions():
     fake = torch.zeros(1, requires_grad=True)
-    losses.adversarial_loss({"fake": fake}).backward()
+    pg2.adversarial_loss({"fake": fake}).backward()
     up = fake.grad.clone()
     fake.grad = None
-    losses.discriminator_loss({"real": torch.zeros(1), "fake": fake}).backward()
+    pg2.discriminator_loss({"real": torch.zeros(1), "fake": fake}).backward()
     assert up < 0 < fake.grad  # G wants the logit to rise, D wants it to fall
 
 
@@ -58,7 +58,7 @@ def images():
 
 def test_pairs_put_the_condition_before_each_candidate():
     d, (condition, target, fake) = Recorder(), images()
-    logits = losses.judge(d, condition, target, fake)
+    logits = pg2.discriminate(d, condition, target, fake)
     assert d.seen.shape == (4, 6, 4, 4)  # one pass, channels of both images
     torch.testing.assert_close(d.seen[:2], torch.cat([condition, target], 1))
     torch.testing.assert_close(d.seen[2:], torch.cat([condition, fake], 1))
@@ -68,7 +68,7 @@ def test_pairs_put_the_condition_before_each_candidate():
 
 def test_triplets_show_single_images_and_the_coarse_one_enters_no_loss():
     d, (condition, target, fake) = Recorder(), images()
-    logits = losses.judge(d, condition, target, fake, "triplet", coarse=torch.ones(2, 3, 4, 4))
+    logits = pg2.discriminate(d, condition, target, fake, "triplet", coarse=torch.ones(2, 3, 4, 4))
     assert d.seen.shape == (8, 3, 4, 4)
     assert {k: round(v[0].item(), 3) for k, v in logits.items()} == {
         "real": 0.2,
@@ -79,5 +79,5 @@ def test_triplets_show_single_images_and_the_coarse_one_enters_no_loss():
 
 def test_single_images_are_judged_without_the_condition():
     d, (condition, target, fake) = Recorder(), images()
-    assert set(losses.judge(d, condition, target, fake, "single")) == {"real", "fake"}
+    assert set(pg2.discriminate(d, condition, target, fake, "single")) == {"real", "fake"}
     assert torch.equal(d.seen, torch.cat([target, fake]))

@@ -5,15 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from pg2lib.core.files import UserError
-from pg2lib.models.networks import (
-    G1,
-    G2,
-    D,
-    ResidualBlock,
-    blocks_for,
-    coordinates,
-    parameter_count,
-)
+from pg2lib.models.discriminators import D
+from pg2lib.models.layers import ResidualBlock, blocks_for, parameter_count
+from pg2lib.models.pg2 import G1, G2, coordinates
 
 
 @pytest.mark.parametrize(

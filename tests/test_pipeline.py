@@ -16,7 +16,7 @@ from pg2lib.apps.photo import generate
 from pg2lib.core.files import UserError
 from pg2lib.training import describe
 from pg2lib.training import loop as training
-from pg2lib.workflow import pipeline, reproduce
+from pg2lib.workflow import notebooks, pipeline, reproduce
 from pg2lib.workflow import run_store as runs
 
 
@@ -40,8 +40,7 @@ def test_a_second_evaluation_only_reads(study, monkeypatch):
     assert len(lines) == 8 and all(" HIT " in line for line in lines)
 
 
-def test_rows_share_the_stage_they_name(study):
-    assert pipeline.train(study, "G1+G2+D")[0] == pipeline.train(study, "G1-poseMaskLoss")[0]
+def test_a_row_refines_the_very_images_of_the_row_it_starts_from(study):
     coarse = pipeline.generated(study, "G1+G2+D", "coarse")
     np.testing.assert_array_equal(coarse, pipeline.generated(study, "G1-poseMaskLoss"))
 
@@ -56,16 +55,16 @@ def test_the_reference_rows_are_the_images_themselves(study):
 def test_a_painted_pair_is_the_scored_one(study):
     data = pipeline.data(study)
     condition, target = data.test_pairs[3]
-    painter = pipeline.painter(study, "G1-L1")
-    images = generate.generate(painter, data.images[condition], data.keypoints[target])
+    generate_fn = pipeline.generate_fn(study, "G1-L1")
+    images = generate.generate(generate_fn, data.images[condition], data.keypoints[target])
     scored = pipeline.generated(study, "G1-L1")[3].astype(int)
     assert np.abs(images["refined"] - scored).max() <= 1  # another batch size, other rounding
 
 
 def test_stages_trained_side_by_side_are_the_same_bit_for_bit(study, tmp_path, monkeypatch):
-    names = ("G1-L1", "G1-poseMaskLoss", "G2+D")
+    names = ("G1-L1", "G1-poseMaskLoss", "G1+G2+D")
     before = [
-        torch.load(pipeline.train_stage(study, name), weights_only=True)["generator"]
+        torch.load(pipeline.train(study, name), weights_only=True)["networks"]["generator"]
         for name in names
     ]
     monkeypatch.setenv("PG2_RUNS", str(tmp_path))
@@ -73,10 +72,10 @@ def test_stages_trained_side_by_side_are_the_same_bit_for_bit(study, tmp_path, m
     lines = []
     pipeline.data(study)
     reproduce.train_all(study, ("G1-L1", "G1+G2+D"), lines.append)
-    weights = [pipeline.stage_step(study, name).folder / "weights.pt" for name in names]
+    weights = [pipeline.train_step(study, name).folder / "weights.pt" for name in names]
     assert "2 at a time" in lines[0] and all("HIT" in line for line in lines[-4:])
     for old, path in zip(before, weights):
-        new = torch.load(path, weights_only=True)["generator"]
+        new = torch.load(path, weights_only=True)["networks"]["generator"]
         assert old.keys() == new.keys() and all(torch.equal(old[k], new[k]) for k in old)
 
 
@@ -90,13 +89,13 @@ def test_a_failing_process_ends_the_others_with_its_own_words():
 
 
 def test_damaged_weights_are_refused(study):
-    step = pipeline.stage_step(study, "G1-CE-L1")
+    step = pipeline.train_step(study, "G1-CE-L1")
     path = step.folder / "weights.pt"
     whole = path.read_bytes()
     try:
         path.write_bytes(whole[:-1] + b"x")
         with pytest.raises(UserError, match="damaged"):
-            pipeline.painter(study, "G1-CE-L1")
+            pipeline.generate_fn(study, "G1-CE-L1")
     finally:
         path.write_bytes(whole)
 
@@ -115,7 +114,7 @@ def test_every_step_depends_on_what_it_reads():
     for a, b in zip(pipeline.steps(one), pipeline.steps(two)):
         assert a.key != b.key
     refined = pipeline.score_step(one, "G1+G2+D")
-    assert set(refined.inputs) == {"data", "keypoints", "G1-poseMaskLoss", "G2+D"}
+    assert set(refined.inputs) == {"data", "keypoints", "G1-poseMaskLoss", "G1+G2+D"}
 
 
 def test_real_data_without_a_folder_is_told(monkeypatch):
@@ -135,7 +134,7 @@ def test_real_images_go_the_same_way():
 def test_gflops_are_the_published_ones_but_for_the_cheaper_1x1():
     """74.75 and 20.40 GFLOP are known for the released order of up-sampling and 1x1; running the
     1x1 first saves three quarters of its share."""
-    entry = describe.describe("market1501", "paper")[5]["stages"]
+    entry = describe.describe(pipeline.Study("market1501", "paper"), ["G1+G2+D"])[0]["stages"]
     one_by_one = 2 * (768 * 512 * 128 + 1024 * 384 * 512 + 768 * 256 * 2048 + 512 * 128 * 8192)
     assert entry[0]["gflops"] == pytest.approx(74.75 - 0.75 * one_by_one / 1e9, abs=0.02)
     assert entry[1]["gflops"] == pytest.approx(20.40, abs=0.02)
@@ -198,7 +197,7 @@ def book(tmp_path, monkeypatch):
     """Write a notebook of given cells into a project of its own; returns (study, Notebook)."""
     import nbformat.v4 as v4
 
-    monkeypatch.setattr(reproduce, "notebooks_folder", lambda: tmp_path)
+    monkeypatch.setattr(notebooks, "notebooks_folder", lambda: tmp_path)
     monkeypatch.setenv("PG2_FIGURES", str(tmp_path / "figures"))
     monkeypatch.setenv("PG2_RUNS", str(tmp_path / "runs"))
 
@@ -213,7 +212,7 @@ def book(tmp_path, monkeypatch):
         import nbformat
 
         nbformat.write(notebook, tmp_path / "x.ipynb")
-        return pipeline.Study(profile="smoke"), reproduce.Notebook("x", (), ("x.json",))
+        return pipeline.Study(profile="smoke"), notebooks.Notebook("x", (), ("x.json",))
 
     return make
 
@@ -228,21 +227,21 @@ WRITE = (
 def test_a_notebook_runs_once_and_again_when_a_figure_or_a_cell_changed(book):
     study, notebook = book(WRITE)
     lines = []
-    path = reproduce.run_notebook(study, notebook, lines.append)
+    path = notebooks.run_notebook(study, notebook, lines.append)
     assert path.exists() and "MISS" in lines[-1]
     figure = pipeline.figures_folder(study) / "x.json"
     assert figure.read_text() == "smoke"
-    reproduce.run_notebook(study, notebook, lines.append)
+    notebooks.run_notebook(study, notebook, lines.append)
     assert "HIT" in lines[-1]
     figure.write_text("other")
-    assert "x.json" in reproduce.notebook_state(study, notebook).reason
+    assert "x.json" in notebooks.notebook_state(study, notebook).reason
     study, notebook = book(WRITE, "print(seed)")
-    assert "cells changed" in reproduce.notebook_state(study, notebook).reason
+    assert "cells changed" in notebooks.notebook_state(study, notebook).reason
 
 
 def test_the_committed_copy_has_no_traces(book):
     study, notebook = book(WRITE, "print(profile)\nseed")
-    copy = reproduce.committed_copy(reproduce.run_notebook(study, notebook, lambda line: None))
+    copy = notebooks.committed_copy(notebooks.run_notebook(study, notebook, lambda line: None))
     counts = [cell.execution_count for cell in copy.cells]
     assert counts == [1, 2, 3] and set(copy.metadata) == {"kernelspec", "language_info"}
     assert [cell.outputs[0]["output_type"] for cell in copy.cells[2:]] == ["stream"]
@@ -261,14 +260,14 @@ def test_the_committed_copy_has_no_traces(book):
 def test_a_notebook_that_fails_is_named(book, cell, words):
     study, notebook = book(cell)
     with pytest.raises(UserError, match=words):
-        reproduce.run_notebook(study, notebook, lambda line: None)
-    assert not reproduce.notebook_state(study, notebook).hit
+        notebooks.run_notebook(study, notebook, lambda line: None)
+    assert not notebooks.notebook_state(study, notebook).hit
 
 
 def test_an_unknown_parameter_is_refused(book):
     study, notebook = book("pass", parameters="profile = None\nseed = 0")
     with pytest.raises(UserError, match="no parameter dataset"):
-        reproduce.run_notebook(study, notebook, lambda line: None)
+        notebooks.run_notebook(study, notebook, lambda line: None)
 
 
 MEET = """
@@ -283,11 +282,11 @@ while len(list(Path().glob("*.address"))) < 2 and time.monotonic() < end:
 EXECUTE = """
 import sys
 from pathlib import Path
-from pg2lib.workflow import pipeline, reproduce
+from pg2lib.workflow import notebooks, pipeline, reproduce
 folder = Path(sys.argv[1])
 reproduce.notebooks_folder = lambda: folder
-notebook = reproduce.Notebook("x", (), ())
-reproduce.execute(pipeline.Study(profile="smoke"), notebook, folder / sys.argv[2])
+notebook = notebooks.Notebook("x", (), ())
+notebooks.execute(pipeline.Study(profile="smoke"), notebook, folder / sys.argv[2])
 """
 
 
@@ -315,7 +314,7 @@ def test_a_kernels_address_fits_into_a_socket_also_where_tmpdir_is_long(monkeypa
     folder = tmp_path / ("x" * 80)
     folder.mkdir()
     monkeypatch.setattr(reproduce.tempfile, "gettempdir", lambda: str(folder))
-    with reproduce.kernel_address() as address:
+    with notebooks.kernel_address() as address:
         assert len(f"{address}-12".encode()) < 100
         private = Path(address).parent
         assert private.stat().st_mode & 0o077 == 0

@@ -10,9 +10,16 @@ from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
 from pg2lib.evaluation import pose_score
 from pg2lib.evaluation.pose_score import KeypointConfig
+from pg2lib.training import loop
 
-TINY = KeypointConfig(channels=4, rows=8, iterations=6, batch=4)
 HEIGHT, WIDTH = 32, 16
+SIZE = dict(height=HEIGHT, width=WIDTH)
+TINY = KeypointConfig(channels=4, rows=8, iterations=6, batch=4, **SIZE)
+
+
+def train(dataset, folder, config=TINY, seed=0, **options):
+    task = pose_score.keypoint_task(config, dataset)
+    return loop.train(task, dataset, folder, seed, "cpu", **options)
 
 
 def dots(count, seed=0):
@@ -47,13 +54,11 @@ def data():
 
 
 def state(folder):
-    return torch.load(folder / "keypoints.pt", weights_only=True)
+    return torch.load(folder / "weights.pt", weights_only=True)["networks"]["keypoints"]
 
 
 def stopped(data, folder, steps, **more):
-    return pose_score.train_keypoints(
-        data, folder, TINY, device="cpu", checkpoint_seconds=0, stop_after=steps, **more
-    )
+    return train(data, folder, checkpoint_seconds=0, stop_after=steps, **more)
 
 
 # ---------------------------------------------------------------- training
@@ -67,37 +72,38 @@ def test_it_finds_what_it_was_trained_on_far_better_than_chance(tmp_path):
     keypoints[:, 0] = np.random.default_rng(1).integers((WIDTH, HEIGHT), size=(300, 2))
     for image, (x, y) in zip(images, keypoints[:, 0].astype(int)):
         image[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = (255, 40, 40)
-    train = np.arange(300) < 250
-    config = KeypointConfig(channels=6, rows=8, iterations=80, batch=16, blurred=0)
-    pose_score.train_keypoints(dataset(images, keypoints, train), tmp_path, config, device="cpu")
-    network = pose_score.load_keypoints(tmp_path / "keypoints.pt", "cpu")
-    seen, confidence = pose_score.estimate(network, images[~train], batch=32)
-    away = np.linalg.norm(seen[:, 0] - keypoints[~train, 0], axis=-1)
-    chance = np.linalg.norm(keypoints[train, 0].mean(0) - keypoints[~train, 0], axis=-1)
+    chosen = np.arange(300) < 250
+    config = KeypointConfig(channels=6, rows=8, iterations=80, batch=16, blurred=0, **SIZE)
+    train(dataset(images, keypoints, chosen), tmp_path, config)
+    network = pose_score.load_keypoints(tmp_path / "weights.pt", "cpu")
+    seen, confidence = pose_score.estimate(network, images[~chosen], batch=32)
+    away = np.linalg.norm(seen[:, 0] - keypoints[~chosen, 0], axis=-1)
+    chance = np.linalg.norm(keypoints[chosen, 0].mean(0) - keypoints[~chosen, 0], axis=-1)
     assert np.median(away) < 2 < 6 < np.median(chance)
     assert confidence[:, 0].min() > 0.5 > confidence[:, 1:].max()
 
 
 def test_a_killed_run_ends_bit_for_bit_like_one_that_was_not(data, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    facts = pose_score.train_keypoints(data, whole, TINY, device="cpu")
-    assert facts["step"] == 6 and facts["images"] == 48
+    facts = train(data, whole)
+    assert facts["step"] == 6
     assert stopped(data, cut, 2) == {"step": 2}
-    assert len(list(cut.glob("checkpoint-*.pt"))) == 2 and not (cut / "keypoints.pt").exists()
+    assert len(list(cut.glob("checkpoint-*.pt"))) == 2 and not (cut / "weights.pt").exists()
     calls = []
-    pose_score.train_keypoints(data, cut, TINY, device="cpu", progress=lambda *a: calls.append(a))
+    train(data, cut, progress=lambda *a: calls.append(a))
     assert calls[0] == (2, 6) and calls[-1][:2] == (6, 6)
-    a, b = (state(folder)["network"] for folder in (whole, cut))
+    a, b = (state(folder) for folder in (whole, cut))
     assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
-    assert (whole / "log.jsonl").read_text() == (cut / "log.jsonl").read_text()
-    assert sorted(p.name for p in cut.iterdir()) == ["keypoints.pt", "log.jsonl"]
+    logs = [loop.read_log(folder / "log.jsonl") for folder in (whole, cut)]
+    assert [r["where"] for r in logs[0]] == [r["where"] for r in logs[1]]
+    assert sorted(p.name for p in cut.iterdir()) == ["log.jsonl", "weights.pt"]
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(data, tmp_path):
     stopped(data, tmp_path, 3)
     newest = sorted(tmp_path.glob("checkpoint-*.pt"))[-1]
     newest.write_bytes(newest.read_bytes()[:-100])
-    assert pose_score._Run(TINY, data, 0, "cpu").resume(tmp_path) == 2
+    assert loop.Run(pose_score.keypoint_task(TINY, data), 0, "cpu").resume(tmp_path) == 2
 
 
 def test_another_configuration_or_seed_does_not_go_on(data, tmp_path):
@@ -108,8 +114,8 @@ def test_another_configuration_or_seed_does_not_go_on(data, tmp_path):
 
 def test_the_seed_decides_everything(data, tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        pose_score.train_keypoints(data, tmp_path / name, TINY, seed, "cpu")
-    a, b, c = (state(tmp_path / name)["network"]["where.weight"] for name in "abc")
+        train(data, tmp_path / name, seed=seed)
+    a, b, c = (state(tmp_path / name)["where.weight"] for name in "abc")
     assert torch.equal(a, b) and not torch.equal(a, c)
 
 
@@ -120,23 +126,23 @@ def test_nan_stops_with_a_sentence_and_keeps_the_checkpoint(data, tmp_path, monk
         pose_score, "keypoint_losses", lambda *a: {k: v * math.nan for k, v in right(*a).items()}
     )
     with pytest.raises(UserError, match="nan at step 3.*learning rate"):
-        pose_score.train_keypoints(data, tmp_path, TINY, device="cpu")
-    assert pose_score._Run(TINY, data, 0, "cpu").resume(tmp_path) == 2
+        train(data, tmp_path)
+    assert loop.Run(pose_score.keypoint_task(TINY, data), 0, "cpu").resume(tmp_path) == 2
 
 
 def test_a_full_disk_ends_in_a_sentence_and_leaves_no_half_file(data, tmp_path, full_disk):
     with pytest.raises(UserError, match="No space left"):
-        pose_score.train_keypoints(data, tmp_path, TINY, device="cpu")
+        train(data, tmp_path)
     assert not list(tmp_path.glob("*.tmp")) and not list(tmp_path.glob("*.pt"))
 
 
 def test_only_annotated_training_images_are_learnt_from(tmp_path):
     images, keypoints = dots(6)
     keypoints[0] = -1
-    run = pose_score._Run(TINY, dataset(images, keypoints, np.arange(6) < 4), 0, "cpu")
-    assert run.chosen.tolist() == [1, 2, 3]
+    some = dataset(images, keypoints, np.arange(6) < 4)
+    assert pose_score.annotated(some).tolist() == [1, 2, 3]
     with pytest.raises(UserError, match="no training image with keypoints"):
-        pose_score._Run(TINY, dataset(images, keypoints, np.arange(6) < 1), 0, "cpu")
+        pose_score.keypoint_task(TINY, dataset(images, keypoints, np.arange(6) < 1))
 
 
 def test_batches_move_and_mirror_images_and_joints_together():
@@ -146,14 +152,15 @@ def test_batches_move_and_mirror_images_and_joints_together():
     places = np.random.default_rng(0).integers((1, 1), (WIDTH - 1, HEIGHT - 1), (40, 2))
     for image, joints, (x, y) in zip(images, keypoints, places):
         image[y, x], joints[4] = 255, (x, y)
-    config = KeypointConfig(rows=8, batch=80, blurred=0, shift=1 / 4)
-    moved, joints = pose_score._Run(config, dataset(images, keypoints), 0, "cpu").batch(0)
+    config = KeypointConfig(rows=8, batch=80, blurred=0, shift=1 / 4, **SIZE)
+    people = dataset(images, keypoints)
+    moved, joints = next(pose_score.keypoint_batches(people, config, 0, 0, "cpu"))
     known = pose_score.found(joints)
     assert known[:, [4, 7]].sum(0).min() > 10 and known.sum() < 80  # both sides; some left
     for image, place in zip(moved[known.any(1)], joints[known]):
         x, y = place.int()
         assert (image[:, y, x] == 1).all()
-    again = pose_score._Run(config, dataset(images, keypoints), 0, "cpu").batch(0)
+    again = next(pose_score.keypoint_batches(people, config, 0, 0, "cpu"))
     assert torch.equal(again[0], moved) and torch.equal(again[1], joints)
 
 
@@ -195,12 +202,12 @@ def test_missing_joints_have_no_place_to_learn():
 
 def test_bad_files_and_sizes_are_told(data, tmp_path):
     with pytest.raises(UserError, match="missing"):
-        pose_score.load_keypoints(tmp_path / "keypoints.pt")
-    (tmp_path / "keypoints.pt").write_bytes(b"nothing")
-    with pytest.raises(UserError, match="holds no keypoint network"):
-        pose_score.load_keypoints(tmp_path / "keypoints.pt")
-    pose_score.train_keypoints(data, tmp_path, TINY, device="cpu")
-    network = pose_score.load_keypoints(tmp_path / "keypoints.pt", "cpu")
+        pose_score.load_keypoints(tmp_path / "weights.pt")
+    (tmp_path / "weights.pt").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="holds no weights"):
+        pose_score.load_keypoints(tmp_path / "weights.pt")
+    train(data, tmp_path)
+    network = pose_score.load_keypoints(tmp_path / "weights.pt", "cpu")
     with pytest.raises(UserError, match="32x16.*64"):
         pose_score.estimate(network, np.zeros((1, 64, 32, 3), np.uint8))
     whole = pose_score.estimate(network, data.images)

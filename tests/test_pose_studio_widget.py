@@ -15,6 +15,7 @@ from pg2lib.apps.pose_studio import widget as pose_studio
 from pg2lib.apps.pose_studio.widget import PoseStudio
 from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import JOINTS, LIMBS, found
+from pg2lib.models.base import Output
 
 ONE, TWO = "G1-L1", "G1+G2+D"
 FOLLOWING = ("pose", "can_undo", "can_redo", "row", "second", "condition", "key_poses", "between",
@@ -22,10 +23,10 @@ FOLLOWING = ("pose", "can_undo", "can_redo", "row", "second", "condition", "key_
 
 
 def painter(row):
-    def paint(condition, keypoints):
-        coarse = condition * keypoints.clamp(0, 60).mean() / 60
-        difference = None if row == ONE else torch.zeros_like(condition)
-        return {"coarse": coarse, "difference": difference, "refined": coarse}
+    def paint(inputs):
+        coarse = inputs.condition * inputs.target_keypoints.clamp(0, 60).mean() / 60
+        parts = {"coarse": coarse, "difference": torch.zeros_like(coarse)}
+        return Output(coarse, {} if row == ONE else parts)
 
     return paint
 

@@ -51,13 +51,6 @@ def test_a_damaged_output_is_noticed_before_use():
         runs.checked(step, "out.txt")
 
 
-def test_only_code_counts_not_comments_or_docstrings():
-    a = '"""Doc."""\ndef f(x):\n    """Say."""\n    return x  # comment\n'
-    b = 'def f(x):\n    """Other words."""\n\n    return x\n'
-    c = "def f(x):\n    return -x\n"
-    assert runs.bare_code(a) == runs.bare_code(b) != runs.bare_code(c)
-
-
 def hold(step, seconds, ready):
     with runs.claim(step):
         ready.set()

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from pg2lib.core.config import Study, data_config
 from pg2lib.data.dataset import load
 from pg2lib.data.keypoints import found
 from pg2lib.data.prepare import prepare
 from pg2lib.data.rescale import at_height
 from pg2lib.evaluation import difficulty
-from pg2lib.models import experiments
 from pg2lib.results import browse, figures, sheets
 from pg2lib.results import notebook_charts as charts
 
@@ -31,7 +31,7 @@ def test_drawn_people_are_drawn_again_with_the_same_pose_and_body(data):
 
 
 def test_studio_people_keep_their_studio(tmp_path):
-    config = experiments.data_config("synthetic-fashion", "smoke")
+    config = data_config(Study("synthetic-fashion", "smoke"))
     fashion = load(prepare(config, tmp_path))
     assert np.array_equal(at_height(fashion, 0, fashion.height).image, fashion.images[0])
 

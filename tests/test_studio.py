@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import smoke
 import torch
 from PIL import Image
 
@@ -14,6 +15,7 @@ from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
 from pg2lib.data import heatmaps
 from pg2lib.data.keypoints import found, write_openpose_json
+from pg2lib.models.base import Output
 from pg2lib.results import provenance
 from pg2lib.workflow import pipeline
 from pg2lib.workflow import run_store as runs
@@ -31,7 +33,8 @@ class Painters:
     def __call__(self, row):
         self.loaded.append(row)
 
-        def paint(condition, keypoints):
+        def paint(inputs):
+            condition, keypoints = inputs.condition, inputs.target_keypoints
             self.calls += 1
             assert condition.dtype == keypoints.dtype == torch.float32
             coarse = condition * 0.5
@@ -39,8 +42,8 @@ class Painters:
             coarse[:, :, place[1], place[0]] = 1
             difference = torch.full_like(condition, 0.25)
             if row == ONE:
-                return {"coarse": coarse, "difference": None, "refined": coarse}
-            return {"coarse": coarse, "difference": difference, "refined": coarse + difference}
+                return Output(coarse)
+            return Output(coarse + difference, {"coarse": coarse, "difference": difference})
 
         return paint
 
@@ -329,10 +332,10 @@ def test_a_study_opens_with_its_own_rows():
     assert made.rows[-1] == TWO
     shown = by_name(made)
     image = torch.from_numpy(made.image).permute(2, 0, 1)[None]
-    painted = pipeline.painter(study, "G1-CE-L1")(
-        datasets.to_float(image), torch.from_numpy(made.pose)[None]
+    output = pipeline.generate_fn(study, "G1-CE-L1")(
+        smoke.inputs(datasets.to_float(image), torch.from_numpy(made.pose)[None])
     )
-    expected = datasets.pictures(painted["refined"])[0]
+    expected = datasets.pictures(output.image)[0]
     np.testing.assert_array_equal(shown["refined:G1-CE-L1"], expected)
 
 
@@ -341,7 +344,7 @@ def test_the_generators_that_ship_are_named_beside_a_figure(tmp_path, monkeypatc
     demo.weights_file(TWO).write_bytes(b"weights")
     told = studio.facts(pipeline.Study(profile="demo"), "a notebook", [TWO])
     assert told["inputs"] == {f"{TWO}.safetensors": runs.sha256(demo.weights_file(TWO))}
-    assert list(told["config"]) == ["G1-poseMaskLoss", "G2+D"]
+    assert list(told["config"]) == ["G1-poseMaskLoss", "G1+G2+D"]
     study = pipeline.Study(profile="smoke")
     assert studio.facts(study, "x", [ONE]) == pipeline.facts(study, "x", [ONE])
 

@@ -5,15 +5,15 @@ import json
 
 import numpy as np
 import pytest
+import smoke
 import torch
 
+from pg2lib import models
 from pg2lib.core.files import UserError
-from pg2lib.models import experiments
+from pg2lib.models import losses, pg2
+from pg2lib.models.base import Output, constant, cosine, linear_decay
+from pg2lib.training import checkpoints
 from pg2lib.training import loop as training
-
-
-def stage(name, **changes):
-    return dataclasses.replace(experiments.stage(name, profile="smoke"), **changes)
 
 
 def weights(folder):
@@ -23,20 +23,20 @@ def weights(folder):
 @pytest.fixture(scope="module")
 def coarse(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("G1")
-    training.train(stage("G1-poseMaskLoss"), data, folder)
-    return folder / "weights.pt"
+    training.train(smoke.task("G1-poseMaskLoss"), data, folder)
+    return smoke.generate_fn({"G1-poseMaskLoss": folder / "weights.pt"})
 
 
-@pytest.mark.parametrize("name", list(experiments.STAGES))
+@pytest.mark.parametrize("name", list(models.METHODS))
 def test_a_killed_run_ends_bit_for_bit_like_one_that_was_not(name, data, coarse, tmp_path):
-    first = training.painter([coarse])
+    task = smoke.task(name, coarse)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    training.train(stage(name), data, whole, coarse=first)
+    training.train(task, data, whole)
     stopped = dict(checkpoint_seconds=0, stop_after=2)
-    assert training.train(stage(name), data, cut, coarse=first, **stopped) == {"step": 2}
-    training.train(stage(name), data, cut, coarse=first)
+    assert training.train(task, data, cut, **stopped) == {"step": 2}
+    training.train(task, data, cut)
     for part in ("generator", "discriminator"):
-        a, b = (weights(folder).get(part, {}) for folder in (whole, cut))
+        a, b = (weights(folder)["networks"].get(part, {}) for folder in (whole, cut))
         assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
     losses = [
         [(r["step"], r["generator"]) for r in training.read_log(folder / "log.jsonl")]
@@ -48,141 +48,155 @@ def test_a_killed_run_ends_bit_for_bit_like_one_that_was_not(name, data, coarse,
 
 def test_g2_may_paint_the_whole_image_and_the_difference_follows(data, coarse):
     size = (2, 3, 64, 32)
-    condition, keypoints = torch.rand(size), torch.from_numpy(data.keypoints[:2])
+    inputs = smoke.inputs(torch.rand(size), torch.from_numpy(data.keypoints[:2]))
     fixed = torch.full(size, 0.25)
-    first = training.painter([coarse])
-    made = {
-        paints: training.paint(
-            lambda *_: fixed, stage("G2+D", g2_paints=paints), condition, keypoints, first
-        )
+    networks = {"generator": lambda *_: fixed}
+    outputs = {
+        paints: pg2.generate(networks, smoke.config("G1+G2+D", g2_paints=paints), inputs, coarse)
         for paints in ("difference", "image")
     }
-    assert torch.equal(made["image"]["refined"], fixed)
-    assert torch.equal(made["difference"]["difference"], fixed)
-    for painted in made.values():
-        torch.testing.assert_close(painted["coarse"] + painted["difference"], painted["refined"])
+    assert torch.equal(outputs["image"].image, fixed)
+    assert torch.equal(outputs["difference"].parts["difference"], fixed)
+    for output in outputs.values():
+        torch.testing.assert_close(
+            output.parts["coarse"] + output.parts["difference"], output.image
+        )
 
 
 def test_another_seed_gives_other_weights(data, tmp_path):
     for seed in (0, 1):
-        training.train(stage("G1-L1"), data, tmp_path / str(seed), seed)
-    a, b = (weights(tmp_path / str(seed))["generator"]["last.weight"] for seed in (0, 1))
+        training.train(smoke.task("G1-L1"), data, tmp_path / str(seed), seed)
+    a, b = (weights(tmp_path / seed)["networks"]["generator"]["last.weight"] for seed in "01")
     assert not torch.equal(a, b)
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(data, tmp_path):
-    training.train(stage("G1-L1"), data, tmp_path, checkpoint_seconds=0, stop_after=3)
+    training.train(smoke.task("G1-L1"), data, tmp_path, checkpoint_seconds=0, stop_after=3)
     newest = sorted(tmp_path.glob("checkpoint-*.pt"))[-1]
     newest.write_bytes(newest.read_bytes()[:-100])
-    assert training.Run(stage("G1-L1"), 0, "cpu").resume(tmp_path) == 2
+    assert training.Run(smoke.task("G1-L1"), 0, "cpu").resume(tmp_path) == 2
 
 
 def test_the_loss_falls(data, tmp_path):
-    longer = stage("G1-L1", iterations=60, channels=8, learning_rate=2e-3)
+    longer = smoke.task("G1-L1", iterations=60, channels=8, learning_rate=2e-3)
     training.train(longer, data, tmp_path)
     record = [r["generator"] for r in training.read_log(tmp_path / "log.jsonl")]
     assert np.mean(record[-10:]) < 0.9 * np.mean(record[:5])
 
 
+def first_batches(task, data, seed=0, step=0):
+    return next(training.pair_batches(data, task.config, seed, step, "cpu"))
+
+
 def test_each_player_moves_only_itself_and_g1_is_frozen_in_stage_two(data, coarse):
-    run = training.Run(stage("G2+D"), 0, "cpu")
-    first = training.painter([coarse])
-    batch, _ = next(run.batches(data, 0))
-    painted = training.paint(
-        run.generator, run.stage, batch.condition, batch.target_keypoints, first
-    )
-    assert not painted["coarse"].requires_grad
-    torch.testing.assert_close(painted["refined"], painted["coarse"] + painted["difference"])
-    logits = training.judged(
-        run.discriminator, painted, batch.condition, batch.target, run.stage, detach=True
-    )
-    sum(value.sum() for value in logits.values()).backward()
-    assert all(p.grad is None for p in run.generator.parameters())
-    assert all(p.grad is not None for p in run.discriminator.parameters())
+    task = smoke.task("G1+G2+D", coarse)
+    run = training.Run(task, 0, "cpu")
+    batches = first_batches(task, data)
+    output = pg2.generate(run.networks, task.config, batches[0], coarse)
+    assert not output.parts["coarse"].requires_grad
+    updates = task.updates(run.networks, task.config, batches)
+    for name, other in (("generator", "discriminator"), ("discriminator", "generator")):
+        for network in run.networks.values():
+            network.zero_grad(set_to_none=True)
+        update = next(updates)
+        assert update.networks == name
+        update.loss.backward()
+        assert all(p.grad is not None for p in run.networks[name].parameters())
+        assert all(p.grad is None for p in run.networks[other].parameters())
+    assert next(updates, None) is None
 
 
 def test_the_generators_loss_is_adversarial_plus_lambda_times_masked_l1(data):
     """Eq. 4 put together by hand from losses that test_losses.py checks on their own."""
-    run = training.Run(stage("G1+D", l1_weight=7.0), 0, "cpu")
-    batch, _ = next(run.batches(data, 0))
-    painted = training.paint(run.generator, run.stage, batch.condition, batch.target_keypoints)
-    mask = torch.rand(len(batch.target), 1, 64, 32)
-    terms = training.generator_losses(
-        painted, batch.condition, batch.target, mask, run.stage, run.discriminator
-    )
-    fake = run.discriminator(
-        torch.cat(
-            [
-                torch.cat([batch.condition, batch.target], 1),
-                torch.cat([batch.condition, painted["refined"]], 1),
-            ]
-        )
-    )[4:]
-    error = (painted["refined"] - batch.target).abs() * (1 + mask)
+    task = smoke.task("G1+D", l1_weight=7.0)
+    run = training.Run(task, 0, "cpu")
+    [batch] = first_batches(task, data)
+    update = next(task.updates(run.networks, task.config, (batch,)))
+    image = pg2.generate(run.networks, task.config, batch).image
+    pairs = [torch.cat([batch.condition, other], 1) for other in (batch.target, image)]
+    fake = run.networks["discriminator"](torch.cat(pairs))[4:]
+    mask = pg2.pose_mask(batch.target_keypoints, 64, 32)
+    error = (image - batch.target).abs() * (1 + mask)
     by_hand = torch.nn.functional.softplus(-fake).mean() + 7 * error.mean()
-    torch.testing.assert_close(terms["generator"], by_hand)
+    torch.testing.assert_close(update.loss, by_hand)
 
 
 @pytest.mark.parametrize("switch", [dict(d_mode="triplet", d_batch="own", d_sees_coarse=True)])
 def test_the_released_switches_run(switch, data, coarse, tmp_path):
-    released = stage("G2+D", **switch)
-    training.train(released, data, tmp_path, coarse=training.painter([coarse]))
-    assert weights(tmp_path)["discriminator"]["convs.0.weight"].shape[1] == 3
+    training.train(smoke.task("G1+G2+D", coarse, **switch), data, tmp_path)
+    discriminator = weights(tmp_path)["networks"]["discriminator"]
+    assert discriminator["convs.0.weight"].shape[1] == 3
 
 
 def test_d_gets_a_batch_of_its_own_in_the_released_code_only(data):
-    same, own = (training.Run(stage("G1+D", d_batch=d), 0, "cpu") for d in ("same", "own"))
-    for_g, for_d = next(same.batches(data, 3))
-    assert for_g is for_d
-    for_g, for_d = next(own.batches(data, 3))
-    expected = next(training.Run(stage("G1+D"), 1, "cpu").batches(data, 3))[0]  # seed + 1
+    same, own = (smoke.task("G1+D", d_batch=d) for d in ("same", "own"))
+    assert len(first_batches(same, data, step=3)) == 1
+    for_g, for_d = first_batches(own, data, step=3)
+    [expected] = first_batches(same, data, seed=1, step=3)  # seed + 1
     assert torch.equal(for_d.target, expected.target) and not torch.equal(
         for_g.target, for_d.target
     )
 
 
 def test_batches_resume_at_any_step(data):
-    run = training.Run(stage("G1-L1"), 0, "cpu")
-    from_start = run.batches(data, 0)
-    fourth = [next(from_start)[0] for _ in range(4)][-1]
-    assert torch.equal(next(run.batches(data, 3))[0].condition, fourth.condition)
+    config = smoke.config("G1-L1")
+    from_start = training.pair_batches(data, config, 0, 0, "cpu")
+    [fourth] = [next(from_start) for _ in range(4)][-1]
+    assert torch.equal(first_batches(smoke.task("G1-L1"), data, step=3)[0].condition,
+                       fourth.condition)  # fmt: skip
 
 
 def test_nan_stops_with_a_sentence_and_keeps_the_checkpoint(data, tmp_path, monkeypatch):
-    training.train(stage("G1-L1"), data, tmp_path, checkpoint_seconds=0, stop_after=2)
-    original = training.losses.masked_l1
-    monkeypatch.setattr(training.losses, "masked_l1", lambda *a: original(*a) * float("nan"))
+    training.train(smoke.task("G1-L1"), data, tmp_path, checkpoint_seconds=0, stop_after=2)
+    original = losses.masked_l1
+    monkeypatch.setattr(pg2, "masked_l1", lambda *a: original(*a) * float("nan"))
     with pytest.raises(UserError, match="nan at step 3.*learning rate"):
-        training.train(stage("G1-L1"), data, tmp_path)
-    assert training.Run(stage("G1-L1"), 0, "cpu").resume(tmp_path) == 2
+        training.train(smoke.task("G1-L1"), data, tmp_path)
+    assert training.Run(smoke.task("G1-L1"), 0, "cpu").resume(tmp_path) == 2
 
 
 def test_a_full_disk_ends_in_a_sentence_and_leaves_no_half_file(data, tmp_path, full_disk):
     with pytest.raises(UserError, match="No space left"):
-        training.train(stage("G1-L1"), data, tmp_path)
+        training.train(smoke.task("G1-L1"), data, tmp_path)
     assert not list(tmp_path.glob("*.tmp")) and not list(tmp_path.glob("*.pt"))
 
 
 def test_wrong_size_and_missing_weights_are_told(data, tmp_path):
     with pytest.raises(UserError, match="64x32.*128x64"):
-        training.train(stage("G1-L1", height=128, width=64), data, tmp_path)
+        training.train(smoke.task("G1-L1", height=128, width=64), data, tmp_path)
     with pytest.raises(UserError, match="pg2 train"):
-        training.painter([tmp_path / "weights.pt"])
+        smoke.generate_fn({"G1-L1": tmp_path / "weights.pt"})
+    with pytest.raises(UserError, match="G1[+]G2[+]D refines G1-poseMaskLoss"):
+        training.method_task(models.find("G1+G2+D"), smoke.config("G1+G2+D"))
 
 
 def test_learning_rate_schedules():
-    constant = stage("G1-L1", iterations=100)
-    cosine = dataclasses.replace(constant, schedule="cosine")
-    assert [training.schedule(constant, s) for s in (0, 50, 99)] == [1, 1, 1]
-    assert training.schedule(cosine, 0) == 1
-    assert training.schedule(cosine, 50) == pytest.approx(0.5)
-    assert training.schedule(cosine, 99) < 0.001
+    assert [constant(step) for step in (0, 50, 99)] == [1, 1, 1]
+    assert cosine(0, 100) == 1 and cosine(50, 100) == pytest.approx(0.5)
+    assert cosine(99, 100) < 0.001
+    assert [linear_decay(step, 100, 60) for step in (0, 59, 60, 80, 100)] == [1, 1, 1, 0.5, 0]
+    rates = pg2.optimizers(smoke.config("G1+D", schedule="cosine", iterations=100))
+    assert rates["generator"].rate(50) == pytest.approx(0.5e-3)
+    assert pg2.optimizers(smoke.config("G1-L1"))["generator"].rate(5) == 1e-3
 
 
-def test_weights_hold_plain_values_only(coarse):
-    state = weights(coarse.parent)
-    assert json.loads(json.dumps(state["stage"])) == state["stage"]
-    loaded, generator = training.load_weights(coarse)
-    assert loaded == stage("G1-poseMaskLoss") and not any(
-        p.requires_grad for p in generator.parameters()
+def test_weights_hold_plain_values_only(data, tmp_path):
+    training.train(smoke.task("G1-L1"), data, tmp_path)
+    state = weights(tmp_path)
+    assert json.loads(json.dumps(state["config"])) == state["config"]
+    assert state["config"] == dataclasses.asdict(smoke.config("G1-L1"))
+    method = models.find("G1-L1")
+    networks = checkpoints.load_generators(method, smoke.config("G1-L1"), state["networks"], "cpu")
+    assert not any(p.requires_grad for p in networks["generator"].parameters())
+
+
+def test_a_method_says_which_input_it_lacks():
+    method = dataclasses.replace(
+        models.find("G1-L1"), needs=frozenset({"condition", "target_pose", "condition_pose"})
     )
+    from pg2lib.models.base import bind
+
+    paint = bind(method, {}, smoke.config("G1-L1"))
+    with pytest.raises(UserError, match="G1-L1 needs the condition pose"):
+        paint(smoke.inputs(torch.zeros(1, 3, 64, 32), torch.zeros(1, 18, 2)))
+    assert isinstance(smoke.plain(smoke.inputs(torch.zeros(1, 3, 8, 4), None)), Output)

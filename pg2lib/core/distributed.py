@@ -121,3 +121,14 @@ class _Total(torch.autograd.Function):
 def total(tensor):
     """The sum of a tensor over the processes, with its gradient: that of the sum of all losses."""
     return _Total.apply(tensor) if world() > 1 else tensor
+
+
+def average_gradients(network):
+    """Replace the gradients of a network by their means over the processes."""
+    if world() == 1:
+        return
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients])):
+        gradient.copy_(part.view_as(gradient) / world())

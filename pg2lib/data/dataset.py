@@ -7,7 +7,7 @@ gathers its pairs on the training device. Every random choice is a pure function
 import json
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
@@ -15,39 +15,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pg2lib.core.config import DataConfig
 from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import flip_keypoints
 
-DATASETS = ("synthetic-market", "synthetic-fashion", "market1501", "deepfashion")
 AHEAD = 2  # batches fetched before they are asked for
 BLOCK = 4 << 20  # bytes of images handled at once
 ARRAYS = (
     "images", "keypoints", "identities", "cameras", "names", "train", "train_pairs", "test_pairs",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Which images, people and pairs; the defaults are the whole synthetic set."""
-
-    dataset: str = "synthetic-market"  # one of DATASETS
-    height: int = 128
-    width: int = 64  # DeepFashion: square as in paper and released code; later papers crop to 176
-    train_identities: int | None = None  # None: all (synthetic: 751; Market: all but test)
-    test_identities: int = 100  # unused where the folder has the official test images
-    images_per_identity: int | None = None  # at most; None: as in Market-1501
-    test_pairs: int = 12_000  # drawn without replacement from all ordered test pairs
-    seed: int = 0
-    # Frame of DeepFashion's keypoints: "256x256" as PATN's, "176x256" as its -resize- and other
-    # copies, "detect" decides by the joints. (The released code has keypoints of its own.)
-    keypoint_frame: str = "detect"
-
-    def as_dict(self) -> dict:
-        """The fields that decide what is in a store."""
-        fields = asdict(self)
-        if self.dataset != "deepfashion":
-            del fields["keypoint_frame"]
-        return fields
 
 
 @dataclass(frozen=True)
@@ -93,6 +69,7 @@ class Batch:
     target: torch.Tensor  # I_B
     condition_keypoints: torch.Tensor  # P_A: float32 (B, 18, 2)
     target_keypoints: torch.Tensor  # P_B
+    extras: dict = field(default_factory=dict)  # name -> (B, ...), such as parsing maps
 
 
 # ---------------------------------------------------------------- opening a store

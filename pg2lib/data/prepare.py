@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from pg2lib.core import devices
+from pg2lib.core.config import require_in
 from pg2lib.core.files import UserError, read_json, write_atomically, write_json
 from pg2lib.data.dataset import (
     BLOCK,
-    DATASETS,
     Dataset,
     blocks,
     in_order,
@@ -90,8 +90,7 @@ def prepare(config, folder, source=None, progress=None):
 
 def check_config(config):
     """UserError for an unknown data set or a number out of range, named."""
-    if config.dataset not in DATASETS:
-        raise UserError(f"dataset must be one of {', '.join(DATASETS)}, not '{config.dataset}'.")
+    require_in("data set", config.dataset, READERS)
     least = {"height": 16, "width": 16, "train_identities": 1, "test_identities": 1}
     least |= {"images_per_identity": 2, "test_pairs": 1, "seed": 0}
     for field, limit in least.items():

@@ -4,35 +4,30 @@ The paper judges poses by eye. Later work (PATN, calPCKH) runs OpenPose on the g
 here a keypoint network of the project's own is trained on the real training images and their
 keypoints, in a minute or two. What it scores on real test images, the row "target", is the
 ceiling to hold other rows against; the floor is the row "condition", where nobody moves.
-
-A training is a pure function of (config, seed, data), resumes bit for bit and writes nothing by
-halves, as in `training`.
 """
 
-import json
 import math
-import os
-import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from pickle import UnpicklingError
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pg2lib.core import devices, distributed
-from pg2lib.core.files import UserError, sha256
+from pg2lib.core import devices
+from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
 from pg2lib.data.keypoints import JOINTS, found
-from pg2lib.training import loop as training
+from pg2lib.models.base import Adam, TrainingConfig, Update, cosine
+from pg2lib.training import checkpoints, loop
 
 HEAD = (0, 14, 15, 16, 17)  # nose, eyes, ears
 
 
 @dataclass(frozen=True)
-class KeypointConfig:
+class KeypointConfig(TrainingConfig):
     """The keypoint network and its training; the defaults take 50 s of one CPU core at 64x32, 85 s
     at 64x64 (with bfloat16)."""
 
@@ -40,12 +35,10 @@ class KeypointConfig:
     rows: int = 16  # of the map in which joints are sought
     iterations: int = 1_400
     batch: int = 32
-    learning_rate: float = 4e-3
-    schedule: str = "cosine"  # see training.schedule
+    learning_rate: float = 4e-3  # at the start; falls to zero along half a cosine wave
     shift: float = 1 / 16  # images are moved by at most this part of the height, in x and y
     blurred: float = 0.5  # the part of the images that is blurred, more or less
-    precision: str = "auto"  # as for a Stage
-    threads: int = 1  # as for a Stage: the bits depend on it
+    threads: int = 1
 
     name = "keypoints"  # what messages call it
 
@@ -111,9 +104,10 @@ def cells(keypoints, shape, size):
         float32 (B, 18, rows, columns), of sum 1 each.
     """
     hats = []
-    for axis, (count, pixels) in enumerate(zip(shape[::-1], size[::-1])):  # x, then y
-        place = (keypoints[..., axis] + 0.5) * count / pixels - 0.5  # (B, 18)
-        away = place.clamp(0, count - 1)[..., None] - torch.arange(count, device=place.device)
+    for axis, (cells_along, pixels) in enumerate(zip(shape[::-1], size[::-1])):  # x, then y
+        place = (keypoints[..., axis] + 0.5) * cells_along / pixels - 0.5  # (B, 18)
+        centres = torch.arange(cells_along, device=place.device)
+        away = place.clamp(0, cells_along - 1)[..., None] - centres
         hats.append((1 - away.abs()).clamp(min=0))
     return hats[1][..., :, None] * hats[0][..., None, :]
 
@@ -158,198 +152,90 @@ def keypoint_losses(where, there, keypoints, size):
 # ---------------------------------------------------------------- training
 
 
-def train_keypoints(
-    dataset,
-    folder,
-    config: KeypointConfig | None = None,
-    seed: int = 0,
-    device: str | None = None,
-    progress=None,
-    checkpoint_seconds: float = 20.0,
-    stop_after: int | None = None,
-) -> dict:
-    """Train the keypoint network on the real training images; returns facts about the run.
+def keypoint_task(config: KeypointConfig, dataset) -> loop.Task:
+    """The training of the keypoint network on the real training images of a Dataset.
 
-    dataset   Dataset; its training images with a joint at least are used
-    progress  called with (step, iterations, note) at the start and after every step
-    checkpoint_seconds, stop_after  as for `training.train`
-
-    Writes `keypoints.pt`, `log.jsonl` and, until the end, checkpoints into `folder`. Of several
-    processes the first trains, the others wait. Raises UserError when there is no annotated
-    training image, the loss is not finite (the last good checkpoint stays) or the disk is full.
+    Raises:
+        UserError: there is no annotated training image.
     """
-    facts, config = None, config or KeypointConfig()
-    device = device or devices.default_device()
-    if distributed.rank() == 0:
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        with devices.tuned(config.threads, device):
-            facts = _train(
-                config, dataset, folder, seed, device, progress, checkpoint_seconds, stop_after
-            )
-    return distributed.broadcast(facts)
+    if not len(annotated(dataset)):
+        raise UserError(
+            f"data set {dataset.name} has no training image with keypoints; the pose score "
+            "needs them"
+        )
+    return loop.Task(config.name, config, build, optimizers, updates, keypoint_batches)
 
 
-def _train(config, dataset, folder, seed, device, progress, checkpoint_seconds, stop_after):
-    run = _Run(config, dataset, seed, device)
-    step = first = run.resume(folder)
-    saved, note = time.time(), ""
-    if progress:
-        progress(step, config.iterations)
-    with training.open_log(folder / "log.jsonl", step) as log:
-        while step < config.iterations:
-            if stop_after is not None and step - first >= stop_after:
-                return {"step": step}
-            terms = run.step(step)
-            step += 1
-            report = step % max(config.iterations // 100, 1) == 0 or step == config.iterations
-            save = time.time() - saved >= checkpoint_seconds or step == config.iterations
-            if report or save or device == "cpu":  # a GPU is asked for numbers only when needed
-                numbers = {name: float(value) for name, value in terms.items()}
-                training.complain_if_not_finite(numbers, config, step, folder)
-            if report:
-                log.write(json.dumps({"step": step, **numbers}) + "\n")
-                log.flush()
-                note = f"loss {numbers['loss']:.3f}"
-            if save:
-                run.save(folder, step)
-                saved = time.time()
-            if progress:
-                progress(step, config.iterations, note)
-    run.export(folder)
-    for old in folder.glob("checkpoint-*.pt"):
-        old.unlink()
-    return {
-        "step": step,
-        "images": len(run.chosen),
-        "precision": run.precision,
-        "device": device,
-        "torch": torch.__version__,
-    }
+def build(config: KeypointConfig) -> dict[str, nn.Module]:
+    size = config.height, config.width
+    return {"keypoints": KeypointNet(size, config.channels, config.rows)}
 
 
-class _Run:
-    """The mutable state of a training: the network, its optimiser, the images it learns from."""
+def optimizers(config: KeypointConfig) -> dict[str, Adam]:
+    schedule = partial(cosine, iterations=config.iterations)
+    return {"keypoints": Adam(config.learning_rate, schedule=schedule)}
 
-    def __init__(self, config, dataset, seed, device):
-        self.config, self.seed, self.device = config, seed, device
-        self.size = (dataset.height, dataset.width)
-        self.precision = config.precision
-        if config.precision == "auto":
-            self.precision = devices.fast_precision(device)
-        self.chosen = np.flatnonzero(dataset.train & found(dataset.keypoints).any(-1))
-        if not len(self.chosen):
-            raise UserError(
-                f"data set {dataset.name} has no training image with keypoints; the pose score "
-                "needs them"
-            )
-        self.data = datasets.on_device(dataset, device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.network = KeypointNet(self.size, config.channels, config.rows)
-        self.network.to(device, memory_format=torch.channels_last)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), fused=True)
 
-    def batch(self, step):
-        """Images (B, 3, H, W) and keypoints of a step: a function of (seed, step).
+def updates(networks, config: KeypointConfig, batch):
+    images, keypoints = batch
+    where, there = networks["keypoints"](images)
+    terms = keypoint_losses(where, there, keypoints, images.shape[2:])
+    yield Update("keypoints", terms.pop("loss"), terms)
 
-        They are mirrored and moved; what a move leaves open is filled with the edge. Many are
-        blurred, so that the score of a generated image is about its pose, not its sharpness."""
-        config, (height, width) = self.config, self.size
-        order, flip = datasets.pair_order(len(self.chosen), config.batch, self.seed, step)
-        index = torch.from_numpy(self.chosen)[order]
-        reach = int(config.shift * height)
-        rng = np.random.default_rng((self.seed, step, 1))
+
+def annotated(dataset):
+    """The training images with at least one joint: int64 indices."""
+    return np.flatnonzero(dataset.train & found(dataset.keypoints).any(-1))
+
+
+def keypoint_batches(dataset, config: KeypointConfig, seed, step, device):
+    """Yield images (B, 3, H, W) and keypoints (B, 18, 2) of step, step + 1, ...: a function of
+    (seed, step).
+
+    Images are mirrored and moved; what a move leaves open is filled with the edge. Many are
+    blurred, so that the score of a generated image is about its pose, not its sharpness. Every
+    process draws the same whole batch."""
+    chosen, data = annotated(dataset), datasets.on_device(dataset, device)
+    height, width = config.height, config.width
+    pixels, home = data.images.permute(0, 2, 3, 1), data.images.device
+    limit = torch.tensor([width, height], device=device)
+    reach = int(config.shift * height)
+    for number in count(step):
+        order, flip = datasets.pair_order(len(chosen), config.batch, seed, number)
+        index = torch.from_numpy(chosen)[order]
+        rng = np.random.default_rng((seed, number, 1))
         move = torch.from_numpy(rng.integers(-reach, reach + 1, (config.batch, 2)))
         columns, rows = (
             (torch.arange(n) - move[:, axis, None]).clamp(0, n - 1)
             for axis, n in enumerate((width, height))
         )
-        pixels, home = self.data.images.permute(0, 2, 3, 1), self.data.images.device
         places = (index[:, None, None], rows[:, :, None], columns[:, None, :])
-        images = pixels[tuple(place.to(home) for place in places)].to(self.device)
+        images = pixels[tuple(place.to(home) for place in places)].to(device)
         images = images.permute(0, 3, 1, 2)  # (B, 3, H, W)
-        index, flip, move = (t.to(self.device) for t in (index, flip, move))
-        keypoints = self.data.keypoints[index]
+        index, flip, move = (t.to(device) for t in (index, flip, move))
+        keypoints = data.keypoints[index]
         moved = keypoints + move[:, None]
-        limit = torch.tensor([width, height], device=self.device)
         inside = found(keypoints) & found(moved) & (moved < limit).all(-1)
         keypoints = torch.where(inside[..., None], moved, -1.0)
         images, keypoints = datasets.flip_batch(images, keypoints, flip)
         images = datasets.to_float(images)
         share = rng.random(config.batch) * (rng.random(config.batch) < config.blurred)
-        share = torch.from_numpy(share.astype(np.float32)).to(self.device).view(-1, 1, 1, 1)
-        return torch.lerp(images, blur(images, height // 32), share), keypoints
-
-    def step(self, step):
-        """One update; returns the loss terms."""
-        self.network.train()
-        rate = self.config.learning_rate * training.schedule(self.config, step)
-        self.optimizer.param_groups[0]["lr"] = rate
-        images, keypoints = self.batch(step)
-        low = self.precision == "bfloat16"
-        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=low):
-            where, there = self.network(images)
-        terms = keypoint_losses(where, there, keypoints, self.size)
-        self.optimizer.zero_grad(set_to_none=True)
-        terms["loss"].backward()
-        self.optimizer.step()
-        return {name: value.detach() for name, value in terms.items()}
-
-    @property
-    def facts(self):
-        """What makes this training what it is; a checkpoint of another one is refused."""
-        return {"config": asdict(self.config), "seed": self.seed, "size": list(self.size)}
-
-    def save(self, folder, step):
-        """Write checkpoint-STEP-HASH.pt; the older ones but one go."""
-        state = self.facts | {
-            "step": step,
-            "precision": self.precision,
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-        temporary = training.write_torch(state, folder / "checkpoint.tmp")
-        name = f"checkpoint-{step:07d}-{sha256(temporary)[:16]}.pt"
-        os.replace(temporary, folder / name)
-        for old in sorted(folder.glob("checkpoint-*.pt"))[:-2]:
-            old.unlink()
-
-    def resume(self, folder):
-        """Load the newest intact checkpoint; returns its step, 0 if there is none."""
-        path = training.newest_checkpoint(folder)
-        if path is None:
-            return 0
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        if any(state.get(name) != value for name, value in self.facts.items()):
-            raise UserError(
-                f"{path} was made with another configuration; use another folder or delete it"
-            )
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.precision = state["precision"]
-        return state["step"]
-
-    def export(self, folder):
-        state = self.facts | {"network": self.network.state_dict()}
-        os.replace(training.write_torch(state, folder / "keypoints.tmp"), folder / "keypoints.pt")
+        share = torch.from_numpy(share.astype(np.float32)).to(device).view(-1, 1, 1, 1)
+        yield torch.lerp(images, blur(images, height // 32), share), keypoints
 
 
 # ---------------------------------------------------------------- estimating
 
 
 def load_keypoints(path, device: str | None = None) -> KeypointNet:
-    """The trained network of a keypoints.pt, frozen and in eval mode, on `device` (default:
-    CUDA where there is one). UserError when the file is missing or no such file."""
-    path, device = Path(path), device or devices.default_device()
-    if not path.exists():
-        raise UserError(f"{path} is missing; train the keypoint network first")
+    """The trained network of a weights.pt, frozen and in eval mode, on `device` (default: CUDA
+    where available). UserError when the file is missing or holds no keypoint network."""
+    device = device or devices.default_device()
+    state = checkpoints.load_state(path, device)
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
-        config = KeypointConfig(**state["config"])
-        network = KeypointNet(state["size"], config.channels, config.rows)
-        network.load_state_dict(state["network"])
-    except (KeyError, TypeError, RuntimeError, OSError, EOFError, UnpicklingError) as error:
+        network = build(KeypointConfig(**state["config"]))["keypoints"]
+        network.load_state_dict(state["networks"]["keypoints"])
+    except (KeyError, TypeError, RuntimeError) as error:
         sentence = f"{path} holds no keypoint network ({type(error).__name__}); delete it"
         raise UserError(sentence) from None
     return network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)

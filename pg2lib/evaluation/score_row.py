@@ -22,6 +22,7 @@ from pg2lib.data.heatmaps import pose_mask
 from pg2lib.evaluation import copy_score, detail, perceptual, pose_score, scores, statistics
 from pg2lib.evaluation import inception as inception_scores
 from pg2lib.evaluation.ssim import DEFAULT_PRESET, find_preset, mask_ssim, ssim
+from pg2lib.training import loop
 
 # The rows that need no network: column of the pair (condition, target) that they copy.
 REFERENCES = {"condition": 0, "target": 1}
@@ -32,29 +33,27 @@ SPLITS = 10  # of the Inception Score
 # The presets that differ, and what `score_presets` computes: measure -> where its mask is from.
 PRESET_NAMES = ("pg2", "pg2-trainlog", "patn", "patn-fashion")
 PRESET_MEASURES = {"ssim": None, "mask_ssim": "target", "mask_ssim_condition": "condition"}
-FILES = ("generated", "coarse", "difference")
 
 
-def paint(painter, dataset, pairs, device="cpu", batch=64, progress=None):
+def paint(generate_fn, dataset, pairs, device="cpu", batch=64, progress=None):
     """What a row generates for pairs of images.
 
     Args:
-        painter: function (condition (B, 3, H, W) in [-1, 1], target keypoints (B, 18, 2)) ->
-            {"coarse": I_B1, "difference": or None, "refined": the result}, each (B, 3, H, W).
-        dataset: datasets.Dataset.
+        generate_fn: function models.base.Inputs -> Output, see `training.checkpoints.generate_fn`.
+        dataset: data.dataset.Dataset.
         pairs: int (k, 2) of image indices, (condition, target).
-        device: where the painter's networks are.
+        device: where the networks are.
         batch: pairs at a time.
         progress: called with (pairs done, of how many, "") after each batch.
 
     Returns:
-        dict "generated" uint8 (k, H, W, 3) and, if the row has two stages, "coarse" uint8 of the
-        same shape and "difference" float16, the map I_B2 - I_B1 in units of [-1, 1] images. In
-        memory: 12 H W bytes a pair, or 1.2 GB for 12,000 pairs of Market-1501.
+        dict "generated" uint8 (k, H, W, 3) and the parts of the output by name: images as uint8 of
+        the same shape, a "difference" as float16 in units of [-1, 1] images. In memory: 12 H W
+        bytes a pair for two stages, or 1.2 GB for 12,000 pairs of Market-1501.
     """
     pairs, parts = np.asarray(pairs), {}
     for start in range(0, len(pairs), batch):
-        made = _paint_batch(painter, dataset, pairs[start : start + batch], device)
+        made = _paint_batch(generate_fn, dataset, pairs[start : start + batch], device)
         for name, images in made.items():
             parts.setdefault(name, []).append(images)
         if progress:
@@ -62,16 +61,11 @@ def paint(painter, dataset, pairs, device="cpu", batch=64, progress=None):
     return {name: np.concatenate(images) for name, images in parts.items()}
 
 
-@torch.no_grad()
-def _paint_batch(painter, dataset, pairs, device):
-    condition, target = pairs.T
-    images = torch.from_numpy(dataset.images[condition]).to(device).permute(0, 3, 1, 2)
-    keypoints = torch.from_numpy(dataset.keypoints[target]).to(device)
-    painted = painter(datasets.to_float(images), keypoints)
-    made = {"generated": datasets.to_uint8(painted["refined"])}
-    if painted["difference"] is not None:
-        made["coarse"] = datasets.to_uint8(painted["coarse"])
-        made["difference"] = painted["difference"].half()
+def _paint_batch(generate_fn, dataset, pairs, device):
+    output = generate_fn(loop.pair_inputs(dataset, pairs, device))
+    made = {"generated": datasets.to_uint8(output.image)}
+    for name, part in output.parts.items():
+        made[name] = part.half() if name == "difference" else datasets.to_uint8(part)
     return {name: tensor.permute(0, 2, 3, 1).cpu().numpy() for name, tensor in made.items()}
 
 
@@ -98,7 +92,7 @@ def pair_masks(dataset, pairs, mask_from="target", variant="released", batch=256
 
 def evaluate_row(
     name,
-    painter,
+    generate_fn,
     dataset,
     folder,
     preset=DEFAULT_PRESET,
@@ -130,8 +124,8 @@ def evaluate_row(
     Args:
         name: the row's name; "condition" and "target" are the reference rows: the condition
             image copied, and the real target.
-        painter: see `paint`; None for the reference rows.
-        dataset: Dataset; all of its test pairs are used.
+        generate_fn: see `paint`; None for the reference rows.
+        dataset: datasets.Dataset; all of its test pairs are used.
         folder: pathlib.Path.
         preset: of SSIM, see `ssim.PRESETS`.
         mask_from, mask_variant: see `pair_masks`.
@@ -145,14 +139,15 @@ def evaluate_row(
         lpips: path of `perceptual.lpips_weights`, or None: no LPIPS.
 
     Raises:
-        UserError: unknown preset or mask, a painter missing, or no test pairs.
+        UserError: unknown preset or mask, a generator missing, or no test pairs.
     """
     find_preset(preset)  # before the work, not after it
     pairs = np.asarray(dataset.test_pairs)
     if not len(pairs):
         raise UserError(f"data set {dataset.name} has no test pairs to evaluate.")
-    if (painter is None) != (name in REFERENCES):
-        raise UserError(f"row '{name}' {'needs a' if painter is None else 'takes no'} painter.")
+    if (generate_fn is None) != (name in REFERENCES):
+        needs = "needs a" if generate_fn is None else "takes no"
+        raise UserError(f"row '{name}' {needs} generator.")
     pair_masks(dataset, pairs[:1], mask_from, mask_variant)  # finds mistakes before the work
 
     def masks_of(part):
@@ -161,9 +156,9 @@ def evaluate_row(
         return pair_masks(dataset, pairs[part], mask_from, mask_variant)
 
     def make(part):
-        if painter is None:
+        if generate_fn is None:
             return {"generated": np.asarray(dataset.images[pairs[part, REFERENCES[name]]])}
-        return _paint_batch(painter, dataset, pairs[part], device)
+        return _paint_batch(generate_fn, dataset, pairs[part], device)
 
     score = _scorer(dataset, preset, mask_variant, estimator, lpips, device)
     with _row_files(folder) as files:
@@ -207,11 +202,17 @@ def evaluate_row(
 
 @contextlib.contextmanager
 def _row_files(folder):
-    """Name in FILES -> where it is being written, the same for all processes; what still lies
-    there at the end is removed."""
+    """Yield a dict that names, for a part such as "generated", the file it is written to, the same
+    for all processes; what is still there at the end is removed."""
     folder.mkdir(parents=True, exist_ok=True)
     owner = distributed.broadcast(os.getpid())
-    files = {file: folder / f".{file}.{owner}.npy" for file in FILES}
+
+    class Files(dict):
+        def __missing__(self, name):
+            self[name] = folder / f".{name}.{owner}.npy"
+            return self[name]
+
+    files = Files()
     try:
         yield files
     finally:

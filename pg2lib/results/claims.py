@@ -5,9 +5,9 @@
 
 from dataclasses import dataclass
 
+from pg2lib import models
 from pg2lib.evaluation.scores import SCORES, Score
 from pg2lib.evaluation.statistics import EQUAL, LESS, MORE
-from pg2lib.models import experiments
 
 # How an effect is measured (`verdicts.EFFECTS`) -> what that adds to the name of a comparison, and
 # the phrase that locates the effect in a sentence.
@@ -76,7 +76,7 @@ class Claim:
 
     @property
     def needs_ablation(self) -> bool:
-        return any(row in experiments.ABLATIONS for c in self.comparisons for row in c.rows)
+        return any(row in models.ablations() for c in self.comparisons for row in c.rows)
 
 
 def compare(names, row, against, direction, margin=None, how="rows"):

@@ -12,11 +12,11 @@ import pandas as pd
 import torch
 from PIL import Image, ImageDraw
 
+from pg2lib import models
 from pg2lib.core.files import UserError
 from pg2lib.data.heatmaps import heatmaps as joint_heatmaps
 from pg2lib.data.heatmaps import pose_mask, pose_skeleton
 from pg2lib.data.keypoints import JOINTS, LIMBS, found
-from pg2lib.models import experiments
 from pg2lib.results.provenance import DPI, FONT, GREY, INK, PICTURES, STYLE, new_figure
 
 CELL = 128  # approximate width of an image in a grid, in dots
@@ -27,7 +27,6 @@ COLOURS = {
     "G1-HME-L1": "#56b4e9",
     "G1-L1": "#009e73",
     "G1-poseMaskLoss": "#0072b2",
-    "G2+D": "#9a3f86",
     "G1+D": "#d55e00",
     "G1+G2+D": "#9a3f86",
     "target": "#444444",
@@ -228,7 +227,7 @@ def figure4_columns(dataset, chosen, generated):
         "pose": np.stack(poses),
         "target": dataset.images[target],
     }
-    order = [row for row in experiments.EVERY_ROW if row in generated]
+    order = [row for row in models.METHODS if row in generated]
     order += [row for row in generated if row not in order and row not in INPUTS]
     return [*shown.items(), *((row, generated[row][chosen]) for row in order)]
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader
 from PIL import Image, UnidentifiedImageError
 
+from pg2lib.core.config import SETTINGS
 from pg2lib.core.files import UserError, read_json, sha256, write_json
 from pg2lib.evaluation.scores import SCORES
 from pg2lib.evaluation.statistics import FAILS
-from pg2lib.models import experiments
 from pg2lib.results import provenance, render
 
 PAGE, MANIFEST = "report.html", "manifest.json"
@@ -181,7 +181,7 @@ def study_of(folder: Path) -> Study | None:
     facts = next(filter(None, map(study_facts, records)), None)
     if not facts:
         return None
-    setting = experiments.SETTINGS.get(facts["dataset"])
+    setting = SETTINGS.get(facts["dataset"])
     drawn = facts.get("drawn", setting is not None and setting.drawn)
     books = sorted({record["made_by"] for record in records if "made_by" in record})
     command = facts.get("command") or f".venv/bin/jupyter execute {' '.join(books)}"
@@ -298,7 +298,7 @@ def page(studies, comparison=None) -> str:
     environment.filters |= {"slug": slug, "pieces": pieces}
     shown = [study for study in studies if not study.drawn
              and any(f["people"] for _, _, figures in study.sections for f in figures)]  # fmt: skip
-    halves = {name: render.HALVES[setting.half] for name, setting in experiments.SETTINGS.items()}
+    halves = {name: render.HALVES[setting.half] for name, setting in SETTINGS.items()}
     claims = [(study, study.record("claims")) for study in studies]
     return environment.get_template("page.html").render(
         studies=studies,

@@ -6,10 +6,10 @@ Tables are dicts of JSON values (differences: a DataFrame); `render` writes them
 import numpy as np
 import pandas as pd
 
+from pg2lib import models
 from pg2lib.core.files import UserError
 from pg2lib.evaluation import statistics
 from pg2lib.evaluation.scores import SCORES, names, weights
-from pg2lib.models import experiments
 from pg2lib.results.claims import differences
 from pg2lib.results.render import HALVES, LABELS
 
@@ -41,7 +41,7 @@ def table1(summaries, paper, facts):
     Raises:
         UserError: no summaries, an unknown row, or rows that were not scored alike.
     """
-    order = ["condition", *experiments.EVERY_ROW, "target"]
+    order = ["condition", *models.METHODS, "target"]
     for row in summaries:
         if row not in order:
             raise UserError(f"unknown row {row!r}; choose one of: {', '.join(order)}.")

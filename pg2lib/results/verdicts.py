@@ -14,7 +14,6 @@ from pg2lib.evaluation import detail, difficulty, statistics
 from pg2lib.evaluation.score_row import pair_masks, read_pairs, read_summary
 from pg2lib.evaluation.scores import weights
 from pg2lib.evaluation.statistics import CANNOT, EQUAL, FAILS, HOLDS, MORE, verdict
-from pg2lib.models import experiments
 from pg2lib.results.claims import CLAIMS, UNTESTED, WAYS, Claim, Comparison, scores_of
 from pg2lib.results.tables import check_same_pairs
 
@@ -184,8 +183,7 @@ def between_curves(comparison, evidence, sibling=None, block=5, seed=0):
     The interval covers the scatter from batch to batch, not another training: the residuals of
     both curves about their running means are resampled together, in blocks of records.
     """
-    stages = [experiments.EVERY_ROW[row].stages[-1] for row in comparison.rows]
-    logs = [evidence.logs.get(stage) for stage in stages]
+    logs = [evidence.logs.get(row) for row in comparison.rows]
     if not all(logs):
         raise NotMeasured("a training log is missing")
     losses = paired_curves(logs)[1]

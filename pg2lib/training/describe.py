@@ -3,51 +3,49 @@
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pg2lib.models import experiments
-from pg2lib.models.networks import JOINT_COUNT, parameter_count
-from pg2lib.training.loop import build_discriminator, build_generator
+from pg2lib.core.config import override, sized
+from pg2lib.models import chain, rows
+from pg2lib.models.base import Inputs, Output
+from pg2lib.models.layers import parameter_count
 
 
-def describe_stage(stage: experiments.Stage) -> dict:
-    """Parameters of the generator and D, forward GFLOPs of one image (2 per multiply-add), and
-    the schedule. Nothing is allocated: the networks are built on the meta device."""
+def describe_method(method, config) -> dict:
+    """Parameters of a method's networks, forward GFLOPs of one image (2 per multiply-add), and
+    its schedule. Nothing is allocated: the networks are built on the meta device."""
+    size = (config.height, config.width)
     with torch.device("meta"):
-        generator = build_generator(stage)
-        discriminator = build_discriminator(stage) if stage.adversarial else None
-        image = torch.empty(1, 3, stage.height, stage.width)
-        pose = torch.empty(1, JOINT_COUNT, stage.height, stage.width)
-        keypoints = torch.empty(1, JOINT_COUNT, 2)
+        networks = method.build(config)
+        image, keypoints = torch.empty(1, 3, *size), torch.empty(1, 18, 2)
+        inputs = Inputs(image, keypoints, keypoints)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        if stage.network == "G1":
-            generator(image, pose, keypoints)
-        else:
-            generator(image, image)
+        method.generate(networks, config, inputs, lambda inputs: Output(image))
+    counts = {name: parameter_count(network) for name, network in networks.items()}
+    generators = sum(counts[name] for name in method.generators)
     return {
-        "stage": stage.name,
-        "network": stage.network,
-        "pose": stage.pose,
-        "size": f"{stage.height}x{stage.width}",
-        "parameters": parameter_count(generator),
+        "name": method.name,
+        "start": method.start,
+        "size": f"{config.height}x{config.width}",
+        "networks": counts,
+        "parameters": generators,
+        "other_parameters": sum(counts.values()) - generators,
         "gflops": round(counter.get_total_flops() / 1e9, 2),
-        "d_parameters": parameter_count(discriminator) if discriminator is not None else 0,
-        "iterations": stage.iterations,
-        "batch": stage.batch,
-        "learning_rate": stage.learning_rate,
-        "schedule": stage.schedule,
-        "mask_weight": stage.mask_weight,
-        "l1_weight": stage.l1_weight,
+        "rates": {name: adam.learning_rate for name, adam in method.optimizers(config).items()},
+        "config": {f: getattr(config, f) for f in config.__dataclass_fields__},
     }
 
 
-def describe(dataset: str, profile: str) -> list[dict]:
-    """One entry per row of Table 1: its name, its stages as `describe_stage` tells them, and the
-    parameters and GFLOPs of the whole row as it generates."""
+def describe(study, names=None) -> list[dict]:
+    """One entry per row (default: those of Table 1): its name, its stages as `describe_method`
+    gives them, and the parameters and GFLOPs of the whole row as it generates."""
     entries = []
-    for row in experiments.ROWS.values():
-        stages = [describe_stage(s) for s in experiments.stages(row.name, dataset, profile)]
+    for name in names or rows():
+        stages = [
+            describe_method(m, override(m.configure(*sized(study)), study.overrides, m.name))
+            for m in chain(name)
+        ]
         entries.append(
             {
-                "row": row.name,
+                "row": name,
                 "parameters": sum(s["parameters"] for s in stages),
                 "gflops": round(sum(s["gflops"] for s in stages), 2),
                 "stages": stages,
@@ -56,32 +54,32 @@ def describe(dataset: str, profile: str) -> list[dict]:
     return entries
 
 
-def description_text(entries: list[dict], dataset: str, profile: str) -> str:
+def description_text(entries: list[dict], study) -> str:
     """The entries as a table for a terminal."""
-    head = ("row", "stage", "network", "parameters", "GFLOPs", "D params", "steps", "batch", "lr")
-    lines = [head]
+    lines = [("row", "stage", "parameters", "GFLOPs", "D params", "steps", "batch", "lr")]
     for entry in entries:
         for position, s in enumerate(entry["stages"]):
+            rates = " ".join(f"{rate:g}" for rate in s["rates"].values())
             lines.append(
                 (
                     entry["row"] if position == 0 else "",
-                    s["stage"],
-                    f"{s['network']} {s['pose']}" if s["network"] == "G1" else s["network"],
+                    s["name"],
                     f"{s['parameters']:,}",
                     f"{s['gflops']:.2f}",
-                    f"{s['d_parameters']:,}" if s["d_parameters"] else "-",
-                    f"{s['iterations']:,}",
-                    str(s["batch"]),
-                    f"{s['learning_rate']:g} {s['schedule']}",
+                    f"{s['other_parameters']:,}" if s["other_parameters"] else "-",
+                    f"{s['config']['iterations']:,}",
+                    str(s["config"]["batch"]),
+                    f"{rates} {s['config'].get('schedule', '')}",
                 )
             )
-    widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
+    widths = [max(map(len, column)) for column in zip(*lines)]
     aligned = [
         "  ".join(
-            cell.rjust(width) if 3 <= k <= 7 else cell.ljust(width)
+            cell.rjust(width) if 2 <= k <= 6 else cell.ljust(width)
             for k, (cell, width) in enumerate(zip(line, widths))
         ).rstrip()
         for line in lines
     ]
     size = entries[0]["stages"][0]["size"]
-    return "\n".join([f"{dataset}, profile {profile}, images {size} (HxW)", "", *aligned])
+    about = f"{study.dataset}, profile {study.changes}, images {size} (HxW)"
+    return "\n".join([about, "", *aligned])

@@ -1,105 +1,60 @@
 """From data to scores for one study, each step run only when the run store does not hold it.
 
-A study is a data set, a profile and a seed. The notebooks, the command line and `reproduce` all
-stand on these functions, so whoever comes first does the work and the others read it. Under
-`torchrun` all processes of a launch walk through them together.
+The notebooks, the command line and `reproduce` all build on these functions: the first caller does
+the work, the others read it. Under `torchrun` all processes of a launch call them together.
 """
 
 import contextlib
 import hashlib
 import os
 import time
-from dataclasses import asdict, dataclass, replace
-from functools import cache
+from dataclasses import asdict, replace
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from pg2lib import models
+from pg2lib.core import config as configs
 from pg2lib.core import devices, distributed
+from pg2lib.core.config import Study
 from pg2lib.core.files import UserError
 from pg2lib.core.progress import reporting
 from pg2lib.data import dataset as datasets
-from pg2lib.data.prepare import prepare
+from pg2lib.data.prepare import READERS, prepare
 from pg2lib.evaluation import pose_score
 from pg2lib.evaluation import score_row as evaluation
 from pg2lib.evaluation.inception import inception_weights
 from pg2lib.evaluation.perceptual import lpips_weights
-from pg2lib.models import experiments
 from pg2lib.results import tables
+from pg2lib.training import checkpoints
 from pg2lib.training import loop as training
+from pg2lib.workflow import code_keys
 from pg2lib.workflow import run_store as runs
 
 REFERENCE_ROWS = ("condition", "target")
-KEYPOINTS = "keypoints"  # the name of that network among the stages
-DATA_CODE = ("data.dataset", "data.keypoints", "data.prepare", "data.sources")
-TRAINING_CODE = (
-    "data.dataset",
-    "core.devices",
-    "data.heatmaps",
-    "data.keypoints",
-    "models.losses",
-    "models.networks",
-    "training.loop",
-)
-KEYPOINT_CODE = (
-    "data.dataset",
-    "core.devices",
-    "data.keypoints",
-    "evaluation.pose_score",
-    "training.loop",
-)
-SCORING_CODE = (
-    "evaluation.copy_score",
-    "data.dataset",
-    "evaluation.score_row",
-    "data.heatmaps",
-    "data.keypoints",
-    "evaluation.detail",
-    "evaluation.inception",
-    "evaluation.perceptual",
-    "evaluation.statistics",
-    "evaluation.pose_score",
-    "evaluation.scores",
-    "evaluation.ssim",
-)
+KEYPOINTS = "keypoints"  # the name of that network among what is trained
+MASK_VARIANT = "released"  # of the pose mask that scores look through
+study_from_environment = configs.study_from_environment
 
 
-@dataclass(frozen=True)
-class Study:
-    """What is studied. source is the folder of the real data (default: $PG2_DATA); device is
-    "cpu" or "cuda" (default: CUDA where there is one)."""
-
-    dataset: str = experiments.DEFAULT_DATASET
-    profile: str = experiments.DEFAULT_PROFILE
-    seed: int = 0
-    source: str | None = None
-    device: str | None = None
-    keypoint_frame: str = "detect"  # of DeepFashion's annotation, see DataConfig
-
-    def __post_init__(self):
-        experiments.choose("data set", self.dataset, experiments.DATASETS)
-        experiments.choose("profile", self.profile, experiments.PROFILES)
-        if self.device and self.device.partition(":")[0] not in ("cpu", "cuda"):
-            raise UserError(f"unknown device {self.device!r}; choose cpu or cuda")
-        if self.device and self.device != "cpu" and not torch.cuda.is_available():
-            raise UserError(f"device {self.device} is not to be had here; choose cpu")
-
-    @property
-    def name(self) -> str:
-        return f"{self.dataset}-{self.profile}" + (f"-seed{self.seed}" if self.seed else "")
+def check(study: Study):
+    """UserError for a device that is not available, or an override that changes nothing."""
+    if study.device and study.device != "cpu" and not torch.cuda.is_available():
+        raise UserError(f"device {study.device} is not available on this machine; choose cpu")
+    if study.overrides:
+        every = {name: method_config(study, name) for name in models.METHODS}
+        every |= {"data": data_config(study), KEYPOINTS: keypoint_config(study)}
+        configs.check_overrides(study.overrides, every)
 
 
-def study_from_environment(dataset=None, profile=None, seed=0) -> Study:
-    """A study with what is not given taken from $PG2_DATASET and $PG2_PROFILE, else the default;
-    device and keypoint frame from $PG2_DEVICE and $PG2_KEYPOINT_FRAME."""
-    return Study(
-        dataset or os.environ.get("PG2_DATASET") or experiments.DEFAULT_DATASET,
-        profile or os.environ.get("PG2_PROFILE") or experiments.DEFAULT_PROFILE,
-        seed,
-        device=os.environ.get("PG2_DEVICE") or None,
-        keypoint_frame=os.environ.get("PG2_KEYPOINT_FRAME") or "detect",
-    )
+@lru_cache
+def method_config(study: Study, name: str):
+    """The configuration of one method in a study: the method's own word on the data set and the
+    profile, and then what was changed by hand."""
+    config = models.find(name).configure(*configs.sized(study))
+    return configs.override(config, study.overrides, name)
 
 
 def figures_folder(study: Study) -> Path:
@@ -123,14 +78,9 @@ def named_folder(name: str) -> Path:
     return folder
 
 
-def command(dataset: str, profile: str) -> str:
-    """What makes the figures and tables again."""
-    return f"make reproduce DATASET={dataset} PROFILE={profile}"
-
-
 def source_folder(study: Study) -> Path | None:
     """The folder of a real data set; None for drawn ones. UserError when it is not to be had."""
-    if experiments.SETTINGS[study.dataset].drawn:
+    if study.setting.drawn:
         return None
     source = study.source or os.environ.get("PG2_DATA")
     if not source:
@@ -144,20 +94,18 @@ def source_folder(study: Study) -> Path | None:
 
 
 def data_step(study: Study) -> runs.Step:
-    config = data_config(study).as_dict()
+    config = configs.changed_fields(data_config(study))
     source = source_folder(study)
     if source is not None:
         config["source"] = fingerprint(source)
-    maker = {"market1501": "data.market1501", "deepfashion": "data.deepfashion"}.get(
-        study.dataset, "data.synthetic"
-    )
-    return runs.Step("data", study.name, config, modules=(*DATA_CODE, maker))
+    entries = (code_keys.entry(prepare), (READERS[study.dataset], "*"))
+    return runs.Step("data", study.name, config, entries=entries)
 
 
-def data_config(study: Study) -> datasets.DataConfig:
+def data_config(study: Study) -> configs.DataConfig:
     """What is in the study's data."""
-    config = experiments.data_config(study.dataset, study.profile, study.seed)
-    return replace(config, keypoint_frame=study.keypoint_frame)
+    config = configs.data_config(study)
+    return config if study.dataset == "deepfashion" else replace(config, keypoint_frame="detect")
 
 
 @cache  # a folder of 12,000 images is looked through once per process
@@ -172,42 +120,53 @@ def fingerprint(source: Path) -> str:
     return hashlib.sha256("\n".join(listing).encode()).hexdigest()[:12]
 
 
-def stage_step(study: Study, stage_name: str) -> runs.Step:
-    stage = experiments.stage(stage_name, study.dataset, study.profile)
+def train_step(study: Study, name: str) -> runs.Step:
+    """The training of one method's own networks."""
+    method = models.find(name)
     inputs = {"data": data_step(study).key}
-    if stage.coarse:
-        inputs[stage.coarse] = stage_step(study, stage.coarse).key
-    config = stage.as_dict() | {"seed": study.seed}
-    return runs.Step("train", f"{study.name}/{stage_name}", config, inputs, TRAINING_CODE)
+    if method.start:
+        inputs[method.start] = train_step(study, method.start).key
+    config = configs.changed_fields(method_config(study, name)) | {"seed": study.seed}
+    functions = training.train, training.method_task, *method.trained_by
+    entries = tuple(map(code_keys.entry, functions))
+    return runs.Step("train", f"{study.name}/{name}", config, inputs, entries)
 
 
 def keypoint_step(study: Study) -> runs.Step:
     """The training of the network that the pose score reads poses with."""
-    config = asdict(keypoint_config(study)) | {"seed": study.seed}
+    config = configs.changed_fields(keypoint_config(study)) | {"seed": study.seed}
     inputs = {"data": data_step(study).key}
-    return runs.Step("train", f"{study.name}/{KEYPOINTS}", config, inputs, KEYPOINT_CODE)
+    entries = tuple(map(code_keys.entry, (training.train, pose_score.keypoint_task)))
+    return runs.Step("train", f"{study.name}/{KEYPOINTS}", config, inputs, entries)
 
 
+@lru_cache
 def keypoint_config(study: Study) -> pose_score.KeypointConfig:
-    size = experiments.sized(study.profile, experiments.SETTINGS[study.dataset])
-    return pose_score.KeypointConfig(**size.keypoint_network)
+    setting, profile = configs.sized(study)
+    config = pose_score.KeypointConfig(
+        height=setting.height, width=setting.width, **profile.keypoint_network
+    )
+    own = [text for text in study.overrides if text.startswith(f"{KEYPOINTS}.")]
+    return configs.override(config, own, KEYPOINTS)
 
 
 def score_step(study: Study, row: str, preset: str = "pg2", mask_from: str = "target") -> runs.Step:
     inputs = {"data": data_step(study).key, KEYPOINTS: keypoint_step(study).key}
-    for name in stage_names([row]):
-        inputs[name] = stage_step(study, name).key
+    entries = [code_keys.entry(evaluation.evaluate_row), code_keys.entry(pose_score.estimate)]
+    for name in chains([row]):
+        inputs[name] = train_step(study, name).key
+        entries.append(code_keys.entry(models.find(name).generate))
     inception, lpips = scoring_weights(study)
     config = {
         "row": row,
         "preset": preset,
         "mask_from": mask_from,
-        "mask_variant": mask_variant(study),
+        "mask_variant": MASK_VARIANT,
         "inception": inception.name if inception else "no weights",
         "lpips": lpips.name if lpips else "no weights",
         "seed": study.seed,
     }
-    return runs.Step("evaluate", f"{study.name}/{row}", config, inputs, SCORING_CODE)
+    return runs.Step("evaluate", f"{study.name}/{row}", config, inputs, tuple(entries))
 
 
 def scoring_weights(study: Study):
@@ -217,13 +176,8 @@ def scoring_weights(study: Study):
     test half takes longer than all the rest.
     """
     on_gpu = (study.device or devices.default_device()) != "cpu"
-    download = on_gpu and study.profile not in ("smoke", "quick")
+    download = on_gpu and study.profile_name not in ("smoke", "quick")
     return inception_weights(download), lpips_weights(download)
-
-
-def mask_variant(study: Study) -> str:
-    """The pose mask that scores look through: the one the stages train with."""
-    return experiments.stage("G1-poseMaskLoss", study.dataset, study.profile).mask_variant
 
 
 def steps(study: Study) -> list[runs.Step]:
@@ -231,7 +185,7 @@ def steps(study: Study) -> list[runs.Step]:
     steps = []
     for part, rows in wanted(study).items():
         steps.append(data_step(part))
-        steps += [stage_step(part, name) for name in stage_names(rows)]
+        steps += [train_step(part, name) for name in chains(rows)]
         steps.append(keypoint_step(part))
         steps += [score_step(part, row) for row in rows]
     return steps
@@ -240,24 +194,24 @@ def steps(study: Study) -> list[runs.Step]:
 def wanted(study: Study) -> dict[Study, tuple[str, ...]]:
     """The rows to score for everything that is shown of a study: its own, and those of the study
     that its ablations come from."""
-    ablations = tuple(experiments.ABLATIONS)
+    ablations = models.ablations()
     other = ablation_study(study)
     if other == study:
         return {study: (*all_rows(), *ablations)}
-    baselines = dict.fromkeys(row.against for row in experiments.ABLATIONS.values())
+    baselines = dict.fromkeys(models.find(row).against for row in ablations)
     return {study: all_rows(), other: (*REFERENCE_ROWS, *baselines, *ablations)}
 
 
 def ablation_study(study: Study) -> Study:
-    """The study whose ablations stand for this one's: they are trained at the cost of `quick`."""
-    small = study.profile in ("smoke", "quick")
+    """The study whose ablations serve this one: they are trained at the cost of `quick`."""
+    small = study.profile_name in ("smoke", "quick")
     return study if small else replace(study, profile="quick")
 
 
 def sibling(study: Study) -> Study | None:
     """The same study of the other half of Table 1, drawn or real like this one, if it is scored."""
-    mine = experiments.SETTINGS[study.dataset]
-    for name, other in experiments.SETTINGS.items():
+    mine = study.setting
+    for name, other in configs.SETTINGS.items():
         if other.drawn == mine.drawn and other.half != mine.half:
             found = replace(study, dataset=name)
             try:
@@ -268,14 +222,14 @@ def sibling(study: Study) -> Study | None:
     return None
 
 
-def stage_names(rows) -> list[str]:
-    """The stages of rows, reference rows among them, in an order in which they can be trained."""
-    return experiments.stage_names(row for row in rows if row not in REFERENCE_ROWS)
+def chains(rows) -> tuple[str, ...]:
+    """The methods that rows (reference rows among them) need trained, in an order of training."""
+    return models.chains(row for row in rows if row not in REFERENCE_ROWS)
 
 
 def all_rows() -> tuple[str, ...]:
-    """The rows of the table: the condition image copied, the paper's six, the real target."""
-    return (REFERENCE_ROWS[0], *experiments.ROWS, REFERENCE_ROWS[1])
+    """The rows of the table: the condition image copied, the methods', the real target."""
+    return (REFERENCE_ROWS[0], *models.rows(), REFERENCE_ROWS[1])
 
 
 def ensure(step: runs.Step, work, say=None) -> Path:
@@ -323,47 +277,40 @@ def prepared(step: runs.Step, config: datasets.DataConfig, source=None, say=None
     return datasets.load(ensure(step, work, say))
 
 
-DATA_FILES = (".npy", ".csv", ".json")
+DATA_FILES = SCORED = (".npy", ".csv", ".json")
 
 
-def train_stage(study: Study, stage_name: str, say=None) -> Path:
-    """The weights.pt of a stage, trained (and the stage it stands on) if it is not there."""
-    stage = experiments.stage(stage_name, study.dataset, study.profile)
-    coarse_weights = None
-    if stage.coarse:
-        ready = runs.state(stage_step(study, stage.coarse)).hit  # then there is nothing to say
-        coarse_weights = train_stage(study, stage.coarse, None if ready else say)
+def train(study: Study, name: str, say=None) -> Path:
+    """The weights.pt of a method, trained (and the method it refines) if it is not there."""
+    method, config = models.find(name), method_config(study, name)
+    if method.start:
+        ready = runs.state(train_step(study, method.start)).hit  # then there is nothing to log
+        train(study, method.start, None if ready else say)
 
     def work(folder, progress):
         if say and distributed.rank() == 0:
-            text = devices.precision_text(study.device or devices.default_device(), stage.precision)
-            say(f"{'':8} {study.name}/{stage_name}: {text}")
-        coarse = training.painter([coarse_weights], study.device) if coarse_weights else None
-        facts = training.train(
-            stage, data(study), folder, study.seed, study.device, coarse, progress
-        )
-        return ["weights.pt", "log.jsonl"], facts
+            device = study.device or devices.default_device()
+            text = devices.precision_text(device, config.precision)
+            say(f"{'':8} {study.name}/{name}: {text}")
+        start = generate_fn(study, method.start) if method.start else None
+        task = training.method_task(method, config, start)
+        facts = training.train(task, data(study), folder, study.seed, study.device, progress)
+        return [checkpoints.WEIGHTS, "log.jsonl"], facts
 
-    step = stage_step(study, stage_name)
+    step = train_step(study, name)
     ensure(step, work, say)
-    return step.folder / "weights.pt"
-
-
-def train(study: Study, row: str, say=None) -> list[Path]:
-    """The weights of a row's stages in order, trained if they are not there."""
-    return [train_stage(study, name, say) for name in experiments.stage_names([row])]
+    return step.folder / checkpoints.WEIGHTS
 
 
 def keypoint_network(study: Study, say=None) -> Path:
     """The weights of the pose score's network, trained if they are not there."""
 
     def work(folder, progress):
-        facts = pose_score.train_keypoints(
-            data(study), folder, keypoint_config(study), study.seed, study.device, progress
-        )
-        return ["keypoints.pt", "log.jsonl"], facts
+        task = pose_score.keypoint_task(keypoint_config(study), data(study))
+        facts = training.train(task, data(study), folder, study.seed, study.device, progress)
+        return [checkpoints.WEIGHTS, "log.jsonl"], facts
 
-    return ensure(keypoint_step(study), work, say) / "keypoints.pt"
+    return ensure(keypoint_step(study), work, say) / checkpoints.WEIGHTS
 
 
 def estimator(study: Study, say=None):
@@ -374,12 +321,13 @@ def estimator(study: Study, say=None):
     return lambda images: pose_score.estimate(network, images)
 
 
-def painter(study: Study, row: str, say=None):
-    """The row as a function of images and keypoints (see training.painter)."""
-    weights = train(study, row, say)
-    for name in experiments.stage_names([row]):
-        runs.checked(stage_step(study, name), "weights.pt")
-    return training.painter(weights, study.device)
+def generate_fn(study: Study, row: str, say=None):
+    """The row as a function Inputs -> Output, trained if it is not there."""
+    train(study, row, say)
+    chain = models.chain(row)
+    paths = [runs.checked(train_step(study, m.name), checkpoints.WEIGHTS) for m in chain]
+    wanted = [method_config(study, m.name) for m in chain]
+    return checkpoints.generate_fn(chain, wanted, paths, study.device)
 
 
 def evaluate(study: Study, row: str, preset="pg2", mask_from="target", say=None) -> Path:
@@ -391,12 +339,12 @@ def evaluate(study: Study, row: str, preset="pg2", mask_from="target", say=None)
         with devices.tuned(0, device):
             evaluation.evaluate_row(
                 row,
-                None if reference else painter(study, row),
+                None if reference else generate_fn(study, row),
                 data(study),
                 folder,
                 preset=preset,
                 mask_from=mask_from,
-                mask_variant=mask_variant(study),
+                mask_variant=MASK_VARIANT,
                 device=device,
                 seed=study.seed,
                 inception=inception,
@@ -404,11 +352,8 @@ def evaluate(study: Study, row: str, preset="pg2", mask_from="target", say=None)
                 lpips=lpips,
                 progress=progress,
             )
-        names = ("generated.npy", "coarse.npy", "difference.npy", "pairs.csv", "summary.json")
-        return [name for name in names if (folder / name).exists()], {}
+        return [path.name for path in sorted(folder.glob("[!.]*.*")) if path.suffix in SCORED], {}
 
-    if row not in REFERENCE_ROWS:
-        experiments.choose("row", row, experiments.EVERY_ROW)
     return ensure(score_step(study, row, preset, mask_from), work, say)
 
 
@@ -418,9 +363,9 @@ def generated(study: Study, row: str, what: str = "generated") -> np.ndarray:
     return np.load(evaluate(study, row) / f"{what}.npy", mmap_mode="r")
 
 
-def log(study: Study, stage_name: str) -> list[dict]:
-    """The training log of a stage, trained if it is not there."""
-    return training.read_log(train_stage(study, stage_name).parent / "log.jsonl")
+def log(study: Study, name: str) -> list[dict]:
+    """The training log of a method's own networks, trained if they are not there."""
+    return training.read_log(train(study, name).parent / "log.jsonl")
 
 
 def table1(study: Study, preset="pg2", mask_from="target") -> dict:
@@ -430,20 +375,20 @@ def table1(study: Study, preset="pg2", mask_from="target") -> dict:
         {row: evaluation.read_summary(folder) for row, folder in folders.items()},
         paper_rows(study),
         {
-            "half": experiments.SETTINGS[study.dataset].half,
-            "profile": study.profile,
+            "half": study.setting.half,
+            "profile": study.changes,
             "seed": study.seed,
             "split": data(study).card["split"],
-            "drawn": experiments.SETTINGS[study.dataset].drawn,
-            "command": command(study.dataset, study.profile),
+            "drawn": study.setting.drawn,
+            "command": study.command,
         },
     )
 
 
 def paper_rows(study: Study) -> dict:
     """What the paper prints in the half of Table 1 that the study belongs to: row -> scores."""
-    half = experiments.SETTINGS[study.dataset].half
-    return {row: cells[half] for row, cells in experiments.PAPER_TABLE1.items()}
+    half = study.setting.half
+    return {row: models.find(row).published.get(half, {}) for row in models.rows()}
 
 
 def facts(study: Study, made_by: str, rows=()) -> dict:
@@ -451,17 +396,15 @@ def facts(study: Study, made_by: str, rows=()) -> dict:
     steps = {"data": data_step(study)} | {row: score_step(study, row) for row in rows}
     return {
         "made_by": made_by,
-        "command": command(study.dataset, study.profile),
+        "command": study.command,
         "dataset": study.dataset,
-        "profile": study.profile,
+        "profile": study.profile_name,
+        "overrides": list(study.overrides),
         "seed": study.seed,
         "split": data(study).card["split"],
         "config": {
             "data": data_config(study).as_dict(),
-            "stages": {
-                name: experiments.stage(name, study.dataset, study.profile).as_dict()
-                for name in stage_names(rows)
-            },
+            "methods": {name: asdict(method_config(study, name)) for name in chains(rows)},
         },
         "inputs": {name: step.key for name, step in steps.items()},
     }

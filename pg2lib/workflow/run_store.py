@@ -1,25 +1,23 @@
 """The run store: one folder per step, found again by what decides its content.
 
-A step's key is a hash of its configuration, of the keys of the steps it reads and of the code that
-decides its result (docstrings and comments do not count). `done.json`, written last, is the only
-sign that a folder is complete.
+A step's key is a hash of its configuration (what differs from the defaults), of the keys of the
+steps it reads and of the code that its entry points reach (`code_keys`). `done.json`, written last,
+is the only sign that a folder is complete.
 """
 
-import ast
 import contextlib
 import hashlib
 import json
 import os
 import time
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from pg2lib.core.files import UserError, dumps, read_json, sha256, write_json
-
-PACKAGE = Path(__file__).parent.parent
+from pg2lib.workflow import code_keys
+from pg2lib.workflow.code_keys import PACKAGE
 
 
 def project() -> Path:
@@ -40,14 +38,14 @@ class Step:
     name     for people, may contain "/"
     config   plain JSON values
     inputs   name -> key of each step this one reads
-    modules  names inside pg2lib of the code that decides the result ("people" takes the package)
+    entries  (module, name) of the functions that decide the result, see `code_keys`
     """
 
     kind: str
     name: str
     config: dict
     inputs: dict = field(default_factory=dict)
-    modules: tuple = ()
+    entries: tuple = ()
 
     @property
     def identity(self) -> dict:
@@ -55,7 +53,7 @@ class Step:
             "kind": self.kind,
             "config": self.config,
             "inputs": self.inputs,
-            "code": {module: code_hash(module) for module in self.modules},
+            "code": code_keys.hashes(*self.entries),
         }
 
     @property
@@ -106,10 +104,11 @@ def differences(old: dict, new: dict, where: str = "") -> list[str]:
         if isinstance(a, dict) and isinstance(b, dict):
             found += differences(a, b, f"{path}.")
         elif a != b and path.startswith("code."):
-            found.append(f"{name}.py changed")
+            found.append(f"{name.removeprefix('pg2lib.').replace('.', '/')}.py changed")
         elif a != b and path.startswith("inputs."):
             found.append(f"its input {name} changed")
         elif a != b:
+            a, b = ("default" if value is None else value for value in (a, b))
             found.append(f"{path.removeprefix('config.')}: {a} -> {b}")
     return found
 
@@ -168,25 +167,6 @@ def checked(step: Step, name: str) -> Path:
     if not path.exists() or sha256(path) != wanted:
         raise UserError(f"{path} is missing or damaged; delete its folder and run again")
     return path
-
-
-@cache
-def code_hash(module: str) -> str:
-    """Hash of a module's (or package's) code without docstrings, comments and layout."""
-    path = PACKAGE / module.replace(".", "/")
-    files = sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
-    text = "".join(bare_code(file.read_text()) for file in files)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def bare_code(source: str) -> str:
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            if isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
-                node.body = body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
 
 
 def glob_escape(text: str) -> str:

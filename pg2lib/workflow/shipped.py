@@ -1,16 +1,18 @@
 """The generators that ship with the project, and people to try them on: no training, no download.
 
 `make demo` trains them on drawn people (profile `demo`, data set `synthetic-market`) and writes one
-small file per row of Table 1 (see `weights`). A study of any other profile is taken from the run
-store as everywhere.
+small file per row of Table 1 (see `training.weights`). A study of any other profile comes from the
+run store as everywhere.
 """
 
 import os
 from dataclasses import replace
 from pathlib import Path
 
+from pg2lib import models
+from pg2lib.core import config as configs
+from pg2lib.core.config import Study
 from pg2lib.data import dataset as datasets
-from pg2lib.models import experiments
 from pg2lib.training import weights
 from pg2lib.workflow import pipeline
 
@@ -20,41 +22,42 @@ PEOPLE, VIEWS = 60, 4  # drawn in seconds, and twice what a participant of the u
 OTHER_PEOPLE = 1_000  # their seed: nobody whom the generators were trained on
 
 
-def study_from_environment(dataset=None, profile=None, seed=0) -> pipeline.Study:
-    """`pipeline.study_from_environment`, but with nothing asked for the study that ships."""
+def study_from_environment(dataset=None, profile=None, seed=0) -> Study:
+    """`config.study_from_environment`, but with nothing asked for the study that ships."""
     asked = dataset or profile or seed
     asked = asked or os.environ.get("PG2_DATASET") or os.environ.get("PG2_PROFILE")
-    return pipeline.study_from_environment(dataset, profile if asked else PROFILE, seed)
+    return configs.study_from_environment(dataset, profile if asked else PROFILE, seed)
 
 
-def ships(study: pipeline.Study) -> bool:
+def ships(study: Study) -> bool:
     """Whether the generators of a study come with the project."""
-    return (study.dataset, study.profile, study.seed) == (experiments.DEFAULT_DATASET, PROFILE, 0)
+    mine = study.dataset, study.profile, study.seed, study.overrides
+    return mine == (configs.DEFAULT_DATASET, PROFILE, 0, ())
 
 
 def rows() -> tuple[str, ...]:
     """The rows of Table 1 whose generators come with the project, in the table's order."""
-    return tuple(row for row in experiments.ROWS if weights_file(row).exists())
+    return tuple(row for row in models.rows() if weights_file(row).exists())
 
 
 def weights_file(row: str) -> Path:
     return FOLDER / f"{row}{weights.SUFFIX}"
 
 
-def painter(study: pipeline.Study, row: str, say=None):
-    """The row as a function of images and keypoints (`training.painter`): the generators that ship,
-    or those of the study, trained if they are not there.
+def generate_fn(study: Study, row: str, say=None):
+    """The row as a function Inputs -> Output: the generators that ship, or those of the study,
+    trained if they are not there.
 
     Raises:
         UserError: an unknown row, or one whose shipped file is missing or damaged.
     """
     if not ships(study):
-        return pipeline.painter(study, row, say)
-    experiments.choose("row", row, experiments.ROWS)
+        return pipeline.generate_fn(study, row, say)
+    models.find(row)
     return weights.load(weights_file(row), study.device)[1]
 
 
-def data(study: pipeline.Study, say=None) -> datasets.Dataset:
+def data(study: Study, say=None) -> datasets.Dataset:
     """People to paint: for the generators that ship a few whom they have never seen, else the
     study's data."""
     if not ships(study):
@@ -66,5 +69,6 @@ def data(study: pipeline.Study, say=None) -> datasets.Dataset:
         test_identities=PEOPLE,
         images_per_identity=VIEWS,
     )
-    step = replace(pipeline.data_step(study), name=f"{study.name}-people", config=config.as_dict())
+    own = configs.changed_fields(config)
+    step = replace(pipeline.data_step(study), name=f"{study.name}-people", config=own)
     return pipeline.prepared(step, config, say=say)

@@ -16,6 +16,7 @@ from pg2lib.apps.photo import detect_keypoints, photo, sequence
 from pg2lib.core.files import UserError, write_atomically
 from pg2lib.data import dataset as datasets
 from pg2lib.data.keypoints import found, read_csv, read_openpose_json
+from pg2lib.models.base import Inputs
 from pg2lib.results.figures import draw_skeleton
 
 SAME_SHAPE = 0.02  # relative difference up to which two aspect ratios count as equal
@@ -112,7 +113,8 @@ def place(poses, size, frame=None, where="the pose"):
 
 
 def condition_photo(image, size, pose=None, fit="pad", padding="edge", estimator=None, where=""):
-    """(uint8 (height, width, 3), description) of a photo uint8 (H, W, 3) of any size.
+    """(uint8 (height, width, 3), its pose (18, 2) there or None, description) of a photo uint8
+    (H, W, 3) of any size.
 
     The photo is cropped to the person if `pose` (18, 2) or `estimator` shows where that is, and
     padded where the crop extends beyond it. Otherwise, or if the photo has the frame's aspect ratio
@@ -131,6 +133,7 @@ def condition_photo(image, size, pose=None, fit="pad", padding="edge", estimator
         about = f"; around the person, pose {origin}"
     return (
         photo.cut(image, window, *size, padding),
+        None if pose is None else photo.to_frame(pose, window, *size),
         photo.describe_cut(window, picture, *size, padding) + about,
     )
 
@@ -138,37 +141,40 @@ def condition_photo(image, size, pose=None, fit="pad", padding="edge", estimator
 # ---------------------------------------------------------------- generating
 
 
-def generate(painter, image, keypoints, device: str = "cpu") -> dict:
-    """image uint8 (H, W, 3) and keypoints (18, 2) -> {"coarse", "difference", "refined"}, uint8.
+def generate(generate_fn, image, keypoints, device: str = "cpu", condition_keypoints=None) -> dict:
+    """image uint8 (H, W, 3) and target keypoints (18, 2) -> the parts of the output by name, then
+    "refined", the result: uint8 (H, W, 3).
 
-    The difference map is shown around mid-grey: 128 is no change, half the range either way. A
-    one-stage row has no difference map (None).
+    condition_keypoints: (18, 2) of the person in the image, for methods that need them, or None.
+    A difference map is shown around mid-grey: 128 is no change, half the range either way.
     """
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].to(device)
-    condition = datasets.to_float(pixels)
-    pose = torch.from_numpy(np.asarray(keypoints, np.float32))[None].to(device)
-    painted = painter(condition, pose)
-    difference = painted["difference"]
-    return {
-        "coarse": datasets.pictures(painted["coarse"])[0],
-        "difference": None if difference is None else datasets.pictures(difference / 2)[0],
-        "refined": datasets.pictures(painted["refined"])[0],
+    before, after = (
+        None if pose is None else torch.from_numpy(np.asarray(pose, np.float32))[None].to(device)
+        for pose in (condition_keypoints, keypoints)
+    )
+    output = generate_fn(Inputs(datasets.to_float(pixels), before, after))
+    shown = {
+        name: part / 2 if name == "difference" else part for name, part in output.parts.items()
     }
+    shown["refined"] = output.image
+    return {name: datasets.pictures(picture)[0] for name, picture in shown.items()}
 
 
 def paint_and_write(
-    painter, image, poses, out, fps: float = 8.0, device: str = "cpu"
+    generate_fn, image, poses, out, fps: float = 8.0, device: str = "cpu", pose=None
 ) -> list[Path]:
     """Generate the person of a photo in each of the poses and write the results; their paths.
 
-    image uint8 (H, W, 3) and poses (k, 18, 2) in the model's frame. One pose gives condition, pose,
-    coarse, difference and refined.png; several give condition.png and the files of
-    `write_sequence`. UserError if `out` cannot be written.
+    image uint8 (H, W, 3), poses (k, 18, 2) and the photo's own pose (18, 2), if known, in the
+    model's frame. One pose gives condition.png, pose.png, the parts of the output and refined.png;
+    several give condition.png and the files of `write_sequence`. UserError if `out` cannot be
+    written.
     """
     if len(poses) == 1:
         images = {"condition": image, "pose": draw_skeleton(poses[0], *image.shape[:2])}
-        return write_images(images | generate(painter, image, poses[0], device), out)
-    results = [generate(painter, image, pose, device)["refined"] for pose in poses]
+        return write_images(images | generate(generate_fn, image, poses[0], device, pose), out)
+    results = [generate(generate_fn, image, each, device, pose)["refined"] for each in poses]
     paths = write_images({"condition": image}, out)
     return paths + write_sequence(image, poses, results, out, fps)
 

@@ -6,20 +6,21 @@ notebooks and tests call it directly.
 
 import io
 from collections import Counter, OrderedDict
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from pg2lib import models
 from pg2lib.apps.photo import generate, photo, sequence
 from pg2lib.apps.pose_studio import walking
 from pg2lib.apps.pose_studio.editor import PoseEditor, Timeline
 from pg2lib.core import devices
+from pg2lib.core.config import require_in
 from pg2lib.core.files import UserError
 from pg2lib.data import heatmaps
 from pg2lib.data.keypoints import found, openpose_json, parse_json, parse_openpose, torso_found
-from pg2lib.models import experiments
 from pg2lib.results import figures
 from pg2lib.workflow import pipeline
 from pg2lib.workflow import run_store as runs
@@ -52,7 +53,7 @@ class Studio:
     def __init__(
         self,
         data,
-        painter,
+        load,
         rows,
         row=None,
         second="",
@@ -60,12 +61,13 @@ class Studio:
         heatmap_radius=4,
         device="cpu",
     ):
-        """data: datasets.Dataset. painter: function row -> painter (see `training.painter`), called
-        when a row is first chosen. mask_variant, heatmap_radius: see `heatmaps`. The first
-        condition image and pose are the test pair of `opening`."""
+        """data: datasets.Dataset. load: function row -> generate_fn (see
+        `training.checkpoints.generate_fn`), called when a row is first chosen. mask_variant,
+        heatmap_radius: see `heatmaps`. The first condition image and pose are the test pair of
+        `opening`."""
         self.data, self.rows, self.device = data, tuple(rows), device
         self.mask_variant, self.heatmap_radius = mask_variant, heatmap_radius
-        self._painter, self._painters, self._cache = painter, {}, OrderedDict()
+        self._load, self._generators, self._cache = load, {}, OrderedDict()
         self.row, self.second = "", ""
         self.choose_row(row or self.rows[-1])
         self.choose_second(second)
@@ -73,6 +75,7 @@ class Studio:
         self.choices = choices(data)
         self.condition = self.choices.index(first)
         self.image, self._version = np.array(data.images[first]), 0
+        self.condition_pose = data.keypoints[first]
         self.editor = PoseEditor(data.keypoints[target], *self.size)
         self.timeline, self.frame, self.playing, self.fps = Timeline(), 0, False, FPS
         self.message = ""
@@ -113,8 +116,7 @@ class Studio:
         ]
         for row in self.shown_rows:
             for part, image in self.painted(row).items():
-                if image is not None:
-                    shown.append(Picture(f"{part}:{row}", f"{row}, {part}", image))
+                shown.append(Picture(f"{part}:{row}", f"{row}, {part}", image))
         return shown
 
     def encoded(self):
@@ -126,13 +128,15 @@ class Studio:
 
     def painted(self, row: str, pose=None) -> dict:
         """What a row makes of the condition image in a pose (default: the current one): "coarse",
-        "difference" (None for a one-stage row) and "refined", see `generate.generate`."""
+        "difference" (of two-stage rows) and "refined", see `generate.generate`."""
         pose = self.pose if pose is None else np.asarray(pose, np.float32)
         key = row, self._version, pose.tobytes()
         if key not in self._cache:
-            painter = self._painters[self._loaded(row)]
+            generate_fn = self._generators[self._loaded(row)]
             with torch.inference_mode():
-                self._cache[key] = generate.generate(painter, self.image, pose, self.device)
+                self._cache[key] = generate.generate(
+                    generate_fn, self.image, pose, self.device, self.condition_pose
+                )
             if len(self._cache) > CACHED:
                 self._cache.popitem(last=False)
         self._cache.move_to_end(key)
@@ -149,7 +153,7 @@ class Studio:
             figures.gray_mask(mask),
         ]
         results = [self.painted(row) for row in self.shown_rows]
-        staged = any(result["difference"] is not None for result in results)
+        staged = any("difference" in result for result in results)
         names = ["coarse", "difference", "refined"] if staged else ["refined"]
         titles = ["Condition image", "Target pose", "Heatmaps $P_B$", "Pose mask $M_B$"]
         titles += ["Coarse", "Difference map", "Refined"] if staged else ["Generated"]
@@ -160,20 +164,21 @@ class Studio:
 
     def _cell(self, result, name):
         """An image of a row for `snapshot`; blank for the stages that a one-stage row lacks."""
-        two = result["difference"] is not None
+        two = "difference" in result
         return result[name] if two or name == "refined" else np.full_like(self.image, 255)
 
     # ------------------------------------------------------------ condition image and rows
 
     def choose_condition(self, index: int):
         """Use an image of the data set, an index into `choices`, as condition image."""
-        self._set_image(self.data.images[self._choice(index)], index)
+        chosen = self._choice(index)
+        self._set_image(self.data.images[chosen], index, self.data.keypoints[chosen])
 
     def open_photo(self, content: bytes, name: str):
         """Use a whole photo, the bytes of an image file, as condition image."""
         image = photo.read_image(io.BytesIO(content), name)
-        framed, about = generate.condition_photo(image, self.size, where=name)
-        self._set_image(framed, -1)
+        framed, pose, about = generate.condition_photo(image, self.size, where=name)
+        self._set_image(framed, -1, pose)
         self.message = f"{name}: {about.partition(';')[0]}."
 
     def choose_row(self, row: str):
@@ -186,14 +191,15 @@ class Studio:
         """Show another row beside the first one; "" for none."""
         self.second = self._loaded(row) if row and row != self.row else ""
 
-    def _set_image(self, image, condition):
+    def _set_image(self, image, condition, pose):
         self.image, self.condition = np.array(image), condition
+        self.condition_pose = pose
         self._version += 1
 
     def _loaded(self, row):
-        """The name of an available row, after loading its painter."""
-        if experiments.choose("row", row, self.rows) not in self._painters:
-            self._painters[row] = self._painter(row)
+        """The name of an available row, after loading its generator."""
+        if require_in("row", row, self.rows) not in self._generators:
+            self._generators[row] = self._load(row)
         return row
 
     def _choice(self, index):
@@ -297,19 +303,16 @@ class Studio:
 def of_study(study: pipeline.Study, row=None, second="") -> Studio:
     """A studio with the bundled generators, or with those of a study; a missing row is trained
     when it is first shown."""
-    rows = demo.rows() if demo.ships(study) else tuple(experiments.ROWS)
+    rows = demo.rows() if demo.ships(study) else models.rows()
     if not rows:
         raise UserError("the bundled generators are missing; make them again with: make demo")
-    stage = experiments.stage("G1-poseMaskLoss", study.dataset, study.profile)
     return Studio(
         demo.data(study),
-        lambda name: demo.painter(study, name),
+        lambda name: demo.generate_fn(study, name),
         rows,
         row,
         second,
-        pipeline.mask_variant(study),
-        stage.heatmap_radius,
-        study.device or devices.default_device(),
+        device=study.device or devices.default_device(),
     )
 
 
@@ -318,14 +321,13 @@ def facts(study: pipeline.Study, made_by: str, rows) -> dict:
     if not demo.ships(study):
         return pipeline.facts(study, made_by, rows)
     files = [demo.weights_file(row) for row in rows]
-    stages = pipeline.stage_names(rows)
     return {
         "made_by": made_by,
         "dataset": study.dataset,
         "profile": study.profile,
         "seed": study.seed,
         "config": {
-            name: experiments.stage(name, study.dataset, study.profile).as_dict() for name in stages
+            name: asdict(pipeline.method_config(study, name)) for name in pipeline.chains(rows)
         },
         "inputs": {file.name: runs.sha256(file) for file in files},
     }

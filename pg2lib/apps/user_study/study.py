@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pg2lib import models
 from pg2lib.apps.photo import generate
 from pg2lib.core.files import UserError
-from pg2lib.models import experiments
 from pg2lib.workflow import pipeline
 from pg2lib.workflow import run_store as runs
 from pg2lib.workflow import shipped as demo
@@ -135,13 +135,15 @@ def pictures(study, row, data):
     bundled generator.
     """
     if demo.ships(study):
-        paint = demo.painter(study, row)
+        generate_fn = demo.generate_fn(study, row)
 
         def generated(pair):
             condition, target = data.test_pairs[pair]
-            return generate.generate(paint, data.images[condition], data.keypoints[target])[
-                "refined"
-            ]
+            before, after = data.keypoints[condition], data.keypoints[target]
+            image = data.images[condition]
+            made = generate.generate(generate_fn, image, after, condition_keypoints=before)
+            return made["refined"]
+
     else:
         generated = pipeline.generated(study, row).__getitem__
     shown = {REAL: data.images.__getitem__, GENERATED: generated}
@@ -152,7 +154,7 @@ def generator_key(study, row) -> str:
     """An identifier of a row's trained generator, recorded with each session."""
     if demo.ships(study):
         return runs.sha256(demo.weights_file(row))[:12]
-    return pipeline.stage_step(study, experiments.stage_names([row])[-1]).key
+    return pipeline.train_step(study, row).key
 
 
 # ---------------------------------------------------------------- answers on disk
@@ -292,7 +294,7 @@ def start_session(
         UserError: an invalid name, too few images, or a file of the participant that is damaged or
             belongs to another study.
     """
-    experiments.choose("row", row, experiments.EVERY_ROW)
+    models.find(row)
     seed = participant_seed(study, row, check_name(participant))
     values = participant, seed, study.dataset, study.profile, row, generator, protocol, simulated
     facts = dict(zip(FACTS, values, strict=True))

@@ -1,8 +1,9 @@
 """Table 2 of the paper from the answers of the user study, beside the paper's numbers."""
 
+from pg2lib import models
 from pg2lib.apps.user_study.rates import rates
 from pg2lib.apps.user_study.study import PAPER, folder, read_folder
-from pg2lib.models import experiments
+from pg2lib.core.config import SETTINGS
 from pg2lib.results import render
 
 # Table 2 as printed: row -> half -> rates.
@@ -32,11 +33,11 @@ def results(study, row):
     counted = answers[done & ~answers.practice.astype(bool)]
     if not len(counted):
         return None
-    half, exposure = experiments.SETTINGS[study.dataset].half, counted.exposure_ms
+    half, exposure = study.setting.half, counted.exposure_ms
     return {
         "row": row,
         "dataset": study.dataset,
-        "profile": study.profile,
+        "profile": study.profile_name,
         "seed": study.seed,
         "half": half,
         "participants": counted.participant.nunique(),
@@ -63,7 +64,7 @@ def of_studies(studies, made_by=NOTEBOOK):
     Returns:
         {"title", "facts", "rows": [of `results`], "notes": [sentence]}, or None without results.
     """
-    order = list(experiments.EVERY_ROW)
+    order = list(models.METHODS)
     lines = []
     for study in studies:
         rows = {path.name for path in folder(study, "any").parent.glob("*") if path.name in order}
@@ -90,7 +91,7 @@ def _notes(lines):
         notes.append("With one participant, an interval describes that person only.")
     if any(len(line["generators"]) > 1 for line in lines):
         notes.append("A generator was trained again between participants; answers are pooled.")
-    if any(experiments.SETTINGS[line["dataset"]].drawn for line in lines):
+    if any(SETTINGS[line["dataset"]].drawn for line in lines):
         notes.append(
             "The real images, too, are drawings of this project. Telling drawings from generated "
             "drawings is not the paper's task; only rows can be compared."

@@ -1,0 +1,381 @@
+"""What is studied and how much of it: data sets, profiles, overrides. Needs no torch.
+
+A study is a data set, a profile, a seed and the values changed by hand (`--set`). What a method
+makes of a profile is the method's own business (`models.base.Method.configure`).
+"""
+
+import ast
+import dataclasses
+import os
+import re
+import tomllib
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from types import UnionType
+from typing import get_args, get_origin
+
+from pg2lib.core.files import UserError
+
+DEFAULT_DATASET, DEFAULT_PROFILE = "synthetic-market", "quick"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A data set as the paper uses it (4.1): image size in pixels and half of Table 1."""
+
+    height: int
+    width: int  # DeepFashion: square in paper and released code; later papers crop to 176
+    half: str  # "market1501" or "deepfashion"
+    drawn: bool = False  # the project draws the images itself
+
+
+SETTINGS = {
+    "synthetic-market": Setting(128, 64, "market1501", drawn=True),
+    "synthetic-fashion": Setting(256, 256, "deepfashion", drawn=True),
+    "market1501": Setting(128, 64, "market1501"),
+    "deepfashion": Setting(256, 256, "deepfashion"),
+}
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images, people and pairs; the defaults are the whole synthetic set."""
+
+    dataset: str = "synthetic-market"  # one of SETTINGS
+    height: int = 128
+    width: int = 64
+    train_identities: int | None = None  # None: all (synthetic: 751; Market: all but test)
+    test_identities: int = 100  # unused where the official test images are present
+    images_per_identity: int | None = None  # at most; None: as in Market-1501
+    test_pairs: int = 12_000  # drawn without replacement from all ordered test pairs
+    seed: int = 0
+    # Frame of DeepFashion's keypoints: "256x256" (PATN), "176x256" (its -resize- and other
+    # copies), or "detect" from where the joints are. The released code has its own keypoints.
+    keypoint_frame: str = "detect"
+
+    def as_dict(self) -> dict:
+        """The fields that decide what is in a store."""
+        fields = asdict(self)
+        if self.dataset != "deepfashion":
+            del fields["keypoint_frame"]
+        return fields
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much of everything. None leaves the paper's value, which each method knows."""
+
+    name: str
+    about: str
+    channels: int = 128
+    height: int | None = None  # of the images; the width follows the data set's shape
+    iterations: tuple[int, int] | None = None  # first stages, stages that refine another
+    batch: int | None = None
+    learning_rate: float = 2e-5
+    adversarial_learning_rate: float = 2e-5  # of generators that train against a discriminator
+    d_learning_rate: float = 2e-5
+    schedule: str = "constant"
+    l1_weight: float | None = None  # lambda of stages with a discriminator
+    threads: int = 0  # 1: networks this small train faster side by side, one per core
+    released: bool = False  # take the released code's side of every switch
+    data: dict = field(default_factory=dict)  # DataConfig fields
+    drawn_data: dict = field(default_factory=dict)  # the same, for drawn data sets only
+    keypoint_network: dict = field(default_factory=dict)  # pose_score.KeypointConfig fields
+    fashion: dict = field(default_factory=dict)  # fields of this class for the DeepFashion half
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            "smoke",
+            "the tests' size: everything runs, nothing is learnt; seconds",
+            channels=4,
+            iterations=(6, 4),
+            batch=4,
+            learning_rate=1e-3,
+            adversarial_learning_rate=1e-3,
+            d_learning_rate=1e-3,
+            height=64,
+            threads=1,
+            data=dict(train_identities=6, test_identities=4, images_per_identity=4, test_pairs=24),
+            keypoint_network=dict(channels=4, iterations=6, batch=4),
+        ),
+        Profile(
+            "quick",
+            "the default: the paper's comparisons at half the size, in minutes on two CPU cores",
+            channels=24,
+            iterations=(2_600, 1_000),
+            batch=8,
+            learning_rate=1e-3,
+            adversarial_learning_rate=5e-4,
+            d_learning_rate=1e-4,
+            l1_weight=100.0,  # with so few adversarial steps, lambda = 10 leaves artefacts
+            schedule="cosine",
+            height=64,
+            threads=1,
+            data=dict(test_identities=100, test_pairs=1_200),
+            drawn_data=dict(train_identities=240, test_identities=300, images_per_identity=10),
+            fashion=dict(iterations=(2_000, 800), batch=4, keypoint_network=dict(iterations=800)),
+        ),
+        Profile(
+            "demo",
+            "the generators that ship with the project: narrower than quick, twice as long",
+            channels=16,
+            iterations=(6_000, 2_500),
+            batch=8,
+            learning_rate=1e-3,
+            adversarial_learning_rate=5e-4,
+            d_learning_rate=1e-4,
+            l1_weight=100.0,  # as in quick
+            schedule="cosine",
+            height=64,
+            threads=1,
+            data=dict(test_identities=40, test_pairs=400),
+            drawn_data=dict(train_identities=240, images_per_identity=10),
+            fashion=dict(batch=4),
+        ),
+        Profile(
+            "lite",
+            "a quarter of the paper's width and batch: hours on a CPU, minutes on a GPU",
+            channels=32,
+            iterations=(6_000, 4_000),
+            batch=4,
+            learning_rate=5e-4,
+            adversarial_learning_rate=5e-4,
+            d_learning_rate=1e-4,
+            l1_weight=100.0,  # as in quick
+            schedule="cosine",
+            threads=1,
+            keypoint_network=dict(rows=32),
+            fashion=dict(batch=2),
+        ),
+        Profile(
+            "paper",
+            "the paper's sizes, iterations and learning rate",
+            keypoint_network=dict(rows=32, channels=48, iterations=6_000, threads=0),
+        ),
+        Profile(
+            "released",
+            "the released code's side wherever it differs",
+            released=True,
+            keypoint_network=dict(rows=32, channels=48, iterations=6_000, threads=0),
+        ),
+    )
+}
+
+
+@lru_cache
+def load_profile(name: str) -> Profile:
+    """A profile by its name, or from a TOML file of the user's own.
+
+    The file holds fields of `Profile` and `base`, the profile that they change (default: quick);
+    its name is the profile's.
+
+    Raises:
+        UserError: unknown profile, or a file that is missing, no TOML, or has an unknown field.
+    """
+    if not name.endswith(".toml"):
+        return PROFILES[require_in("profile", name, PROFILES, " or name a .toml file")]
+    try:
+        fields = tomllib.loads(Path(name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the profile {name}: {error}") from None
+    stem = Path(name).stem
+    if stem in PROFILES or not re.fullmatch(r"[\w.]+", stem):
+        raise UserError(
+            f"{name}: a profile of your own needs a name of letters, digits, _ and ., other than "
+            f"{', '.join(PROFILES)}; rename the file"
+        )
+    base = PROFILES[require_in("profile", fields.pop("base", DEFAULT_PROFILE), PROFILES)]
+    if isinstance(fields.get("iterations"), list):
+        fields["iterations"] = tuple(fields["iterations"])
+    own = {"name": stem, "about": fields.pop("about", f"{base.name}, changed by {Path(name).name}")}
+    for key in ("data", "drawn_data", "keypoint_network", "fashion"):
+        if key in fields:
+            fields[key] = getattr(base, key) | fields[key]
+    for key, value in fields.items():
+        if key not in Profile.__dataclass_fields__:
+            known = ", ".join(Profile.__dataclass_fields__)
+            raise UserError(f"{name}: unknown field {key!r}; a profile has base, {known}")
+        check_type(f"{name}: {key}", value, Profile.__dataclass_fields__[key].type)
+    return replace(base, **own, **fields)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is studied. source is the folder of the real data (default: $PG2_DATA); device is
+    "cpu" or "cuda" (default: CUDA where available); overrides are "FIELD=VALUE" or
+    "METHOD.FIELD=VALUE" (see `override`)."""
+
+    dataset: str = DEFAULT_DATASET
+    profile: str = DEFAULT_PROFILE  # a name, or the path of a TOML file
+    seed: int = 0
+    source: str | None = None
+    device: str | None = None
+    keypoint_frame: str = "detect"  # of DeepFashion's annotation, see DataConfig
+    overrides: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        require_in("data set", self.dataset, SETTINGS)
+        load_profile(self.profile)
+        if self.device and self.device.partition(":")[0] not in ("cpu", "cuda"):
+            raise UserError(f"unknown device {self.device!r}; choose cpu or cuda")
+        if isinstance(self.overrides, str):
+            object.__setattr__(self, "overrides", tuple(self.overrides.split()))
+        object.__setattr__(self, "overrides", tuple(sorted(set(self.overrides))))
+        parse_overrides(self.overrides)
+
+    @property
+    def setting(self) -> Setting:
+        return SETTINGS[self.dataset]
+
+    @property
+    def profile_name(self) -> str:
+        return load_profile(self.profile).name
+
+    @property
+    def changes(self) -> str:
+        """The profile with everything changed by hand, for people: "quick (iterations=500)"."""
+        changed = ", ".join(self.overrides)
+        return self.profile_name + (f" ({changed})" if changed else "")
+
+    @property
+    def name(self) -> str:
+        """The name of its folders."""
+        seed = f"-seed{self.seed}" if self.seed else ""
+        changed = re.sub(r"[^\w.=+,-]", "_", ",".join(self.overrides))
+        return f"{self.dataset}-{self.profile_name}{seed}" + (f"-{changed}" if changed else "")
+
+    @property
+    def command(self) -> str:
+        """What makes its figures and tables again."""
+        changed = f' SET="{" ".join(self.overrides)}"' if self.overrides else ""
+        seed = f" SEED={self.seed}" if self.seed else ""
+        return f"make reproduce DATASET={self.dataset} PROFILE={self.profile}{seed}{changed}"
+
+
+def study_from_environment(dataset=None, profile=None, seed=0, overrides=()) -> Study:
+    """A study; arguments that are not given come from $PG2_DATASET, $PG2_PROFILE and $PG2_SET,
+    else the default; device and keypoint frame from $PG2_DEVICE and $PG2_KEYPOINT_FRAME."""
+    return Study(
+        dataset or os.environ.get("PG2_DATASET") or DEFAULT_DATASET,
+        profile or os.environ.get("PG2_PROFILE") or DEFAULT_PROFILE,
+        seed,
+        device=os.environ.get("PG2_DEVICE") or None,
+        keypoint_frame=os.environ.get("PG2_KEYPOINT_FRAME") or "detect",
+        overrides=overrides or os.environ.get("PG2_SET") or (),
+    )
+
+
+def drawn() -> list[str]:
+    """The data sets that need no images from elsewhere, one for each half of Table 1."""
+    return [name for name, setting in SETTINGS.items() if setting.drawn]
+
+
+def require_in(kind: str, name: str, choices, remedy: str = "") -> str:
+    """name if it is one of choices, else a UserError that lists them."""
+    if name not in choices:
+        raise UserError(f"unknown {kind} {name!r}; choose one of: {', '.join(choices)}{remedy}")
+    return name
+
+
+def sized(study: Study) -> tuple[Setting, Profile]:
+    """The data set at the study's image size, and the profile as it is for this data set."""
+    setting, profile = study.setting, load_profile(study.profile)
+    if setting.half == "deepfashion":
+        profile = replace(profile, **profile.fashion)
+    height = parse_overrides(study.overrides).get((None, "height"), profile.height)
+    height = setting.height if height is None else height
+    check_type("height", height, int)
+    return replace(setting, height=height, width=height * setting.width // setting.height), profile
+
+
+def data_config(study: Study) -> DataConfig:
+    """The data a study takes of its data set."""
+    setting, profile = sized(study)
+    fields = profile.data | (profile.drawn_data if setting.drawn else {})
+    config = DataConfig(
+        dataset=study.dataset,
+        height=setting.height,
+        width=setting.width,
+        seed=study.seed,
+        keypoint_frame=study.keypoint_frame,
+        **fields,
+    )
+    return override(config, study.overrides, "data")
+
+
+# ---------------------------------------------------------------- values changed by hand
+
+FIXED = ("dataset", "seed", "width", "keypoint_frame")  # the study has its own word for these
+
+
+def parse_overrides(overrides) -> dict[tuple[str | None, str], object]:
+    """{(method or None, field): value} of "FIELD=VALUE" and "METHOD.FIELD=VALUE" strings.
+
+    A value is a Python literal (500, 1e-3, True, None), else a string. UserError for another form.
+    """
+    parsed = {}
+    for text in overrides:
+        name, equals, value = text.partition("=")
+        owner, _, key = name.rpartition(".")
+        if not equals or not key.isidentifier():
+            raise UserError(f"--set {text} is not FIELD=VALUE; write for example iterations=500")
+        try:
+            value = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            pass  # a plain string
+        parsed[owner or None, key] = value
+    return parsed
+
+
+def override(config, overrides, owner: str):
+    """A frozen config with the overrides that name one of its fields, without an owner or with
+    this one ("data", "keypoints" or a method's name). UserError for a value of another type."""
+    fields, changed = {f.name: f.type for f in dataclasses.fields(config)}, {}
+    parsed = parse_overrides(overrides)
+    for name in (None, owner):  # a method's own override beats the general one
+        for (whose, key), value in parsed.items():
+            if whose == name and key in fields and key not in (*FIXED, "height"):
+                kind = fields[key]
+                if kind is float and type(value) is int:
+                    value = float(value)
+                check_type(f"--set {key}", value, kind)
+                changed[key] = value
+    return replace(config, **changed) if changed else config
+
+
+def check_overrides(overrides, configs: dict):
+    """UserError for an override that changes nothing: configs is owner -> config."""
+    for owner, key in parse_overrides(overrides):
+        of = [config for name, config in configs.items() if owner in (None, name)]
+        known = {f.name for config in of for f in dataclasses.fields(config)} - set(FIXED)
+        if owner and not of:
+            raise UserError(f"--set {owner}.{key}: there is no method {owner}")
+        if key not in known or (owner and key == "height"):
+            raise UserError(
+                f"--set {key}: no such field{f' of {owner}' if owner else ''}; "
+                f"fields are {', '.join(sorted(known))}"
+            )
+
+
+def check_type(name: str, value, kind):
+    """UserError unless value is of the annotated type; a whole number may stand for a float."""
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    allowed = tuple(get_origin(one) or one for one in kinds)
+    allowed += (int,) if float in allowed else ()
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        wanted = " or ".join(one.__name__ for one in allowed)
+        raise UserError(f"{name} is {value!r}; it must be of type {wanted}")
+
+
+def changed_fields(config) -> dict:
+    """The fields of a dataclass that differ from their defaults: what a run's key is made of, so
+    that a new field with a default leaves every run valid."""
+    return {
+        f.name: getattr(config, f.name)
+        for f in dataclasses.fields(config)
+        if getattr(config, f.name) != f.default
+    }

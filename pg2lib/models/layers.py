@@ -1,0 +1,84 @@
+"""Layers and helpers that the methods share."""
+
+import contextlib
+import math
+
+import torch.nn.functional as F
+from torch import nn
+
+from pg2lib.core import distributed
+from pg2lib.core.files import UserError
+
+
+def blocks_for(height: int) -> int:
+    """N, the number of blocks of G1: 5 at 128x64, 6 at 256x256 (paper 4.1), log2(height) - 2."""
+    if height < 16 or height & (height - 1):
+        raise UserError(
+            f"height {height} is not a power of two of at least 16; the networks halve the image "
+            "until 8 rows are left, so choose 32, 64, 128 or 256"
+        )
+    return int(math.log2(height)) - 2
+
+
+def conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=1)
+
+
+class ResidualBlock(nn.Module):
+    """x + ReLU(conv(ReLU(conv(x)))) at constant width (PG2 3.1: two conv-relu, nothing else).
+
+    residual=False leaves the sum out: the ablation of the paper's claim that it helps (3.1).
+    """
+
+    def __init__(self, channels: int, residual: bool = True):
+        super().__init__()
+        self.first, self.second = conv3(channels, channels), conv3(channels, channels)
+        self.residual = residual
+
+    def forward(self, x):
+        y = F.relu(self.second(F.relu(self.first(x))))
+        return x + y if self.residual else y
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation that always uses the statistics of the current batch (released code).
+
+    Where several processes share a batch (`distributed`), these are the statistics of the whole
+    batch, so that D sees what it would see in one process. PyTorch's SyncBatchNorm does the same
+    on GPUs only.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__(channels, track_running_stats=False)
+
+    def forward(self, x):
+        if distributed.world() == 1:
+            return super().forward(x)
+        count = x.numel() // x.shape[1] * distributed.world()
+        wide = x.float()  # (b, C, h, w), this process's part
+        mean = distributed.total(wide.sum((0, 2, 3), keepdim=True)) / count  # (1, C, 1, 1)
+        centred = wide - mean
+        variance = distributed.total(centred.square().sum((0, 2, 3), keepdim=True)) / count
+        weight, bias = (p.view(1, -1, 1, 1) for p in (self.weight, self.bias))
+        return (centred * (variance + self.eps).rsqrt() * weight + bias).to(x.dtype)
+
+
+def xavier(module):
+    """Xavier-uniform weights and zero biases, the released code's initialisation of G1 and G2."""
+    if isinstance(module, (nn.Conv2d, nn.Linear)):
+        nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(module.bias)
+
+
+@contextlib.contextmanager
+def frozen(network: nn.Module):
+    """Let gradients flow through a network but not into its parameters."""
+    network.requires_grad_(False)
+    try:
+        yield network
+    finally:
+        network.requires_grad_(True)
+
+
+def parameter_count(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())

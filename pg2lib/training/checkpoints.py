@@ -1,0 +1,108 @@
+"""Checkpoints and weights of training runs: plain dicts, checksummed, loaded without running code.
+
+`weights.pt` holds the task's name, seed and configuration, and its networks; a checkpoint also its
+optimisers and the step. `weights.py` writes the file for publishing.
+"""
+
+import os
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+
+from pg2lib.core import devices
+from pg2lib.core.files import UserError, sha256
+from pg2lib.models.base import bind
+
+WEIGHTS = "weights.pt"
+
+
+def save(folder: Path, step: int, state: dict):
+    """Write checkpoint-STEP-HASH.pt and delete all older ones but one."""
+    temporary = write(state | {"step": step}, folder / "checkpoint.tmp")
+    digest = sha256(temporary)[:16]
+    os.replace(temporary, folder / f"checkpoint-{step:07d}-{digest}.pt")
+    for old in sorted(folder.glob("checkpoint-*.pt"))[:-2]:
+        old.unlink()
+
+
+def newest(folder: Path) -> Path | None:
+    """The last checkpoint whose bytes are those that were written; damaged ones are skipped."""
+    for path in sorted(folder.glob("checkpoint-*.pt"), reverse=True):
+        if sha256(path)[:16] == path.stem.split("-")[-1]:
+            return path
+    return None
+
+
+def export(folder: Path, state: dict):
+    """Write the weights and delete the checkpoints."""
+    os.replace(write(state, folder / "weights.tmp"), folder / WEIGHTS)
+    for old in folder.glob("checkpoint-*.pt"):
+        old.unlink()
+
+
+def write(state: dict, path: Path) -> Path:
+    try:
+        torch.save(state, path)
+    except (OSError, RuntimeError) as error:
+        path.unlink(missing_ok=True)
+        raise UserError(
+            f"cannot write {path} ({error}); make room on the disk and start again: the checkpoint "
+            "before this one is kept"
+        ) from error
+    return path
+
+
+def load_state(path, device=None) -> dict:
+    """The dict of a weights.pt. UserError when it is missing or no such file."""
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path} is missing; train the row first (`pg2 train ROW`)")
+    device = device or devices.default_device()
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        return state | {"networks": state["networks"], "config": state["config"]}
+    except (KeyError, TypeError, RuntimeError, OSError, EOFError, UnpicklingError) as error:
+        raise UserError(
+            f"{path} holds no weights ({type(error).__name__}); delete its folder and train again"
+        ) from None
+
+
+def load_generators(method, config, states: dict, device=None, where="the file"):
+    """The networks that generate, with parameters {name: state_dict}, frozen and in eval mode.
+
+    Raises:
+        UserError: parameters that are not those of the method; the message names `where`.
+    """
+    try:
+        with torch.device("meta"):  # a wrong size in a file must not claim memory
+            built = method.build(config)
+        networks = {name: built[name] for name in method.generators}
+        for name, network in networks.items():
+            network.load_state_dict(states[name], assign=True)
+    except (KeyError, RuntimeError, ValueError, UserError) as error:
+        why = " ".join(str(error).split())
+        why = why if len(why) < 160 else f"{why[:160]}..."
+        raise UserError(
+            f"{where} does not hold the parameters of {method.name} ({why}); fetch it again, or "
+            "use the version of pg2lib that wrote it"
+        ) from None
+    device = device or devices.default_device()
+    return {
+        name: network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        for name, network in networks.items()
+    }
+
+
+def generate_fn(chain, configs, paths, device=None):
+    """A row as a function Inputs -> Output, in float32, without gradients.
+
+    chain: the methods of the row, those it refines first (`models.chain`); configs and paths of
+    weights.pt in the same order.
+    """
+    start = None
+    for method, config, path in zip(chain, configs, paths, strict=True):
+        states = load_state(path, device)["networks"]
+        networks = load_generators(method, config, states, device, path)
+        start = bind(method, networks, config, start)
+    return start

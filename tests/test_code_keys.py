@@ -1,0 +1,139 @@
+"""Keys of steps: the code that a function reaches, and nothing else."""
+
+import dataclasses
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pg2lib import models
+from pg2lib.core.config import Study
+from pg2lib.workflow import code_keys, notebooks, pipeline
+
+PROJECT = Path(__file__).resolve().parent.parent
+KEYS = """
+import json
+from pg2lib.core.config import Study
+from pg2lib.workflow import notebooks, pipeline
+study = Study(profile="smoke")
+books = notebooks.notebooks()
+steps = [*pipeline.steps(study), *(notebooks.notebook_step(study, n) for n in books)]
+print(json.dumps({f"{s.kind} {s.name}": s.key for s in steps}))
+"""
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A function that writes modules of a small package and hashes what its `work` reaches."""
+
+    def hashes(entry=("toy.a", "work"), **modules):
+        for cached in (code_keys.source, code_keys.reach, code_keys.parse):
+            cached.cache_clear()
+        monkeypatch.setattr(code_keys, "PACKAGE", tmp_path)
+        monkeypatch.setattr(code_keys, "NAME", "toy")
+        for name, text in modules.items():
+            (tmp_path / f"{name}.py").write_text(text)
+        return code_keys.hashes(entry)
+
+    yield hashes
+    for cached in (code_keys.source, code_keys.reach, code_keys.parse):
+        cached.cache_clear()
+
+
+A = "from toy import b\nfrom toy.c import deep as d\n\ndef work(x):\n    return b.use(x) + d(x)\n"
+B = "LIMIT = 3\n\ndef use(x):\n    return x + LIMIT\n\ndef other():\n    return 1\n"
+C = "def deep(x):\n    return helper(x)\n\ndef helper(x):\n    return x\n"
+
+
+def test_only_what_is_reached_counts(package):
+    first = package(a=A, b=B, c=C)
+    assert set(first) == {"toy.a", "toy.b", "toy.c"}
+    assert package(b=B.replace("return 1", "return 2")) == first  # nobody calls other()
+    assert package(b='"""Doc."""\n' + B.replace("LIMIT = 3", "LIMIT = 3  # three")) == first
+    assert package(a=A.replace("def work(x):", 'def work(x: int) -> int:\n    """W."""')) == first
+    changed = package(b=B.replace("LIMIT = 3", "LIMIT = 4"))
+    assert changed["toy.b"] != first["toy.b"] and changed["toy.a"] == first["toy.a"]
+    assert package(b=B, c=C.replace("return x\n", "return -x\n"))["toy.c"] != first["toy.c"]
+    assert package(c=C, d="import toy.a\n") == first
+
+
+def test_imports_inside_functions_and_whole_modules_count(package):
+    inside = "def work(x):\n    from toy import b\n    return getattr(b, x)\n"
+    first = package(a=inside, b=B)
+    assert package(b=B.replace("return 1", "return 2")) != first  # any name of b may be meant
+
+
+def keys(project, **environment):
+    """The keys of all steps of the smoke study, in a process that imports this project."""
+    command = [sys.executable, "-c", KEYS]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=project,
+        env={**__import__("os").environ, "PYTHONPATH": str(project), **environment},
+    )  # fmt: skip
+    return __import__("json").loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A copy of the library and the notebooks, to change."""
+    folder = tmp_path_factory.mktemp("clone")
+    ignore = shutil.ignore_patterns("__pycache__", "*.safetensors")
+    shutil.copytree(PROJECT / "pg2lib", folder / "pg2lib", ignore=ignore)
+    shutil.copytree(PROJECT / "notebooks", folder / "notebooks", ignore=ignore)
+    shutil.copy(PROJECT / "pyproject.toml", folder)
+    return folder, keys(folder)
+
+
+def with_change(clone, file, old, new):
+    folder, before = clone
+    path = folder / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    try:
+        after = keys(folder)
+    finally:
+        path.write_text(text)
+    return {name for name in before if before[name] != after[name]}
+
+
+def test_a_new_method_file_leaves_all_other_keys_alone(clone):
+    folder, before = clone
+    (folder / "pg2lib" / "models" / "new.py").write_text("METHODS = ()\n")
+    assert not with_change(clone, "pg2lib/models/__init__.py", '("pg2",)', '("pg2", "new")')
+    more = "\n\ndef perceptual(a, b):\n    return (a - b).square().mean()\n"
+    assert not with_change(clone, "pg2lib/models/losses.py", "def bce", more + "\n\ndef bce")
+
+
+def test_a_corrected_number_of_the_printed_table_runs_notebook_05_again_and_trains_nothing(clone):
+    changed = with_change(clone, "pg2lib/models/pg2.py", "0.253", "0.254")
+    assert any("05_metrics" in name for name in changed)
+    assert all(name.startswith("notebook") for name in changed)
+
+
+def test_the_loop_trains_everything_again_and_the_score_of_a_pair_scores_again(clone):
+    changed = with_change(clone, "pg2lib/models/layers.py", "return x + y if", "return y + x if")
+    assert any(name.startswith("train") for name in changed) and not any(
+        name.startswith("data") or name.endswith("keypoints") for name in changed
+    )
+    changed = with_change(clone, "pg2lib/training/loop.py", "SAMPLE_PAIRS = 8", "SAMPLE_PAIRS = 9")
+    assert "train synthetic-market-smoke/G1-L1" in changed
+
+
+def test_a_field_with_a_default_changes_no_key(clone):
+    old = "    beta2: float = 0.999\n\n    @property"
+    new = old.replace("\n\n    @property", "\n    dilation: int = 1\n\n    @property")
+    changed = with_change(clone, "pg2lib/models/pg2.py", old, new)
+    assert not any(name.startswith(("train", "evaluate")) for name in changed)
+
+
+def test_what_is_only_shown_is_in_the_key_of_a_notebook(monkeypatch):
+    study = Study(profile="smoke")
+    [five] = [n for n in notebooks.notebooks() if n.name.startswith("05")]
+    before = notebooks.notebook_step(study, five).key
+    row = models.find("G1-L1")
+    monkeypatch.setitem(models.METHODS, "G1-L1", dataclasses.replace(row, title="other"))
+    assert notebooks.notebook_step(study, five).key != before
+    assert pipeline.train_step(study, "G1-L1").key == pipeline.train_step(study, "G1-L1").key

@@ -1,0 +1,150 @@
+"""The registry, the rows' configurations and the profiles against the paper's numbers."""
+
+import dataclasses
+
+import pytest
+import smoke
+
+from pg2lib import models
+from pg2lib.core import config as configs
+from pg2lib.core.config import Study
+from pg2lib.core.files import UserError
+from pg2lib.workflow import pipeline
+
+
+def row_configs(row, dataset="market1501", profile="paper"):
+    return [smoke.config(method.name, dataset, profile) for method in models.chain(row)]
+
+
+def test_the_rows_are_the_papers_in_its_order():
+    assert models.rows()[:6] == (
+        "G1-CE-L1", "G1-HME-L1", "G1-L1", "G1-poseMaskLoss", "G1+D", "G1+G2+D",
+    )  # fmt: skip
+    assert all(models.find(row).published["market1501"]["ssim"] for row in models.rows()[:6])
+
+
+def test_paper_profile_holds_the_papers_numbers():
+    one, two = row_configs("G1+G2+D")
+    assert (one.iterations, two.iterations, one.batch, one.channels) == (22_000, 14_000, 16, 128)
+    assert (one.learning_rate, one.schedule, one.beta1, one.beta2) == (2e-5, "constant", 0.5, 0.999)
+    assert (two.l1_weight, two.d_mode, two.heatmap_values) == (10.0, "pair", "paper")
+    one, two = row_configs("G1+G2+D", "deepfashion")
+    assert (one.iterations, two.iterations, one.batch, one.height) == (30_000, 20_000, 8, 256)
+    assert two.l1_weight == 50.0 and two.skip_full_res
+
+
+def test_released_profile_takes_the_released_side():
+    one, two = row_configs("G1+G2+D", profile="released")
+    assert (one.iterations, two.iterations) == (22_000, 38_000)
+    assert (two.d_mode, two.d_batch, two.d_sees_coarse) == ("triplet", "own", True)
+    assert one.heatmap_values == "released"
+
+
+def test_the_ablations_differ_in_one_thing_each():
+    def changed(a, b):
+        a, b = (dataclasses.asdict(smoke.config(name)) for name in (a, b))
+        return {name for name in a if a[name] != b[name]}
+
+    assert changed("G1-CE-L1", "G1-L1") == {"pose"}
+    assert changed("G1-HME-L1", "G1-L1") == {"pose"}
+    assert changed("G1-L1", "G1-poseMaskLoss") == {"mask_weight"}
+    for row in models.ablations():
+        against = models.find(row).against
+        assert models.chain(row)[:-1] == models.chain(against)[:-1]  # the same G1 below
+        (difference,) = changed(row, against)
+        assert difference in ("residual", "g2_paints", "d_mode", "l1_weight", "fully_connected")
+
+
+def test_lambda_is_swept_by_four_orders_of_magnitude():
+    names = ("G2-lambda-small+D", "G1+G2+D", "G2-lambda-large+D")
+    weights = [row_configs(name)[-1].l1_weight for name in names]
+    assert weights == pytest.approx([0.1, 10, 1000])
+
+
+def test_drawn_fashion_is_the_deepfashion_half_in_small():
+    real, drawn = (configs.SETTINGS[name] for name in ("deepfashion", "synthetic-fashion"))
+    assert dataclasses.replace(drawn, drawn=False) == real
+    config = smoke.config("G1-L1", "synthetic-fashion", "quick")
+    assert (config.height, config.width) == (64, 64) and config.batch == 4
+
+
+def test_what_only_adversarial_runs_use_does_not_mark_the_others():
+    plain, paper = (smoke.config("G1-L1", profile=name) for name in ("quick", "paper"))
+    assert (plain.d_learning_rate, plain.l1_weight) == (paper.d_learning_rate, paper.l1_weight)
+    assert smoke.config("G1+D", profile="quick").d_learning_rate != plain.d_learning_rate
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: Study(profile="fast"), "unknown profile 'fast'.*quick"),
+        (lambda: Study("market"), "unknown data set 'market'.*market1501"),
+        (lambda: models.chain("G1"), "unknown row 'G1'.*G1-L1"),
+        (lambda: Study(overrides="iterations"), "not FIELD=VALUE"),
+        (lambda: pipeline.check(Study(overrides="dilation=2")), "no such field"),
+        (lambda: pipeline.check(Study(overrides="G9.channels=2")), "no method G9"),
+        (lambda: pipeline.check(Study(overrides="batch=two")), "batch is 'two'.*int"),
+        (lambda: pipeline.check(Study(overrides="batch=True")), "batch is True"),
+    ],
+)
+def test_mistakes_are_named(make, words):
+    with pytest.raises(UserError, match=words):
+        make()
+
+
+# ---- values changed by hand
+
+
+def test_any_number_can_be_changed():
+    study = Study(profile="smoke", overrides="iterations=50 channels=8 G1-L1.channels=6 height=32")
+    pipeline.check(study)
+    one, other = (pipeline.method_config(study, name) for name in ("G1-L1", "G1+D"))
+    assert (one.iterations, one.channels, other.channels) == (50, 6, 8)
+    assert (one.height, one.width, pipeline.data_config(study).height) == (32, 16, 32)
+    assert pipeline.keypoint_config(study).iterations == 6  # only where it is named
+    own = Study(profile="smoke", overrides="keypoints.iterations=9 test_pairs=7")
+    assert pipeline.keypoint_config(own).iterations == 9
+    assert pipeline.data_config(own).test_pairs == 7
+    assert "iterations=50" in study.name and "iterations=50" in study.changes
+    assert 'SET="' in study.command and "G1-L1.channels=6" in study.command
+
+
+def test_lambda_may_be_zero_and_a_whole_number_may_stand_for_a_float():
+    study = Study(profile="smoke", overrides=("l1_weight=0",))
+    assert pipeline.method_config(study, "G1+D").l1_weight == 0.0
+    profile = dataclasses.replace(configs.PROFILES["smoke"], l1_weight=0.0)
+    setting = configs.SETTINGS["market1501"]
+    assert models.find("G1+D").configure(setting, profile).l1_weight == 0.0
+
+
+def test_an_override_changes_the_keys_of_what_it_touches_alone():
+    plain = Study(profile="smoke")
+    one = Study(profile="smoke", overrides=("G1-L1.channels=8",))
+    for name in ("G1-L1", "G1-HME-L1"):
+        same = pipeline.train_step(plain, name).key == pipeline.train_step(one, name).key
+        assert same == (name != "G1-L1")
+    assert pipeline.data_step(plain).key == pipeline.data_step(one).key
+
+
+def test_a_profile_of_ones_own(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('base = "smoke"\nchannels = 6\niterations = [8, 5]\n[data]\ntest_pairs = 5\n')
+    study = Study(profile=str(file))
+    assert study.name == "synthetic-market-mine"
+    assert pipeline.method_config(study, "G1+G2+D").iterations == 5
+    assert pipeline.method_config(study, "G1-L1").channels == 6
+    assert pipeline.data_config(study).test_pairs == 5
+    assert pipeline.data_config(study).train_identities == 6  # as in smoke
+    for name, text, words in (
+        ("wide", "chanels = 6", "unknown field 'chanels'"),
+        ("long", 'channels = "6"', "channels is '6'"),
+        ("quick", "channels = 6", "needs a name"),
+        ("torn", "channels = ", "cannot read the profile"),
+        ("odd", 'base = "huge"', "unknown profile 'huge'"),
+    ):
+        bad = tmp_path / f"{name}.toml"
+        bad.write_text(text)
+        with pytest.raises(UserError, match=words):
+            Study(profile=str(bad))
+    with pytest.raises(UserError, match="cannot read the profile"):
+        Study(profile=str(tmp_path / "none.toml"))
