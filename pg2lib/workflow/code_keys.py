@@ -2,7 +2,7 @@
 
 The hash of a step's code covers the functions, classes and constants of this project that its
 entry points use, directly or through others, and nothing else: a new function beside them, a
-docstring, a comment or a layout changes no key. Calls through an object's attribute (a method's
+docstring, an annotation, a comment or a layout changes no key. Calls through an object's attribute (a method's
 `generate`, a module imported by its name) cannot be followed; they are entry points of their own.
 """
 
@@ -188,11 +188,15 @@ def visit(node, parsed, imports, found):
 
 
 def bare(nodes) -> str:
-    """The code of nodes without docstrings, comments and layout."""
+    """The code of nodes without docstrings, annotations of functions, comments and layout."""
     texts = []
     for node in nodes:
         tree = ast.parse(ast.unparse(node))
         for inner in ast.walk(tree):
+            if isinstance(inner, ast.arg):
+                inner.annotation = None
+            if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
+                inner.returns = None
             body = getattr(inner, "body", None)
             if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
                 if isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
