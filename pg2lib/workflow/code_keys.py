@@ -2,8 +2,9 @@
 
 The hash of a step's code covers the functions, classes and constants of this project that its
 entry points use, directly or through others, and nothing else: a new function beside them, a
-docstring, an annotation, a comment or a layout changes no key. Calls through an object's attribute (a method's
-`generate`, a module imported by its name) cannot be followed; they are entry points of their own.
+docstring, an annotation, a comment or a layout changes no key. Calls through an object's attribute
+(a method's `generate`, a module imported by its name) cannot be followed; they are entry points of
+their own.
 """
 
 import ast
