@@ -1,4 +1,4 @@
-"""Table 2 of the paper from the answers of the user study, beside the paper's numbers."""
+"""Table 2 of the paper from the answers of the user study, with the paper's numbers."""
 
 from pg2lib import models
 from pg2lib.apps.user_study.rates import rates
@@ -73,7 +73,7 @@ def of_studies(studies, made_by=NOTEBOOK):
     if not lines:
         return None
     return {
-        "title": "Table 2 of PG2, our answers beside the paper's",
+        "title": "Table 2 of PG2: this project and the paper",
         "facts": {"command": made_by, "paper_participants": PAPER_PARTICIPANTS},
         "rows": lines,
         "notes": _notes(lines),
