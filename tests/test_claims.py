@@ -326,7 +326,7 @@ def test_alike_curves_have_no_head_start_and_noisy_ones_decide_nothing():
     same = converges(made_up_logs((0.5, 0.2, 10), (0.5, 0.2, 10)))
     assert same.verdict == FAILS and "is not lower" in same.why
     noisy, random = made_up_logs((0.5, 0.2, 10), (0.5, 0.2, 10)), np.random.default_rng(1)
-    for record in noisy["G2+D"]:
+    for record in noisy["G1+G2+D"]:
         record["l1"] += random.normal(0, 0.1)
     assert converges(noisy, "l1_gap").verdict == CANNOT
     worse = converges(made_up_logs((0.9, 0.4, 30), (0.5, 0.2, 10)))

@@ -148,7 +148,12 @@ def test_real_data_and_the_other_half():
     assert text.count("ᵃ") == 3 and "ᵇ" not in text
 
 
-def test_scores_that_could_not_be_had():
+def test_a_printed_ssim_of_another_preset_is_marked():
+    table = tables.table1({"G1-L1": summary("G1-L1", preset="patn")}, MARKET, FACTS)
+    assert "Printed SSIM of G1-L1: by preset pg2, not comparable." in table["notes"]
+
+
+def test_scores_that_could_not_be_computed():
     nothing = summary("G1-L1")
     nothing["scores"]["sharpness"] = {"mean": None, "low": None, "high": None}
     nothing["scores"]["ssim"] = {"mean": 0.5, "low": None, "high": None}

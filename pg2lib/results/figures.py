@@ -12,44 +12,33 @@ import pandas as pd
 import torch
 from PIL import Image, ImageDraw
 
-from pg2lib import models
 from pg2lib.core.files import UserError
 from pg2lib.data.heatmaps import heatmaps as joint_heatmaps
 from pg2lib.data.heatmaps import pose_mask, pose_skeleton
 from pg2lib.data.keypoints import JOINTS, LIMBS, found
+from pg2lib.models import METHODS
 from pg2lib.results.provenance import DPI, FONT, GREY, INK, PICTURES, STYLE, new_figure
 
 CELL = 128  # approximate width of an image in a grid, in dots
-# Distinct for colour-blind readers as well.
-COLOURS = {
-    "condition": "#999999",
-    "G1-CE-L1": "#e69f00",
-    "G1-HME-L1": "#56b4e9",
-    "G1-L1": "#009e73",
-    "G1-poseMaskLoss": "#0072b2",
-    "G1+D": "#d55e00",
-    "G1+G2+D": "#9a3f86",
-    "target": "#444444",
-}
+# Colours and titles of what is no method; those of the methods are in the registry.
+COLOURS = {"condition": "#999999", "target": "#444444"}
 TITLES = {
     "condition": "Condition image",
     "pose": "Target pose",
     "target": "Target image (GT)",
-    "G1-poseMaskLoss": "G1-pose-\nMaskLoss\n(our coarse)",
-    "G1+G2+D": "G1+G2+D\n(our refined)",
 }
-INPUTS = ("condition", "pose", "target")  # the first columns of Figure 4
-CYCLE = ("#cc79a7", "#b8860b", "#117733", "#882255", "#44aa99", "#332288")  # other rows
+CYCLE = ("#cc79a7", "#b8860b", "#117733", "#882255", "#44aa99", "#332288")  # unknown rows
 
 
-def colour(name):
-    """The colour of a row or stage wherever it is drawn; unknown names get one of CYCLE."""
-    return COLOURS.get(name) or CYCLE[sum(map(ord, name)) % len(CYCLE)]
+def colour(row):
+    """The colour of a row wherever it is drawn; unknown rows get one of CYCLE."""
+    own = METHODS[row].colour if row in METHODS else COLOURS.get(row)
+    return own or CYCLE[sum(map(ord, row)) % len(CYCLE)]
 
 
 def title(name):
-    """The title of a row's column; unknown names are their own title."""
-    return TITLES.get(name, name)
+    """The title of a column: of a row, "condition", "pose" or "target"; other names as they are."""
+    return (METHODS[name].title if name in METHODS else TITLES.get(name)) or name
 
 
 # --- pictures ----------------------------------------------------------------------------------
@@ -227,8 +216,8 @@ def figure4_columns(dataset, chosen, generated):
         "pose": np.stack(poses),
         "target": dataset.images[target],
     }
-    order = [row for row in models.METHODS if row in generated]
-    order += [row for row in generated if row not in order and row not in INPUTS]
+    order = [row for row in METHODS if row in generated]
+    order += [row for row in generated if row not in order and row not in shown]
     return [*shown.items(), *((row, generated[row][chosen]) for row in order)]
 
 
@@ -348,7 +337,7 @@ def failure_gallery(failures):
         height, width = failure["condition"].shape[:2]
         pose = fine_skeleton(failure["keypoints"], height, width, max(1, round(CELL / width)))
         rows.append([failure["condition"], pose, failure["target"], failure["generated"]])
-    titles = [TITLES["condition"], TITLES["pose"], TITLES["target"], "Generated"]
+    titles = [*TITLES.values(), "Generated"]
     return grid(rows, titles, captions=[failure["caption"] for failure in failures])
 
 

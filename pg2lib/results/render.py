@@ -18,24 +18,13 @@ import pandas as pd
 from pg2lib.core.files import UserError, write_atomically
 from pg2lib.evaluation.scores import SCORES
 from pg2lib.evaluation.ssim import PRESETS
+from pg2lib.models import METHODS
 from pg2lib.results.comparisons import outcome
 
 LABELS = {"condition": "condition image, copied", "target": "real target"}
 HALVES = {"market1501": "Market-1501", "deepfashion": "DeepFashion"}
 MISSING = "—"
 MARKS = "ᵃᵇᶜᵈᵉᶠ"  # of footnotes
-
-# Cells of the published table that may be misprints: (half, row, score) -> footnote.
-DOUBTS = {
-    ("market1501", row, "mask_inception"): "printed for G1-CE-L1 and for G1-L1 alike, in the "
-    "proceedings and on the poster, although the text has G1-L1 ahead in every measure."
-    for row in ("G1-CE-L1", "G1-L1")
-} | {
-    ("deepfashion", row, score): "the poster prints the pair 0.735 and 2.427 in the rows G1-HME-L1 "
-    "and G1-L1 alike; one of them may be a copy."
-    for row in ("G1-HME-L1", "G1-L1")
-    for score in ("ssim", "inception")
-}
 
 
 @dataclass(frozen=True)
@@ -264,7 +253,8 @@ def score_view(table) -> View:
 def _doubt(facts, row, column):
     """The footnote on a printed value, or None."""
     half, _, name = column.rpartition(":")
-    return DOUBTS.get((half or facts.get("half"), row, name))
+    doubts = METHODS[row].doubts if row in METHODS else {}
+    return doubts.get((half or facts.get("half"), name))
 
 
 def _heading(column, whose):

@@ -6,10 +6,10 @@ Tables are dicts of JSON values (differences: a DataFrame); `render` writes them
 import numpy as np
 import pandas as pd
 
-from pg2lib import models
 from pg2lib.core.files import UserError
 from pg2lib.evaluation import statistics
 from pg2lib.evaluation.scores import SCORES, names, weights
+from pg2lib.models import METHODS
 from pg2lib.results.claims import differences
 from pg2lib.results.render import HALVES, LABELS
 
@@ -41,7 +41,7 @@ def table1(summaries, paper, facts):
     Raises:
         UserError: no summaries, an unknown row, or rows that were not scored alike.
     """
-    order = ["condition", *models.METHODS, "target"]
+    order = ["condition", *METHODS, "target"]
     for row in summaries:
         if row not in order:
             raise UserError(f"unknown row {row!r}; choose one of: {', '.join(order)}.")
@@ -158,6 +158,13 @@ def _table1_notes(table):
         f"{inception[0]['splits'] if inception else 10} splits. Not in the paper: sharpness and "
         f"PCKh. {SCORES['sharpness'].note} {SCORES['pckh'].note}",
     ]
+    other = {}  # preset of the printed SSIM -> rows, where it is not this table's
+    for row in table["rows"]:
+        preset = METHODS[row["row"]].published_preset if row["row"] in METHODS else None
+        if preset not in (None, table["facts"]["preset"]) and row["paper"]["ssim"] is not None:
+            other.setdefault(preset, []).append(row["row"])
+    for preset, rows in other.items():
+        notes.append(f"Printed SSIM of {', '.join(rows)}: by preset {preset}, not comparable.")
     if table["facts"]["drawn"]:
         return notes + [
             "The people are drawn by this project: compare the differences between rows with the "

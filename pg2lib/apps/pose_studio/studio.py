@@ -159,7 +159,7 @@ class Studio:
         titles += ["Coarse", "Difference map", "Refined"] if staged else ["Generated"]
         lines = [[self._cell(result, name) for name in names] for result in results]
         rows = [given + line for line in lines]
-        labels = [figures.TITLES.get(row, row) for row in self.shown_rows]
+        labels = [figures.title(row) for row in self.shown_rows]
         return figures.grid(rows, titles, labels, breaks=(len(given),))
 
     def _cell(self, result, name):
