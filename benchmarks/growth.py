@@ -67,14 +67,16 @@ def evaluate(pairs: int, device: str):
     from pathlib import Path
 
     from benchmarks.common import noise, peak_memory
-    from pg2lib.evaluation.score_row import evaluate_row
+    from pg2lib.evaluation.score_row import Scoring, evaluate_row
+    from pg2lib.models.base import Output
 
-    def copy(condition, keypoints):
-        return {"coarse": condition, "difference": condition, "refined": condition}
+    def copy(inputs):
+        image = inputs.condition
+        return Output(image, {"coarse": image, "difference": image})
 
     dataset, started = noise(128, 64, pairs), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        evaluate_row("copy", copy, dataset, Path(folder), device=device)
+        evaluate_row("copy", copy, dataset, Path(folder), Scoring(device=device))
     print(json.dumps({"seconds": time.perf_counter() - started, "memory_mb": peak_memory()}))
 
 

@@ -89,7 +89,7 @@ def train(profile, device, precision, seed):
         training.train(stage, data, folder, int(seed), device)
     with devices.tuned(stage.threads, device):
         painter = training.painter([folder / "weights.pt"], device)
-        made = evaluation.paint(painter, data, data.test_pairs, device)["generated"]
+        made = evaluation.generate_pairs(painter, data, data.test_pairs, device)["generated"]
     likeness = ssim(made, np.asarray(data.images[data.test_pairs[:, 1]])).mean()
     records = training.read_log(folder / "log.jsonl")
     loss = np.mean([r["generator"] for r in records[-max(len(records) // 10, 1) :]])

@@ -19,6 +19,8 @@ from pg2lib.data import dataset as datasets
 from pg2lib.data.heatmaps import pose_mask
 from pg2lib.evaluation import inception, perceptual, pose_score, statistics
 from pg2lib.evaluation import score_row as evaluation
+from pg2lib.evaluation.presets import PRESET_NAMES, score_presets
+from pg2lib.evaluation.score_row import Scoring
 from pg2lib.evaluation.ssim import mask_ssim, masked, ssim
 from pg2lib.models.base import Output
 
@@ -58,8 +60,8 @@ def two_stages(inputs):
     return Output(0.75 * coarse, {"coarse": coarse, "difference": -0.25 * coarse})
 
 
-def test_a_row_is_painted_and_scored(dataset, tmp_path):
-    summary = evaluation.evaluate_row("G1-L1", one_stage, dataset, tmp_path, batch=4)
+def test_a_row_is_generated_and_scored(dataset, tmp_path):
+    summary = evaluation.evaluate_row("G1-L1", one_stage, dataset, tmp_path, Scoring(batch=4))
     generated, pairs = np.load(tmp_path / "generated.npy"), evaluation.read_pairs(tmp_path)
     assert summary == json.loads((tmp_path / "summary.json").read_text())
     assert evaluation.read_summary(tmp_path) == summary
@@ -101,11 +103,11 @@ def test_a_row_is_painted_and_scored(dataset, tmp_path):
 
 
 def test_the_result_does_not_depend_on_the_batch(dataset):
-    whole = evaluation.paint(two_stages, dataset, dataset.test_pairs)
-    parts = evaluation.paint(two_stages, dataset, dataset.test_pairs, batch=3)
+    whole = evaluation.generate_pairs(two_stages, dataset, dataset.test_pairs)
+    parts = evaluation.generate_pairs(two_stages, dataset, dataset.test_pairs, batch=3)
     assert all((whole[name] == parts[name]).all() for name in whole)
     said = []
-    evaluation.paint(
+    evaluation.generate_pairs(
         one_stage, dataset, dataset.test_pairs, batch=8, progress=lambda *a: said.append(a[:2])
     )
     assert said == [(8, 14), (14, 14)]
@@ -147,15 +149,11 @@ def test_where_the_mask_comes_from(dataset, tmp_path):
     assert (scaled == expected).all()
 
     def mask_ssim(**options):
-        summary = evaluation.evaluate_row("condition", None, dataset, tmp_path, **options)
+        summary = evaluation.evaluate_row("condition", None, dataset, tmp_path, Scoring(**options))
         return summary["scores"]["mask_ssim"]["mean"], summary["mask_from"]
 
     assert mask_ssim() == mask_ssim(mask_from="target")
     assert mask_ssim(mask_from="condition")[1] == "condition"
-    given = np.zeros((14, H, W), bool)
-    given[:, 10:20, 4:12] = True
-    value, source = mask_ssim(masks=given)
-    assert source == "given" and value != mask_ssim()[0]
 
 
 def test_inception_scores_whole_and_masked_images(dataset, tmp_path, monkeypatch):
@@ -170,7 +168,9 @@ def test_inception_scores_whole_and_masked_images(dataset, tmp_path, monkeypatch
         return seen, seen[:, :7]
 
     monkeypatch.setattr(inception, "inception_features", features)
-    summary = evaluation.evaluate_row("condition", None, dataset, tmp_path, inception="weights")
+    summary = evaluation.evaluate_row(
+        "condition", None, dataset, tmp_path, Scoring(inception="weights")
+    )
     pairs = dataset.test_pairs
     condition, real = (dataset.images[column] for column in pairs.T)
     mask = evaluation.pair_masks(dataset, pairs)
@@ -202,7 +202,7 @@ def test_an_estimator_gives_pose_and_copy_scores(dataset, tmp_path):
     found, pairs = {}, {}
     for row in ("condition", "target"):
         summary = evaluation.evaluate_row(
-            row, None, dataset, tmp_path / row, estimator=estimator, batch=4
+            row, None, dataset, tmp_path / row, Scoring(batch=4), estimator
         )
         found[row] = {score: value for score, value in summary["scores"].items() if value}
         pairs[row] = evaluation.read_pairs(tmp_path / row)
@@ -228,7 +228,7 @@ def test_lpips_is_scored_per_pair(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(
         perceptual, "lpips", lambda a, b, network: abs(a.astype(float) - b).mean((1, 2, 3))
     )
-    summary = evaluation.evaluate_row("condition", None, dataset, tmp_path, lpips=("a", "b"))
+    summary = evaluation.evaluate_row("condition", None, dataset, tmp_path, Scoring(lpips="vgg"))
     condition, real = (dataset.images[column].astype(float) for column in dataset.test_pairs.T)
     expected, pairs = abs(condition - real).mean((1, 2, 3)), evaluation.read_pairs(tmp_path)
     assert pairs["lpips"].to_numpy() == pytest.approx(expected, rel=1e-5)
@@ -242,12 +242,12 @@ def test_lpips_is_scored_per_pair(dataset, tmp_path, monkeypatch):
 def test_every_preset_and_either_mask_on_the_same_images(dataset):
     condition, target = dataset.test_pairs.T
     generated = {"copy": dataset.images[condition], "dark": dataset.images[target] // 2}
-    made = evaluation.score_presets(generated, dataset, batch=5)
+    made = score_presets(generated, dataset, batch=5)
     assert json.loads(json.dumps(made)) == made
-    assert (made["pairs"], made["presets"]) == (14, list(evaluation.PRESET_NAMES))
+    assert (made["pairs"], made["presets"]) == (14, list(PRESET_NAMES))
     real, people = dataset.images[target], dataset.identities[target]
     for row, images in generated.items():
-        for preset in evaluation.PRESET_NAMES:
+        for preset in PRESET_NAMES:
             ours = {measure: made["rows"][row][measure][preset] for measure in made["rows"][row]}
             whole = ssim(images, real, preset)
             low, high = statistics.bootstrap_interval(whole, people)
@@ -257,12 +257,12 @@ def test_every_preset_and_either_mask_on_the_same_images(dataset):
                 masks = evaluation.pair_masks(dataset, dataset.test_pairs, who)
                 expected = mask_ssim(images, real, masks, preset).mean()
                 assert ours[measure]["mean"] == pytest.approx(expected, abs=1e-7)
-    few = evaluation.score_presets({"copy": generated["copy"][:6]}, dataset)
+    few = score_presets({"copy": generated["copy"][:6]}, dataset)
     first = ssim(generated["copy"][:6], real[:6]).mean()
     assert few["rows"]["copy"]["ssim"]["pg2"]["mean"] == pytest.approx(first, abs=1e-7)
     for wrong in ({}, generated | {"few": real[:3]}):
         with pytest.raises(UserError, match="same test pairs"):
-            evaluation.score_presets(wrong, dataset)
+            score_presets(wrong, dataset)
 
 
 def test_one_person_has_no_interval(dataset, tmp_path):
@@ -283,7 +283,7 @@ def test_mistakes(dataset, tmp_path):
         ("no test pairs", ("target", None, empty, tmp_path), {}),
     ):
         with pytest.raises(UserError, match=words):
-            evaluation.evaluate_row(*arguments, **options)
+            evaluation.evaluate_row(*arguments, Scoring(**options))
     assert not list(tmp_path.iterdir())
     for read in (evaluation.read_pairs, evaluation.read_summary):
         with pytest.raises(UserError, match="evaluate the row first"):
@@ -294,14 +294,16 @@ def one_of_several(folder):
     """What each process of the next test runs."""
     torch.set_num_threads(1)
     with distributed.joined():
-        summary = evaluation.evaluate_row("G1+G2+D", two_stages, people(), Path(folder), batch=4)
+        summary = evaluation.evaluate_row(
+            "G1+G2+D", two_stages, people(), Path(folder), Scoring(batch=4)
+        )
         print(json.dumps(summary))
 
 
 def test_two_processes_give_what_one_gives(dataset, tmp_path):
     """Byte for byte: 14 pairs in batches of 4, the last one smaller."""
     alone, shared = tmp_path / "alone", tmp_path / "shared"
-    summary = evaluation.evaluate_row("G1+G2+D", two_stages, dataset, alone, batch=4)
+    summary = evaluation.evaluate_row("G1+G2+D", two_stages, dataset, alone, Scoring(batch=4))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -330,13 +332,15 @@ def test_two_processes_give_what_one_gives(dataset, tmp_path):
 
 def test_scores_and_files_do_not_depend_on_the_batch(dataset, tmp_path):
     one, other = (
-        evaluation.evaluate_row("G1+G2+D", two_stages, dataset, tmp_path / str(batch), batch=batch)
+        evaluation.evaluate_row(
+            "G1+G2+D", two_stages, dataset, tmp_path / str(batch), Scoring(batch=batch)
+        )
         for batch in (3, 64)
     )
     assert one["scores"]["ssim"]["mean"] == pytest.approx(other["scores"]["ssim"]["mean"], abs=1e-7)
     assert one["mean_absolute_difference"] == pytest.approx(other["mean_absolute_difference"])
-    painted = evaluation.paint(two_stages, dataset, dataset.test_pairs)
-    for name, images in painted.items():
+    outputs = evaluation.generate_pairs(two_stages, dataset, dataset.test_pairs)
+    for name, images in outputs.items():
         for batch in ("3", "64"):
             assert (np.load(tmp_path / batch / f"{name}.npy") == images).all()
 
@@ -351,5 +355,5 @@ def test_nothing_is_left_of_a_row_that_fails(dataset, tmp_path):
         return two_stages(inputs)
 
     with pytest.raises(RuntimeError):
-        evaluation.evaluate_row("G1+G2+D", failing, dataset, tmp_path, batch=4)
+        evaluation.evaluate_row("G1+G2+D", failing, dataset, tmp_path, Scoring(batch=4))
     assert not list(tmp_path.iterdir())

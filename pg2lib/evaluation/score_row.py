@@ -1,15 +1,15 @@
-"""Generate and score the test pairs of one row of Table 1.
+"""Generate and score the test pairs of one row of a table.
 
 All rows, the two reference rows included, pass through the same rounding to uint8 and the same
-scores. The work goes batch by batch, so that memory does not grow with the number of pairs, and
-several processes (`distributed`) share the batches without a change of any number.
+scores. The work is done in batches, so that memory does not grow with the number of pairs, and
+several processes (`distributed`) share the batches without changing any number.
 """
 
 import contextlib
-import io
 import json
 import math
 import os
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -19,32 +19,54 @@ from pg2lib.core import distributed
 from pg2lib.core.files import UserError, without_nan, write_atomically
 from pg2lib.data import dataset as datasets
 from pg2lib.data.heatmaps import pose_mask
-from pg2lib.evaluation import copy_score, detail, perceptual, pose_score, scores, statistics
-from pg2lib.evaluation import inception as inception_scores
+from pg2lib.evaluation import copy_score, detail, inception, perceptual, pose_score, statistics
+from pg2lib.evaluation.scores import names, weights
 from pg2lib.evaluation.ssim import DEFAULT_PRESET, find_preset, mask_ssim, ssim
 from pg2lib.training import loop
 
-# The rows that need no network: column of the pair (condition, target) that they copy.
+# The reference rows, which need no network: the column of the pair (condition, target) they copy.
 REFERENCES = {"condition": 0, "target": 1}
-# Score of a pair -> the column its mean is weighted with; scores of all images together.
-PAIR_SCORES = {name: scores.SCORES[name].weight for name in scores.names(set_score=False)}
-SET_SCORES = scores.names(set_score=True)
 SPLITS = 10  # of the Inception Score
-# The presets that differ, and what `score_presets` computes: measure -> where its mask is from.
-PRESET_NAMES = ("pg2", "pg2-trainlog", "patn", "patn-fashion")
-PRESET_MEASURES = {"ssim": None, "mask_ssim": "target", "mask_ssim_condition": "condition"}
 
 
-def paint(generate_fn, dataset, pairs, device="cpu", batch=64, progress=None):
-    """What a row generates for pairs of images.
+@dataclass(frozen=True)
+class Scoring:
+    """How a row is scored; rows of one table share it.
+
+    preset        of SSIM, see `ssim.PRESETS`
+    mask_from, mask_variant  see `pair_masks`
+    seed          of the bootstrap
+    batch         pairs at a time
+    device        of the networks
+    inception     path of `inception.inception_weights`, or None: no Inception Score, FID and KID
+    lpips         path of `perceptual.lpips_weights`, or None: no LPIPS
+    """
+
+    preset: str = DEFAULT_PRESET
+    mask_from: str = "target"
+    mask_variant: str = "released"
+    seed: int = 0
+    batch: int = 64
+    device: str = "cpu"
+    inception: os.PathLike | None = None
+    lpips: os.PathLike | None = None
+
+    def masks(self, dataset, part=slice(None)):
+        """The pose masks of a part of the test pairs, see `pair_masks`."""
+        pairs = np.asarray(dataset.test_pairs)[part]
+        return pair_masks(dataset, pairs, self.mask_from, self.mask_variant)
+
+
+def generate_pairs(generate_fn, dataset, pairs, device="cpu", batch=64, progress=None):
+    """The images of a row for pairs of a data set.
 
     Args:
         generate_fn: function models.base.Inputs -> Output, see `training.checkpoints.generate_fn`.
         dataset: data.dataset.Dataset.
         pairs: int (k, 2) of image indices, (condition, target).
-        device: where the networks are.
+        device: of the networks.
         batch: pairs at a time.
-        progress: called with (pairs done, of how many, "") after each batch.
+        progress: called with (pairs done, of how many, "generate") after each batch, or None.
 
     Returns:
         dict "generated" uint8 (k, H, W, 3) and the parts of the output by name: images as uint8 of
@@ -53,24 +75,24 @@ def paint(generate_fn, dataset, pairs, device="cpu", batch=64, progress=None):
     """
     pairs, parts = np.asarray(pairs), {}
     for start in range(0, len(pairs), batch):
-        made = _paint_batch(generate_fn, dataset, pairs[start : start + batch], device)
-        for name, images in made.items():
+        outputs = _generate_batch(generate_fn, dataset, pairs[start : start + batch], device)
+        for name, images in outputs.items():
             parts.setdefault(name, []).append(images)
         if progress:
             progress(min(start + batch, len(pairs)), len(pairs), "generate")
     return {name: np.concatenate(images) for name, images in parts.items()}
 
 
-def _paint_batch(generate_fn, dataset, pairs, device):
+def _generate_batch(generate_fn, dataset, pairs, device):
     output = generate_fn(loop.pair_inputs(dataset, pairs, device))
-    made = {"generated": datasets.to_uint8(output.image)}
+    outputs = {"generated": datasets.to_uint8(output.image)}
     for name, part in output.parts.items():
-        made[name] = part.half() if name == "difference" else datasets.to_uint8(part)
-    return {name: tensor.permute(0, 2, 3, 1).cpu().numpy() for name, tensor in made.items()}
+        outputs[name] = part.half() if name == "difference" else datasets.to_uint8(part)
+    return {name: tensor.permute(0, 2, 3, 1).cpu().numpy() for name, tensor in outputs.items()}
 
 
 def pair_masks(dataset, pairs, mask_from="target", variant="released", batch=256):
-    """The pose masks mask-SSIM, mask-IS and sharpness look through: bool (k, H, W).
+    """The pose masks of mask-SSIM, mask-IS and sharpness: bool (k, H, W).
 
     Args:
         mask_from: "target", the natural reading of the paper (4.3), as in later work, or
@@ -91,189 +113,136 @@ def pair_masks(dataset, pairs, mask_from="target", variant="released", batch=256
 
 
 def evaluate_row(
-    name,
-    generate_fn,
-    dataset,
-    folder,
-    preset=DEFAULT_PRESET,
-    mask_from="target",
-    mask_variant="released",
-    masks=None,
-    device="cpu",
-    batch=64,
-    seed=0,
-    inception=None,
-    progress=None,
-    estimator=None,
-    lpips=None,
+    name, generate_fn, dataset, folder, scoring=Scoring(), estimator=None, progress=None
 ):
     """Generate and score the test pairs of a row; returns the summary.
 
-    Of several processes (`distributed.world`) each takes every other batch; rank 0 writes what
-    all found, and every one returns it. Batches are the same whatever the number of processes.
+    Each of several processes (`distributed.world`) takes every world-th batch; rank 0 writes the
+    scores of all, and every process returns the summary. Batches do not depend on their number.
 
     Writes into `folder`, each file whole or not at all, the summary last:
-      generated.npy            uint8 (k, H, W, 3), in the order of dataset.test_pairs
-      coarse.npy, difference.npy  of a row with two stages, see `paint`
-      pairs.csv                a line per pair: pair, condition and target (names), identity,
-                               their cameras, those of PAIR_SCORES that can be had, and the
-                               columns their means are weighted with
-      summary.json             means with 95 % bootstrap intervals over identities, counts and
-                               settings; a score that cannot be had is null
+      generated.npy   uint8 (k, H, W, 3), in the order of dataset.test_pairs, and one file for each
+                      part of the output, such as coarse.npy and difference.npy
+      pairs.csv       a line per pair: pair, condition and target (names), identity, their cameras,
+                      the available scores of pairs and the columns that weight their means
+      summary.json    means with 95 % bootstrap intervals over identities, counts and settings; a
+                      score that is not available is null
 
     Args:
-        name: the row's name; "condition" and "target" are the reference rows: the condition
-            image copied, and the real target.
-        generate_fn: see `paint`; None for the reference rows.
-        dataset: datasets.Dataset; all of its test pairs are used.
+        name: of the row; "condition" and "target" are the reference rows: the condition image
+            copied, and the real target.
+        generate_fn: see `generate_pairs`; None for the reference rows.
+        dataset: data.dataset.Dataset; all of its test pairs are used.
         folder: pathlib.Path.
-        preset: of SSIM, see `ssim.PRESETS`.
-        mask_from, mask_variant: see `pair_masks`.
-        masks: (k, H, W) to use instead, or None.
-        device, batch: where the networks are, and how many pairs they see at a time.
-        seed: of the bootstrap.
-        inception: path of the Inception weights, or None: no Inception Score, FID and KID.
-        progress: called with (done, of how many, what) now and then.
+        scoring: Scoring.
         estimator: function uint8 (b, H, W, 3) -> (keypoints (b, 18, 2), confidence), see
             `pose_score.estimate`, or None: no pose scores and copy scores.
-        lpips: path of `perceptual.lpips_weights`, or None: no LPIPS.
+        progress: called with (done, of how many, what) now and then, or None.
 
     Raises:
-        UserError: unknown preset or mask, a generator missing, or no test pairs.
+        UserError: unknown preset or mask, a missing or needless generator, or no test pairs.
     """
-    find_preset(preset)  # before the work, not after it
+    find_preset(scoring.preset)
     pairs = np.asarray(dataset.test_pairs)
     if not len(pairs):
         raise UserError(f"data set {dataset.name} has no test pairs to evaluate.")
     if (generate_fn is None) != (name in REFERENCES):
         needs = "needs a" if generate_fn is None else "takes no"
         raise UserError(f"row '{name}' {needs} generator.")
-    pair_masks(dataset, pairs[:1], mask_from, mask_variant)  # finds mistakes before the work
+    scoring.masks(dataset, slice(1))  # reports mistakes before the work
 
-    def masks_of(part):
-        if masks is not None:
-            return masks[part]
-        return pair_masks(dataset, pairs[part], mask_from, mask_variant)
-
-    def make(part):
+    def generate(part):
         if generate_fn is None:
             return {"generated": np.asarray(dataset.images[pairs[part, REFERENCES[name]]])}
-        return _paint_batch(generate_fn, dataset, pairs[part], device)
+        return _generate_batch(generate_fn, dataset, pairs[part], scoring.device)
 
-    score = _scorer(dataset, preset, mask_variant, estimator, lpips, device)
-    with _row_files(folder) as files:
-        scored = []
-        for start in range(distributed.rank() * batch, len(pairs), distributed.world() * batch):
-            part = slice(start, min(start + batch, len(pairs)))
-            made = make(part)
-            for file, images in made.items():
-                write_rows(files[file], start, images, len(pairs))
-            columns = score(made["generated"], pairs[part], masks_of(part))
-            scored.append((start, columns, _magnitude(made)))
-            if progress:
-                done = min(start + batch * distributed.world(), len(pairs))
-                progress(done, len(pairs), "generate")
-        scored = sum(distributed.gather(scored), [])  # also waits until all rows are written
+    with _part_files(folder, generate, len(pairs)) as files:
+        score = _scorer(dataset, scoring, estimator)
+        columns, difference = _score_batches(generate, score, dataset, scoring, files, progress)
         summary = None
         if distributed.rank() == 0:
-            _, columns, magnitudes = zip(*sorted(scored, key=lambda entry: entry[0]))
-            table = pair_table(dataset, pairs).assign(
-                **{
-                    column: np.concatenate([part[column] for part in columns])
-                    for column in columns[0]
-                }
-            )
-            settings = {
-                "preset": preset,
-                "mask_from": mask_from if masks is None else "given",
-                "mask_variant": mask_variant if masks is None else "given",
-                "seed": seed,
-            }
-            summary = _summary(name, dataset, table, settings, magnitudes)
-            if inception:
+            table = pair_table(dataset, pairs).assign(**columns)
+            summary = _summary(name, dataset, table, scoring, difference)
+            if scoring.inception:
                 images = np.load(files["generated"], mmap_mode="r")
-                summary["scores"] |= _set_scores(
-                    images, dataset, inception, masks_of, batch, device, seed, progress
-                )
+                summary["scores"] |= _set_scores(images, dataset, scoring, progress)
             summary = without_nan(summary)
             _publish(folder, files, table, summary)
         return distributed.broadcast(summary)
 
 
 @contextlib.contextmanager
-def _row_files(folder):
-    """Yield a dict that names, for a part such as "generated", the file it is written to, the same
-    for all processes; what is still there at the end is removed."""
+def _part_files(folder, generate, count):
+    """Temporary .npy files for what a row generates: name -> path, the same in all processes.
+
+    Each has room for `count` pairs. Files that are still there at the end are removed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    owner = distributed.broadcast(os.getpid())
-
-    class Files(dict):
-        def __missing__(self, name):
-            self[name] = folder / f".{name}.{owner}.npy"
-            return self[name]
-
-    files = Files()
+    owner, files = distributed.broadcast(os.getpid()), {}
     try:
+        if distributed.rank() == 0:
+            for name, images in generate(slice(1)).items():  # one pair tells shapes and dtypes
+                files[name] = folder / f".{name}.{owner}.npy"
+                shape = (count, *images.shape[1:])
+                np.lib.format.open_memmap(files[name], "w+", images.dtype, shape)
+        files = distributed.broadcast(files)
         yield files
     finally:
         for temporary in files.values():
             temporary.unlink(missing_ok=True)
 
 
-def _summary(name, dataset, table, settings, magnitudes):
-    """What summary.json says, without the scores that need the Inception network."""
-    summary = {
-        "row": name,
-        "dataset": dataset.name,
-        "pairs": len(table),
-        "identities": int(table.identity.nunique()),
-        "height": dataset.height,
-        "width": dataset.width,
-        **settings,
-        "scores": {score: _with_interval(table, score, settings["seed"]) for score in PAIR_SCORES}
-        | dict.fromkeys(SET_SCORES),
-    }
-    if magnitudes[0] is not None:
-        # How much stage II changes, in [-1, 1] units: near 0 means that it adds nothing.
-        values = len(table) * dataset.height * dataset.width * 3
-        summary["mean_absolute_difference"] = math.fsum(magnitudes) / values
-    return summary
+def _score_batches(generate, score, dataset, scoring, files, progress):
+    """Generate and score all test pairs in batches, shared by all processes.
+
+    Returns:
+        (columns of pairs.csv, each (k,); the sum of |I_B2 - I_B1|, or None with one stage).
+    """
+    count, size, results = len(dataset.test_pairs), scoring.batch, []
+    arrays = {name: np.load(path, mmap_mode="r+") for name, path in files.items()}
+    for start in range(distributed.rank() * size, count, distributed.world() * size):
+        part = slice(start, min(start + size, count))
+        outputs = generate(part)
+        for name, images in outputs.items():
+            arrays[name][part] = images
+        columns = score(outputs["generated"], part)
+        difference = outputs.get("difference", np.zeros(0))
+        results.append((start, columns, float(np.abs(difference, dtype=np.float64).sum())))
+        if progress:
+            progress(min(start + size * distributed.world(), count), count, "generate")
+    for array in arrays.values():
+        array.flush()
+    results = sum(distributed.gather(results), [])  # also waits until all is written
+    _, columns, differences = zip(*sorted(results, key=lambda result: result[0]))
+    columns = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
+    return columns, math.fsum(differences) if "difference" in files else None
 
 
-def _publish(folder, files, table, summary):
-    """Give the files their names and write pairs.csv and summary.json, the summary last."""
-    for file, temporary in files.items():
-        if temporary.exists():
-            os.replace(temporary, folder / f"{file}.npy")
-    with write_atomically(folder / "pairs.csv") as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
-    with write_atomically(folder / "summary.json") as temporary:
-        temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-
-
-def _scorer(dataset, preset, mask_variant, estimator, lpips, device):
-    """Function (generated uint8 (b, H, W, 3), pairs (b, 2), masks) -> {column of pairs.csv: (b,)}:
-    the PAIR_SCORES that can be had, and their weights."""
+def _scorer(dataset, scoring, estimator):
+    """Function (generated uint8 (b, H, W, 3), slice of the test pairs) -> {column of pairs.csv:
+    (b,)}: the available scores of pairs, and their weights."""
     typical = copy_score.mean_image(dataset) if estimator else None
-    network = perceptual.lpips_network(lpips, device) if lpips else None
+    network = perceptual.lpips_network(scoring.lpips, scoring.device) if scoring.lpips else None
 
-    def score(generated, pairs, masks):
-        condition, target = (np.asarray(dataset.images[index]) for index in pairs.T)
+    def score(generated, part):
+        indices = np.asarray(dataset.test_pairs)[part].T
+        condition, target = (np.asarray(dataset.images[index]) for index in indices)
+        masks = scoring.masks(dataset, part)
         energy, real = (detail.gradient_energy(images, masks) for images in (generated, target))
         columns = {
-            "ssim": ssim(generated, target, preset),
-            "mask_ssim": mask_ssim(generated, target, masks, preset),
+            "ssim": ssim(generated, target, scoring.preset),
+            "mask_ssim": mask_ssim(generated, target, masks, scoring.preset),
             "sharpness": detail.energy_ratio(energy, real),
             "target_gradient": real,
         }
         if estimator:
-            seen, _ = estimator(generated)
-            old, new = (dataset.keypoints[index] for index in pairs.T)
-            columns["pck"] = pose_score.pck(seen, new)
-            columns["pckh"] = pose_score.pckh(seen, new, dataset.height)
+            estimated, _ = estimator(generated)
+            old, new = (dataset.keypoints[index] for index in indices)
+            columns["pck"] = pose_score.pck(estimated, new)
+            columns["pckh"] = pose_score.pckh(estimated, new, dataset.height)
             columns["joints"] = pose_score.joint_counts(new)
             columns |= copy_score.copy_scores(
-                generated, condition, target, old, new, seen, typical, mask_variant
+                generated, condition, target, old, new, estimated, typical, scoring.mask_variant
             )
         if network:
             columns["lpips"] = perceptual.lpips(generated, target, network)
@@ -282,139 +251,92 @@ def _scorer(dataset, preset, mask_variant, estimator, lpips, device):
     return score
 
 
-def _magnitude(made):
-    """Sum of |I_B2 - I_B1| over a batch; None with one stage."""
-    if "difference" not in made:
-        return None
-    return float(np.abs(made["difference"], dtype=np.float64).sum())
+def _summary(name, dataset, table, scoring, difference):
+    """The content of summary.json, without the scores that need the Inception network."""
+    values = {
+        score: with_interval(
+            table[score], table.identity, weights(table, score), scoring.seed
+        ) if score in table else None
+        for score in names(set_score=False)
+    }  # fmt: skip
+    summary = {
+        "row": name,
+        "dataset": dataset.name,
+        "pairs": len(table),
+        "identities": int(table.identity.nunique()),
+        "height": dataset.height,
+        "width": dataset.width,
+        "preset": scoring.preset,
+        "mask_from": scoring.mask_from,
+        "mask_variant": scoring.mask_variant,
+        "seed": scoring.seed,
+        "scores": values | dict.fromkeys(names(set_score=True)),
+    }
+    if difference is not None:
+        # How much stage II changes, in [-1, 1] units: near 0 means that it adds nothing.
+        pixels = len(table) * dataset.height * dataset.width
+        summary["mean_absolute_difference"] = difference / (3 * pixels)
+    return summary
 
 
-def _set_scores(images, dataset, weights, masks_of, batch, device, seed, progress):
-    """The SET_SCORES of generated images (k, H, W, 3), FID and KID against their real targets."""
+def _publish(folder, files, table, summary):
+    """Give the files their names and write pairs.csv and summary.json, the summary last."""
+    for name, temporary in files.items():
+        os.replace(temporary, folder / f"{name}.npy")
+    with write_atomically(folder / "pairs.csv") as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")
+    with write_atomically(folder / "summary.json") as temporary:
+        temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
 
-    def seen(images, label, masks=None, index=None):
-        said = (lambda done, total: progress(done, total, label)) if progress else None
-        return inception_scores.inception_features(
-            images, weights, batch, device, said, masks, index
+
+def _set_scores(images, dataset, scoring, progress):
+    """The set scores of generated images (k, H, W, 3), FID and KID against their real targets."""
+
+    def features_of(images, label, masks=None, index=None):
+        report = (lambda done, total: progress(done, total, label)) if progress else None
+        return inception.inception_features(
+            images, scoring.inception, scoring.batch, scoring.device, report, masks, index
         )
 
-    pairs = np.asarray(dataset.test_pairs)
-    # An image is the target of many pairs.
-    targets, where = np.unique(pairs[:, 1], return_inverse=True)
-    real = seen(dataset.images, "Inception, real", index=targets)[0][where]
-    features, logits = seen(images, "Inception")
-    masked_logits = seen(images, "Inception, masked", masks_of)[1]
-    people = np.asarray(dataset.identities)[pairs[:, 1]]
-    splits = min(SPLITS, len(pairs))
+    target = np.asarray(dataset.test_pairs)[:, 1]
+    targets, where = np.unique(target, return_inverse=True)  # an image is the target of many pairs
+    real = features_of(dataset.images, "Inception, real", index=targets)[0][where]
+    features, logits = features_of(images, "Inception")
+    masks = lambda part: scoring.masks(dataset, part)  # noqa: E731
+    masked_logits = features_of(images, "Inception, masked", masks)[1]
+    people = np.asarray(dataset.identities)[target]
+    splits = min(SPLITS, len(target))
 
     def inception_score(logits):
-        mean, std = inception_scores.score_from_logits(logits, splits)
-        low, high = inception_scores.score_interval(logits, people, splits, seed=seed)
+        mean, std = inception.score_from_logits(logits, splits)
+        low, high = inception.score_interval(logits, people, splits, seed=scoring.seed)
         return {"mean": mean, "std": std, "splits": splits, "low": low, "high": high}
 
-    distance = inception_scores.kid(features, real, people, seed=seed)
+    distance = inception.kid(features, real, people, seed=scoring.seed)
     return {
         "inception": inception_score(logits),
         "mask_inception": inception_score(masked_logits),
         # Without interval: resampling with repetition makes it larger, and takes hours.
-        "fid": {"mean": inception_scores.fid(features, real), "low": None, "high": None},
+        "fid": {"mean": inception.fid(features, real), "low": None, "high": None},
         "kid": dict(zip(("mean", "low", "high"), distance)),
     }
 
 
-def score_presets(generated, dataset, mask_variant="released", seed=0, batch=256, device="cpu"):
-    """SSIM and mask-SSIM of the same images under every preset and with either mask.
-
-    Args:
-        generated: row -> uint8 (k, H, W, 3), as in generated.npy, a memory map for instance: of
-            the first k test pairs, the same k in every row. Read a batch at a time.
-        dataset: datasets.Dataset.
-        mask_variant: see `pair_masks`.
-        seed: of the bootstrap.
-        batch: pairs at a time.
-        device: where to compute.
-
-    Returns:
-        dict of JSON values: "dataset", "height", "width", "pairs", "identities", "mask_variant",
-        "presets" (names) and "rows": row -> {measure: {preset: {"mean", "low", "high"}}}, the
-        measures being those of PRESET_MEASURES; low and high are a 95 % bootstrap interval over
-        identities, or None.
-
-    Raises:
-        UserError: no rows, or rows of different length.
-    """
-    counts = {len(images) for images in generated.values()}
-    if len(counts) != 1 or not min(counts) or max(counts) > len(dataset.test_pairs):
-        raise UserError(
-            f"presets need the images of the same test pairs in every row, not {sorted(counts)} of "
-            f"{len(dataset.test_pairs)}."
-        )
-    pairs = np.asarray(dataset.test_pairs)[: min(counts)]
-    values = {
-        (row, measure, preset): []
-        for row in generated
-        for measure in PRESET_MEASURES
-        for preset in PRESET_NAMES
-    }
-    for start in range(0, len(pairs), batch):
-        part = slice(start, min(start + batch, len(pairs)))
-        target = np.asarray(dataset.images[pairs[part, 1]])
-        masks = {
-            measure: pair_masks(dataset, pairs[part], mask_from, mask_variant)
-            for measure, mask_from in PRESET_MEASURES.items()
-            if mask_from
-        }
-        rows = {row: np.asarray(images[part]) for row, images in generated.items()}
-        for (row, measure, preset), found in values.items():
-            if measure in masks:
-                found.append(mask_ssim(rows[row], target, masks[measure], preset, device))
-            else:
-                found.append(ssim(rows[row], target, preset, device))
-    people = np.asarray(dataset.identities)[pairs[:, 1]]
-    rows = {}
-    for (row, measure, preset), found in values.items():
-        mean = _mean_with_interval(np.concatenate(found), people, None, seed)
-        rows.setdefault(row, {}).setdefault(measure, {})[preset] = mean
-    return without_nan(
-        {
-            "dataset": dataset.name,
-            "height": dataset.height,
-            "width": dataset.width,
-            "pairs": len(pairs),
-            "identities": len(np.unique(people)),
-            "mask_variant": mask_variant,
-            "presets": list(PRESET_NAMES),
-            "rows": rows,
-        }
-    )
-
-
-def write_rows(path, start, rows, count):
-    """Write rows[0], rows[1], ... into the .npy file `path` from its row `start` on.
-
-    The file is made when missing and will hold `count` rows. Several processes may write
-    different rows at a time; nothing of the file stays in memory.
-    """
-    head = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        head, np.lib.format.header_data_from_array_1_0(rows) | {"shape": (count, *rows.shape[1:])}
-    )
-    rows = np.ascontiguousarray(rows)
-    with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
-        file.write(head.getvalue())
-        file.seek(len(head.getvalue()) + start * rows[0].nbytes)
-        file.write(rows.data)
+def with_interval(values, people, weights=None, seed=0):
+    """{"mean", "low", "high"}: the (weighted) mean with its bootstrap interval over people."""
+    low, high = statistics.bootstrap_interval(values, people, weights, seed=seed)
+    return {"mean": statistics.mean(values, weights), "low": low, "high": high}
 
 
 def pair_table(dataset, pairs):
     """A DataFrame that names the pairs, a row per pair, without scores."""
     condition, target = np.asarray(pairs).T
-    names, cameras = np.asarray(dataset.names), np.asarray(dataset.cameras)
+    images, cameras = np.asarray(dataset.names), np.asarray(dataset.cameras)
     return pd.DataFrame(
         {
             "pair": np.arange(len(pairs)),
-            "condition": names[condition],
-            "target": names[target],
+            "condition": images[condition],
+            "target": images[target],
             "identity": np.asarray(dataset.identities)[target],
             "condition_camera": cameras[condition],
             "target_camera": cameras[target],
@@ -428,26 +350,16 @@ def read_pairs(folder):
     Raises:
         UserError: there is none.
     """
-    path = folder / "pairs.csv"
-    if not path.exists():
-        raise UserError(f"{path} is missing: evaluate the row first (pg2 evaluate).")
-    return pd.read_csv(path, dtype={"condition": str, "target": str, "identity": str})
+    text = {"condition": str, "target": str, "identity": str}
+    return pd.read_csv(_existing(folder / "pairs.csv"), dtype=text)
 
 
 def read_summary(folder):
     """The summary.json of an evaluated row; UserError when there is none."""
-    path = folder / "summary.json"
+    return json.loads(_existing(folder / "summary.json").read_text(encoding="utf-8"))
+
+
+def _existing(path):
     if not path.exists():
         raise UserError(f"{path} is missing: evaluate the row first (pg2 evaluate).")
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _with_interval(table, score, seed):
-    if score not in table:
-        return None
-    return _mean_with_interval(table[score], table.identity, scores.weights(table, score), seed)
-
-
-def _mean_with_interval(values, people, weights, seed):
-    low, high = statistics.bootstrap_interval(values, people, weights, seed=seed)
-    return {"mean": statistics.mean(values, weights), "low": low, "high": high}
+    return path

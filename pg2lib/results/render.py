@@ -300,7 +300,7 @@ PRESET_MEASURES = {
 
 
 def preset_view(table) -> View:
-    """`evaluation.score_presets`: each row's SSIM and mask-SSIM, a column per preset."""
+    """`presets.score_presets`: each row's SSIM and mask-SSIM, a column per preset."""
     presets, rows = table["presets"], table["rows"]
     cells = [
         [heading, LABELS.get(row, row), *(f"{found[measure][p]['mean']:.3f}" for p in presets)]

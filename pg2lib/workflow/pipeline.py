@@ -336,21 +336,24 @@ def evaluate(study: Study, row: str, preset="pg2", mask_from="target", say=None)
     def work(folder, progress):
         reference, device = row in REFERENCE_ROWS, study.device or devices.default_device()
         inception, lpips = scoring_weights(study)
+        scoring = evaluation.Scoring(
+            preset=preset,
+            mask_from=mask_from,
+            mask_variant=MASK_VARIANT,
+            seed=study.seed,
+            device=device,
+            inception=inception,
+            lpips=lpips,
+        )
         with devices.tuned(0, device):
             evaluation.evaluate_row(
                 row,
                 None if reference else generate_fn(study, row),
                 data(study),
                 folder,
-                preset=preset,
-                mask_from=mask_from,
-                mask_variant=MASK_VARIANT,
-                device=device,
-                seed=study.seed,
-                inception=inception,
-                estimator=estimator(study),
-                lpips=lpips,
-                progress=progress,
+                scoring,
+                estimator(study),
+                progress,
             )
         return [path.name for path in sorted(folder.glob("[!.]*.*")) if path.suffix in SCORED], {}
 
