@@ -145,8 +145,8 @@ def test_nobody_answers_twice():
     [
         ((2, REAL, 1000, 400), "next answer of ann is to image 1"),
         ((1, "fake", 1000, 400), "neither real nor generated"),
-        ((1, REAL, float("nan"), 400), "exposure_ms is nan"),
-        ((1, REAL, 1000, -1), "response_ms is -1"),
+        ((1, REAL, float("nan"), 400), "exposure_ms nan"),
+        ((1, REAL, 1000, -1), "response_ms -1"),
         ((1, REAL, 1000, 400, 0), "shown 0"),
     ],
 )
@@ -215,9 +215,15 @@ def test_two_windows_of_one_participant():
         (lambda lines: [lines[0].replace('"real": 6', '"real": -6'), *lines[1:]], "line 1"),
         (lambda lines: [*lines[:3], lines[3].replace('"real"', '"rael"')], "line 4"),
         (lambda lines: [*lines[:2], lines[2] + ",", *lines[3:]], "line 3: invalid line"),
-        (lambda lines: [*lines[:2], *lines[3:]], "line 3: .*trial 3 of 2"),
-        (lambda lines: [lines[0], lines[1].replace("1", "1.5"), *lines[2:]], "line 2: .*trial is"),
-        (lambda lines: [lines[0], lines[1].replace("shown", "seen")], "line 2: .*expected the f"),
+        (lambda lines: [*lines[:2], *lines[3:]], "line 3: .*trial 3 instead"),
+        (
+            lambda lines: [lines[0], lines[1].replace("1", "1.5"), *lines[2:]],
+            "line 2: .*instead of 1",
+        ),
+        (
+            lambda lines: [lines[0], lines[1].replace("shown", "seen")],
+            "line 2: .*unexpected",
+        ),
     ],
 )
 def test_a_damaged_file_is_named_with_its_line(spoil, fault):
@@ -401,13 +407,13 @@ def test_simulated_participants_with_chance(kind):
 
 def test_simulated_answers_are_their_seed_s():
     once = simulated_participants.simulate(start("g", simulated=True), (0.5, 0.5))
-    first = [answer["answer"] for answer in once.answers]
+    first = [answer.answer for answer in once.answers]
     once.path.unlink()
     sessions = [
         simulated_participants.simulate(start(name, simulated=True), (0.5, 0.5), seed)
         for name, seed in (("g", 0), ("h", 1))
     ]
-    again, other = ([answer["answer"] for answer in session.answers] for session in sessions)
+    again, other = ([answer.answer for answer in session.answers] for session in sessions)
     assert first == again != other
 
 

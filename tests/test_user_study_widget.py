@@ -102,7 +102,7 @@ def test_saved_is_said_when_it_is_on_the_disk(make):
     )  # fmt: skip
     assert on_disk == [({"saved": 1, "participant": "ann"}, 1)]
     (_, (kept,), _) = user_study.read(widget.where)
-    assert (kept["answer"], kept["exposure_ms"], kept["shown"]) == ("generated", 1000.3, 2)
+    assert (kept.answer, kept.exposure_ms, kept.shown) == ("generated", 1000.3, 2)
     assert widget.answered == 1
 
 

@@ -34,10 +34,6 @@ class Window:
     width: float
     height: float
 
-    @property
-    def bottom(self) -> float:
-        return self.top + self.height
-
 
 def read_image(file, name=None) -> np.ndarray:
     """uint8 (H, W, 3), rotated upright according to its EXIF orientation.
@@ -84,11 +80,8 @@ def bounding_box(keypoints):
 
 
 def around_person(keypoints, height: int, width: int) -> Window:
-    """The window of aspect ratio height:width in which a person fills the frame as in training.
-
-    Market-1501's images are crops of a person detector; this imitates them: the `bounding_box` of
-    keypoints (18, 2) with the margins above.
-    """
+    """The window of aspect ratio height:width in which the person of keypoints (18, 2) fills the
+    frame as in training: like a detector's crop, the `bounding_box` with the margins above."""
     return around_people([keypoints], height, width)[0]
 
 
@@ -164,9 +157,10 @@ def to_frame(keypoints, window: Window, height: int, width: int) -> np.ndarray:
 
 def describe_cut(window: Window, picture: tuple[int, int], height: int, width: int, padding="edge"):
     """One line on what `cut` does to a picture (height, width)."""
-    right, scale = window.left + window.width, height / window.height
+    right, bottom = window.left + window.width, window.top + window.height
+    scale = height / window.height
     x = max(window.left, 0), min(right, picture[1])
-    y = max(window.top, 0), min(window.bottom, picture[0])
+    y = max(window.top, 0), min(bottom, picture[0])
     steps = [f"{picture[1]}x{picture[0]}"]
     if x[1] - x[0] < picture[1] - 0.5 or y[1] - y[0] < picture[0] - 0.5:
         steps.append(f"cropped to x {x[0]:.0f}..{x[1]:.0f}, y {y[0]:.0f}..{y[1]:.0f}")
@@ -174,7 +168,7 @@ def describe_cut(window: Window, picture: tuple[int, int], height: int, width: i
         "left": -window.left,
         "right": right - picture[1],
         "above": -window.top,
-        "below": window.bottom - picture[0],
+        "below": bottom - picture[0],
     }
     padded = [f"{size:.0f} {side}" for side, size in margins.items() if size * scale >= 0.5]
     if padded:

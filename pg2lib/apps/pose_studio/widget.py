@@ -162,21 +162,15 @@ def fields(content: dict, names) -> list:
 
 def state(studio: Studio, error: str = "") -> dict:
     """The traits that follow a studio."""
-    return {
+    same = ("row", "second", "condition", "fps", "frame", "playing")
+    timeline = studio.timeline
+    return {name: getattr(studio, name) for name in same} | {
         "pose": as_list(studio.pose),
         "can_undo": studio.editor.can_undo,
         "can_redo": studio.editor.can_redo,
-        "row": studio.row,
-        "second": studio.second,
-        "condition": studio.condition,
-        "key_poses": [
-            {"name": key.name, "pose": as_list(key.pose)} for key in studio.timeline.keys
-        ],
-        "between": studio.timeline.between,
-        "fps": studio.fps,
-        "frame": studio.frame,
-        "frames": len(studio.timeline),
-        "playing": studio.playing,
+        "key_poses": [{"name": key.name, "pose": as_list(key.pose)} for key in timeline.keys],
+        "between": timeline.between,
+        "frames": len(timeline),
         "message": error or studio.message,
         "kind": "error" if error else "",
     }

@@ -14,7 +14,7 @@ import math
 import os
 import re
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -159,20 +159,31 @@ def generator_key(study, row) -> str:
 
 # ---------------------------------------------------------------- answers on disk
 
-# The fields of an answer and their types. exposure_ms: from the frame in which the image appeared
-# to the frame in which it was gone; response_ms: from then to the answer; shown: 1, or more if the
-# image was shown again because the page was hidden meanwhile.
-FIELDS = {
-    "trial": int,
-    "practice": bool,
-    "image": str,
-    "truth": str,
-    "answer": str,
-    "exposure_ms": int | float,
-    "response_ms": int | float,
-    "shown": int,
-    "time": str,
-}
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a trial, a line of the file. ValueError or TypeError for impossible values."""
+
+    trial: int  # from 1
+    practice: bool
+    image: str
+    truth: str
+    answer: str
+    exposure_ms: float  # from the frame in which the image appeared to that in which it was gone
+    response_ms: float  # from then to the answer
+    shown: int  # 1, or more if the image was shown again because the page was hidden meanwhile
+    time: str
+
+    def __post_init__(self):
+        if self.truth not in KINDS or self.answer not in KINDS:
+            raise ValueError(f"{self.answer!r} for {self.truth!r}, neither real nor generated")
+        if not (0 <= self.exposure_ms < math.inf and 0 <= self.response_ms < math.inf):
+            raise ValueError(f"exposure_ms {self.exposure_ms}, response_ms {self.response_ms}")
+        if self.practice not in (True, False) or self.shown < 1:
+            raise ValueError(f"practice {self.practice}, shown {self.shown}")
+
+
+ANSWER = tuple(field.name for field in fields(Answer))
 # The fields of the first line, the same for the whole session.
 FACTS = ("participant", "seed", "dataset", "profile", "row", "generator", "protocol", "simulated")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
@@ -222,7 +233,7 @@ class Session:
         Args:
             number: of the trial, from 1.
             answer: one of KINDS.
-            exposure_ms, response_ms, shown: see FIELDS.
+            exposure_ms, response_ms, shown: see Answer.
 
         Raises:
             UserError: not the next trial, an impossible answer, or a disk error; the file is
@@ -233,24 +244,14 @@ class Session:
         trial = self.trials[self.answered]
         if number != trial.number:
             raise UserError(f"the next answer of {self.participant} is to image {trial.number}.")
-        line = {
-            "trial": trial.number,
-            "practice": trial.practice,
-            "image": trial.name,
-            "truth": trial.kind,
-            "answer": answer,
-            "exposure_ms": exposure_ms,
-            "response_ms": response_ms,
-            "shown": shown,
-            "time": time.strftime("%Y-%m-%d %H:%M:%S"),
-        }
+        planned, now = (trial.practice, trial.name, trial.kind), time.strftime("%Y-%m-%d %H:%M:%S")
         try:
-            check_answer(line, trial.number)
-        except ValueError as error:
-            raise UserError(f"the answer to image {trial.number} is invalid: {error}.") from None
-        line |= {field: round(line[field], 1) for field in ("exposure_ms", "response_ms")}
-        facts = [] if self.size else [self.facts | {"protocol": asdict(self.facts["protocol"])}]
-        self._append("".join(json.dumps(one) + "\n" for one in (*facts, line)).encode())
+            measured = round(exposure_ms, 1), round(response_ms, 1), shown
+            line = Answer(number, *planned, answer, *measured, now)
+        except (ValueError, TypeError) as error:
+            raise UserError(f"the answer to image {number} is invalid: {error}.") from None
+        start = [] if self.size else [self.facts | {"protocol": asdict(self.facts["protocol"])}]
+        self._append("".join(json.dumps(one) + "\n" for one in (*start, asdict(line))).encode())
         self.answers.append(line)
 
     def _append(self, data: bytes):
@@ -304,7 +305,7 @@ def start_session(
     check_same(path, 1, stored or facts, facts)
     for line, (answer, trial) in enumerate(zip(answers, trials), start=2):
         planned = {"image": trial.name, "truth": trial.kind, "practice": trial.practice}
-        check_same(path, line, answer, planned)
+        check_same(path, line, asdict(answer), planned)
     if len(answers) > len(trials):
         raise UserError(f"{path}, line {len(trials) + 2}: one answer too many; {REMEDY}.")
     if path.exists():
@@ -325,8 +326,8 @@ def check_same(path, line, stored, expected):
 def read(path):
     """(facts or None, answers, bytes of complete lines) of a participant's file.
 
-    facts: see FACTS, with a Protocol. answers: dicts, see FIELDS. An incomplete last line, left by
-    a process that was killed while writing, is ignored.
+    facts: see FACTS, with a Protocol. answers: list of Answer. An incomplete last line, left by a
+    process that was killed while writing, is ignored.
 
     Raises:
         UserError: the file is damaged or not a file of this study; names the line.
@@ -340,41 +341,21 @@ def read(path):
     for number, line in enumerate(data[:size].splitlines(), start=1):
         try:
             content = json.loads(line)
-            if number > 1:
-                answers.append(check_answer(content, number - 1))
-            else:
+            if number == 1:
                 facts = content | {"protocol": Protocol(**content["protocol"])}
-                check_fields(facts, FACTS)
+                if set(facts) != set(FACTS):
+                    raise ValueError(f"its fields are not {', '.join(FACTS)}")
+            else:
+                answers.append(Answer(**content))
+                if answers[-1].trial != number - 1:
+                    raise ValueError(f"trial {answers[-1].trial} instead of {number - 1}")
         except (ValueError, TypeError, KeyError, RecursionError, UserError) as error:
             raise UserError(f"{path}, line {number}: invalid line ({error}); {REMEDY}.") from None
     return facts, answers, size
 
 
-def check_fields(content, fields):
-    """ValueError if a dict does not have exactly these fields."""
-    if not isinstance(content, dict) or set(content) != set(fields):
-        raise ValueError(f"expected the fields {', '.join(fields)}")
-
-
-def check_answer(answer, number):
-    """The answer to trial `number`, a dict with FIELDS. ValueError if it is not a possible one."""
-    check_fields(answer, FIELDS)
-    for field, kind in FIELDS.items():
-        if not isinstance(answer[field], kind):
-            raise ValueError(f"{field} is {answer[field]!r}")
-    for field in ("truth", "answer"):
-        if answer[field] not in KINDS:
-            raise ValueError(f"{field} is {answer[field]!r}, neither real nor generated")
-    for field in ("exposure_ms", "response_ms"):
-        if not 0 <= answer[field] < math.inf:
-            raise ValueError(f"{field} is {answer[field]}")
-    if answer["trial"] != number or answer["shown"] < 1:
-        raise ValueError(f"trial {answer['trial']} of {number}, shown {answer['shown']}")
-    return answer
-
-
 def read_folder(path):
-    """All answers in a folder: a DataFrame with the columns FACTS (protocol: Protocol) and FIELDS.
+    """All answers in a folder: a DataFrame with the columns FACTS (protocol: Protocol) and ANSWER.
 
     Raises:
         UserError: a damaged file, or files of different studies.
@@ -389,5 +370,5 @@ def read_folder(path):
                     f"{file}: answers to {field} {facts[field]} among those to {first[field]}; "
                     "move the file to its own folder."
                 )
-        lines += [facts | answer for answer in answers]
-    return pd.DataFrame(lines, columns=[*FACTS, *FIELDS])
+        lines += [facts | asdict(answer) for answer in answers]
+    return pd.DataFrame(lines, columns=[*FACTS, *ANSWER])
