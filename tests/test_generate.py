@@ -10,8 +10,7 @@ import torch
 from PIL import Image
 
 from pg2lib import cli
-from pg2lib.apps.photo import detect_keypoints as estimate
-from pg2lib.apps.photo import generate, photo
+from pg2lib.apps.photo import detect_keypoints, generate, photo
 from pg2lib.core import downloads
 from pg2lib.core.files import UserError
 from pg2lib.data import synthetic as people
@@ -176,12 +175,12 @@ def eyes(monkeypatch, tmp_path):
 
     (tmp_path / "weights.pth").touch()
     monkeypatch.setenv("PG2_KEYPOINT_RCNN", str(tmp_path / "weights.pth"))
-    monkeypatch.setattr(downloads, "digest_of", lambda *file: estimate.KEYPOINT_RCNN.sha256)
-    monkeypatch.setattr(estimate, "load_network", lambda path, device: network)
+    monkeypatch.setattr(downloads, "digest_of", lambda *file: detect_keypoints.KEYPOINT_RCNN.sha256)
+    monkeypatch.setattr(detect_keypoints, "load_network", lambda path, device: network)
     return network
 
 
-def test_poses_are_estimated_where_none_is_given(pg2, eyes, tmp_path):
+def test_poses_are_detected_where_none_is_given(pg2, eyes, tmp_path):
     code, out, _ = pg2("--target-pose", "other.png", "--out", tmp_path / "a")
     assert code == 0 and "18 of 18 joints detected by Keypoint R-CNN" in out
     assert "around the person, pose detected" in out

@@ -8,7 +8,7 @@ import torch
 from torchvision.models.detection import KeypointRCNN_ResNet50_FPN_Weights as Published
 from torchvision.models.detection import keypointrcnn_resnet50_fpn
 
-from pg2lib.apps.photo import detect_keypoints as estimate
+from pg2lib.apps.photo import detect_keypoints
 from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import JOINTS
 
@@ -39,7 +39,7 @@ PHOTO = np.zeros((300, 400, 3), np.uint8)
 
 
 def test_coco_joints_become_ours_by_name():
-    keypoints = estimate.detect(PHOTO, network(person(0.9, 3)))
+    keypoints = detect_keypoints.detect(PHOTO, network(person(0.9, 3)))
     assert keypoints.shape == (18, 2) and keypoints.dtype == np.float32
     for joint, place in zip(JOINTS, keypoints):
         if joint != "neck":
@@ -51,20 +51,20 @@ def test_coco_joints_become_ours_by_name():
 
 def test_the_most_confident_person_counts_and_no_other_class():
     people = person(0.8, 1), person(0.95, 2), person(0.99, 3, label=2), person(0.9, 4)
-    np.testing.assert_array_equal(estimate.detect(PHOTO, network(*people))[0], (2, 2))
+    np.testing.assert_array_equal(detect_keypoints.detect(PHOTO, network(*people))[0], (2, 2))
 
 
 def test_nobody_is_told():
     for people in ((), (person(0.3, 1),), (person(0.9, 1, label=2),)):
         with pytest.raises(UserError, match="^me.jpg: .* found no person"):
-            estimate.detect(PHOTO, network(*people), where="me.jpg")
+            detect_keypoints.detect(PHOTO, network(*people), where="me.jpg")
 
 
 def test_uncertain_joints_and_those_outside_the_photo_are_missing():
     label, score, keypoints, joint_scores = person(0.9, 0)
     joint_scores[COCO.index("left_shoulder")] = -1
     keypoints[COCO.index("right_ankle"), 0] = 400
-    seen = estimate.detect(PHOTO, network((label, score, keypoints, joint_scores)))
+    seen = detect_keypoints.detect(PHOTO, network((label, score, keypoints, joint_scores)))
     missing = [joint for joint, place in zip(JOINTS, seen) if (place == -1).all()]
     assert missing == ["neck", "left_shoulder", "right_ankle"]
 
@@ -77,7 +77,7 @@ def test_the_image_goes_in_as_torchvision_wants_it():
         got.extend(images)
         return network(person(0.9, 0))(images)
 
-    estimate.detect(image, spy)
+    detect_keypoints.detect(image, spy)
     assert len(got) == 1 and got[0].shape == (3, 20, 30) and got[0].dtype == torch.float32
     np.testing.assert_allclose(got[0].numpy(), image.transpose(2, 0, 1) / 255, atol=1e-6)
 
@@ -91,7 +91,7 @@ def state():
     would be felt, and no signal that explodes."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        state = estimate.keypoint_rcnn(**SMALL).state_dict()
+        state = detect_keypoints.keypoint_rcnn(**SMALL).state_dict()
     for name, value in state.items():
         if name.endswith("running_var"):
             value.fill_(1e-4)
@@ -103,16 +103,16 @@ def test_weights_from_a_file_see_what_torchvisions_own_loading_sees(state, tmp_p
     """Random weights: torchvision's builder, handed them as its download, gives the same."""
     monkeypatch.setattr(Published, "get_state_dict", lambda self, *args, **kwargs: state)
     theirs = keypointrcnn_resnet50_fpn(weights=Published.COCO_V1, **SMALL).eval()
-    ours = estimate.keypoint_rcnn(state, **SMALL)
+    ours = detect_keypoints.keypoint_rcnn(state, **SMALL)
     image = torch.rand(3, 64, 48, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected, got = theirs([image])[0], ours([image])[0]
     assert len(expected["scores"]) == 2
     for name, value in expected.items():
         torch.testing.assert_close(got[name], value)
-    # And the network's own output goes through `estimate`, whose thresholds it does not reach.
+    # And the network's own output goes through `detect`, whose thresholds it does not reach.
     with pytest.raises(UserError, match="found no person"):
-        estimate.detect(np.zeros((64, 48, 3), np.uint8), ours)
+        detect_keypoints.detect(np.zeros((64, 48, 3), np.uint8), ours)
 
 
 # ---------------------------------------------------------------- the weights
@@ -126,25 +126,25 @@ def without_weights(tmp_path, monkeypatch):
 
 
 def test_the_weights_are_those_that_torchvision_publishes():
-    weights = estimate.KEYPOINT_RCNN
+    weights = detect_keypoints.KEYPOINT_RCNN
     assert weights.url == Published.COCO_V1.url and weights.url.endswith(f"/{weights.file}")
     assert weights.file.endswith(f"-{weights.sha256}.pth")
 
 
 def test_weights_that_are_not_there_are_told(without_weights, tmp_path, monkeypatch):
-    assert estimate.find_weights() is None
+    assert detect_keypoints.find_weights() is None
     with pytest.raises(UserError, match="downloads are off.*PG2_KEYPOINT_RCNN.*OpenPose JSON"):
-        estimate.require_weights()
+        detect_keypoints.require_weights()
     (tmp_path / "mine.pth").write_bytes(b"other weights")
     with pytest.raises(UserError, match="mine.pth is not torchvision's .* fetch it again"):
-        estimate.find_weights(tmp_path / "mine.pth")
+        detect_keypoints.find_weights(tmp_path / "mine.pth")
     monkeypatch.setenv("PG2_KEYPOINT_RCNN", str(tmp_path / "gone.pth"))
     with pytest.raises(UserError, match="gone.pth.* does not exist"):
-        estimate.require_weights()
+        detect_keypoints.require_weights()
 
 
 def test_torchvision_that_is_not_there_is_told(without_weights, monkeypatch):
     monkeypatch.setitem(sys.modules, "torchvision", None)
-    for work in (estimate.require_weights, estimate.keypoint_rcnn):
+    for work in (detect_keypoints.require_weights, detect_keypoints.keypoint_rcnn):
         with pytest.raises(UserError, match="pip install torchvision"):
             work()
