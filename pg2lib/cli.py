@@ -421,23 +421,23 @@ def generate(options):
         config = pipeline.method_config(study, models.find(options.row).name)
         size, generate_fn = (config.height, config.width), None
 
-    estimator = work.estimator(options.keypoint_rcnn, device)
-    poses, about = work.read_poses(options.target_pose, options.name, estimator)
+    detector = work.keypoint_detector(options.keypoint_rcnn, device)
+    poses, about = work.read_poses(options.target_pose, options.name, detector)
     targets, done = work.place(poses, size, frame, options.target_pose)
     say(f"pose: {about}; {done}")
     pose = None
     if options.pose:
-        pose, _ = work.read_pose(options.pose, options.image.name, estimator)
+        pose, _ = work.read_pose(options.pose, options.image.name, detector)
     elif keypoint_rcnn.find_weights(options.keypoint_rcnn) is None:
-        estimator = None  # a photo is worth no download, its pose only makes the crop better
+        detector = None  # a photo is worth no download, its pose only makes the crop better
     image, pose, done = work.condition_photo(
-        image, size, pose, options.fit, options.padding, estimator, options.image
+        image, size, pose, options.fit, options.padding, detector, options.image
     )
     say(f"photo: {done}")
     # Only now, after every mistake was told: a row may have to be trained.
     generate_fn = generate_fn or pipeline.generate_fn(study, options.row, say)
     poses = in_between(targets, options.between)
-    for path in work.paint_and_write(generate_fn, image, poses, out, options.fps, device, pose):
+    for path in work.generate_and_write(generate_fn, image, poses, out, options.fps, device, pose):
         say(f"wrote {path}")
 
 

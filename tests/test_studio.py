@@ -17,14 +17,13 @@ from pg2lib.data import heatmaps
 from pg2lib.data.keypoints import found, write_openpose_json
 from pg2lib.models.base import Output
 from pg2lib.results import provenance
-from pg2lib.workflow import pipeline
+from pg2lib.workflow import pipeline, shipped
 from pg2lib.workflow import run_store as runs
-from pg2lib.workflow import shipped as demo
 
 ONE, TWO = "G1-L1", "G1+G2+D"
 
 
-class Painters:
+class Generators:
     """Stand-ins for generators, of which one can tell what they were called with."""
 
     def __init__(self):
@@ -49,13 +48,13 @@ class Painters:
 
 
 @pytest.fixture
-def painters():
-    return Painters()
+def generators():
+    return Generators()
 
 
 @pytest.fixture
-def made(data, painters):
-    return studio.Studio(data, painters, [ONE, TWO, "G1+D"], TWO)
+def made(data, generators):
+    return studio.Studio(data, generators, [ONE, TWO, "G1+D"], TWO)
 
 
 def remembered(made):
@@ -70,7 +69,7 @@ def by_name(made):
     return {picture.name: picture.image for picture in made.pictures()}
 
 
-def test_it_opens_with_a_pose_that_has_all_that_can_be_dragged(made, data, painters):
+def test_it_opens_with_a_pose_that_has_all_that_can_be_dragged(made, data, generators):
     condition, target = studio.opening(data)
     assert [condition, target] in data.test_pairs.tolist()
     joints = found(data.keypoints).sum(-1)
@@ -79,7 +78,7 @@ def test_it_opens_with_a_pose_that_has_all_that_can_be_dragged(made, data, paint
     np.testing.assert_array_equal(made.pose, data.keypoints[target])
     assert made.choices[made.condition] == condition
     assert len(made.labels) == len(made.choices) and len(set(made.labels)) == len(made.labels)
-    assert painters.loaded == [TWO] and painters.calls == 0
+    assert generators.loaded == [TWO] and generators.calls == 0
 
 
 def test_the_pictures_and_their_order(made, data):
@@ -87,7 +86,7 @@ def test_the_pictures_and_their_order(made, data):
     pictures = made.pictures()
     assert [picture.name for picture in pictures] == [
         "condition", "heatmaps", "mask", f"coarse:{TWO}", f"difference:{TWO}", f"refined:{TWO}",
-        f"coarse:{ONE}", f"refined:{ONE}",
+        f"refined:{ONE}",
     ]  # fmt: skip
     for picture in pictures:
         assert picture.image.shape == (data.height, data.width, 3)
@@ -104,30 +103,30 @@ def test_the_pictures_and_their_order(made, data):
     assert (shown[f"difference:{TWO}"] == 143).all()  # 127.5 * (1 + 0.25 / 2), rounded
 
 
-def test_moving_a_joint_paints_again_and_nothing_else_does(made, painters):
+def test_moving_a_joint_paints_again_and_nothing_else_does(made, generators):
     made.pictures()
     made.pictures()
-    assert painters.calls == 1
+    assert generators.calls == 1
     made.editor.move(3, 7, 9)
     assert by_name(made)[f"coarse:{TWO}"][9, 7].tolist() == [255] * 3
-    assert painters.calls == 2
+    assert generators.calls == 2
     made.editor.undo()
     made.pictures()
-    assert painters.calls == 2  # as it was before
+    assert generators.calls == 2  # as it was before
     made.choose_second(ONE)
     made.pictures()
-    assert painters.calls == 3 and painters.loaded == [TWO, ONE]
+    assert generators.calls == 3 and generators.loaded == [TWO, ONE]
     made.choose_condition(made.condition + 1)
     made.pictures()
-    assert painters.calls == 5
+    assert generators.calls == 5
 
 
-def test_only_so_many_pictures_are_remembered(made, painters, monkeypatch):
+def test_only_so_many_pictures_are_remembered(made, generators, monkeypatch):
     monkeypatch.setattr(studio, "CACHED", 2)
     for x in (1, 2, 3, 3, 1):
         made.editor.move(3, x, 1)
         made.pictures()
-    assert painters.calls == 4
+    assert generators.calls == 4
 
 
 def test_rows_are_chosen(made):
@@ -144,7 +143,7 @@ def test_a_row_that_cannot_be_loaded_is_not_shown(data):
     def painter(row):
         if row == ONE:
             raise UserError("its file is gone")
-        return Painters()(row)
+        return Generators()(row)
 
     made = studio.Studio(data, painter, [ONE, TWO])
     for act in (made.choose_row, made.choose_second):
@@ -253,7 +252,7 @@ def test_the_walking_cycle_fills_the_timeline(made, data):
     assert (poses[found(poses)] <= (data.width - 1, data.height - 1)).all()
 
 
-def test_gif_and_strip_show_the_first_row(made, painters):
+def test_gif_and_strip_show_the_first_row(made, generators):
     made.add_key()
     made.editor.drop(3, 8, 8)
     made.add_key()
@@ -261,11 +260,11 @@ def test_gif_and_strip_show_the_first_row(made, painters):
     made.set_fps(10)
     with Image.open(io.BytesIO(made.gif())) as gif:
         assert gif.n_frames == 3 and gif.info["duration"] == 100
-    calls = painters.calls
+    calls = generators.calls
     poses = made.timeline.frames()
-    results = [made.painted(TWO, pose)["refined"] for pose in poses]
+    results = [made.generated(TWO, pose)["refined"] for pose in poses]
     np.testing.assert_array_equal(made.strip(), sequence.figure1c(made.image, poses, results))
-    assert painters.calls == calls  # painted once for both
+    assert generators.calls == calls  # generated once for both
     assert made.pose[3].tolist() == [8, 8]
 
 
@@ -340,16 +339,16 @@ def test_a_study_opens_with_its_own_rows():
 
 
 def test_the_generators_that_ship_are_named_beside_a_figure(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "FOLDER", tmp_path)
-    demo.weights_file(TWO).write_bytes(b"weights")
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    shipped.weights_file(TWO).write_bytes(b"weights")
     told = studio.facts(pipeline.Study(profile="demo"), "a notebook", [TWO])
-    assert told["inputs"] == {f"{TWO}.safetensors": runs.sha256(demo.weights_file(TWO))}
+    assert told["inputs"] == {f"{TWO}.safetensors": runs.sha256(shipped.weights_file(TWO))}
     assert list(told["config"]) == ["G1-poseMaskLoss", "G1+G2+D"]
     study = pipeline.Study(profile="smoke")
     assert studio.facts(study, "x", [ONE]) == pipeline.facts(study, "x", [ONE])
 
 
 def test_missing_generators_are_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "FOLDER", tmp_path)
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     with pytest.raises(UserError, match="make demo"):
         studio.of_study(pipeline.Study(profile="demo"))

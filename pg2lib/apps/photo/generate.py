@@ -25,20 +25,20 @@ SAME_SHAPE = 0.02  # relative difference up to which two aspect ratios count as 
 # ---------------------------------------------------------------- inputs
 
 
-def read_poses(path, name=None, estimator=None):
+def read_poses(path, name=None, detector=None):
     """(poses float32 (k, 18, 2) in pixels of their picture, description): all poses of a sequence
     (`sequence.read_sequence`), or the one that `read_pose` reads."""
     if sequence.is_sequence(path):
         return sequence.read_sequence(path)
-    keypoints, about = read_pose(path, name, estimator)
+    keypoints, about = read_pose(path, name, detector)
     return keypoints[None], about
 
 
-def read_pose(path, name=None, estimator=None):
+def read_pose(path, name=None, detector=None):
     """(keypoints float32 (18, 2) in pixels of their picture, description).
 
     path: OpenPose JSON (COCO-18 or BODY_25), a keypoint CSV with `name` as its row, or a photo for
-    `estimator(image, path)` -> (18, 2). UserError for a file that cannot be read and for a pose
+    `detector(image, path)` -> (18, 2). UserError for a file that cannot be read and for a pose
     that `photo.check_pose` refuses.
     """
     path = Path(path)
@@ -51,7 +51,7 @@ def read_pose(path, name=None, estimator=None):
         keypoints, source = read_openpose_json(path), "from OpenPose JSON"
     elif suffix in photo.IMAGE_SUFFIXES:
         image = photo.read_image(path)
-        keypoints, source = estimator(image, path), "detected by Keypoint R-CNN"
+        keypoints, source = detector(image, path), "detected by Keypoint R-CNN"
     else:
         raise UserError(
             f"{path} is not a pose; name a .json (OpenPose), a .csv (keypoints) or a photo (.jpg, "
@@ -75,7 +75,7 @@ def pick(table: dict, name, path):
     return table[first if name is None else name]
 
 
-def estimator(weights=None, device: str = "cpu"):
+def keypoint_detector(weights=None, device: str = "cpu"):
     """The function (image, where) -> keypoints (18, 2) of Keypoint R-CNN. Its weights are found
     and loaded on the first call."""
 
@@ -112,41 +112,39 @@ def place(poses, size, frame=None, where="the pose"):
     return np.stack(placed), f"scaled by {size[0] / windows[0].height:.3g} {action}"
 
 
-def condition_photo(image, size, pose=None, fit="pad", padding="edge", estimator=None, where=""):
-    """(uint8 (height, width, 3), its pose (18, 2) there or None, description) of a photo uint8
-    (H, W, 3) of any size.
+def condition_photo(image, size, pose=None, fit="pad", padding="edge", detector=None, where=""):
+    """(uint8 (height, width, 3), its pose (18, 2) or None, description) of a photo uint8 (H, W, 3)
+    of any size.
 
-    The photo is cropped to the person if `pose` (18, 2) or `estimator` shows where that is, and
+    The photo is cropped to the person if `pose` (18, 2) or `detector` shows where that is, and
     padded where the crop extends beyond it. Otherwise, or if the photo has the frame's aspect ratio
     and no pose is given, the whole photo is padded or, with fit="crop", its middle is taken.
     """
     picture = image.shape[:2]
     same = abs(picture[0] / picture[1] * size[1] / size[0] - 1) < SAME_SHAPE
     origin = "given"
-    if pose is None and estimator and not same:
-        pose, origin = photo.check_pose(estimator(image, where), where), "detected"
+    if pose is None and detector and not same:
+        pose, origin = photo.check_pose(detector(image, where), where), "detected"
     if pose is None:
         window = photo.around_picture(picture, *size, fit)
         about = "" if same else "; pose unknown: give --pose to crop to the person"
     else:
         window = photo.around_person(pose, *size)
         about = f"; around the person, pose {origin}"
-    return (
-        photo.cut(image, window, *size, padding),
-        None if pose is None else photo.to_frame(pose, window, *size),
-        photo.describe_cut(window, picture, *size, padding) + about,
-    )
+    framed = None if pose is None else photo.to_frame(pose, window, *size)
+    about = photo.describe_cut(window, picture, *size, padding) + about
+    return photo.cut(image, window, *size, padding), framed, about
 
 
 # ---------------------------------------------------------------- generating
 
 
 def generate(generate_fn, image, keypoints, device: str = "cpu", condition_keypoints=None) -> dict:
-    """image uint8 (H, W, 3) and target keypoints (18, 2) -> the parts of the output by name, then
-    "refined", the result: uint8 (H, W, 3).
+    """The parts of the output by name, then "refined", the result: uint8 (H, W, 3) each.
 
-    condition_keypoints: (18, 2) of the person in the image, for methods that need them, or None.
-    A difference map is shown around mid-grey: 128 is no change, half the range either way.
+    image uint8 (H, W, 3); target keypoints (18, 2); condition_keypoints (18, 2), the pose in the
+    image, or None if unknown. A difference map is shown around mid-grey: 128 is no change, half the
+    range either way.
     """
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].to(device)
     before, after = (
@@ -154,19 +152,17 @@ def generate(generate_fn, image, keypoints, device: str = "cpu", condition_keypo
         for pose in (condition_keypoints, keypoints)
     )
     output = generate_fn(Inputs(datasets.to_float(pixels), before, after))
-    shown = {
-        name: part / 2 if name == "difference" else part for name, part in output.parts.items()
-    }
+    shown = {n: part / 2 if n == "difference" else part for n, part in output.parts.items()}
     shown["refined"] = output.image
     return {name: datasets.pictures(picture)[0] for name, picture in shown.items()}
 
 
-def paint_and_write(
+def generate_and_write(
     generate_fn, image, poses, out, fps: float = 8.0, device: str = "cpu", pose=None
 ) -> list[Path]:
     """Generate the person of a photo in each of the poses and write the results; their paths.
 
-    image uint8 (H, W, 3), poses (k, 18, 2) and the photo's own pose (18, 2), if known, in the
+    image uint8 (H, W, 3), poses (k, 18, 2) and the photo's own pose (18, 2) or None, all in the
     model's frame. One pose gives condition.png, pose.png, the parts of the output and refined.png;
     several give condition.png and the files of `write_sequence`. UserError if `out` cannot be
     written.
@@ -203,16 +199,14 @@ def disk_errors(out):
 
 
 def write_images(images: dict, out) -> list[Path]:
-    """Write images, name -> uint8 (H, W, 3) or None, as out/NAME.png; each file whole or not at
-    all. Returns the paths."""
-    out, paths = Path(out), []
+    """Write images, name -> uint8 (H, W, 3), as out/NAME.png; each file whole or not at all.
+    Returns the paths."""
+    paths = {name: Path(out) / f"{name}.png" for name in images}
     with disk_errors(out):
         for name, image in images.items():
-            if image is not None:
-                with write_atomically(out / f"{name}.png") as temporary:
-                    Image.fromarray(image).save(temporary)
-                paths.append(out / f"{name}.png")
-    return paths
+            with write_atomically(paths[name]) as temporary:
+                Image.fromarray(image).save(temporary)
+    return list(paths.values())
 
 
 def write_sequence(condition, poses, results, out, fps: float = 8.0) -> list[Path]:

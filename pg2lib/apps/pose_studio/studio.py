@@ -7,6 +7,7 @@ notebooks and tests call it directly.
 import io
 from collections import Counter, OrderedDict
 from dataclasses import asdict, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,13 +19,11 @@ from pg2lib.apps.pose_studio import walking
 from pg2lib.apps.pose_studio.editor import PoseEditor, Timeline
 from pg2lib.core import devices
 from pg2lib.core.config import require_in
-from pg2lib.core.files import UserError
+from pg2lib.core.files import UserError, sha256
 from pg2lib.data import heatmaps
 from pg2lib.data.keypoints import found, openpose_json, parse_json, parse_openpose, torso_found
 from pg2lib.results import figures
-from pg2lib.workflow import pipeline
-from pg2lib.workflow import run_store as runs
-from pg2lib.workflow import shipped as demo
+from pg2lib.workflow import pipeline, shipped
 
 CACHED = 128  # generated images kept, so that each frame of a looping sequence is generated once
 MOST_CHOICES = 400  # images to choose from
@@ -50,23 +49,10 @@ class Studio:
     action, "" if there is nothing to report).
     """
 
-    def __init__(
-        self,
-        data,
-        load,
-        rows,
-        row=None,
-        second="",
-        mask_variant="released",
-        heatmap_radius=4,
-        device="cpu",
-    ):
-        """data: datasets.Dataset. load: function row -> generate_fn (see
-        `training.checkpoints.generate_fn`), called when a row is first chosen. mask_variant,
-        heatmap_radius: see `heatmaps`. The first condition image and pose are the test pair of
-        `opening`."""
+    def __init__(self, data, load, rows, row=None, second="", device="cpu"):
+        """data: Dataset. load: function row -> generate_fn, called when a row is first chosen. The
+        first condition image and pose are the test pair of `opening`."""
         self.data, self.rows, self.device = data, tuple(rows), device
-        self.mask_variant, self.heatmap_radius = mask_variant, heatmap_radius
         self._load, self._generators, self._cache = load, {}, OrderedDict()
         self.row, self.second = "", ""
         self.choose_row(row or self.rows[-1])
@@ -115,20 +101,20 @@ class Studio:
             Picture("mask", "Pose mask", figures.gray_mask(mask)),
         ]
         for row in self.shown_rows:
-            for part, image in self.painted(row).items():
+            for part, image in self.generated(row).items():
                 shown.append(Picture(f"{part}:{row}", f"{row}, {part}", image))
         return shown
 
     def encoded(self):
         """The heatmaps (18, H, W) and the mask (H, W) of the pose, float32."""
         batch = torch.from_numpy(self.pose)[None]
-        maps = heatmaps.heatmaps(batch, *self.size, self.heatmap_radius)[0].numpy()
-        mask = heatmaps.pose_mask(batch, *self.size, variant=self.mask_variant)[0, 0].numpy()
+        maps = heatmaps.heatmaps(batch, *self.size)[0].numpy()
+        mask = heatmaps.pose_mask(batch, *self.size)[0, 0].numpy()
         return maps, mask
 
-    def painted(self, row: str, pose=None) -> dict:
-        """What a row makes of the condition image in a pose (default: the current one): "coarse",
-        "difference" (of two-stage rows) and "refined", see `generate.generate`."""
+    def generated(self, row: str, pose=None) -> dict:
+        """The images that a row generates from the condition image for a pose (default: the current
+        one), by name: the parts of its output, then "refined"; see `generate.generate`."""
         pose = self.pose if pose is None else np.asarray(pose, np.float32)
         key = row, self._version, pose.tobytes()
         if key not in self._cache:
@@ -152,7 +138,7 @@ class Studio:
             figures.colour_heatmaps(maps),
             figures.gray_mask(mask),
         ]
-        results = [self.painted(row) for row in self.shown_rows]
+        results = [self.generated(row) for row in self.shown_rows]
         staged = any("difference" in result for result in results)
         names = ["coarse", "difference", "refined"] if staged else ["refined"]
         titles = ["Condition image", "Target pose", "Heatmaps $P_B$", "Pose mask $M_B$"]
@@ -192,8 +178,7 @@ class Studio:
         self.second = self._loaded(row) if row and row != self.row else ""
 
     def _set_image(self, image, condition, pose):
-        self.image, self.condition = np.array(image), condition
-        self.condition_pose = pose
+        self.image, self.condition, self.condition_pose = np.array(image), condition, pose
         self._version += 1
 
     def _loaded(self, row):
@@ -286,41 +271,35 @@ class Studio:
     def stop(self):
         self.playing = False
 
-    def sequence_painted(self):
+    def generated_sequence(self):
         """(poses (k, 18, 2), the images that the first row generates, uint8 (k, H, W, 3))."""
         poses = self.timeline.frames()
-        return poses, np.stack([self.painted(self.row, pose)["refined"] for pose in poses])
+        return poses, np.stack([self.generated(self.row, pose)["refined"] for pose in poses])
 
     def gif(self) -> bytes:
         """The sequence as an endless GIF: condition image, pose, image of the first row."""
-        return sequence.gif(self.image, *self.sequence_painted(), self.fps)
+        return sequence.gif(self.image, *self.generated_sequence(), self.fps)
 
     def strip(self) -> np.ndarray:
         """The sequence as in Figure 1(c), see `sequence.figure1c`: uint8 (H, W, 3)."""
-        return sequence.figure1c(self.image, *self.sequence_painted())
+        return sequence.figure1c(self.image, *self.generated_sequence())
 
 
 def of_study(study: pipeline.Study, row=None, second="") -> Studio:
     """A studio with the bundled generators, or with those of a study; a missing row is trained
     when it is first shown."""
-    rows = demo.rows() if demo.ships(study) else models.rows()
+    rows = shipped.rows() if shipped.ships(study) else models.rows()
     if not rows:
         raise UserError("the bundled generators are missing; make them again with: make demo")
-    return Studio(
-        demo.data(study),
-        lambda name: demo.generate_fn(study, name),
-        rows,
-        row,
-        second,
-        device=study.device or devices.default_device(),
-    )
+    load, device = partial(shipped.generate_fn, study), study.device or devices.default_device()
+    return Studio(shipped.data(study), load, rows, row, second, device=device)
 
 
 def facts(study: pipeline.Study, made_by: str, rows) -> dict:
     """The provenance of a figure (see `pipeline.facts`), also for the bundled generators."""
-    if not demo.ships(study):
+    if not shipped.ships(study):
         return pipeline.facts(study, made_by, rows)
-    files = [demo.weights_file(row) for row in rows]
+    files = [shipped.weights_file(row) for row in rows]
     return {
         "made_by": made_by,
         "dataset": study.dataset,
@@ -329,7 +308,7 @@ def facts(study: pipeline.Study, made_by: str, rows) -> dict:
         "config": {
             name: asdict(pipeline.method_config(study, name)) for name in pipeline.chains(rows)
         },
-        "inputs": {file.name: runs.sha256(file) for file in files},
+        "inputs": {file.name: sha256(file) for file in files},
     }
 
 

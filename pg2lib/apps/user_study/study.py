@@ -22,10 +22,8 @@ import pandas as pd
 
 from pg2lib import models
 from pg2lib.apps.photo import generate
-from pg2lib.core.files import UserError
-from pg2lib.workflow import pipeline
-from pg2lib.workflow import run_store as runs
-from pg2lib.workflow import shipped as demo
+from pg2lib.core.files import UserError, sha256
+from pg2lib.workflow import pipeline, run_store, shipped
 
 KINDS = REAL, GENERATED = "real", "generated"
 
@@ -131,18 +129,18 @@ def participant_seed(study, row, participant) -> int:
 def pictures(study, row, data):
     """The function Trial -> uint8 (H, W, 3), the image of a trial in this row's study.
 
-    data: `demo.data(study)`. Generated images are those the row was scored by, or come from the
+    data: `shipped.data(study)`. Generated images are those the row was scored by, or come from the
     bundled generator.
     """
-    if demo.ships(study):
-        generate_fn = demo.generate_fn(study, row)
+    if shipped.ships(study):
+        generate_fn = shipped.generate_fn(study, row)
 
         def generated(pair):
             condition, target = data.test_pairs[pair]
             before, after = data.keypoints[condition], data.keypoints[target]
             image = data.images[condition]
-            made = generate.generate(generate_fn, image, after, condition_keypoints=before)
-            return made["refined"]
+            output = generate.generate(generate_fn, image, after, condition_keypoints=before)
+            return output["refined"]
 
     else:
         generated = pipeline.generated(study, row).__getitem__
@@ -152,8 +150,8 @@ def pictures(study, row, data):
 
 def generator_key(study, row) -> str:
     """An identifier of a row's trained generator, recorded with each session."""
-    if demo.ships(study):
-        return runs.sha256(demo.weights_file(row))[:12]
+    if shipped.ships(study):
+        return sha256(shipped.weights_file(row))[:12]
     return pipeline.train_step(study, row).key
 
 
@@ -193,7 +191,7 @@ REMEDY = "move the file away, or answer under another name"
 def folder(study, row, simulated=False) -> Path:
     """The folder of the answers to a row's study; simulated ones (`simulated`) are kept apart."""
     kind = "user_study_simulated" if simulated else "user_study"
-    return runs.root() / kind / study.name / row
+    return run_store.root() / kind / study.name / row
 
 
 def check_name(participant) -> str:
