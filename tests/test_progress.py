@@ -1,18 +1,12 @@
-"""Progress on fake streams; no real time passes."""
+"""Progress on captured streams; no real time passes."""
 
-import io
 import sys
 
 import pytest
 
 from pg2lib.core import progress
 from pg2lib.core.files import UserError
-from pg2lib.core.progress import Progress, reporting
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
+from pg2lib.core.progress import reporting
 
 
 @pytest.fixture
@@ -20,100 +14,93 @@ def mode(monkeypatch):
     return lambda name: monkeypatch.setenv("PG2_PROGRESS", name)
 
 
-def run(stream, total, start=0, note=""):
-    """Do the work from `start` to `total` at once; return what was written."""
-    with Progress("G1", total, start, "steps", stream) as bar:
-        for done in range(start + 1, total + 1):
-            bar.update(done, note)
-    return stream.getvalue()
+@pytest.fixture
+def written(capsys):
+    """Do the work from `start` to `total` at once; return what is on standard error."""
+
+    def run(total, start=0, note=""):
+        with reporting("G1") as report:
+            for done in range(start, total + 1):
+                report(done, total, note)
+        return capsys.readouterr().err
+
+    return run
 
 
-def test_plain_lines_are_whole_lines_and_show_start_and_end(mode):
+def test_plain_lines_are_whole_lines_and_show_start_and_end(mode, written):
     mode("plain")
-    written = run(Terminal(), 25, note="L1 0.20")
-    first, last = written.splitlines()
-    assert "\r" not in written
+    text = written(25, note="L1 0.20")
+    first, last = text.splitlines()
+    assert "\r" not in text
     assert first.startswith("G1:   0% 0/25")
     assert last.startswith("G1: 100% 25/25") and "L1 0.20" in last
 
 
-def test_plain_lines_come_every_ten_seconds(mode, monkeypatch):
+def test_plain_lines_come_every_ten_seconds(mode, written, monkeypatch):
     mode("plain")
     assert progress.SECONDS["plain"] == 10
     monkeypatch.setitem(progress.SECONDS, "plain", 0)  # every update is due
-    assert len(run(io.StringIO(), 5).splitlines()) == 7
+    assert len(written(5).splitlines()) == 7
 
 
-def test_interrupted_work_shows_where_it_stopped(mode):
+def test_interrupted_work_shows_where_it_stopped(mode, capsys):
     mode("plain")
-    stream = io.StringIO()
-    with pytest.raises(ValueError), Progress("G1", 50, stream=stream) as bar:
-        bar.update(7, "L1 0.20")
+    with pytest.raises(ValueError), reporting("G1") as report:
+        report(0, 50)
+        report(7, 50, "L1 0.20")
         raise ValueError
-    assert stream.getvalue().splitlines()[-1].startswith("G1:  14% 7/50")
+    assert capsys.readouterr().err.splitlines()[-1].startswith("G1:  14% 7/50")
 
 
-def test_an_unknown_total_shows_a_count(mode):
+def test_an_unknown_total_shows_a_count(mode, capsys):
     mode("plain")
-    stream = io.StringIO()
-    with Progress("G1", unit="steps", stream=stream) as bar:
-        bar.update(3)
-    assert stream.getvalue().splitlines()[-1].startswith("G1: 3 steps")
+    with reporting("G1") as report:
+        report(0)
+        report(3)
+    assert capsys.readouterr().err.splitlines()[-1].startswith("G1: 3 it")
 
 
-def test_the_bar_counts_earlier_work(mode):
+def test_the_bar_counts_earlier_work_on_one_line(mode, written):
     mode("bar")
-    written = run(io.StringIO(), 100, start=70, note="L1 0.20")
-    last = written.rstrip("\n").split("\r")[-1]
+    text = written(100, start=70, note="L1 0.20")
+    last = text.rstrip("\n").split("\r")[-1]
     assert "100/100" in last and "L1 0.20" in last
-    assert " 70%" in written and "  0%" not in written
-    assert written.count("\n") == 1
+    assert " 70%" in text and "  0%" not in text
+    assert text.count("\n") == 1
 
 
-def test_auto_draws_a_bar_on_a_terminal_and_lines_elsewhere(mode):
+def test_auto_draws_a_bar_on_a_terminal_and_lines_elsewhere(mode, written, monkeypatch):
     mode("auto")
-    assert "\r" in run(Terminal(), 2)
-    assert "\r" not in run(io.StringIO(), 2) != ""
+    assert "\r" not in written(2) != ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert "\r" in written(2)
 
 
-def test_a_notebook_gets_one_line_that_is_rewritten_or_nothing(mode, monkeypatch, capsys):
+def test_a_notebook_gets_one_line_that_is_rewritten(mode, monkeypatch, capsys):
     shell = type("ZMQInteractiveShell", (), {})()
     fake = type("IPython", (), {"get_ipython": staticmethod(lambda: shell)})
     monkeypatch.setitem(sys.modules, "IPython", fake)
     mode("auto")
-    with Progress("G1", 2) as bar:
-        bar.update(2)
-    written = capsys.readouterr()
-    assert written.err == "" and written.out.count("\n") == 1
-    assert written.out.count("\r") > 1 and "100%" in written.out
-    mode("off")
-    assert run(Terminal(), 2) == ""
-
-
-def test_off_is_silent(mode, capsys):
-    mode("off")
     with reporting("G1") as report:
-        report(1, 5)
-        report(2, 5, "L1 0.20")
-    assert capsys.readouterr() == ("", "")
+        report(0, 2)
+        report(2, 2)
+    text = capsys.readouterr()
+    assert text.err == "" and text.out.count("\n") == 1
+    assert text.out.count("\r") > 1 and "100%" in text.out
+
+
+def test_off_is_silent(mode, written):
+    mode("off")
+    assert written(5, note="L1 0.20") == ""
 
 
 def test_an_unknown_mode_is_a_users_mistake(mode):
     mode("loud")
-    with pytest.raises(UserError, match="PG2_PROGRESS.*'loud'"):
-        Progress("G1", 3)
+    with pytest.raises(UserError, match="PG2_PROGRESS.*'loud'"), reporting("G1") as report:
+        report(1, 3)
 
 
-def test_reporting_starts_where_an_earlier_process_stopped(mode, capsys):
-    mode("plain")
-    with reporting("G1") as report:
-        report(70, 100)
-        report(80, 100, "L1 0.20")
-    first, last = capsys.readouterr().err.splitlines()
-    assert first.startswith("G1:  70%") and last.startswith("G1:  80%") and "L1 0.20" in last
-
-
-def test_reporting_without_a_report_shows_nothing(mode, capsys):
+def test_work_without_a_report_shows_nothing(mode, capsys):
     mode("plain")
     with reporting("G1"):
         pass

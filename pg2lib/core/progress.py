@@ -13,74 +13,47 @@ from tqdm import tqdm
 
 from pg2lib.core.files import UserError
 
-MODES = ("auto", "bar", "plain", "off")
-SECONDS = {"bar": 0.1, "plain": 10.0}  # between two displays
-
-
-class Progress:
-    """Shows how far some work is: `with Progress("G1", 22_000) as progress: progress.update(1)`.
-
-    Args:
-        label: what the work is, a few words.
-        total: amount of work, None if unknown (then neither percent nor time left is shown).
-        start: amount done by an earlier process; the time left ignores how long that took.
-        unit: what is counted, in the plural.
-        stream: where to write; None is standard error, in a notebook standard output, because
-            Jupyter prints standard error on red.
-
-    Raises:
-        UserError: PG2_PROGRESS is none of the modes.
-    """
-
-    def __init__(self, label, total=None, start=0, unit="it", stream=None):
-        notebook = _in_notebook()
-        stream = stream or (sys.stdout if notebook else sys.stderr)
-        mode = os.environ.get("PG2_PROGRESS") or "auto"
-        if mode not in MODES:
-            raise UserError(f"PG2_PROGRESS must be one of {', '.join(MODES)}, not '{mode}'.")
-        if mode == "auto":
-            mode = "bar" if notebook or stream.isatty() else "plain"
-        self.bar = tqdm(
-            desc=label, total=total, initial=start, unit=f" {unit}", disable=mode == "off",
-            file=_Lines(stream) if mode == "plain" else stream,
-            mininterval=SECONDS.get(mode, 0), miniters=1, position=0,
-            ncols=0 if mode == "plain" else None, dynamic_ncols=mode == "bar" and not notebook,
-        )  # fmt: skip
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.close()
-
-    def update(self, done, note=""):
-        """Report that `done` of the total, earlier work included, is done; `note` is appended."""
-        self.bar.set_postfix_str(note, refresh=False)
-        self.bar.update(done - self.bar.n)
-
-    def close(self):
-        self.bar.close()
+SECONDS = {"auto": None, "bar": 0.1, "plain": 10.0, "off": None}  # mode -> between two displays
 
 
 @contextmanager
 def reporting(label):
-    """Yield a function report(done, total, note="") that shows how far the work `label` is.
+    """Yield a function report(done, total=None, note="") that shows how far the work is.
 
-    The first call sets how much an earlier process did.
+    The first call sets how much an earlier process did; the time left ignores that part.
+    Raises UserError if PG2_PROGRESS is unknown.
     """
-    progress = None
+    bar = None
 
-    def report(done, total, note=""):
-        nonlocal progress
-        if progress is None:
-            progress = Progress(label, total, start=done)
-        progress.update(done, note)
+    def report(done, total=None, note=""):
+        nonlocal bar
+        if bar is None:
+            bar = _bar(label, total, done)
+        bar.set_postfix_str(note, refresh=False)
+        bar.update(done - bar.n)
 
     try:
         yield report
     finally:
-        if progress is not None:
-            progress.close()
+        if bar is not None:
+            bar.close()
+
+
+def _bar(label, total, start):
+    mode = os.environ.get("PG2_PROGRESS") or "auto"
+    if mode not in SECONDS:
+        raise UserError(f"PG2_PROGRESS must be one of {', '.join(SECONDS)}, not '{mode}'.")
+    # A Jupyter kernel, recognised without importing IPython; it prints standard error on red.
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    notebook = type(shell).__name__ == "ZMQInteractiveShell"
+    stream = sys.stdout if notebook else sys.stderr
+    if mode == "auto":
+        mode = "bar" if notebook or stream.isatty() else "plain"
+    options = {"desc": label, "total": total, "initial": start, "unit": " it", "position": 0}
+    options |= {"mininterval": SECONDS[mode], "miniters": 1, "disable": mode == "off"}
+    if mode == "plain":
+        return tqdm(file=_Lines(stream), ncols=0, **options)
+    return tqdm(file=stream, dynamic_ncols=not notebook, **options)
 
 
 class _Lines:
@@ -95,9 +68,3 @@ class _Lines:
 
     def flush(self):
         self.stream.flush()
-
-
-def _in_notebook():
-    """Whether a Jupyter kernel runs this code; does not import IPython to find out."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    return type(shell).__name__ == "ZMQInteractiveShell"
