@@ -22,17 +22,10 @@ import numpy as np
 from pg2lib.core import devices
 from pg2lib.core.config import require_in
 from pg2lib.core.files import UserError, read_json, write_atomically, write_json
-from pg2lib.data.dataset import (
-    BLOCK,
-    Dataset,
-    blocks,
-    in_order,
-    open_arrays,
-    ordered_pairs,
-    read_card,
-)
+from pg2lib.data import dataset as datasets
+from pg2lib.data import sources
+from pg2lib.data.dataset import Dataset, in_order
 from pg2lib.data.keypoints import JOINTS, found, torso_found
-from pg2lib.data.sources import SAMPLED, counts, decode_all
 
 READERS = {
     "synthetic-market": "pg2lib.data.synthetic.reader",
@@ -67,7 +60,7 @@ def prepare(config, folder, source=None, progress=None):
     check_config(config)
     folder = Path(folder)
     if (folder / "card.json").exists():
-        if read_card(folder)["config"] != config.as_dict():
+        if datasets.read_card(folder)["config"] != config.as_dict():
             raise UserError(f"{folder} holds another data set; give another folder or delete it.")
         return folder
     plan = _reader(config).plan(config, source)
@@ -80,7 +73,7 @@ def prepare(config, folder, source=None, progress=None):
     card = {"config": config.as_dict(), "split": plan.split, "pairs_from": plan.pairs_from}
     if plan.notes:
         card["notes"] = plan.notes
-    dataset = open_arrays(folder, card)
+    dataset = datasets.open_arrays(folder, card)
     card |= _contents(dataset) | {"fingerprint": fingerprint(dataset)}
     with write_atomically(folder / "card.json") as temporary:
         temporary.write_text(json.dumps(card, indent=1) + "\n")
@@ -107,10 +100,10 @@ def _reader(config):
 def _derived_arrays(plan, config, folder):
     """The arrays that follow from the plan, the keypoints and the cameras."""
     usable = torso_found(np.load(folder / "keypoints.npy"))
-    train_pairs = ordered_pairs(plan.identities, usable & plan.train)
+    train_pairs = datasets.ordered_pairs(plan.identities, usable & plan.train)
     test_pairs = plan.test_pairs
     if test_pairs is None:
-        test_pairs = ordered_pairs(plan.identities, usable & ~plan.train)
+        test_pairs = datasets.ordered_pairs(plan.identities, usable & ~plan.train)
         test_pairs = np.random.default_rng((config.seed, 1)).permutation(test_pairs)
     parts = (("training", train_pairs), ("test", test_pairs))
     empty = [part for part, pairs in parts if not len(pairs)]
@@ -161,7 +154,7 @@ def write_arrays(plan, height, width, key, folder, progress=None):
     if not arrays:
         kinds = [(np.dtype(dtype), (total, *shape)) for dtype, shape in rows.values()]
         arrays = _allocate(paths, kinds)
-    size = max(1, min(CHUNK, BLOCK // arrays[0][0].nbytes))
+    size = max(1, min(CHUNK, datasets.BLOCK // arrays[0][0].nbytes))
     chunks = [plan.jobs[start : start + size] for start in range(done, total, size)]
     with closing(_in_parallel(partial(_run_jobs, plan.make), chunks, plan.computed)) as results:
         for values in results:
@@ -251,7 +244,7 @@ def _single_threaded_children():
 def fingerprint(dataset):
     """16 hexadecimal digits of the SHA-256 of everything that training and scoring read."""
     digest = hashlib.sha256()
-    for block in blocks(dataset.images):
+    for block in datasets.blocks(dataset.images):
         digest.update(block)
     for name in ("keypoints", "identities", "train_pairs", "test_pairs"):
         digest.update(getattr(dataset, name).tobytes())
@@ -281,7 +274,7 @@ def verify(what, source=None):
         return card
     check_config(what)
     survey = _reader(what).survey(what, source)
-    errors, sizes = decode_all(survey.check, survey.paths)
+    errors, sizes = sources.decode_all(survey.check, survey.paths)
     stored = ", ".join(f"{count:,} of {size}" for size, count in sizes.most_common())
     differences = [
         f"{part}: {survey.parts[part][name]:,} {_words(name)}, the complete set has {count:,}."
@@ -307,7 +300,7 @@ def _contents(dataset):
     usable = torso_found(keypoints)
     of_train = np.arange(len(pairs)) < len(dataset.train_pairs)
     # A published list stays as it is where a crop has cut off a shoulder.
-    ruled = pairs if dataset.card["pairs_from"] == SAMPLED else dataset.train_pairs
+    ruled = pairs if dataset.card["pairs_from"] == sources.SAMPLED else dataset.train_pairs
     joints = found(keypoints)
     inside = (keypoints < (dataset.width, dataset.height)).all(-1)
     rules = {
@@ -323,8 +316,8 @@ def _contents(dataset):
         "dataset": dataset.name,
         "size": [dataset.height, dataset.width],
         "parts": {
-            "train": counts(identities[train], keypoints[train]),
-            "test": counts(identities[~train], keypoints[~train]),
+            "train": sources.counts(identities[train], keypoints[train]),
+            "test": sources.counts(identities[~train], keypoints[~train]),
         },
         "train_pairs": len(dataset.train_pairs),
         "test_pairs": len(dataset.test_pairs),
