@@ -128,6 +128,8 @@ def float_weights(tensors: dict) -> dict:
     return {
         name: tensor.float() * along_outputs(tensors[name + STEP], tensor)
         if tensor.dtype == torch.int8
+        else tensor.float()
+        if tensor.is_floating_point()
         else tensor
         for name, tensor in tensors.items()
         if not name.endswith(STEP)
