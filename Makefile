@@ -3,6 +3,8 @@
 
 DATASET ?= synthetic-market
 PROFILE ?= quick
+SEED ?= 0
+SET ?=
 PIP_FLAGS ?=
 
 .PHONY: help lab reproduce report test notebooks pages demo screenshot bench clean
@@ -32,7 +34,8 @@ lab: .venv/.installed
 	@.venv/bin/python -m jupyterlab notebooks
 
 reproduce: .venv/.installed
-	@.venv/bin/python -m pg2lib reproduce --dataset $(DATASET) --profile $(PROFILE)
+	@.venv/bin/python -m pg2lib reproduce --dataset $(DATASET) --profile $(PROFILE) --seed $(SEED) \
+	    $(foreach change,$(SET),--set $(change))
 
 report: .venv/.installed
 	@.venv/bin/python -m pg2lib report

@@ -64,6 +64,92 @@ def together(options):
         options.run(options)
 
 
+def option(*names, **settings):
+    return names, settings
+
+
+ENV = os.environ.get
+# fmt: off
+STUDY = (
+    option("--dataset", default=ENV("PG2_DATASET") or "synthetic-market", help="synthetic-market "
+           "(default), synthetic-fashion (both drawn), market1501 or deepfashion (real); reproduce "
+           "also takes all, which is both drawn ones"),
+    option("--profile", default=ENV("PG2_PROFILE") or "quick", help="smoke, quick (default), demo, "
+           "lite, paper, released, or a TOML file of your own"),
+    option("--set", metavar="FIELD=VALUE", action="append", default=(ENV("PG2_SET") or "").split(),
+           help="change any number: --set iterations=500, or for one row --set G1-L1.channels=48; "
+           "may be repeated; pg2 describe --json lists the fields"),
+    option("--test-pairs", type=int, metavar="N", help="score N pairs (--set test_pairs=N)"),
+    option("--seed", type=int, default=0, help="seed of everything (default 0)"),
+    option("--data", metavar="FOLDER", help="folder of the real images (default: $PG2_DATA)"),
+    option("--keypoint-frame", default=ENV("PG2_KEYPOINT_FRAME") or "detect",
+           choices=("detect", "176x256", "256x256"),
+           help="frame of DeepFashion's keypoints (default: detected from the joints)"),
+    option("--device", default=ENV("PG2_DEVICE"), help="cpu or cuda (default: cuda if available)"),
+)
+DRY = option("--dry-run", action="store_true", help="only list the steps that would run")
+ROW = "a row's or an ablation's name, all (rows of Table 1)"
+PHOTO = (
+    option("--image", type=Path, required=True, help="photo of the person (I_A), any size"),
+    option("--pose", type=Path, help="pose of the person in --image, to crop to: JSON, CSV with a "
+           "row of the image's name, or the photo itself (default: detected, if the weights for "
+           "that are installed)"),
+    option("--fit", choices=("pad", "crop"), default="pad",
+           help="pad an image whose pose is unknown (default), or crop it to its middle"),
+    option("--padding", choices=("edge", "plain"), default="edge",
+           help="pad with the repeated edge (default) or with its colour"),
+    option("--target-pose", "--keypoints", type=Path, required=True, metavar="POSE",
+           help="target pose (P_B): OpenPose JSON (COCO-18, BODY_25), a keypoint CSV, a photo, or "
+           "a sequence: a JSON with a list of frames, or a folder with a JSON per frame"),
+    option("--name", help="the row of the keypoint CSV"),
+    option("--frame", metavar="WxH", help="size of the picture the target pose belongs to, used "
+           "as a whole (default: the person is scaled to fill the frame)"),
+    option("--between", type=int, default=0, help="poses to add between two frames"),
+    option("--fps", type=float, default=8.0, help="frames a second of the GIF"),
+    option("--row", default=None, help="row to generate with (default: the last of Table 1)"),
+    option("--weights", type=Path, metavar="FILE", help="generate with a file of `pg2 export` "
+           "instead; needs no data and no training"),
+    option("--keypoint-rcnn", metavar="FILE", help="weights that detect keypoints (default: "
+           "$PG2_KEYPOINT_RCNN, else torchvision's download)"),
+    option("--out", type=Path, required=True, help="folder for the PNG files"),
+)
+
+
+def commands():
+    """(name, function, help, options) of every command; a name may have two words."""
+    return (
+        ("reproduce", reproduce, "everything: data, all rows, scores, notebooks", (*STUDY, DRY,
+            option("--update-notebooks", action="store_true",
+                   help="also write the executed notebooks over those in notebooks/"))),
+        ("data prepare", data_prepare, "draw or decode the images into the run store",
+            (*STUDY, DRY)),
+        ("data verify", data_verify, "check counts, sizes, people, keypoints; print a card", STUDY),
+        ("data show", data_show, "write a sheet of pairs with keypoints and masks", (*STUDY,
+            option("--out", type=Path, default=Path("data.png"), help="PNG to write"),
+            option("--count", type=int, default=8, help="pairs to show (default 8)"))),
+        ("train", train, "train one or more rows", (*STUDY, DRY, option("row", nargs="+",
+            metavar="ROW", help=f"{ROW}, or keypoints (the network of the pose score)"))),
+        ("evaluate", evaluate, "score rows and write Table 1", (*STUDY, DRY,
+            option("row", nargs="*", metavar="ROW", help="rows (default: all)"),
+            option("--preset", default="pg2", help="SSIM preset (default pg2)"),
+            option("--mask-from", choices=("target", "condition"), default="target",
+                   help="whose pose mask mask-SSIM uses; the released script took the "
+                   "condition's"))),
+        ("describe", describe, "parameters, GFLOPs and schedule of every row", (*STUDY,
+            option("--json", action="store_true", help="as JSON"))),
+        ("generate", generate, "one photo in another pose, or in many", (*PHOTO, *STUDY)),
+        ("report", report, "all results on one page, from figures/", (
+            option("--out", type=Path, help="folder to write (default: report/)"),)),
+        ("export", export, "write a row's weights as one file to publish", (*STUDY,
+            option("row", metavar="ROW", help=ROW),
+            option("--out", type=Path, required=True, metavar="FILE",
+                   help="the .safetensors file to write; for all rows, a folder"),
+            option("--small", action="store_true",
+                   help="generators alone, with eight bits a weight"))),
+    )
+# fmt: on
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="pg2",
@@ -71,184 +157,17 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = top.add_subparsers(required=True, metavar="COMMAND")
-
-    command = add(commands, "reproduce", reproduce, "everything: data, six rows, scores, notebooks")
-    add_dry_run(command)
-    command.add_argument(
-        "--update-notebooks",
-        action="store_true",
-        help="also write the executed notebooks over those in notebooks/ (for committing)",
-    )
-
-    data = commands.add_parser("data", help="prepare, verify or show a data set")
-    actions = data.add_subparsers(required=True, metavar="ACTION")
-    command = add(actions, "prepare", data_prepare, "draw or decode the images into the run store")
-    add_dry_run(command)
-    add(actions, "verify", data_verify, "check counts, sizes, people, keypoints; print a card")
-    command = add(actions, "show", data_show, "write a sheet of pairs with keypoints and masks")
-    command.add_argument("--out", type=Path, default=Path("data.png"), help="PNG to write")
-    command.add_argument("--count", type=int, default=8, help="pairs to show (default 8)")
-
-    command = add(commands, "train", train, "train one or more rows of Table 1")
-    command.add_argument(
-        "row",
-        nargs="+",
-        metavar="ROW",
-        help="a row's or an ablation's name, all (rows of Table 1), or keypoints (the network of "
-        "the pose score)",
-    )
-    add_dry_run(command)
-
-    command = add(commands, "evaluate", evaluate, "score rows and write Table 1")
-    command.add_argument("row", nargs="*", metavar="ROW", help="rows (default: all)")
-    command.add_argument("--preset", default="pg2", help="SSIM preset (default pg2)")
-    command.add_argument(
-        "--mask-from",
-        choices=("target", "condition"),
-        default="target",
-        help="whose pose mask mask-SSIM uses; the released script took the condition's",
-    )
-    add_dry_run(command)
-
-    command = add(commands, "describe", describe, "parameters, GFLOPs and schedule of every row")
-    command.add_argument("--json", action="store_true", help="as JSON")
-
-    add_generate(commands)
-
-    command = commands.add_parser("report", help="all results on one page, from figures/")
-    command.set_defaults(run=report)
-    command.add_argument("--out", type=Path, help="folder to write (default: report/)")
-
-    command = add(commands, "export", export, "write a row's weights as one file to publish")
-    command.add_argument("row", metavar="ROW", help="a row's name, or all (rows of Table 1)")
-    command.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="the .safetensors file to write; of all rows, the folder for a file each",
-    )
-    command.add_argument(
-        "--small", action="store_true", help="generators alone, with eight bits a weight"
-    )
+    groups = {"": top.add_subparsers(required=True, metavar="COMMAND")}
+    for name, function, text, options in commands():
+        group, _, last = name.rpartition(" ")
+        if group not in groups:
+            parent = groups[""].add_parser(group, help="prepare, verify or show a data set")
+            groups[group] = parent.add_subparsers(required=True, metavar="ACTION")
+        command = groups[group].add_parser(last, help=text, description=f"{text.capitalize()}.")
+        command.set_defaults(run=function, dry_run=False)
+        for names, settings in options:
+            command.add_argument(*names, **settings)
     return top
-
-
-def add_generate(commands):
-    command = add(commands, "generate", generate, "paint one photo in another pose, or in many")
-    add_photo(command.add_argument_group("the photo"))
-    add_poses(command.add_argument_group("the target poses"))
-    source = command.add_mutually_exclusive_group()
-    source.add_argument("--row", default="G1+G2+D", help="row to paint with (default G1+G2+D)")
-    source.add_argument(
-        "--weights",
-        type=Path,
-        metavar="FILE",
-        help="paint with a file of `pg2 export` instead; needs no data and no training",
-    )
-    command.add_argument(
-        "--keypoint-rcnn",
-        metavar="FILE",
-        help="weights that estimate keypoints (default: $PG2_KEYPOINT_RCNN, else torchvision's "
-        "download)",
-    )
-    command.add_argument("--out", type=Path, required=True, help="folder for the PNG files")
-
-
-def add_photo(command):
-    command.add_argument(
-        "--image", type=Path, required=True, help="photo of the person (I_A), any size"
-    )
-    command.add_argument(
-        "--pose",
-        type=Path,
-        metavar="POSE",
-        help="pose of the person in --image, to crop to: JSON, CSV with a row of the image's name, "
-        "or the photo itself (default: estimated, if the weights for that are here)",
-    )
-    command.add_argument(
-        "--fit",
-        choices=("pad", "crop"),
-        default="pad",
-        help="an image whose pose is not known is padded (default) or cropped to its middle",
-    )
-    command.add_argument(
-        "--padding",
-        choices=("edge", "plain"),
-        default="edge",
-        help="pad with the repeated edge (default) or with its colour",
-    )
-
-
-def add_poses(command):
-    command.add_argument(
-        "--target-pose",
-        "--keypoints",
-        type=Path,
-        required=True,
-        metavar="POSE",
-        help="target pose (P_B): OpenPose JSON (COCO-18, BODY_25), a keypoint CSV, a photo, or a "
-        "sequence: a JSON with a list of frames, or a folder with a JSON per frame",
-    )
-    command.add_argument("--name", help="the row of the keypoint CSV")
-    command.add_argument(
-        "--frame",
-        metavar="WxH",
-        help="size of the picture the target pose belongs to, which is then taken as a whole "
-        "(default: the person is scaled to fill the frame)",
-    )
-    command.add_argument("--between", type=int, default=0, help="poses to add between two frames")
-    command.add_argument("--fps", type=float, default=8.0, help="frames a second of the GIF")
-
-
-def add(commands, name, function, text):
-    """A sub-command with the options that all share."""
-    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    command.set_defaults(run=function, dry_run=False)
-    environment = os.environ.get
-    command.add_argument(
-        "--dataset",
-        default=environment("PG2_DATASET") or "synthetic-market",
-        help="synthetic-market (default), synthetic-fashion (both drawn), market1501 or "
-        "deepfashion (real); reproduce also takes all, which is both drawn ones",
-    )
-    command.add_argument(
-        "--profile",
-        default=environment("PG2_PROFILE") or "quick",
-        help="smoke, quick (default), demo, lite, paper, released, or a TOML file of your own",
-    )
-    command.add_argument(
-        "--set",
-        metavar="FIELD=VALUE",
-        action="append",
-        default=(environment("PG2_SET") or "").split(),
-        help="change any number: --set iterations=500, or for one method --set G1-L1.channels=48; "
-        "may be repeated; pg2 describe --json lists the fields",
-    )
-    command.add_argument(
-        "--test-pairs", type=int, metavar="N", help="score N test pairs (--set test_pairs=N)"
-    )
-    command.add_argument("--seed", type=int, default=0, help="seed of everything (default 0)")
-    command.add_argument(
-        "--data", metavar="FOLDER", help="folder of the real images (default: $PG2_DATA)"
-    )
-    command.add_argument(
-        "--keypoint-frame",
-        default=environment("PG2_KEYPOINT_FRAME") or "detect",
-        choices=("detect", "176x256", "256x256"),
-        help="frame of DeepFashion's keypoints (default: told from where the joints are)",
-    )
-    command.add_argument(
-        "--device",
-        default=environment("PG2_DEVICE"),
-        help="cpu or cuda (default: cuda where there is one)",
-    )
-    return command
-
-
-def add_dry_run(command):
-    command.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
 
 def study_of(options, dataset=None):
@@ -256,22 +175,15 @@ def study_of(options, dataset=None):
     from pg2lib.workflow import pipeline
 
     pairs = [] if options.test_pairs is None else [f"test_pairs={options.test_pairs}"]
+    profile = options.profile
+    if profile.endswith(".toml"):
+        profile = str(Path(profile).resolve())  # notebooks run in another folder
     study = Study(
-        dataset or options.dataset,
-        profile_path(options.profile),
-        options.seed,
-        options.data,
-        options.device,
-        options.keypoint_frame,
-        (*options.set, *pairs),
-    )
+        dataset or options.dataset, profile, options.seed, options.data, options.device,
+        options.keypoint_frame, (*options.set, *pairs),
+    )  # fmt: skip
     pipeline.check(study)
     return study
-
-
-def profile_path(profile: str) -> str:
-    """A profile's name as it is; a TOML file by its whole path, because notebooks run elsewhere."""
-    return str(Path(profile).resolve()) if profile.endswith(".toml") else profile
 
 
 def say(line):
@@ -413,12 +325,15 @@ def generate(options):
     check_count(options.between)
     frame = parse_frame(options.frame) if options.frame else None
     image = read_image(options.image)
+    if options.weights and options.row:
+        raise UserError("--weights names the row already; leave out --row")
     if options.weights:
         published, generate_fn = weights.load(options.weights, device)
         size = published.size
         say(f"weights: {weights.about(published)}")
     else:
-        config = pipeline.method_config(study, models.find(options.row).name)
+        options.row = models.find(options.row or models.rows()[-1]).name
+        config = pipeline.method_config(study, options.row)
         size, generate_fn = (config.height, config.width), None
 
     detector = work.keypoint_detector(options.keypoint_rcnn, device)
