@@ -62,9 +62,6 @@ class PG2Config(TrainingConfig):
         return 2 if self.adversarial and self.d_batch == "own" else 1
 
 
-# ---------------------------------------------------------------- networks
-
-
 class Encoder(nn.Module):
     """N residual blocks with a stride-2 convolution between them, then a linear layer to a code.
 
@@ -106,13 +103,7 @@ class G1(nn.Module):
     """
 
     def __init__(
-        self,
-        height=128,
-        width=64,
-        channels=128,
-        embedding=64,
-        pose="concatenation",
-        residual=True,
+        self, height=128, width=64, channels=128, embedding=64, pose="concatenation", residual=True
     ):
         super().__init__()
         if pose not in POSE_EMBEDDINGS:
@@ -181,14 +172,9 @@ class G2(nn.Module):
     """
 
     def __init__(
-        self,
-        height=128,
-        width=64,
-        channels=128,
-        skip_full_res=False,
-        fully_connected=False,
+        self, height=128, width=64, channels=128, skip_full_res=False, fully_connected=False,
         embedding=64,
-    ):
+    ):  # fmt: skip
         super().__init__()
         n = blocks_for(height) - 2
         if n < 1:
@@ -235,9 +221,6 @@ class G2(nn.Module):
             if k < len(self.decoder) - 1:
                 x = F.interpolate(x, scale_factor=2.0)  # (B, c, 2h, 2w)
         return self.last(x)  # (B, 3, H, W)
-
-
-# ---------------------------------------------------------------- generation and losses
 
 
 def build(config: PG2Config) -> dict[str, nn.Module]:
@@ -344,9 +327,6 @@ def optimizers(config: PG2Config) -> dict[str, Adam]:
     return chosen
 
 
-# ---------------------------------------------------------------- configurations and rows
-
-
 @dataclass(frozen=True)
 class Paper:
     """What the paper fixes per half of Table 1 (4.1); lambda is the released code's."""
@@ -412,20 +392,14 @@ PRINTED = {
     "G1+D": (0.761, 3.091, 0.283, 3.490, 0.803, 3.310),
     "G1+G2+D": (0.762, 3.090, 0.253, 3.460, 0.792, 3.435),
 }
-SAME_MASK_IS = (
-    "printed for G1-CE-L1 and for G1-L1 alike, in the proceedings and on the poster, although the "
-    "text has G1-L1 ahead in every measure."
-)
-SAME_PAIR = (
-    "the pair 0.735 and 2.427 is printed in the rows G1-HME-L1 and G1-L1 of the poster alike; one "
-    "of them may be a copy."
-)
-DOUBTS = {  # cells that may be misprints
-    "G1-CE-L1": {("market1501", "mask_inception"): SAME_MASK_IS},
-    "G1-HME-L1": {("deepfashion", score): SAME_PAIR for score in ("ssim", "inception")},
-    "G1-L1": {("market1501", "mask_inception"): SAME_MASK_IS}
-    | {("deepfashion", score): SAME_PAIR for score in ("ssim", "inception")},
-}
+SAME_MASK_IS = {("market1501", "mask_inception"): "printed for G1-CE-L1 and for G1-L1 alike, in "
+    "the proceedings and on the poster, although the text has G1-L1 ahead in every measure."
+}  # fmt: skip
+SAME_PAIR = {("deepfashion", score): "the pair 0.735 and 2.427 is printed in the rows G1-HME-L1 "
+    "and G1-L1 of the poster alike; one of them may be a copy." for score in ("ssim", "inception")
+}  # fmt: skip
+# Cells that may be misprints.
+DOUBTS = {"G1-CE-L1": SAME_MASK_IS, "G1-HME-L1": SAME_PAIR, "G1-L1": SAME_MASK_IS | SAME_PAIR}
 
 
 def row(name, claim, colour, title="", **options) -> Method:
@@ -438,19 +412,9 @@ def row(name, claim, colour, title="", **options) -> Method:
             "deepfashion": dict(zip(names, fashion)), "market1501": dict(zip(names, market)),
         }  # fmt: skip
     return Method(
-        name=name,
-        config=PG2Config,
-        configure=partial(configure, **options),
-        build=build,
-        generate=generate,
-        updates=updates,
-        optimizers=optimizers,
-        claim=claim,
-        title=title or name,
-        colour=colour,
-        doubts=DOUBTS.get(name, {}),
-        **fields,
-    )
+        name, PG2Config, partial(configure, **options), build, generate, updates, optimizers,
+        claim=claim, title=title or name, colour=colour, doubts=DOUBTS.get(name, {}), **fields,
+    )  # fmt: skip
 
 
 COARSE = "G1-poseMaskLoss"

@@ -272,12 +272,16 @@ def prepared(step: runs.Step, config: datasets.DataConfig, source=None, say=None
     def work(folder, progress):
         if distributed.rank() == 0:
             prepare(config, folder, source, progress)
-        return [path.name for path in sorted(folder.iterdir()) if path.suffix in DATA_FILES], {}
+        return written(folder), {}
 
     return datasets.load(ensure(step, work, say))
 
 
-DATA_FILES = SCORED = (".npy", ".csv", ".json")
+def written(folder: Path) -> list[str]:
+    """The names of the results in a folder, without those that the run store keeps there."""
+    found = sorted(folder.glob("[!.]*.*"))
+    results = [path.name for path in found if path.suffix in (".npy", ".csv", ".json")]
+    return [name for name in results if name not in ("step.json", "done.json")]
 
 
 def train(study: Study, name: str, say=None) -> Path:
@@ -355,7 +359,7 @@ def evaluate(study: Study, row: str, preset="pg2", mask_from="target", say=None)
                 estimator(study),
                 progress,
             )
-        return [path.name for path in sorted(folder.glob("[!.]*.*")) if path.suffix in SCORED], {}
+        return written(folder), {}
 
     return ensure(score_step(study, row, preset, mask_from), work, say)
 
