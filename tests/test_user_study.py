@@ -489,7 +489,7 @@ def test_a_generator_trained_again_is_told(table):
 
 
 def test_table2_in_files(table, tmp_path):
-    paths = table2.write_table2(tmp_path, table)
+    paths = render.write(tmp_path, "table2", table)
     assert [path.name for path in paths] == [f"table2.{x}" for x in ("md", "csv", "tex", "json")]
     assert json.loads(paths[3].read_text()) == table
     markdown, latex = paths[0].read_text(), paths[2].read_text()

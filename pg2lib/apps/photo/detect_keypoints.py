@@ -32,8 +32,7 @@ def find_weights(given=None) -> Path | None:
 
 
 def require_weights(given=None) -> Path:
-    """Like `find_weights`, but downloads missing weights. UserError if the download fails or
-    torchvision is not installed."""
+    """Like `find_weights`, but downloads missing weights. UserError if the download fails."""
     torchvision_library()  # before 226 MB are downloaded for it
     try:
         return downloads.require(KEYPOINT_RCNN, given)

@@ -1,8 +1,7 @@
 """Your own photo in other poses: inputs brought into the model's frame, generated images written.
 
-A pose comes from OpenPose JSON, from a row of a keypoint CSV, or from a photo in which it is
-detected; a sequence of poses from one JSON file or a folder of them (see `sequence`). The framing
-is in `photo`.
+A pose comes from OpenPose JSON, a row of a keypoint CSV, or a photo in which it is detected; a
+sequence of poses from one JSON file or a folder of them (`sequence`). `photo` does the framing.
 """
 
 import contextlib
@@ -26,8 +25,7 @@ SAME_SHAPE = 0.02  # relative difference up to which two aspect ratios count as 
 
 
 def read_poses(path, name=None, detector=None):
-    """(poses float32 (k, 18, 2) in pixels of their picture, description): all poses of a sequence
-    (`sequence.read_sequence`), or the one that `read_pose` reads."""
+    """(poses float32 (k, 18, 2) in pixels of their picture, description) of a sequence or pose."""
     if sequence.is_sequence(path):
         return sequence.read_sequence(path)
     keypoints, about = read_pose(path, name, detector)
@@ -210,16 +208,13 @@ def write_images(images: dict, out) -> list[Path]:
 
 
 def write_sequence(condition, poses, results, out, fps: float = 8.0) -> list[Path]:
-    """Write frames/000.png ..., figure1c.png and sequence.gif; see `sequence`.
-
-    condition uint8 (H, W, 3), poses (k, 18, 2), results k images of the same size. Removes frames
-    of an earlier, longer sequence.
-    """
+    """Write frames/000.png ..., figure1c.png and sequence.gif (see `sequence`); remove frames of
+    an earlier, longer sequence. condition uint8 (H, W, 3), poses (k, 18, 2), k results."""
     out = Path(out)
     sequence.check_rate(fps)
     frames = {f"frames/{k:03}": result for k, result in enumerate(results)}
-    strip = {"figure1c": sequence.figure1c(condition, poses, results)}
-    paths = write_images(frames | strip, out)
+    frames["figure1c"] = sequence.figure1c(condition, poses, results)
+    paths = write_images(frames, out)
     with disk_errors(out):
         for old in set((out / "frames").glob("*.png")) - set(paths):
             old.unlink()

@@ -41,9 +41,7 @@ def read_sequence(path):
 
     Of several people in a frame the most confident one counts. A joint that is missing for up to
     `LONGEST_GAP` frames is interpolated (`fill_gaps`); frames with too few joints are left out.
-
-    Raises:
-        UserError: no frames, fewer than 2 with a person, or a frame that is not OpenPose output.
+    UserError for fewer than 2 frames with a person, or a frame that is not OpenPose output.
     """
     path = Path(path)
     poses = [read_frame(content, where) for where, content in frames_of(path).items()]

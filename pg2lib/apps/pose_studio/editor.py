@@ -1,8 +1,6 @@
-"""Editing a pose step by step, and a timeline of key poses.
+"""Editing a pose step by step (`PoseEditor`), and a `Timeline` of key poses.
 
-`PoseEditor` is the model behind a pose canvas: joints are moved, hidden and shown, the pose is
-mirrored or replaced, and every step can be undone. `Timeline` holds key poses; `sequence` supplies
-the poses between them.
+Neither depends on a user interface.
 """
 
 from collections import deque
@@ -67,11 +65,8 @@ class PoseEditor:
         return self._at + 1 < len(self._steps)
 
     def move(self, joint: int, x: float, y: float):
-        """Move a joint during a drag, without recording a step. Shows a hidden joint.
-
-        Raises:
-            UserError: no such joint, or coordinates that are not finite.
-        """
+        """Move a joint during a drag, without recording a step. Shows a hidden joint. UserError for
+        no such joint, or coordinates that are not finite."""
         self._now = self._moved(joint, x, y)
 
     def drop(self, joint: int, x: float, y: float):

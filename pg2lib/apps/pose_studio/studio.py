@@ -139,19 +139,14 @@ class Studio:
             figures.gray_mask(mask),
         ]
         results = [self.generated(row) for row in self.shown_rows]
-        staged = any("difference" in result for result in results)
-        names = ["coarse", "difference", "refined"] if staged else ["refined"]
+        names = list(max(results, key=len))  # of the row with the most parts
+        blank = np.full_like(self.image, 255)
+        rows = [given + [result.get(name, blank) for name in names] for result in results]
         titles = ["Condition image", "Target pose", "Heatmaps $P_B$", "Pose mask $M_B$"]
-        titles += ["Coarse", "Difference map", "Refined"] if staged else ["Generated"]
-        lines = [[self._cell(result, name) for name in names] for result in results]
-        rows = [given + line for line in lines]
+        named = {"difference": "Difference map"} if len(names) > 1 else {"refined": "Generated"}
+        titles += [named.get(name, name.capitalize()) for name in names]
         labels = [figures.title(row) for row in self.shown_rows]
         return figures.grid(rows, titles, labels, breaks=(len(given),))
-
-    def _cell(self, result, name):
-        """An image of a row for `snapshot`; blank for the stages that a one-stage row lacks."""
-        two = "difference" in result
-        return result[name] if two or name == "refined" else np.full_like(self.image, 255)
 
     # ------------------------------------------------------------ condition image and rows
 

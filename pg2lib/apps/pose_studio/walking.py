@@ -1,8 +1,5 @@
-"""A walking cycle: a pose sequence that needs no video.
-
-Skeleton and gait are those of the drawn people (`data.synthetic.body`), seen by a distant camera
-at eye level, so without perspective.
-"""
+"""A walking cycle: the skeleton and gait of the drawn people (`data.synthetic.body`), seen by a
+distant camera at eye level, so without perspective."""
 
 import numpy as np
 

@@ -47,12 +47,7 @@ def interval(wrong, people, images):
     interval. For one person there is no variance between people, and the interval describes that
     person only. A bootstrap over people fails for few people and at rates near 0 or 1.
 
-    Args:
-        wrong: bool (n,), whether each answer was wrong.
-        people, images: (n,) labels of each answer.
-
-    Returns:
-        (nan, nan) without answers.
+    wrong: bool (n,); people, images: labels (n,) of each answer. (nan, nan) without answers.
     """
     wrong = np.asarray(wrong, float)
     if not len(wrong):
@@ -80,15 +75,9 @@ def design_effect(wrong, groups):
 
 
 def rates(answers):
-    """R2G and G2R of answers, without practice.
-
-    Args:
-        answers: DataFrame of `read_folder`, or a list of the answers of one participant.
-
-    Returns:
-        {"R2G": {"mean", "low", "high", "wrong", "of"}, "G2R": likewise}; mean, low and high are
-        None without answers.
-    """
+    """R2G and G2R, without practice, of a DataFrame of `read_folder` or one person's answers:
+    {"R2G": {"mean", "low", "high", "wrong", "of"}, "G2R": likewise}; mean, low and high are None
+    without answers."""
     columns = ["participant", "practice", "image", "truth", "answer"]
     answers = pd.DataFrame(answers, columns=columns)
     counted, found = answers[~answers.practice.astype(bool)], {}

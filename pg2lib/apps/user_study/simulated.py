@@ -5,16 +5,9 @@ They use the same plans and files as people do, in a folder of their own.
 
 import numpy as np
 
+from pg2lib.apps.user_study import study as user_study
 from pg2lib.apps.user_study.rates import detection
-from pg2lib.apps.user_study.study import (
-    GENERATED,
-    KINDS,
-    PAPER,
-    REAL,
-    folder,
-    read_folder,
-    start_session,
-)
+from pg2lib.apps.user_study.study import GENERATED, KINDS, REAL
 from pg2lib.core.files import UserError
 
 # Probabilities of judging a real image generated, and a generated image real.
@@ -30,13 +23,8 @@ SIMULATED = {
 def simulate(session, probabilities, seed=0):
     """Answer the remaining trials of a session at random; returns the session.
 
-    Args:
-        session: of `start_session` with simulated=True.
-        probabilities: (R2G, G2R), see SIMULATED.
-        seed: of the answers, combined with the session's own.
-
-    Raises:
-        UserError: the session of a real participant.
+    probabilities: (R2G, G2R), see SIMULATED; seed: combined with the session's own. UserError for
+    a session that was not started with simulated=True.
     """
     if not session.facts["simulated"]:
         raise UserError(f"{session.path} is for a real participant; answers cannot be simulated.")
@@ -52,17 +40,17 @@ def simulate(session, probabilities, seed=0):
     return session
 
 
-def simulated_answers(study, row, test_pairs, names, kind, people, protocol=PAPER):
+def simulated_answers(study, row, test_pairs, names, kind, people, protocol=user_study.PAPER):
     """The answers of so many simulated participants of one kind, as `read_folder` reads them.
 
     kind: of SIMULATED; other arguments: see `start_session`. Existing files of these participants
     are replaced.
     """
     who = [f"{kind.replace(' ', '-')}-{number:02}" for number in range(1, people + 1)]
-    path = folder(study, row, simulated=True)
+    path = user_study.folder(study, row, simulated=True)
     for name in who:
         (path / f"{name}.jsonl").unlink(missing_ok=True)
-        session = start_session(study, row, test_pairs, names, name, protocol, simulated=True)
-        simulate(session, SIMULATED[kind])
-    answers = read_folder(path)
+        given = study, row, test_pairs, names, name, protocol
+        simulate(user_study.start_session(*given, simulated=True), SIMULATED[kind])
+    answers = user_study.read_folder(path)
     return answers[answers.participant.isin(who)].reset_index(drop=True)

@@ -79,14 +79,8 @@ def plan(test_pairs, names, seed, protocol=PAPER):
     No target image appears twice, neither as itself nor as the target of a generated image, so
     nobody can tell a pair by comparing.
 
-    Args:
-        test_pairs: int (k, 2) of (condition, target).
-        names: of the images.
-        seed: of the choice and of the order.
-        protocol: Protocol.
-
-    Raises:
-        UserError: too few target images.
+    test_pairs: int (k, 2) of (condition, target); names: of the images; seed: of choice and order.
+    UserError for too few target images.
     """
     pairs = np.asarray(test_pairs)
     targets = np.unique(pairs[:, 1])
@@ -194,15 +188,6 @@ def folder(study, row, simulated=False) -> Path:
     return run_store.root() / kind / study.name / row
 
 
-def check_name(participant) -> str:
-    """The name of a participant, valid as a file name. UserError otherwise."""
-    if not NAME.fullmatch(participant):
-        raise UserError(
-            f"{participant!r} is not a valid name: use up to 40 letters, digits, - and _."
-        )
-    return participant
-
-
 @dataclass
 class Session:
     """One participant's pass through the plan: `answers` are those on disk, `record` adds one."""
@@ -228,14 +213,8 @@ class Session:
     def record(self, number, answer, exposure_ms, response_ms, shown=1):
         """Append the answer to the next trial to the file; on return it is on the disk.
 
-        Args:
-            number: of the trial, from 1.
-            answer: one of KINDS.
-            exposure_ms, response_ms, shown: see Answer.
-
-        Raises:
-            UserError: not the next trial, an impossible answer, or a disk error; the file is
-                unchanged then.
+        number: of the trial, from 1; others: see Answer. UserError, and an unchanged file, if it is
+        not the next trial, the answer is impossible, or the disk fails.
         """
         if self.finished:
             raise UserError(f"{self.participant} has answered all {len(self.trials)} images.")
@@ -282,19 +261,16 @@ def start_session(
 ):
     """The Session of a participant, at the first image without an answer.
 
-    Args:
-        study, row: what is studied.
-        test_pairs, names, protocol: see `plan`.
-        participant: letters, digits, - and _.
-        generator: see `generator_key`.
-        simulated: whether the answers are made up by `simulated`.
-
-    Raises:
-        UserError: an invalid name, too few images, or a file of the participant that is damaged or
-            belongs to another study.
+    test_pairs, names, protocol: see `plan`; participant: letters, digits, - and _; generator: see
+    `generator_key`; simulated: whether `simulated` makes up the answers. UserError for an invalid
+    name, too few images, or a file of the participant that is damaged or of another study.
     """
     models.find(row)
-    seed = participant_seed(study, row, check_name(participant))
+    if not NAME.fullmatch(participant):
+        raise UserError(
+            f"{participant!r} is not a valid name: use up to 40 letters, digits, - and _."
+        )
+    seed = participant_seed(study, row, participant)
     values = participant, seed, study.dataset, study.profile, row, generator, protocol, simulated
     facts = dict(zip(FACTS, values, strict=True))
     trials = plan(test_pairs, names, seed, protocol)
@@ -325,10 +301,7 @@ def read(path):
     """(facts or None, answers, bytes of complete lines) of a participant's file.
 
     facts: see FACTS, with a Protocol. answers: list of Answer. An incomplete last line, left by a
-    process that was killed while writing, is ignored.
-
-    Raises:
-        UserError: the file is damaged or not a file of this study; names the line.
+    process that was killed while writing, is ignored. UserError, with the line, for a damaged file.
     """
     try:
         data = Path(path).read_bytes()
@@ -354,10 +327,7 @@ def read(path):
 
 def read_folder(path):
     """All answers in a folder: a DataFrame with the columns FACTS (protocol: Protocol) and ANSWER.
-
-    Raises:
-        UserError: a damaged file, or files of different studies.
-    """
+    UserError for a damaged file, or files of different studies."""
     lines, first = [], None
     for file in sorted(Path(path).glob("*.jsonl")):
         facts, answers, _ = read(file)

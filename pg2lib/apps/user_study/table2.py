@@ -4,7 +4,6 @@ from pg2lib import models
 from pg2lib.apps.user_study.rates import rates
 from pg2lib.apps.user_study.study import PAPER, folder, read_folder
 from pg2lib.core.config import SETTINGS
-from pg2lib.results import render
 
 # Table 2 as printed: row -> half -> rates.
 PAPER_TABLE2 = {
@@ -45,24 +44,22 @@ def results(study, row):
         "answers": len(counted),
         "ours": rates(counted),
         "paper": PAPER_TABLE2.get(row, {}).get(half),
-        "exposure_ms": dict(zip(("median", "low", "high"), map(
-            float, (exposure.median(), exposure.min(), exposure.max())
-        ))),
+        "exposure_ms": {
+            "median": float(exposure.median()),
+            "low": float(exposure.min()),
+            "high": float(exposure.max()),
+        },
         "shown_again": int((counted.shown > 1).sum()),
         "protocols": sorted({str(protocol) for protocol in counted.protocol}),
         "generators": sorted(counted.generator.unique()),
-    }  # fmt: skip
+    }
 
 
 def of_studies(studies, made_by=NOTEBOOK):
-    """Table 2 as JSON values: every row that somebody has finished, with the paper's numbers.
+    """Table 2 of some studies, with the paper's numbers, as JSON values: {"title", "facts", "rows":
+    [of `results`], "notes": [sentence]}; None if nobody has finished.
 
-    Args:
-        studies: list of pipeline.Study.
-        made_by: the notebook or command that produces it.
-
-    Returns:
-        {"title", "facts", "rows": [of `results`], "notes": [sentence]}, or None without results.
+    made_by: the notebook or command that produces it.
     """
     order = list(models.METHODS)
     lines = []
@@ -117,8 +114,3 @@ def _summary(line):
     if line["protocols"] != [str(PAPER)]:
         text += f"; SHORTENED to {' or '.join(line['protocols'])}"
     return text + "."
-
-
-def write_table2(path, table):
-    """Write table2.md, .csv, .tex and .json into the folder `path`; returns their paths."""
-    return render.write(path, "table2", table)
