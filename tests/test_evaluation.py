@@ -17,8 +17,9 @@ from pg2lib.core import distributed
 from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
 from pg2lib.data.heatmaps import pose_mask
-from pg2lib.evaluation import inception, perceptual, pose_score, statistics
+from pg2lib.evaluation import inception, perceptual, statistics
 from pg2lib.evaluation import score_row as evaluation
+from pg2lib.evaluation.pck import joint_counts, pck, pckh
 from pg2lib.evaluation.presets import PRESET_NAMES, score_presets
 from pg2lib.evaluation.score_row import Scoring
 from pg2lib.evaluation.ssim import mask_ssim, masked, ssim
@@ -213,12 +214,12 @@ def test_an_estimator_gives_pose_and_copy_scores(dataset, tmp_path):
         assert found["condition"][score]["mean"] == pytest.approx(1, abs=1e-9)
     old, new = (dataset.keypoints[index] for index in dataset.test_pairs.T)
     frame, table = pairs["condition"], found["condition"]
-    assert frame["pck"].to_numpy() == pytest.approx(pose_score.pck(old, new), abs=1e-6)
-    assert frame["pckh"].to_numpy() == pytest.approx(pose_score.pckh(old, new, H), abs=1e-6)
-    assert frame["joints"].to_numpy() == pytest.approx(pose_score.joint_counts(new))
-    mean = np.average(pose_score.pck(old, new), weights=pose_score.joint_counts(new))
+    assert frame["pck"].to_numpy() == pytest.approx(pck(old, new), abs=1e-6)
+    assert frame["pckh"].to_numpy() == pytest.approx(pckh(old, new, H), abs=1e-6)
+    assert frame["joints"].to_numpy() == pytest.approx(joint_counts(new))
+    mean = np.average(pck(old, new), weights=joint_counts(new))
     assert table["pck"]["mean"] == pytest.approx(mean) and 0 < mean < 1
-    assert mean != pytest.approx(np.mean(pose_score.pck(old, new)))
+    assert mean != pytest.approx(np.mean(pck(old, new)))
     assert table["pck"]["low"] <= mean <= table["pck"]["high"]
     assert {"background_weight", "body_weight", "pose_weight"} <= set(frame)
 

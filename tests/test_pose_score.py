@@ -8,7 +8,9 @@ import torch
 
 from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
+from pg2lib.data import geometry
 from pg2lib.evaluation import pose_score
+from pg2lib.evaluation.pck import joint_counts, pck, pckh
 from pg2lib.evaluation.pose_score import KeypointConfig
 from pg2lib.training import loop
 
@@ -229,23 +231,23 @@ def person(**joints):
 def test_pck_by_hand():
     # torso: both diagonals from (10, 10) / (20, 10) to (20, 34) / (10, 34) are 26 long
     reference = person(j2=(10, 10), j5=(20, 10), j8=(10, 34), j11=(20, 34), j0=(15, 2))
-    assert pose_score.torso(reference) == pytest.approx(26)
+    assert geometry.torso(reference) == pytest.approx(26)
     seen = reference.copy()
     seen[2] += (3, 4)  # 5 away: within 0.2 * 26 = 5.2
     seen[5] += (0, 5.3)  # not
     seen[8] = -1  # missing: wrong
     seen[17] = (3, 3)  # the reference has none: does not count
-    assert pose_score.pck(seen[None], reference[None]).tolist() == [3 / 5]
-    assert pose_score.pck(seen[None], reference[None], alpha=0.19).tolist() == [2 / 5]
-    assert pose_score.joint_counts(reference[None]).tolist() == [5]
-    assert np.isnan(pose_score.pck(seen[None], person()[None]))
+    assert pck(seen[None], reference[None]).tolist() == [3 / 5]
+    assert pck(seen[None], reference[None], alpha=0.19).tolist() == [2 / 5]
+    assert joint_counts(reference[None]).tolist() == [5]
+    assert np.isnan(pck(seen[None], person()[None]))
 
 
 def test_without_a_torso_the_box_about_the_joints_counts():
     one_diagonal = person(j2=(10, 10), j11=(13, 14), j0=(10, 0))
-    assert pose_score.body_size(one_diagonal) == 5
-    assert pose_score.body_size(person(j0=(4, 2), j2=(10, 30))) == 14
-    assert pose_score.body_size(person(j0=(4, 2))) == 1 and np.isnan(pose_score.body_size(person()))
+    assert geometry.body_size(one_diagonal) == 5
+    assert geometry.body_size(person(j0=(4, 2), j2=(10, 30))) == 14
+    assert geometry.body_size(person(j0=(4, 2))) == 1 and np.isnan(geometry.body_size(person()))
 
 
 def test_pckh_by_hand():
@@ -259,10 +261,10 @@ def test_pckh_by_hand():
     seen[15] += (0, 2)  # not less than half of 4, but of 6.4
     seen[16] += (3, 1.9)
     seen[9] = -1
-    shares = [pose_score.pckh(seen[None], reference[None], 64, least)[0] for least in (0, 0.1)]
+    shares = [pckh(seen[None], reference[None], 64, least)[0] for least in (0, 0.1)]
     assert shares == [3 / 6, 4 / 6]
     few = person(j0=(20, 14), j9=(5, 50))
-    assert np.isnan(pose_score.pckh(few[None], few[None], 64)[0])
+    assert np.isnan(pckh(few[None], few[None], 64)[0])
 
 
 def test_against_slow_loops():
@@ -281,9 +283,9 @@ def test_against_slow_loops():
         size = max(sum(lengths) / len(lengths) if lengths else max(box) / 2, 1)
         seen = [j for j in known if estimated[k, j, 0] >= 0]
         right = sum(math.dist(estimated[k, j], reference[k, j]) <= 0.2 * size for j in seen)
-        assert pose_score.pck(estimated, reference)[k] == pytest.approx(right / len(known))
+        assert pck(estimated, reference)[k] == pytest.approx(right / len(known))
         heads = [reference[k, j] for j in (0, 14, 15, 16, 17) if j in known]
-        got = pose_score.pckh(estimated, reference, 50)[k]
+        got = pckh(estimated, reference, 50)[k]
         if len(heads) < 2:
             assert np.isnan(got)
             continue

@@ -141,3 +141,39 @@ def crossing(keypoints):
     inside = (turn > 0).all(-1) | (turn < 0).all(-1)
     limb = np.isin(np.arange(len(JOINTS)), (3, 4, 6, 7, 9, 10, 12, 13))
     return inside & limb & found(keypoints) & found(corners).all(1, keepdims=True)
+
+
+def torso(keypoints):
+    """Torso size: the mean length of the diagonals from a shoulder to the opposite hip.
+
+    keypoints: float (..., 18, 2). Returns float64 (...) in pixels; the length of one diagonal
+    where the other lacks an end, NaN where both do.
+    """
+    keypoints = np.asarray(keypoints, np.float64)
+    known, ends = found(keypoints), []
+    for shoulder, hip in ((2, 11), (5, 8)):
+        length = np.linalg.norm(keypoints[..., shoulder, :] - keypoints[..., hip, :], axis=-1)
+        ends.append(np.where(known[..., shoulder] & known[..., hip], length, np.nan))
+    count = (~np.isnan(ends)).sum(0)
+    return np.nansum(ends, 0) / np.where(count, count, np.nan)
+
+
+def body_size(keypoints):
+    """The unit of pose errors: `torso`, or half the longer side of the box around all joints where
+    there is no torso diagonal (close-ups of DeepFashion).
+
+    keypoints: float (..., 18, 2). Returns float64 (...) in pixels, at least 1; NaN without joints.
+    """
+    size = torso(keypoints)
+    box = span(keypoints).max(-1) / 2
+    return np.fmax(np.where(np.isnan(size), box, size), np.where(np.isnan(box), np.nan, 1))
+
+
+def span(keypoints):
+    """Width and height of the box around the found joints (..., j, 2): float64 (..., 2), NaN
+    without any."""
+    keypoints = np.asarray(keypoints, np.float64)
+    known = found(keypoints)[..., None]
+    high = np.where(known, keypoints, -np.inf).max(-2)
+    low = np.where(known, keypoints, np.inf).min(-2)
+    return np.where(known.any(-2), high - low, np.nan)

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from pg2lib.data.dataset import blocks
+from pg2lib.data.geometry import body_size
 from pg2lib.data.heatmaps import pose_mask
 from pg2lib.data.keypoints import found
-from pg2lib.evaluation.pose_score import body_size
 
 LEAST_PIXELS = 8  # of a region
 LEAST_ENERGY = 1.0  # <c', c'> per value, squared grey levels; below it both images are the same

@@ -1,9 +1,9 @@
-"""Pose score: where a small network sees the joints of a generated person, held against P_B.
+"""Pose score: the joints that a small network finds in a generated image, compared with P_B.
 
 The paper judges poses by eye. Later work (PATN, calPCKH) runs OpenPose on the generated images;
-here a keypoint network of the project's own is trained on the real training images and their
-keypoints, in a minute or two. What it scores on real test images, the row "target", is the
-ceiling to hold other rows against; the floor is the row "condition", where nobody moves.
+here a small keypoint network is trained on the real training images and their keypoints, in a
+minute or two. Its score on real test images, the row "target", is the ceiling for other rows; the
+row "condition", where nobody moves, is the floor.
 """
 
 import math
@@ -23,8 +23,6 @@ from pg2lib.data.keypoints import JOINTS, found
 from pg2lib.models.base import Adam, TrainingConfig, Update, cosine
 from pg2lib.training import checkpoints, loop
 
-HEAD = (0, 14, 15, 16, 17)  # nose, eyes, ears
-
 
 @dataclass(frozen=True)
 class KeypointConfig(TrainingConfig):
@@ -32,18 +30,15 @@ class KeypointConfig(TrainingConfig):
     at 64x64 (with bfloat16)."""
 
     channels: int = 32  # of the first layer
-    rows: int = 16  # of the map in which joints are sought
+    rows: int = 16  # of the output map
     iterations: int = 1_400
     batch: int = 32
-    learning_rate: float = 4e-3  # at the start; falls to zero along half a cosine wave
-    shift: float = 1 / 16  # images are moved by at most this part of the height, in x and y
-    blurred: float = 0.5  # the part of the images that is blurred, more or less
+    learning_rate: float = 4e-3  # at the start; falls to 0 along half a cosine wave
+    shift: float = 1 / 16  # largest random shift in x and y, as a part of the height
+    blurred: float = 0.5  # share of the images that are blurred, by a random amount
     threads: int = 1
 
     name = "keypoints"  # what messages call it
-
-
-# ---------------------------------------------------------------- the network
 
 
 def layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -52,9 +47,9 @@ def layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 class KeypointNet(nn.Module):
-    """A small U-Net: down to 4 rows, where it sees the whole person, and up again to `rows`.
+    """A small U-Net: down to 4 rows and up again to `rows`.
 
-    Level k has channels * (k + 1) feature maps, as the encoder of G1 has.
+    Level k has channels * (k + 1) feature maps, as in the encoder of G1.
     """
 
     def __init__(self, size: tuple[int, int], channels: int, rows: int):
@@ -65,8 +60,8 @@ class KeypointNet(nn.Module):
         fits = 4 << levels == height and rows << (self.skipped + 1) == height
         if not (fits and 4 <= rows < height):
             raise UserError(
-                f"a keypoint network of {height} rows with a map of {rows} cannot be built; both "
-                "must be powers of two, the map at least 4 and at most half of the image"
+                f"a keypoint network cannot map {height} rows to {rows}; both must be powers of "
+                "two, the map at least 4 and at most half of the image"
             )
         widths = [channels * (k + 1) for k in range(levels)]
         self.downs = nn.ModuleList(
@@ -80,8 +75,8 @@ class KeypointNet(nn.Module):
         self.there = nn.Linear(widths[-1], len(JOINTS))
 
     def forward(self, images):
-        """images (B, 3, H, W) in [-1, 1]. Returns the logits of where a joint is, (B, 18, rows,
-        columns), and of whether it is there at all, (B, 18)."""
+        """images (B, 3, H, W) in [-1, 1]. Returns logits of the place of each joint, (B, 18, rows,
+        columns), and of its presence, (B, 18)."""
         x, skips = images, []
         for down in self.downs:
             x = down(x)  # (B, c(k+1), H/2^(k+1), W/2^(k+1))
@@ -94,14 +89,14 @@ class KeypointNet(nn.Module):
 
 
 def cells(keypoints, shape, size):
-    """Where joints lie in the map, as weights: bilinear between the centres of its cells.
+    """The places of joints as bilinear weights of the cells of a map.
 
     Args:
         keypoints: (B, 18, 2) in pixels.
         shape: (rows, columns) of the map; size: (height, width) of the image.
 
     Returns:
-        float32 (B, 18, rows, columns), of sum 1 each.
+        float32 (B, 18, rows, columns), each joint with sum 1.
     """
     hats = []
     for axis, (cells_along, pixels) in enumerate(zip(shape[::-1], size[::-1])):  # x, then y
@@ -113,10 +108,10 @@ def cells(keypoints, shape, size):
 
 
 def decode(where, size):
-    """The inverse of `cells`: the strongest cell, refined by the mean place of the 3x3 about it.
+    """The inverse of `cells`: the mean place of the 3x3 cells around the strongest one.
 
-    where: logits (B, 18, rows, columns). Returns keypoints float32 (B, 18, 2) in pixels, within
-    the image of `size` = (height, width).
+    where: logits (B, 18, rows, columns); size: (height, width) of the image. Returns keypoints
+    float32 (B, 18, 2) in pixels.
     """
     rows, columns = where.shape[2:]
     best = where.flatten(2).argmax(2)  # (B, 18)
@@ -131,25 +126,22 @@ def decode(where, size):
 
 
 def blur(images, reach):
-    """The mean of the square of 2 reach + 1 pixels about each pixel of (B, C, H, W)."""
+    """Images (B, C, H, W), each pixel the mean of a square of side 2 reach + 1."""
     images = F.pad(images, 4 * [reach], mode="replicate")
     return F.avg_pool2d(F.avg_pool2d(images, (2 * reach + 1, 1), 1), (1, 2 * reach + 1), 1)
 
 
 def keypoint_losses(where, there, keypoints, size):
-    """{"where", "there", "loss"}: cross-entropy of the place of the joints that are found, binary
-    cross-entropy of whether each is found, and their sum."""
+    """{"where": cross-entropy of the places of the found joints, "there": binary cross-entropy of
+    the presence of all joints, "loss": their sum}."""
     known = found(keypoints).float()  # (B, 18)
     wanted = cells(keypoints, where.shape[2:], size)
-    surprise = -(wanted * where.float().flatten(2).log_softmax(2).view(where.shape)).sum((2, 3))
+    entropy = -(wanted * where.float().flatten(2).log_softmax(2).view(where.shape)).sum((2, 3))
     terms = {
-        "where": (surprise * known).sum() / known.sum().clamp(min=1),
+        "where": (entropy * known).sum() / known.sum().clamp(min=1),
         "there": F.binary_cross_entropy_with_logits(there.float(), known),
     }
     return terms | {"loss": terms["where"] + terms["there"]}
-
-
-# ---------------------------------------------------------------- training
 
 
 def keypoint_task(config: KeypointConfig, dataset) -> loop.Task:
@@ -160,8 +152,8 @@ def keypoint_task(config: KeypointConfig, dataset) -> loop.Task:
     """
     if not len(annotated(dataset)):
         raise UserError(
-            f"data set {dataset.name} has no training image with keypoints; the pose score "
-            "needs them"
+            f"data set {dataset.name} has no training image with keypoints, which the pose score "
+            "needs"
         )
     return loop.Task(config.name, config, build, optimizers, updates, keypoint_batches)
 
@@ -192,9 +184,9 @@ def keypoint_batches(dataset, config: KeypointConfig, seed, step, device):
     """Yield images (B, 3, H, W) and keypoints (B, 18, 2) of step, step + 1, ...: a function of
     (seed, step).
 
-    Images are mirrored and moved; what a move leaves open is filled with the edge. Many are
-    blurred, so that the score of a generated image is about its pose, not its sharpness. Every
-    process draws the same whole batch."""
+    Images are mirrored and shifted, with the edge repeated. Many are blurred, so that the score of
+    a generated image depends on its pose and not on its sharpness. Every process draws the same
+    whole batch."""
     chosen, data = annotated(dataset), datasets.on_device(dataset, device)
     height, width = config.height, config.width
     pixels, home = data.images.permute(0, 2, 3, 1), data.images.device
@@ -224,9 +216,6 @@ def keypoint_batches(dataset, config: KeypointConfig, seed, step, device):
         yield torch.lerp(images, blur(images, height // 32), share), keypoints
 
 
-# ---------------------------------------------------------------- estimating
-
-
 def load_keypoints(path, device: str | None = None) -> KeypointNet:
     """The trained network of a weights.pt, frozen and in eval mode, on `device` (default: CUDA
     where available). UserError when the file is missing or holds no keypoint network."""
@@ -243,7 +232,7 @@ def load_keypoints(path, device: str | None = None) -> KeypointNet:
 
 @torch.no_grad()
 def estimate(network, images, batch=256, progress=None):
-    """Where the network sees the joints.
+    """The joints that the network finds in images.
 
     Args:
         network: from `load_keypoints`.
@@ -252,8 +241,8 @@ def estimate(network, images, batch=256, progress=None):
         progress: called with (images done, of how many) after each batch, or None.
 
     Returns:
-        keypoints float32 (k, 18, 2) in pixels, a best guess for every joint, none is missing; and
-        confidence float32 (k, 18), the probability that the joint is to be seen at all.
+        keypoints float32 (k, 18, 2) in pixels, a best guess for every joint; and confidence
+        float32 (k, 18), the probability that the joint is visible.
 
     Raises:
         UserError: images of another size.
@@ -275,110 +264,3 @@ def estimate(network, images, batch=256, progress=None):
         if progress:
             progress(part.stop, len(images))
     return keypoints, confidence
-
-
-# ---------------------------------------------------------------- scores
-
-
-def torso(keypoints):
-    """Torso size: the mean length of both diagonals from a shoulder to the opposite hip.
-
-    keypoints: float (..., 18, 2). Returns float64 (...) in pixels; where a diagonal lacks an end
-    the other one counts alone, without both it is NaN.
-    """
-    keypoints = np.asarray(keypoints, np.float64)
-    here, ends = found(keypoints), []
-    for shoulder, hip in ((2, 11), (5, 8)):
-        length = np.linalg.norm(keypoints[..., shoulder, :] - keypoints[..., hip, :], axis=-1)
-        ends.append(np.where(here[..., shoulder] & here[..., hip], length, np.nan))
-    return _nan_mean(np.stack(ends, -1))
-
-
-def body_size(keypoints):
-    """The length that errors are measured by: `torso`, or half the longer side of the box about
-    all joints where an image shows no torso diagonal (close-ups of DeepFashion).
-
-    keypoints: float (..., 18, 2). Returns float64 (...) in pixels, NaN without any joint; at
-    least 1 pixel.
-    """
-    size = torso(keypoints)
-    box = _span(keypoints).max(-1) / 2
-    return np.fmax(np.where(np.isnan(size), box, size), np.where(np.isnan(box), np.nan, 1))
-
-
-def pck(estimated, reference, alpha=0.2):
-    """PCK: the share of a person's joints that are within alpha torsos of where they belong.
-
-    The usual measure of pose estimation (Yang and Ramanan 2013, who take the box about the person
-    as unit), here with the torso's diagonal and alpha 0.2, as usual for FLIC and LSP (Toshev and
-    Szegedy 2014). Not in the paper.
-
-    Args:
-        estimated: float (k, 18, 2), what is seen in the generated images; a missing joint is
-            wrong.
-        reference: float (k, 18, 2), P_B; joints missing here do not count.
-        alpha: the threshold in units of `body_size` of the reference.
-
-    Returns:
-        float64 (k,) in [0, 1], NaN where the reference has no joint. The mean weighted with
-        `joint_counts` is the share over all joints.
-    """
-    reach = alpha * body_size(reference)[:, None]  # (k, 1)
-    away = np.linalg.norm(np.asarray(estimated, np.float64) - reference, axis=-1)  # (k, 18)
-    return _share(found(np.asarray(estimated)) & (away <= reach), found(np.asarray(reference)))
-
-
-def pckh(estimated, reference, height, least=0.1):
-    """PCKh as PATN computes it: joints off by less than half a head, in x and in y.
-
-    The head is the box about those of nose, eyes and ears that the reference has; a joint is
-    right if |dx| is less than half the box's width and |dy| less than half its height (not the
-    Euclidean distance and head segment of MPII). A missing estimate is wrong, pairs whose
-    reference has fewer than two head joints are skipped (PATN, tool/calPCKH_fashion.py).
-
-    That box is from eyes to nose only 3 pixels high in half of Market-1501's heads, and empty
-    where joints lie on one line. So its sides count as at least `least` of the image's height:
-    0.1 is the median width of Market-1501's heads (13 pixels of 128). least=0 is PATN's own rule.
-    PATN's poses come from OpenPose, ours from `estimate`: do not compare the numbers.
-
-    Args:
-        estimated, reference: float (k, 18, 2), as for `pck`.
-        height: of the images in pixels.
-        least: the smallest side of a head box as a part of the height.
-
-    Returns:
-        float64 (k,) in [0, 1], NaN where a pair is skipped. PATN's mean is the one weighted with
-        `joint_counts`.
-    """
-    estimated, reference = (np.asarray(k, np.float64) for k in (estimated, reference))
-    heads = reference[:, HEAD, :]
-    seen = found(heads).sum(1) >= 2
-    box = np.maximum(_span(heads), least * height)  # (k, 2), NaN without any joint
-    near = (np.abs(estimated - reference) < box[:, None] / 2).all(-1)  # (k, 18)
-    return _share(found(estimated) & near, found(reference) & seen[:, None])
-
-
-def joint_counts(reference):
-    """How many joints each pose has, int64 (k,): the weights of PCK and PCKh."""
-    return found(np.asarray(reference)).sum(-1)
-
-
-def _span(keypoints):
-    """Width and height of the box about the found joints (..., j, 2): float64 (..., 2), NaN
-    without any."""
-    keypoints = np.asarray(keypoints, np.float64)
-    here = found(keypoints)[..., None]
-    high = np.where(here, keypoints, -np.inf).max(-2)
-    low = np.where(here, keypoints, np.inf).min(-2)
-    return np.where(here.any(-2), high - low, np.nan)
-
-
-def _share(right, counted):
-    """Row by row the share of `right` among `counted`, NaN where nothing counts."""
-    total = counted.sum(-1)
-    return (right & counted).sum(-1) / np.where(total, total, np.nan)
-
-
-def _nan_mean(values):
-    count = (~np.isnan(values)).sum(-1)
-    return np.nansum(values, -1) / np.where(count, count, np.nan)

@@ -19,7 +19,8 @@ from pg2lib.core import distributed
 from pg2lib.core.files import UserError, without_nan, write_atomically
 from pg2lib.data import dataset as datasets
 from pg2lib.data.heatmaps import pose_mask
-from pg2lib.evaluation import copy_score, detail, inception, perceptual, pose_score, statistics
+from pg2lib.evaluation import copy_score, detail, inception, perceptual, statistics
+from pg2lib.evaluation.pck import joint_counts, pck, pckh
 from pg2lib.evaluation.scores import names, weights
 from pg2lib.evaluation.ssim import DEFAULT_PRESET, find_preset, mask_ssim, ssim
 from pg2lib.training import loop
@@ -238,9 +239,9 @@ def _scorer(dataset, scoring, estimator):
         if estimator:
             estimated, _ = estimator(generated)
             old, new = (dataset.keypoints[index] for index in indices)
-            columns["pck"] = pose_score.pck(estimated, new)
-            columns["pckh"] = pose_score.pckh(estimated, new, dataset.height)
-            columns["joints"] = pose_score.joint_counts(new)
+            columns["pck"] = pck(estimated, new)
+            columns["pckh"] = pckh(estimated, new, dataset.height)
+            columns["joints"] = joint_counts(new)
             columns |= copy_score.copy_scores(
                 generated, condition, target, old, new, estimated, typical, scoring.mask_variant
             )
