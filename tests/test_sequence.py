@@ -76,8 +76,8 @@ def test_frames_without_a_person_are_left_out_and_lost_joints_guessed(tmp_path):
         ({"frames": []}, "walk.json holds 0 frames"),
         ([openpose(WALK[0])], "walk.json holds 1 frames"),
         ({"frames": {"0": 1}}, "walk.json is not a sequence"),
-        ([openpose(WALK[0]), {"persons": []}], "walk.json, frame 1 is no OpenPose file"),
-        ([openpose(WALK[0]), 7], "walk.json, frame 1 is no OpenPose file"),
+        ([openpose(WALK[0]), {"persons": []}], "walk.json, frame 1 is not an OpenPose file"),
+        ([openpose(WALK[0]), 7], "walk.json, frame 1 is not an OpenPose file"),
         (
             [{"people": [{"pose_keypoints_2d": [1, 2, 3]}]}, openpose(WALK[0])],
             "walk.json, frame 0, person 0: .* found 3",

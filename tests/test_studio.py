@@ -290,7 +290,7 @@ MISTAKES = {
     "notes.txt is not an intact image": lambda s: s.open_photo(b"hello", "notes.txt"),
     "empty.png is not an intact image": lambda s: s.open_photo(b"", "empty.png"),
     "me.json is not valid JSON": lambda s: s.read_pose("{", "me.json"),
-    "me.json is no OpenPose file": lambda s: s.read_pose("[]", "me.json"),
+    "me.json is not an OpenPose file": lambda s: s.read_pose("[]", "me.json"),
     "me.json holds no people": lambda s: s.read_pose('{"people": []}', "me.json"),
     "me.json has 0 of 18 joints": lambda s: s.read_pose(PEOPLE % ([0] * 54), "me.json"),
     "me.json, person 0": lambda s: s.read_pose(PEOPLE % "[1, 2, 3]", "me.json"),

@@ -1,16 +1,15 @@
-"""The 18 joints of a person: names, mirroring, and the file formats they travel in.
+"""The 18 joints of a person: names, mirroring and file formats.
 
 Everywhere in the library keypoints are float32 (..., 18, 2), (x, y) in pixels, x right and
 y down, in the joint order of OpenPose's COCO model. A missing joint is (-1, -1).
 """
 
 import json
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from pg2lib.core.files import UserError, write_atomically
+from pg2lib.core.files import UserError, read_text, write_atomically
 
 # Left and right are the person's own. The released code's comments swap the sides of the eyes
 # and ears; its data, like every public annotation file, follow OpenPose and this list.
@@ -35,7 +34,7 @@ LIMBS = (
 
 TORSO = (2, 5, 8, 11)  # both shoulders, both hips
 
-# Where each of our joints stands in OpenPose's BODY_25, which adds mid-hip (8) and feet.
+# The index of each of our joints in OpenPose's BODY_25, which adds mid-hip (8) and feet.
 BODY_25 = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)
 # The same for COCO-17, which has no neck: None stands for the mean of the shoulders.
 COCO_17 = (0, None, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
@@ -97,10 +96,9 @@ def read_csv(path):
         dict name -> float32 (18, 2), in file order.
 
     Raises:
-        UserError: no such file, or a line that cannot be read (file, line and fault are named).
+        UserError: no such file, or a line that cannot be read (the message names file and line).
     """
-    path = Path(path)
-    lines = _read_text(path).rstrip("\n").split("\n")
+    lines = read_text(path).rstrip("\n").split("\n")
     if lines[0].strip() != CSV_HEADER:
         raise UserError(f"{path}, line 1: the header must be '{CSV_HEADER}', not '{lines[0]}'.")
     people = {}
@@ -111,8 +109,8 @@ def read_csv(path):
         except ValueError:
             raise UserError(f"{where}: expected name:[y]:[x], not '{line}'.") from None
         if not name or name in people:
-            fault = f"'{name}' appears twice" if name else "the name is empty"
-            raise UserError(f"{where}: {fault}.")
+            reason = f"'{name}' appears twice" if name else "the name is empty"
+            raise UserError(f"{where}: {reason}.")
         keypoints = np.stack((_read_list(xs, "x", where), _read_list(ys, "y", where)), -1)
         keypoints[~found(keypoints)] = -1
         people[name] = keypoints
@@ -143,7 +141,7 @@ def read_openpose_json(path, person=None):
 
 def read_json(path):
     """The content of a JSON file. UserError if it cannot be read or is not JSON."""
-    return parse_json(_read_text(Path(path)), path)
+    return parse_json(read_text(path), path)
 
 
 def parse_json(text, where):
@@ -173,7 +171,7 @@ def parse_openpose(content, where, person=None):
         people = content["people"]
         numbers = [p.get("pose_keypoints_2d", p.get("pose_keypoints")) for p in people]
     except (KeyError, TypeError, AttributeError):
-        raise UserError(f"{where} is no OpenPose file: it has no list 'people'.") from None
+        raise UserError(f"{where} is not an OpenPose file: it has no list 'people'.") from None
     if not people:
         raise UserError(f"{where} holds no people: no person was detected in that image.")
     if person is not None and not 0 <= person < len(people):
@@ -188,13 +186,12 @@ def parse_openpose(content, where, person=None):
 
 
 def openpose_json(keypoints) -> str:
-    """One person (18, 2) as the text of an OpenPose COCO-18 file; confidence is 1, or 0 if
-    missing."""
+    """One person (18, 2) as text of an OpenPose COCO-18 file; confidence 1, or 0 if missing."""
     keypoints = np.asarray(keypoints, np.float32)
     if keypoints.shape != (18, 2):
         raise UserError(f"one person's keypoints are (18, 2), not {keypoints.shape}.")
-    here = found(keypoints)[:, None]
-    triples = np.concatenate((np.where(here, keypoints, 0), here), -1)
+    valid = found(keypoints)[:, None]
+    triples = np.concatenate((np.where(valid, keypoints, 0), valid), -1)
     return json.dumps({"version": 1.2, "people": [{"pose_keypoints_2d": triples.ravel().tolist()}]})
 
 
@@ -219,15 +216,6 @@ def from_coco17(keypoints):
     both = found(shoulders).all(-1)[..., None]
     neck = library.where(both, (shoulders[..., 0, :] + shoulders[..., 1, :]) / 2, -1)
     return library.stack([neck if i is None else keypoints[..., i, :] for i in COCO_17], -2)
-
-
-def _read_text(path):
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not a text file (UTF-8).") from None
 
 
 def _read_list(text, what, where):

@@ -147,18 +147,23 @@ def leg_angles(phase, reach=1.0):
     return pose
 
 
+def _side(rng, pose, side, **angles):
+    """Set angles of one side; a pair (low, high) is drawn between the two."""
+    for name, angle in angles.items():
+        pose[f"{side}_{name}"] = rng.uniform(*angle) if isinstance(angle, tuple) else angle
+
+
 def _walk(rng, pose):
     phase, reach = rng.uniform(0, 100), rng.uniform(0.8, 1.2)
     pose.update(leg_angles(phase, reach))
     for side in "rl":
-        pose[side + "_hip_abd"] = rng.uniform(-1, 3)
+        _side(rng, pose, side, hip_abd=(-1, 3))
     swing = np.cos(2 * np.pi * phase / 100)     # +1: right leg in front, so left arm in front
     amount = rng.uniform(12, 30)
     for side, sign in (("r", -1), ("l", 1)):
-        pose[side + "_shoulder_flex"] = 2 + sign * swing * amount
-        pose[side + "_elbow"] = 16 + 14 * max(0, sign * swing) + rng.uniform(0, 25)
-        pose[side + "_shoulder_abd"] = rng.uniform(6, 13)
-        pose[side + "_shoulder_turn"] = rng.uniform(-25, 0)
+        _side(rng, pose, side, shoulder_flex=2 + sign * swing * amount,
+              elbow=16 + 14 * max(0, sign * swing) + rng.uniform(0, 25),
+              shoulder_abd=(6, 13), shoulder_turn=(-25, 0))
     pose["pelvis_turn"], pose["spine_twist"] = 5 * swing, -9 * swing
     pose["spine_bend"] = rng.uniform(0, 6)
 
@@ -168,34 +173,10 @@ def _stand(rng, pose):
     pose["pelvis_roll"], pose["spine_side"] = 5 * lean, -6 * lean
     for side, sign in (("r", -1), ("l", 1)):
         free = max(0, sign * lean)
-        pose[side + "_hip_abd"] = rng.uniform(2, 7) + 3 * sign * lean
-        pose[side + "_hip_flex"] = 12 * free + rng.uniform(-3, 5)
-        pose[side + "_knee"] = 22 * free + rng.uniform(0, 5)
-        pose[side + "_ankle"] = -6 * free
-        pose[side + "_hip_turn"] = rng.uniform(0, 16)
-        pose[side + "_shoulder_abd"] = rng.uniform(6, 15)
-        pose[side + "_shoulder_flex"] = rng.uniform(-6, 12)
-        pose[side + "_shoulder_turn"] = rng.uniform(-30, 5)
-        pose[side + "_elbow"] = rng.uniform(6, 35)
-
-
-def _raise(rng, pose, side):
-    if rng.random() < 0.5:                      # forwards and up, hand over the head or pointing
-        pose[side + "_shoulder_flex"] = rng.uniform(95, 168)
-        pose[side + "_shoulder_abd"] = rng.uniform(-4, 22)
-        pose[side + "_elbow"] = rng.uniform(5, 70)
-    else:                                       # sideways, waving
-        pose[side + "_shoulder_abd"] = rng.uniform(85, 155)
-        pose[side + "_shoulder_flex"] = rng.uniform(0, 20)
-        pose[side + "_elbow"] = rng.uniform(5, 75)
-        pose[side + "_shoulder_turn"] = rng.uniform(30, 70)
-
-
-def _on_hip(rng, pose, side):
-    pose[side + "_shoulder_abd"] = rng.uniform(46, 54)
-    pose[side + "_shoulder_flex"] = rng.uniform(-30, -20)
-    pose[side + "_shoulder_turn"] = rng.uniform(-72, -60)
-    pose[side + "_elbow"] = rng.uniform(92, 104)
+        _side(rng, pose, side, hip_abd=rng.uniform(2, 7) + 3 * sign * lean,
+              hip_flex=12 * free + rng.uniform(-3, 5), knee=22 * free + rng.uniform(0, 5),
+              ankle=-6 * free, hip_turn=(0, 16), shoulder_abd=(6, 15), shoulder_flex=(-6, 12),
+              shoulder_turn=(-30, 5), elbow=(6, 35))
 
 
 def sample_pose(rng, family, busy=""):
@@ -207,27 +188,26 @@ def sample_pose(rng, family, busy=""):
     free = [side for side in "rl" if side != busy]
     first = free[rng.integers(len(free))]
     both = len(free) == 2 and rng.random() < 0.45
-    sides = free if both else [first]
-    if family == "arms_raised":
-        for side in sides:
-            _raise(rng, pose, side)
-    elif family == "hand_on_hip":
-        for side in sides:
-            _on_hip(rng, pose, side)
-    elif family == "carrying" and both:         # a box held before the belly
+    for side in free if both else [first]:
+        if family == "arms_raised" and rng.random() < 0.5:  # up, hand over the head or pointing
+            _side(rng, pose, side, shoulder_flex=(95, 168), shoulder_abd=(-4, 22), elbow=(5, 70))
+        elif family == "arms_raised":           # sideways, waving
+            _side(rng, pose, side, shoulder_abd=(85, 155), shoulder_flex=(0, 20), elbow=(5, 75),
+                  shoulder_turn=(30, 70))
+        elif family == "hand_on_hip":
+            _side(rng, pose, side, shoulder_abd=(46, 54), shoulder_flex=(-30, -20),
+                  shoulder_turn=(-72, -60), elbow=(92, 104))
+    if family == "carrying" and both:           # a box held before the belly
         bend, flex = rng.uniform(72, 92), rng.uniform(8, 22)
         for side in "rl":
-            pose |= {side + "_shoulder_flex": flex, side + "_shoulder_abd": 8,
-                     side + "_shoulder_turn": -14, side + "_elbow": bend}
+            _side(rng, pose, side, shoulder_flex=flex, shoulder_abd=8, shoulder_turn=-14,
+                  elbow=bend)
     elif family == "carrying" and rng.random() < 0.5:   # a phone at the ear
-        pose |= {first + "_shoulder_flex": rng.uniform(42, 56),
-                 first + "_shoulder_abd": rng.uniform(22, 36),
-                 first + "_shoulder_turn": rng.uniform(-22, -10), first + "_elbow": 141}
+        _side(rng, pose, first, shoulder_flex=(42, 56), shoulder_abd=(22, 36),
+              shoulder_turn=(-22, -10), elbow=141)
     elif family == "carrying":                  # something held before the chest
-        pose |= {first + "_shoulder_flex": rng.uniform(15, 35),
-                 first + "_shoulder_abd": rng.uniform(6, 14),
-                 first + "_shoulder_turn": rng.uniform(-45, -25),
-                 first + "_elbow": rng.uniform(95, 118)}
+        _side(rng, pose, first, shoulder_flex=(15, 35), shoulder_abd=(6, 14),
+              shoulder_turn=(-45, -25), elbow=(95, 118))
     elif family == "turning":
         way = rng.choice((-1, 1))
         pose["spine_twist"] = way * rng.uniform(14, 36)

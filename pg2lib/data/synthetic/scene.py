@@ -5,8 +5,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-SIZE = (840, 420)           # of a canvas, width and height in pixels
-_HORIZON = 150              # rows above it are background, below it is ground
+SIZE = W, H = (840, 420)    # of a canvas, in pixels
 
 
 def _tint(rng, colour, spread=12):
@@ -14,12 +13,17 @@ def _tint(rng, colour, spread=12):
                                          + rng.normal(0, spread / 3, 3), 0, 255))
 
 
+def _ground(rng, colour):
+    """An image of one colour, and its ImageDraw."""
+    image = Image.new("RGB", SIZE, _tint(rng, colour))
+    return image, ImageDraw.Draw(image)
+
+
 def _texture(rng, image, fine=9, coarse=14):
     """Speckle and slow patches of light."""
-    w, h = SIZE
     out = np.asarray(image, np.float32)
     for step, amount in ((2, fine), (12, .7 * fine), (90, coarse)):
-        grain = rng.normal(0, amount, (h // step + 2, w // step + 2)).astype(np.float32)
+        grain = rng.normal(0, amount, (H // step + 2, W // step + 2)).astype(np.float32)
         out = out + np.asarray(Image.fromarray(grain).resize(SIZE, Image.BICUBIC))[..., None]
     return Image.fromarray(np.clip(out, 0, 255).astype(np.uint8))
 
@@ -27,7 +31,7 @@ def _texture(rng, image, fine=9, coarse=14):
 def _rows(first, step, grow=1.22):
     """Rows of growing distance, as on receding ground."""
     y = first
-    while y < SIZE[1]:
+    while y < H:
         yield int(y)
         y, step = y + step, step * grow
 
@@ -35,10 +39,9 @@ def _rows(first, step, grow=1.22):
 def _grid(draw, rng, colour, top, width, spread=2.6):
     """Receding tiles."""
     for y in _rows(top, 7):
-        draw.line((0, y, SIZE[0], y), fill=colour, width=width)
-    for x in range(-1400, SIZE[0] + 1400, 44):
-        draw.line((SIZE[0] / 2 + (x - SIZE[0] / 2) / spread, top, x, SIZE[1]), fill=colour,
-                  width=width)
+        draw.line((0, y, W, y), fill=colour, width=width)
+    for x in range(-1400, W + 1400, 44):
+        draw.line((W / 2 + (x - W / 2) / spread, top, x, H), fill=colour, width=width)
 
 
 def _bike(draw, rng, x, y, r):
@@ -107,43 +110,41 @@ def _car(draw, rng, x, y, length):
 
 
 def _plaza(rng):
-    image = Image.new("RGB", SIZE, _tint(rng, (148, 146, 140)))
-    draw = ImageDraw.Draw(image)
-    draw.rectangle((0, 0, SIZE[0], 60), fill=_tint(rng, (112, 122, 96)))
-    _leaves(draw, rng, (0, 0, SIZE[0], 74), (78, 98, 62), 400, 15)
-    draw.rectangle((0, 74, SIZE[0], 104), fill=_tint(rng, (120, 118, 114)))
+    image, draw = _ground(rng, (148, 146, 140))
+    draw.rectangle((0, 0, W, 60), fill=_tint(rng, (112, 122, 96)))
+    _leaves(draw, rng, (0, 0, W, 74), (78, 98, 62), 400, 15)
+    draw.rectangle((0, 74, W, 104), fill=_tint(rng, (120, 118, 114)))
     _grid(draw, rng, _tint(rng, (118, 116, 112), 3), 104, 2)
     for y, r, n in ((118, 21, 16), (150, 27, 13)):
-        for x in np.linspace(-30, SIZE[0], n) + rng.uniform(-16, 16, n):
+        for x in np.linspace(-30, W, n) + rng.uniform(-16, 16, n):
             if rng.random() < .85:
                 _bike(draw, rng, int(x), y + int(rng.integers(-5, 6)), r)
-    for x in rng.uniform(0, SIZE[0], 5):
+    for x in rng.uniform(0, W, 5):
         draw.ellipse((x, 300, x + 44, 316), fill=_tint(rng, (112, 110, 108)))
     return image, .5
 
 
 def _lawn(rng):
-    image = Image.new("RGB", SIZE, _tint(rng, (96, 140, 62)))
-    draw = ImageDraw.Draw(image)
-    draw.rectangle((0, 0, SIZE[0], 52), fill=_tint(rng, (176, 190, 196)))
-    _leaves(draw, rng, (0, 12, SIZE[0], 74), (58, 92, 44), 320, 22)
+    image, draw = _ground(rng, (96, 140, 62))
+    draw.rectangle((0, 0, W, 52), fill=_tint(rng, (176, 190, 196)))
+    _leaves(draw, rng, (0, 12, W, 74), (58, 92, 44), 320, 22)
     for _ in range(2600):       # grass
-        x, y = rng.uniform(0, SIZE[0]), rng.uniform(80, 260)
+        x, y = rng.uniform(0, W), rng.uniform(80, 260)
         draw.line((x, y, x + rng.uniform(-2, 2), y - rng.uniform(3, 9)),
                   fill=_tint(rng, (92, 142, 56), 20))
-    for x in rng.uniform(0, SIZE[0], 9):
+    for x in rng.uniform(0, W, 9):
         base = int(rng.uniform(110, 190))
         _tree(draw, rng, x, base, int(base / 14), 0)
         draw.ellipse((x - 60, base - 6, x + 50, base + 10), fill=_tint(rng, (66, 100, 44), 6))
-    for x in rng.uniform(0, SIZE[0], 8):
+    for x in rng.uniform(0, W, 8):
         _leaves(draw, rng, (x - 40, 120, x + 40, 150), (52, 88, 46), 40, 13)
-    draw.polygon([(0, 250), (SIZE[0], 214), SIZE, (0, SIZE[1])], fill=_tint(rng, (192, 178, 150)))
+    draw.polygon([(0, 250), (W, 214), SIZE, (0, H)], fill=_tint(rng, (192, 178, 150)))
     for dy in (0, 9):
-        draw.line((0, 250 + dy, SIZE[0], 214 + dy), fill=_tint(rng, (210, 204, 190), 4), width=5)
+        draw.line((0, 250 + dy, W, 214 + dy), fill=_tint(rng, (210, 204, 190), 4), width=5)
     for _ in range(90):
-        x, y = rng.uniform(0, SIZE[0]), rng.uniform(250, SIZE[1])
+        x, y = rng.uniform(0, W), rng.uniform(250, H)
         draw.ellipse((x, y, x + 7, y + 3), fill=_tint(rng, (150, 120, 74), 22))
-    for x in rng.uniform(0, SIZE[0], 3):
+    for x in rng.uniform(0, W, 3):
         draw.rectangle((x, 172, x + 100, 180), fill=(122, 84, 52))      # benches
         draw.rectangle((x, 152, x + 100, 160), fill=(132, 92, 58))
         for leg in (8, 88):
@@ -152,35 +153,33 @@ def _lawn(rng):
 
 
 def _road(rng):
-    image = Image.new("RGB", SIZE, _tint(rng, (104, 106, 110)))
-    draw = ImageDraw.Draw(image)
-    for x in range(0, SIZE[0], 120):            # houses
+    image, draw = _ground(rng, (104, 106, 110))
+    for x in range(0, W, 120):            # houses
         draw.rectangle((x, 0, x + 120, 100), fill=_tint(rng, (140, 134, 128), 24))
         for wx in range(x + 14, x + 110, 36):
             draw.rectangle((wx, 8, wx + 20, 54), fill=_tint(rng, (70, 84, 98), 16))
-    draw.rectangle((0, 86, SIZE[0], 122), fill=_tint(rng, (164, 160, 154), 6))
-    draw.line((0, 122, SIZE[0], 122), fill=(206, 204, 196), width=5)
+    draw.rectangle((0, 86, W, 122), fill=_tint(rng, (164, 160, 154), 6))
+    draw.line((0, 122, W, 122), fill=(206, 204, 196), width=5)
     x = -60
-    while x < SIZE[0]:
+    while x < W:
         length = rng.uniform(190, 240)
         _car(draw, rng, x, 168 + rng.uniform(-4, 6), length)
         x += length + rng.uniform(8, 50)
-    for x in range(-40, SIZE[0], 150):
+    for x in range(-40, W, 150):
         draw.polygon([(x, 232), (x + 84, 232), (x + 80, 244), (x - 6, 244)], fill=(214, 212, 204))
-    for x in range(-20, SIZE[0], 92):           # zebra crossing, close by
-        draw.polygon([(x, 330), (x + 46, 330), (x + 36, SIZE[1]), (x - 22, SIZE[1])],
+    for x in range(-20, W, 92):           # zebra crossing, close by
+        draw.polygon([(x, 330), (x + 46, 330), (x + 36, H), (x - 22, H)],
                      fill=_tint(rng, (190, 190, 184), 6))
-    for x in rng.uniform(0, SIZE[0], 5):
+    for x in rng.uniform(0, W, 5):
         draw.rectangle((x, 60, x + 9, 200), fill=(84, 88, 92))
         draw.rectangle((x - 16, 40, x + 25, 76), fill=_tint(rng, (60, 110, 180), 40))
     return image, .45
 
 
 def _shop(rng):
-    image = Image.new("RGB", SIZE, _tint(rng, (206, 190, 164)))
-    draw = ImageDraw.Draw(image)
-    draw.rectangle((0, 0, SIZE[0], 190), fill=_tint(rng, (84, 70, 58)))
-    for x in range(0, SIZE[0], 168):
+    image, draw = _ground(rng, (206, 190, 164))
+    draw.rectangle((0, 0, W, 190), fill=_tint(rng, (84, 70, 58)))
+    for x in range(0, W, 168):
         draw.rectangle((x + 8, 26, x + 160, 182), fill=_tint(rng, (236, 220, 184), 8))
         for y in range(46, 180, 34):
             gx = x + 12
@@ -190,12 +189,12 @@ def _shop(rng):
                                fill=tuple(int(v) for v in rng.integers(20, 240, 3)))
                 gx += w + rng.uniform(1, 5)
             draw.rectangle((x + 8, y + 26, x + 160, y + 31), fill=(112, 84, 60))
-    for x in range(0, SIZE[0], 336):
+    for x in range(0, W, 336):
         draw.rectangle((x, 0, x + 336, 26), fill=_tint(rng, (176, 50, 44), 50))
         for k in range(9):
             draw.rectangle((x + 40 + k * 26, 7, x + 54 + k * 26, 20), fill=(244, 238, 220))
     _grid(draw, rng, _tint(rng, (170, 152, 126), 4), 190, 3)
-    for x in rng.uniform(0, SIZE[0], 7):        # crates of fruit
+    for x in rng.uniform(0, W, 7):        # crates of fruit
         draw.rectangle((x, 170, x + 74, 214), fill=_tint(rng, (150, 108, 66), 14))
         _leaves(draw, rng, (x + 4, 160, x + 70, 172),
                 [(220, 120, 40), (190, 40, 40), (120, 160, 50)][rng.integers(3)], 34, 8)
@@ -203,14 +202,13 @@ def _shop(rng):
 
 
 def _brick(rng):
-    image = Image.new("RGB", SIZE, _tint(rng, (150, 142, 132)))
-    draw = ImageDraw.Draw(image)
-    draw.rectangle((0, 0, SIZE[0], 224), fill=(168, 150, 136))
+    image, draw = _ground(rng, (150, 142, 132))
+    draw.rectangle((0, 0, W, 224), fill=(168, 150, 136))
     for row, y in enumerate(range(0, 220, 14)):
-        for x in range(-18 * (row % 2), SIZE[0], 36):
+        for x in range(-18 * (row % 2), W, 36):
             draw.rectangle((x, y, x + 33, y + 11), fill=_tint(rng, (146, 78, 60), 13))
     x = rng.uniform(0, 40)
-    while x < SIZE[0]:
+    while x < W:
         w, h, y = rng.uniform(52, 90), rng.uniform(74, 112), rng.uniform(8, 80)
         paper = tuple(int(v) for v in rng.integers(90, 250, 3))
         draw.rectangle((x, y, x + w, y + h), fill=paper)
@@ -220,9 +218,9 @@ def _brick(rng):
             draw.line((x + w * .12, y + h * (.65 + .08 * k), x + w * rng.uniform(.5, .9),
                        y + h * (.65 + .08 * k)), fill=ink, width=4)
         x += w + rng.uniform(10, 120)
-    draw.rectangle((0, 216, SIZE[0], 232), fill=_tint(rng, (96, 88, 82), 5))
+    draw.rectangle((0, 216, W, 232), fill=_tint(rng, (96, 88, 82), 5))
     _grid(draw, rng, _tint(rng, (128, 120, 112), 4), 232, 3, 1.8)
-    for x in rng.uniform(0, SIZE[0], 4):        # bins
+    for x in rng.uniform(0, W, 4):        # bins
         colour = _tint(rng, [(40, 90, 60), (50, 60, 90), (90, 90, 92)][rng.integers(3)])
         draw.polygon([(x, 150), (x + 64, 150), (x + 56, 252), (x + 8, 252)], fill=colour)
         draw.rectangle((x - 4, 140, x + 68, 154), fill=tuple(max(0, v - 24) for v in colour))
@@ -230,18 +228,17 @@ def _brick(rng):
 
 
 def _steps(rng):
-    image = Image.new("RGB", SIZE, _tint(rng, (172, 174, 178)))
-    draw = ImageDraw.Draw(image)
-    draw.rectangle((0, 0, SIZE[0], 44), fill=_tint(rng, (88, 104, 116)))
-    for x in range(0, SIZE[0], 70):
+    image, draw = _ground(rng, (172, 174, 178))
+    draw.rectangle((0, 0, W, 44), fill=_tint(rng, (88, 104, 116)))
+    for x in range(0, W, 70):
         draw.rectangle((x, 0, x + 8, 44), fill=(180, 184, 188))
     step = 10
     for i, y in enumerate(_rows(44, 11, 1.17)):
         if y > 250:
             break
         step = 11 * 1.17 ** i
-        draw.rectangle((0, y, SIZE[0], y + step * .45), fill=_tint(rng, (196, 198, 200), 4))
-        draw.rectangle((0, y + step * .45, SIZE[0], y + step), fill=_tint(rng, (132, 135, 140), 4))
+        draw.rectangle((0, y, W, y + step * .45), fill=_tint(rng, (196, 198, 200), 4))
+        draw.rectangle((0, y + step * .45, W, y + step), fill=_tint(rng, (132, 135, 140), 4))
     _grid(draw, rng, _tint(rng, (148, 150, 154), 4), 262, 3, 1.6)
     for x in (110, 390, 660):                   # railings down the stairs
         x = x + int(rng.integers(-40, 40))
@@ -250,7 +247,7 @@ def _steps(rng):
             draw.line((px, py, px, py + 52 + 3 * k), fill=(70, 74, 80), width=5)
         for dy in (0, 20):
             draw.line((x, 50 + dy, x + 104, 242 + dy), fill=(64, 68, 74), width=7)
-    for x in rng.uniform(0, SIZE[0], 6):        # flower pots
+    for x in rng.uniform(0, W, 6):        # flower pots
         y = rng.uniform(150, 270)
         draw.polygon([(x, y), (x + 46, y), (x + 38, y + 42), (x + 8, y + 42)],
                      fill=_tint(rng, (150, 92, 66), 14))
@@ -271,10 +268,9 @@ def canvas(seed, camera):
 
 def backdrop(seed, camera, rng, height, width):
     """A jittered crop (H, W, 3) float32 in 0..1 of the camera's background."""
-    wide, tall = SIZE
     h = rng.uniform(250, 360)
     w = h * width / height
-    x, y = rng.uniform(0, wide - w), (tall - h) * rng.uniform(.1, 1)
+    x, y = rng.uniform(0, W - w), (H - h) * rng.uniform(.1, 1)
     crop = canvas(seed, camera).resize((width, height), Image.BILINEAR, (x, y, x + w, y + h))
     return np.asarray(crop, np.float32) * np.float32(1 / 255)
 
