@@ -1,0 +1,61 @@
+"""What one edit of a pose changes: the studio's question asked, and measured, by program."""
+
+import numpy as np
+import torch
+
+from pg2lib.apps.pose_studio.editor import PoseEditor
+from pg2lib.data import heatmaps
+from pg2lib.data.keypoints import JOINTS
+from pg2lib.models.networks import coordinates
+
+NECK, SHOULDER, ELBOW, WRIST = (
+    JOINTS.index(name) for name in ("neck", "right_shoulder", "right_elbow", "right_wrist")
+)
+
+
+def encodings(pose, height, width):
+    """A pose (18, 2) as networks and loss get it: coordinates (36,), heatmaps (18, H, W) and
+    mask (H, W), by name."""
+    batch = torch.from_numpy(np.asarray(pose, np.float32))[None]
+    return {
+        "coordinates": coordinates(batch, height, width)[0].numpy(),
+        "heatmaps": heatmaps.heatmaps(batch, height, width)[0].numpy(),
+        "mask": heatmaps.pose_mask(batch, height, width)[0, 0].numpy(),
+    }
+
+
+def elbow_out(pose, height, width, pixels=10):
+    """The pose with its right elbow further from the neck, by pixels of a frame of 128 rows."""
+    editor = PoseEditor(pose, height, width)
+    x, y = pose[ELBOW]
+    sign = 1 if x > pose[NECK, 0] else -1
+    editor.drop(ELBOW, x + sign * pixels * height / 128, y)
+    return editor.pose
+
+
+def arm_up(pose, height, width):
+    """The pose with its right arm straight up."""
+    editor, unit = PoseEditor(pose, height, width), height / 128
+    x, y = pose[SHOULDER]
+    for joint, high in ((ELBOW, 18), (WRIST, 33)):
+        editor.drop(joint, x - 4 * unit, y - high * unit)
+    return editor.pose
+
+
+def regions(old, new, joint=ELBOW, *, height, width, mask_variant="released"):
+    """Where a change from one pose (18, 2) to another may be expected.
+
+    Returns:
+        (body, near): bool (H, W). The pose mask of either pose, and the pixels within an eighth of
+        the height of the joint's old or new place.
+    """
+    poses = torch.from_numpy(np.stack([old, new]))
+    masks = heatmaps.pose_mask(poses, height, width, variant=mask_variant)
+    y, x = np.mgrid[:height, :width]
+    near = [np.hypot(x - a, y - b) <= height / 8 for a, b in (old[joint], new[joint])]
+    return masks.any(0)[0].numpy(), near[0] | near[1]
+
+
+def share(change, region):
+    """The share of a change (..., H, W) that is inside a region of the same shape."""
+    return change[region].sum() / max(change.sum(), 1e-9)

@@ -1,0 +1,46 @@
+"""The rates of simulated participants against the ones they were made with."""
+
+import numpy as np
+
+from pg2lib.apps.user_study import rates
+from pg2lib.results import figures
+from pg2lib.results.notebook_charts import FIRST, SECOND, chart
+
+GROUPS = (1, 2, 3, 5, 10, 20, 30)  # participants counted up in the right panel
+
+
+@figures.STYLE
+def check_chart(found, expected, answers, kind="believable"):
+    """Estimated and expected rates of every kind of participant, and how the interval of one kind
+    depends on the number of participants.
+
+    Args:
+        found: kind -> what `rates.rates` returns.
+        expected: kind -> (R2G, G2R).
+        answers: DataFrame, the answers of the participants of `kind`.
+        kind: of the right panel.
+    """
+    figure, (left, right) = chart(8.0, 2.7, 2, width_ratios=(3, 2))
+    for place, (name, colour) in enumerate(zip(rates.RATES, (FIRST, SECOND))):
+        heights = np.arange(len(found)) + 0.26 * (place - 0.5)
+        means, lows, highs = ([found[k][name][p] for k in found] for p in ("mean", "low", "high"))
+        left.hlines(heights, lows, highs, color=colour, linewidth=1.4)
+        left.plot(means, heights, "o", color=colour, markersize=4, label=f"{name}, 95 % interval")
+        label = "expected" if place else None
+        true = [expected[kind][place] for kind in found]
+        left.plot(true, heights, "|", color=figures.INK, markersize=9, label=label)
+    left.set_yticks(range(len(found)), found)
+    left.set(xlim=(-0.03, 1.03), ylim=(len(found) - 0.5, -0.5), xlabel="rate")
+    left.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
+
+    people = answers.participant.unique()
+    groups = [count for count in GROUPS if count <= len(people)]
+    parts = [rates.rates(answers[answers.participant.isin(people[:k])])["G2R"] for k in groups]
+    right.vlines(groups, [p["low"] for p in parts], [p["high"] for p in parts], color=SECOND)
+    right.plot(groups, [p["mean"] for p in parts], "o", color=SECOND, markersize=4)
+    right.axhline(expected[kind][1], color=figures.INK, linewidth=0.8)
+    right.set_xscale("log", base=2)
+    right.set_xticks(groups, groups)
+    right.minorticks_off()
+    right.set(ylim=(0, None), xlabel="participants", title=f"G2R of the {kind} ones")
+    return figure
