@@ -15,6 +15,7 @@ from pg2lib.apps.user_study import rates as study_rates
 from pg2lib.apps.user_study import simulated as simulated_participants
 from pg2lib.apps.user_study import study as user_study
 from pg2lib.apps.user_study import table2
+from pg2lib.apps.user_study.check_chart import check_chart
 from pg2lib.apps.user_study.study import GENERATED, REAL, Protocol
 from pg2lib.core.files import UserError
 from pg2lib.results import render
@@ -513,3 +514,15 @@ def test_a_row_the_paper_has_not():
     assert "| G1-L1 | synthetic-market | 1 |" in render.markdown(table)
     assert "| — |" in render.markdown(table)
     assert ",," in render.render(table)[".csv"]
+
+
+def test_the_check_chart_shows_estimated_and_expected_rates():
+    answers = {}
+    for kind in ("guessing", "believable"):
+        answers[kind] = simulated_participants.simulated_answers(STUDY, ROW, PAIRS, NAMES, kind, 3)
+    found = {kind: study_rates.rates(given) for kind, given in answers.items()}
+    figure = check_chart(found, simulated_participants.SIMULATED, answers["believable"])
+    left, right = figure.axes
+    assert [label.get_text() for label in left.get_yticklabels()] == list(found)
+    assert [label.get_text() for label in right.get_xticklabels()] == ["1", "2", "3"]
+    assert "guessing R2G" in figure.get_label() and "expected 50.0 %" in figure.get_label()

@@ -28,6 +28,10 @@ def shift_chart(shifts, followed):
     for row, means in followed.items():
         axes.plot(shifts, means, "o-", color=colour(row), label=row)
     axes.set(xlabel="pose moved by, pixels", ylabel="person moved by, pixels")
+    listed = "; ".join(f"{row} {', '.join(f'{m:.1f}' for m in means)}"
+                       for row, means in followed.items())  # fmt: skip
+    shifted = ", ".join(f"{pixels:+d}" for pixels in shifts)
+    figure.set_label(f"Pixels the person moved when the pose moved by {shifted}: {listed}.")
     axes.legend(fontsize=7, frameon=False)
     return figure
 
@@ -52,6 +56,12 @@ def interval_chart(groups, labels, xlabel):
     axes.axvline(0, color=GREY, linestyle="--", linewidth=0.9)
     axes.set_yticks(place, labels)
     axes.set(ylim=(last, -0.5), xlabel=xlabel)
+    listed = "; ".join(
+        f"{label} {name} {middle:+.3f} [{low:+.3f}, {high:+.3f}]"
+        for name, values in groups.items()
+        for label, middle, low, high in zip(labels, *values, strict=True)
+    )
+    figure.set_label(f"Intervals, {xlabel}: {listed}.")
     if len(groups) > 1:
         axes.legend(frameon=False, bbox_to_anchor=(1, 1))
     return figure

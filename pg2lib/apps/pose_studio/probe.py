@@ -6,7 +6,7 @@ import torch
 from pg2lib.apps.pose_studio.editor import PoseEditor
 from pg2lib.data import heatmaps
 from pg2lib.data.keypoints import JOINTS
-from pg2lib.models.networks import coordinates
+from pg2lib.models.pg2 import coordinates
 
 NECK, SHOULDER, ELBOW, WRIST = (
     JOINTS.index(name) for name in ("neck", "right_shoulder", "right_elbow", "right_wrist")

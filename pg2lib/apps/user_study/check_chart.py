@@ -3,13 +3,15 @@
 import numpy as np
 
 from pg2lib.apps.user_study import rates
-from pg2lib.results import figures
-from pg2lib.results.notebook_charts import FIRST, SECOND, chart
+from pg2lib.results.charts import chart
+from pg2lib.results.notebook_charts import FIRST, SECOND
+from pg2lib.results.provenance import INK, STYLE
+from pg2lib.results.render import percent
 
 GROUPS = (1, 2, 3, 5, 10, 20, 30)  # participants counted up in the right panel
 
 
-@figures.STYLE
+@STYLE
 def check_chart(found, expected, answers, kind="believable"):
     """Estimated and expected rates of every kind of participant, and how the interval of one kind
     depends on the number of participants.
@@ -28,7 +30,7 @@ def check_chart(found, expected, answers, kind="believable"):
         left.plot(means, heights, "o", color=colour, markersize=4, label=f"{name}, 95 % interval")
         label = "expected" if place else None
         true = [expected[kind][place] for kind in found]
-        left.plot(true, heights, "|", color=figures.INK, markersize=9, label=label)
+        left.plot(true, heights, "|", color=INK, markersize=9, label=label)
     left.set_yticks(range(len(found)), found)
     left.set(xlim=(-0.03, 1.03), ylim=(len(found) - 0.5, -0.5), xlabel="rate")
     left.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
@@ -38,9 +40,15 @@ def check_chart(found, expected, answers, kind="believable"):
     parts = [rates.rates(answers[answers.participant.isin(people[:k])])["G2R"] for k in groups]
     right.vlines(groups, [p["low"] for p in parts], [p["high"] for p in parts], color=SECOND)
     right.plot(groups, [p["mean"] for p in parts], "o", color=SECOND, markersize=4)
-    right.axhline(expected[kind][1], color=figures.INK, linewidth=0.8)
+    right.axhline(expected[kind][1], color=INK, linewidth=0.8)
     right.set_xscale("log", base=2)
     right.set_xticks(groups, groups)
     right.minorticks_off()
     right.set(ylim=(0, None), xlabel="participants", title=f"G2R of the {kind} ones")
+    listed = "; ".join(
+        f"{k} {name} {percent(found[k][name])}, expected {percent(expected[k][place])}"
+        for k in found
+        for place, name in enumerate(rates.RATES)
+    )
+    figure.set_label(f"Rates of simulated participants with 95 % intervals: {listed}.")
     return figure
