@@ -24,6 +24,7 @@ NAMES = (
 )
 HEAD = ("Paper claim", "Goal", "Inputs", "Outputs", "Time")
 MAX_BYTES, MAX_CELL, MAX_FUNCTION, MIN_COMPARED = 400_000, 30, 15, 4
+MAX_FUNCTIONS = 2  # logic belongs in the library, with a test
 NOT_COMPARED_TAGS = {"nbval-ignore-output", "nbval-skip"}
 NOT_COMPARED_COMMENTS = re.compile(r"#\s*(NBVAL_(IGNORE_OUTPUT|SKIP)|PYTEST_VALIDATE_IGNORE)")
 ABSOLUTE_PATH = re.compile(r"(?<![\w.~<-])/(home|root|work|tmp|Users)\b|\bC:\\")
@@ -89,6 +90,7 @@ def check_paths(notebook):
 
 
 def check_length(notebook):
+    functions = 0
     for number, cell in enumerate(code_cells(notebook), start=1):
         lines = cell.source.splitlines()
         if len(lines) > MAX_CELL:
@@ -96,9 +98,12 @@ def check_length(notebook):
         code = "\n".join(re.sub(r"[%!].*", "pass", s) if s[:1] in "%!" else s for s in lines)
         for node in ast.walk(ast.parse(code)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                functions += 1
                 length = node.end_lineno - node.lineno + 1
                 if length > MAX_FUNCTION:
                     yield f"its function {node.name} has {length} lines"
+    if functions > MAX_FUNCTIONS:
+        yield f"it defines {functions} functions, more than {MAX_FUNCTIONS}"
 
 
 def check_compared(notebook):
@@ -233,6 +238,7 @@ SPOILT = {
     "an absolute path: /root": lambda n: show(n, **{"text/html": "<b>/root</b>"}),
     "code cell 2 has 31 lines": lambda n: code(n, "x = 1\n" * 31),
     "its function long has 16 lines": lambda n: code(n, "%matplotlib inline\n" + long_function(16)),
+    "it defines 3 functions": lambda n: code(n, long_function(2) * 3),
     "compares the text of 3 cells": lambda n: n.cells[2].outputs.clear(),
     "text of 3 cells": lambda n: n.cells[2].metadata.update(tags=["nbval-ignore-output"]),
     "text of 3 cells,": lambda n: code(n, "# NBVAL_IGNORE_OUTPUT\nprint(0)"),
