@@ -19,6 +19,8 @@ def test_nothing_asked_for_is_the_study_that_ships(monkeypatch):
     assert demo.study_from_environment(profile="smoke").profile == "smoke"
     assert demo.study_from_environment(dataset="synthetic-fashion").profile == "quick"
     assert demo.study_from_environment(seed=2) == pipeline.Study(seed=2)
+    changed = demo.study_from_environment(overrides="iterations=5")
+    assert changed.profile == "quick" and changed.overrides == ("iterations=5",)
     monkeypatch.setenv("PG2_PROFILE", "lite")
     assert demo.study_from_environment().profile == "lite"
 

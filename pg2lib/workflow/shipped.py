@@ -22,11 +22,11 @@ PEOPLE, VIEWS = 60, 4  # drawn in seconds, and twice what a participant of the u
 OTHER_PEOPLE = 1_000  # their seed: nobody whom the generators were trained on
 
 
-def study_from_environment(dataset=None, profile=None, seed=0) -> Study:
-    """`config.study_from_environment`, but with nothing asked for the study that ships."""
-    asked = dataset or profile or seed
-    asked = asked or os.environ.get("PG2_DATASET") or os.environ.get("PG2_PROFILE")
-    return configs.study_from_environment(dataset, profile if asked else PROFILE, seed)
+def study_from_environment(dataset=None, profile=None, seed=0, overrides=()) -> Study:
+    """`config.study_from_environment`, but the study that ships where nothing is asked for."""
+    asked = dataset or profile or seed or overrides
+    asked = asked or any(os.environ.get(f"PG2_{name}") for name in ("DATASET", "PROFILE", "SET"))
+    return configs.study_from_environment(dataset, profile if asked else PROFILE, seed, overrides)
 
 
 def ships(study: Study) -> bool:
