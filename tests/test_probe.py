@@ -38,7 +38,7 @@ def test_encodings_have_the_networks_shapes_and_change_near_the_joint(pose):
 
 def test_regions_hold_both_places_and_shares_add_up(pose):
     moved = probe.elbow_out(pose, HEIGHT, WIDTH)
-    body, near = probe.regions(pose, moved, height=HEIGHT, width=WIDTH)
+    body, near = probe.regions(pose, moved, HEIGHT, WIDTH)
     for place in (pose, moved):
         x, y = place[probe.ELBOW].round().astype(int)
         assert body[y, x] and near[y, x]

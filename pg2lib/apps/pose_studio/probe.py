@@ -42,7 +42,7 @@ def arm_up(pose, height, width):
     return editor.pose
 
 
-def regions(old, new, joint=ELBOW, *, height, width, mask_variant="released"):
+def regions(old, new, height, width, joint=ELBOW):
     """Where a change from one pose (18, 2) to another may be expected.
 
     Returns:
@@ -50,7 +50,7 @@ def regions(old, new, joint=ELBOW, *, height, width, mask_variant="released"):
         the height of the joint's old or new place.
     """
     poses = torch.from_numpy(np.stack([old, new]))
-    masks = heatmaps.pose_mask(poses, height, width, variant=mask_variant)
+    masks = heatmaps.pose_mask(poses, height, width)
     y, x = np.mgrid[:height, :width]
     near = [np.hypot(x - a, y - b) <= height / 8 for a, b in (old[joint], new[joint])]
     return masks.any(0)[0].numpy(), near[0] | near[1]
