@@ -171,6 +171,19 @@ def test_what_cannot_be_resumed_is_begun_again(tmp_path, monkeypatch, damage):
     assert contents(folder) == contents(tmp_path / "whole")
 
 
+def test_progress_of_overwritten_arrays_is_forgotten(tmp_path, monkeypatch):
+    """A run is killed, another starts over and is killed at once: the first has nothing left."""
+    monkeypatch.setattr(preparation, "CHUNK", 6)
+    write(tmp_path / "whole")
+    with pytest.raises(Killed):
+        write(tmp_path / "a", progress=kill_after(12))
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(preparation, "write_json", lambda *_: kill_after(0)(1, 1))
+        write(tmp_path / "a", key="that")
+    write(tmp_path / "a")
+    assert contents(tmp_path / "a") == contents(tmp_path / "whole")
+
+
 def test_another_configuration_does_not_resume_from_it(drawn, tmp_path, monkeypatch):
     monkeypatch.setattr(preparation, "CHUNK", 6)
     with pytest.raises(Killed):

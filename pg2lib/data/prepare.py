@@ -149,9 +149,10 @@ def write_arrays(plan, height, width, key, folder, progress=None):
         "cameras": (np.int64, ()),
         **plan.extras,
     }
-    paths = [folder / f"{name}.npy" for name in rows]
-    arrays, done = _resume(paths, folder / "progress.json", key)
+    paths, state = [folder / f"{name}.npy" for name in rows], folder / "progress.json"
+    arrays, done = _resume(paths, state, key)
     if not arrays:
+        state.unlink(missing_ok=True)
         kinds = [(np.dtype(dtype), (total, *shape)) for dtype, shape in rows.values()]
         arrays = _allocate(paths, kinds)
     size = max(1, min(CHUNK, datasets.BLOCK // arrays[0][0].nbytes))
@@ -161,7 +162,7 @@ def write_arrays(plan, height, width, key, folder, progress=None):
             for array, part in zip(arrays, values, strict=True):
                 array[done : done + len(part)] = part
             done += len(values[0])
-            write_json(folder / "progress.json", {"key": key, "done": done})
+            write_json(state, {"key": key, "done": done})
             if progress:
                 progress(done, total)
 
@@ -204,14 +205,12 @@ def _run_jobs(make, jobs):
 
 def _in_parallel(work, chunks, processes):
     """map(work, chunks) on all cores, in order; in threads unless `processes`."""
-    cores = devices.cpu_count()
+    cores = min(devices.cpu_count(), len(chunks))
     if processes and len(chunks) < 8:  # starting processes takes longer
         yield from map(work, chunks)
         return
-    if processes:
-        pool = ProcessPoolExecutor(cores, get_context("spawn"), _start_worker)
-    else:
-        pool = ThreadPoolExecutor(cores)
+    spawn = (get_context("spawn"), _start_worker)
+    pool = ProcessPoolExecutor(cores, *spawn) if processes else ThreadPoolExecutor(cores or 1)
     try:
         with _single_threaded_children():
             yield from in_order(pool, work, chunks, 2 * cores)
