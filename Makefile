@@ -12,7 +12,8 @@ PIP_FLAGS ?=
 help:
 	@echo "make lab         open the notebooks in JupyterLab; 08 and 09 need nothing trained"
 	@echo "make reproduce   data, training, scores, tables, figures and executed notebooks; resumes"
-	@echo "                 an interrupted run. DATASET=$(DATASET) PROFILE=$(PROFILE)"
+	@echo "                 an interrupted run. DATASET=$(DATASET) PROFILE=$(PROFILE) SEED=$(SEED)"
+	@echo "                 SET=\"iterations=500\" changes any number; PROFILE=my.toml is your own"
 	@echo "                 DATASET=all: both drawn data sets, both halves of Table 1"
 	@echo "                 Real data: make reproduce DATASET=market1501 PG2_DATA=<folder>"
 	@echo "make report      all results on one HTML page, from the latest runs; trains nothing"

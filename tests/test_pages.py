@@ -1,5 +1,7 @@
 """Pages quote the files they name, to the letter."""
 
+import re
+
 import pytest
 
 from pg2lib.core.files import UserError
@@ -42,3 +44,14 @@ def test_the_results_page_quotes_its_tables():
     page = (project() / "docs" / "results.md").read_text(encoding="utf-8")
     names = {path.split("/")[-1] for _, path, *_ in pages.QUOTE.findall(page)}
     assert {"table1.md", "claims.md"} <= names
+
+
+def test_the_readmes_snippet_runs(capsys):
+    text = (project() / "README.md").read_text(encoding="utf-8")
+    snippet = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    names = {}
+    exec(snippet.replace('"quick"', '"smoke"'), names)
+    size = names["data"].images.shape[1:]
+    assert {part: image.shape for part, image in names["images"].items()} == dict.fromkeys(
+        ("coarse", "difference", "refined"), size
+    )
