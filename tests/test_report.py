@@ -413,6 +413,13 @@ def test_a_second_report_replaces_the_first_and_keeps_what_is_not_its_own(tmp_pa
     (folder / "scores.png").unlink()
     report.write_report(tmp_path / "figures", out)
     assert not (out / "figures/synthetic-market-quick/scores.png").exists()
+    edited = out / "tables" / "synthetic-market-quick" / "table1.tex"
+    text = edited.read_text()
+    edited.write_text(text + "% mine")
+    with pytest.raises(UserError, match=r"table1\.tex was not written by the report"):
+        report.write_report(tmp_path / "figures", out)
+    assert edited.read_text().endswith("% mine")
+    edited.write_text(text)
     assert (out / "my-notes.txt").read_text() == "keep"
     files = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
     listed = set(json.loads((out / "manifest.json").read_text())["files"])

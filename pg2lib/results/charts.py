@@ -28,13 +28,8 @@ PANELS = {
 
 @STYLE
 def chart(width, height, panels=1, alt="", **options):
-    """(Figure, its axes) of so many inches in the style of all charts.
-
-    Args:
-        width, height: in inches.
-        panels: side by side; more than one: the axes are an array.
-        alt: alternative text.
-        options: of `Figure.subplots`.
+    """(Figure, axes) of so many inches in the style of all charts. Several panels are side by side
+    and their axes an array; alt is the alternative text; options are those of `Figure.subplots`.
     """
     figure = new_figure(width, height, layout="constrained")
     figure.set_label(alt)

@@ -325,22 +325,6 @@ def difference_panel(coarse, difference, refined, target, row_labels=()):
     return grid([list(row) for row in rows], titles, row_labels)
 
 
-def failure_gallery(failures):
-    """Pairs with bad results, a row each, with the reason next to it.
-
-    Args:
-        failures: list of dicts "condition", "target", "generated" (uint8 (H, W, 3)),
-            "keypoints" (18, 2) of the target, and "caption".
-    """
-    rows = []
-    for failure in failures:
-        height, width = failure["condition"].shape[:2]
-        pose = fine_skeleton(failure["keypoints"], height, width, max(1, round(CELL / width)))
-        rows.append([failure["condition"], pose, failure["target"], failure["generated"]])
-    titles = [*TITLES.values(), "Generated"]
-    return grid(rows, titles, captions=[failure["caption"] for failure in failures])
-
-
 def select_examples(dataset, count, seed=0):
     """Informative test pairs, chosen without looking at generated images.
 

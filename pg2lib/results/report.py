@@ -23,7 +23,7 @@ from pg2lib.evaluation.statistics import FAILS
 from pg2lib.results import provenance, render
 
 PAGE, MANIFEST = "report.html", "manifest.json"
-MADE_BY = "pg2lib.results.report"  # in the manifest: marks a folder as a report
+MADE_BY = "pg2 report"  # in the manifest: marks a folder as a report
 PDF_AGE = 60  # seconds: an older PDF was not written together with its PNG
 TEMPLATE = Path(__file__).with_name("report_page")
 # Heading -> {table or figure: caption}, in the order of the page; {}: all other figures.
@@ -36,10 +36,10 @@ CHART = re.compile("curves|scores|effects|convergence|check|shift")  # figures w
 
 @dataclass
 class Study:
-    """A folder of results; dataset is None for the folder with both halves of Table 1."""
+    """A folder of results."""
 
     folder: Path
-    dataset: str | None
+    dataset: str | None  # None: both halves of Table 1
     profile: str
     seed: int
     command: str
@@ -130,7 +130,7 @@ def write_report(figures, out, comparison=None) -> list[Path]:
         write_json(new / MANIFEST, {"made_by": MADE_BY, "files": files} | provenance.stamp())
         for name in kept:
             if (new / name).exists():
-                raise UserError(f"{out / name} is not part of the report; move it away")
+                raise UserError(f"{out / name} was not written by the report; move it away")
             (new / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(out / name, new / name)
         if out.exists():
@@ -140,7 +140,7 @@ def write_report(figures, out, comparison=None) -> list[Path]:
 
 
 def user_files(out: Path) -> list[str]:
-    """Names of the files in a report's folder that no report wrote.
+    """Names of the files in a report's folder that no report wrote, or that were changed since.
 
     Raises:
         UserError: out is a file, or a folder that holds files but no report.
@@ -151,7 +151,8 @@ def user_files(out: Path) -> list[str]:
     manifest = read_json(out / MANIFEST) or {}
     if names and manifest.get("made_by") != MADE_BY:
         raise UserError(f"{out} holds files but no report; name another folder or empty it")
-    return [name for name in names if name != MANIFEST and name not in manifest["files"]]
+    own = {**manifest.get("files", {}), MANIFEST: sha256(out / MANIFEST)} if names else {}
+    return [name for name in names if own.get(name) != sha256(out / name)]
 
 
 # --- what there is to report -------------------------------------------------------------------

@@ -128,15 +128,12 @@ def failures_sheet(dataset, generated, causes, lines):
         causes: what `difficulty.causes` returns for them.
         lines: lines of `difficulty.worst`.
     """
-    panels = []
+    rows, captions, scale = [], [], max(1, round(figures.CELL / dataset.width))
     for line in lines.itertuples():
         condition, target = dataset.test_pairs[line.pair]
+        keypoints = dataset.keypoints[target]
+        pose = figures.fine_skeleton(keypoints, dataset.height, dataset.width, scale)
+        rows.append([dataset.images[condition], pose, dataset.images[target], generated[line.pair]])
         place = f"{line.cause.upper()}, {line.rank} of {line.of}, score {line.score:.2f}"
-        panels.append({
-            "condition": dataset.images[condition],
-            "target": dataset.images[target],
-            "generated": generated[line.pair],
-            "keypoints": dataset.keypoints[target],
-            "caption": f"{place}: {reasons(causes, line.pair)}",
-        })  # fmt: skip
-    return figures.failure_gallery(panels)
+        captions.append(f"{place}: {reasons(causes, line.pair)}")
+    return figures.grid(rows, [*figures.TITLES.values(), "Generated"], captions=captions)

@@ -56,12 +56,8 @@ def table1(summaries, paper, facts):
 
 
 def more_scores(summaries, facts):
-    """The scores that the paper does not print, as a table like `table1`'s.
-
-    Args:
-        summaries: row -> summary, in the order of the rows.
-        facts: as for `table1`.
-    """
+    """The scores that the paper does not print, as a table like `table1`'s; rows in the order of
+    `summaries`."""
     table = _table(summaries, MORE, facts)
     table["title"] = f"Further scores of the same images ({table['facts']['dataset']})"
     table["notes"].append("In brackets: 95 % bootstrap interval over identities.")
@@ -72,12 +68,8 @@ def more_scores(summaries, facts):
 def both_halves(tables, command):
     """The paper's whole Table 1: tables of `table1` for different halves, side by side.
 
-    Contains only the scores that the paper prints. Columns are called "<half>:<score>", facts
-    "<half>:<fact>".
-
-    Args:
-        tables: from `table1`; only rows that all of them have are kept.
-        command: makes the table again.
+    Contains the scores that the paper prints and the rows that all tables have. Columns are called
+    "<half>:<score>", facts "<half>:<fact>"; command makes the table again.
 
     Raises:
         UserError: two tables of the same half.

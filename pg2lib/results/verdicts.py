@@ -249,7 +249,7 @@ def _by_flag(values, flag, people, chosen=True):
 
 @dataclass(frozen=True)
 class Finding:
-    """A comparison with its effect, the 95 % interval, the verdict and the reason in words."""
+    """A comparison with its effect, the ends of the 95 % interval, the verdict and the reason."""
 
     comparison: Comparison
     effect: float
@@ -268,13 +268,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Result:
-    """A claim with its findings, the overall verdict, the reason, and the study that it is from."""
+    """A claim with its findings and the overall verdict."""
 
     claim: Claim
     findings: tuple[Finding, ...]
     verdict: str
     why: str
-    made_at: str
+    made_at: str  # names of the studies
 
 
 def evaluate_claims(main, ablations=None, sibling=None, claims=CLAIMS):
