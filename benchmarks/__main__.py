@@ -1,7 +1,7 @@
 """`python -m benchmarks`: measure everything and write results.json and results.md.
 
 The sections run one after the other and each is written as it ends; a run that was stopped starts
-again from the first, but for the trainings of `parity`, which resume.
+again from the first; only the trainings of `parity` resume.
 """
 
 import argparse
@@ -10,18 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import (
-    data,
-    growth,
-    measures,
-    parity,
-    plan,
-    processes,
-    scoring,
-    startup,
-    steps,
-    studio,
-)
+from benchmarks import data, growth, parity, processes, scoring, steps, studio
 from benchmarks.common import CHECK, Size
 from pg2lib.core import devices
 from pg2lib.core.files import UserError, write_atomically
@@ -29,9 +18,7 @@ from pg2lib.workflow.reproduce import machine
 
 GROWTH = "cost as work grows"
 SECTIONS = {
-    "start-up": startup,
     "training and generation": steps,
-    "what each measure gives": measures,
     "scores": scoring,
     "data": data,
     GROWTH: growth,
@@ -55,16 +42,16 @@ def main():
     entry = results.setdefault(device, {"sections": {}})
     for name in chosen:
         started = time.time()
-        lines, details = SECTIONS[name].measure(size, device, say)
-        here = machine() | {"precision": devices.precision_text(device, "auto")}
+        lines, details = SECTIONS[name].measure(size, device, log)
+        facts = machine() | {"precision": devices.precision_text(device, "auto")}
         entry["sections"][name] = {
             "lines": [line.as_dict() for line in lines],
             "details": details,
             "seconds": round(time.time() - started),
             "made": time.strftime("%Y-%m-%d %H:%M"),
-            "machine": here,
+            "machine": facts,
         }
-        entry.setdefault("machine", here)  # of a whole run; a section made later tells its own
+        entry.setdefault("machine", facts)  # of a whole run; a section made later has its own
         entry["command"] = "make bench" if not options.check else "python -m benchmarks --check"
         folder.mkdir(parents=True, exist_ok=True)
         write(folder, results)
@@ -74,13 +61,13 @@ def main():
 def parser():
     top = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     top.add_argument("--only", action="append", metavar="SECTION", help="one section; repeatable")
-    top.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    top.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where available")
     top.add_argument("--check", action="store_true", help="tiny sizes: whether all of it runs")
     top.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder to write to")
     return top
 
 
-def say(text):
+def log(text):
     print(f"{time.strftime('%H:%M:%S')}  {text}", file=sys.stderr, flush=True)
 
 
@@ -96,44 +83,44 @@ def write(folder, results):
         temporary.write_text(page(results))
     for device, entry in results.items():
         if GROWTH in entry["sections"]:
-            found = entry["sections"][GROWTH]["details"]
-            growth.plot(found["points"], found["base"], folder / f"growth-{device}.png")
+            details = entry["sections"][GROWTH]["details"]
+            growth.plot(details["points"], details["base"], folder / f"growth-{device}.png")
 
 
 def page(results) -> str:
-    """The results as Markdown, a chapter per device, and what DeepFashion would cost."""
+    """The results as Markdown, a chapter per device."""
     text = ["# Benchmark", "", "Written by `make bench`; do not edit. Medians of interleaved runs."]
     for device, entry in sorted(results.items()):
         text += ["", *machine_lines(device, entry), ""]
         for name in (name for name in SECTIONS if name in entry["sections"]):
             section = entry["sections"][name]
             if section["lines"]:
-                shape = section["details"].get("shape")
-                title = f"### {name}" + (f" ({shape})" if shape else "")
-                text += [title, ""]
-                there = place(device, section.get("machine", entry["machine"]))
-                if there != place(device, entry["machine"]):
-                    text += [f"Measured on {there}.", ""]
+                text += [f"### {name}", ""]
+                where = place(device, section.get("machine", entry["machine"]))
+                if where != place(device, entry["machine"]):
+                    text += [f"Measured on {where}.", ""]
                 text += [*line_table(section["lines"]), ""]
             if name == GROWTH:
                 text += [growth.table(section["details"]["points"]), ""]
                 text += [f"![Seconds and memory of a step](growth-{device}.png)", ""]
-    return "\n".join([*text, "## DeepFashion on paper", "", plan.text(results)]) + "\n"
+    return "\n".join(text).rstrip() + "\n"
 
 
 def machine_lines(device, entry) -> list[str]:
-    told = entry["machine"]
-    software = f"Python {told['python']}, torch {told['torch']}"
+    machine = entry["machine"]
+    software = f"Python {machine['python']}, torch {machine['torch']}"
     return [
-        f"## {place(device, told)}",
+        f"## {place(device, machine)}",
         "",
-        f"{software}; training in {told['precision']}. `{entry['command']}`.",
+        f"{software}; training in {machine['precision']}. `{entry['command']}`.",
     ]
 
 
-def place(device, told) -> str:
+def place(device, machine) -> str:
     """The processors of a machine, in words."""
-    return told["gpu"] if device == "cuda" else f"{told['cores']} cores of {told['processor']}"
+    if device == "cuda":
+        return machine["gpu"]
+    return f"{machine['cores']} cores of {machine['processor']}"
 
 
 def line_table(lines) -> list[str]:

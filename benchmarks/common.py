@@ -1,4 +1,4 @@
-"""What all sections share: the size of a benchmark, a line of the table, a worker process."""
+"""What all sections share: sizes, a line of the results, the timed rows, child processes."""
 
 import json
 import os
@@ -12,10 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from pg2lib.data import dataset as datasets
-from pg2lib.models import experiments
+from pg2lib import models
+from pg2lib.core.config import Study, sized
+from pg2lib.data.dataset import Dataset
+from pg2lib.models.base import INPUTS
+from pg2lib.training.describe import describe_method
 
 PROJECT = Path(__file__).resolve().parent.parent
+SCRATCH = PROJECT / ".bench"  # for what is too large for a temporary file system in memory
+ROW = "G1-poseMaskLoss"  # stands for a row without a discriminator
+ADVERSARIAL_ROW = "G1+D"  # a row whose discriminator normalises over the batch
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Size:
 
     profile: str = "paper"  # of the training steps
     repeats: int = 3  # rounds; the table has their medians
-    product_side: int = 4_096  # of the matrix product that the steps are held against
+    product_side: int = 4_096  # of the matrix product that the steps are compared with
     score_pairs: int = 12_000
     reference_pairs: int = 400  # of those, through scikit-image's loop
     market_images: int = 12_936
@@ -66,7 +72,7 @@ CHECK = Size(
 
 @dataclass(frozen=True)
 class Line:
-    """A measurement: met is None where there is no target, or not for this machine."""
+    """A measurement. met is None without a target, or with one for other machines only."""
 
     what: str
     value: float
@@ -76,10 +82,6 @@ class Line:
     note: str = ""
 
     as_dict = asdict
-
-
-PLAIN = {"layout": "contiguous_format", "tuned": False}  # of a worker; and of its stage:
-PLAIN_STAGE = {"precision": "float32", "compiled": "no"}
 
 
 def median(values) -> float:
@@ -97,17 +99,30 @@ def interleaved(calls: dict, repeats: int, warm_up: int = 1) -> dict:
     return results
 
 
-def stage_for(name: str, profile: str, **changes) -> experiments.Stage:
-    """A stage of a profile on Market-1501's size, on all cores."""
-    stage = experiments.stage(name, "synthetic-market", profile)
-    return replace(stage, threads=0, **changes)
+def row_config(name: str, profile: str, **changes):
+    """The configuration of a method at Market-1501's size, on all cores."""
+    config = models.find(name).configure(*sized(Study(profile=profile)))
+    return replace(config, threads=0, **changes)
+
+
+def rows_by_cost(profile: str) -> dict[str, tuple[str, ...]]:
+    """The methods that Table 1 trains, grouped by what a step costs: the first of each group ->
+    its group. Methods that need more than a photo and poses are left out."""
+    groups = {}
+    for name in models.chains(models.rows()):
+        method, config = models.find(name), row_config(name, profile)
+        if method.needs <= INPUTS:
+            cost = describe_method(method, config)
+            key = cost["gflops"], *sorted(cost["networks"].items()), method.start, config.batch
+            groups.setdefault(key, []).append(name)
+    return {group[0]: tuple(group) for group in groups.values()}
 
 
 def noise(height: int, width: int, pairs: int = 2_000, images: int = 400):
-    """A data set of noise with random joints: time and memory do not depend on what is shown."""
+    """A data set of noise with random joints: time and memory do not depend on the content."""
     random = np.random.default_rng(0)
     joints = random.uniform((0, 0), (width, height), (images, 18, 2)).astype(np.float32)
-    return datasets.Dataset(
+    return Dataset(
         name="noise",
         height=height,
         width=width,
@@ -152,10 +167,21 @@ class Worker:
         self.process.wait()
 
 
+def run_module(name: str, *arguments, launcher=(), **variables):
+    """Run `python -m benchmarks.NAME ARGUMENTS` in a process of its own, with these environment
+    variables; returns what it printed last, as JSON."""
+    command = [sys.executable, "-m", *launcher, f"benchmarks.{name}", *map(str, arguments)]
+    done = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, cwd=PROJECT,
+        env=environment(**variables),
+    )  # fmt: skip
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def peak_memory() -> float:
     """The most memory this process ever had resident, in MB.
 
-    Not getrusage's number where it can be helped: that one begins with what the parent had.
+    From /proc where possible: getrusage's number begins with that of the parent.
     """
     try:
         status = Path("/proc/self/status").read_text()

@@ -4,67 +4,60 @@ The files are links to a few hundred drawn people, so that the decoder has real 
 set is needed.
 """
 
+import io
 import json
 import os
-import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-from benchmarks.common import PROJECT, Line, Size, environment, peak_memory
+from PIL import Image
+
+from benchmarks.common import SCRATCH, Line, Size, peak_memory, run_module
+from pg2lib.core.config import DataConfig
+from pg2lib.data.prepare import prepare
+from pg2lib.data.synthetic import draw
 
 PER_PERSON = 8
 
 
-def measure(size: Size, device: str, say) -> tuple[list[Line], dict]:
+def measure(size: Size, device: str, log) -> tuple[list[Line], dict]:
     lines, details = [], {}
+    SCRATCH.mkdir(exist_ok=True)
     for dataset, count, make, limits in (
         ("market1501", size.market_images, market_folder, (30, None)),
         ("deepfashion", size.fashion_images, fashion_folder, (None, 2_000)),
     ):
-        with tempfile.TemporaryDirectory(dir=scratch()) as folder:
-            say(f"making {count:,} JPEG files as in {dataset}")
+        with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
+            log(f"making {count:,} JPEG files as in {dataset}")
             make(Path(folder) / "source", count, size.distinct)
-            say(f"preparing {dataset}")
-            done = subprocess.run(
-                [sys.executable, "-m", "benchmarks.data", dataset, folder], check=True,
-                capture_output=True, text=True, cwd=PROJECT, env=environment(),
-            )  # fmt: skip
-        told = json.loads(done.stdout)
-        details[dataset] = told
-        seconds, memory = limits
-        what = f"preparing {told['images']:,} images of {dataset}, {told['size']}"
-        lines += [
-            Line(
-                what, told["seconds"], "s", f"under {seconds}" if seconds else "",
-                told["seconds"] < seconds if seconds else None,
-                f"store of {told['store_mb']:,.0f} MB, checksum included",
-            ),
-            Line(
-                f"{what}: most memory resident", told["resident_mb"], "MB",
-                f"at most {memory:,}" if memory else "",
-                told["resident_mb"] <= memory if memory else None,
-                "one process: the decoder runs in threads",
-            ),
-        ]  # fmt: skip
+            log(f"preparing {dataset}")
+            details[dataset] = run_module("data", dataset, folder)
+        lines += prepared_lines(dataset, details[dataset], *limits)
     return lines, details
 
 
-def scratch() -> Path:
-    """A folder of the project for what is too large for a temporary file system in memory."""
-    folder = PROJECT / ".bench"
-    folder.mkdir(exist_ok=True)
-    return folder
+def prepared_lines(dataset, cost, seconds, memory) -> list[Line]:
+    """seconds, memory (MB): the targets, None where there is none."""
+    what = f"preparing {cost['images']:,} images of {dataset}, {cost['size']}"
+    return [
+        Line(
+            what, cost["seconds"], "s", f"under {seconds}" if seconds else "",
+            cost["seconds"] < seconds if seconds else None,
+            f"store of {cost['store_mb']:,.0f} MB, checksum included",
+        ),
+        Line(
+            f"{what}: most memory resident", cost["resident_mb"], "MB",
+            f"at most {memory:,}" if memory else "",
+            cost["resident_mb"] <= memory if memory else None,
+            "one process: the decoder runs in threads",
+        ),
+    ]  # fmt: skip
 
 
 def people(count, height, width):
     """JPEG bytes and keypoints of so many drawn pictures."""
-    import io
-
-    from PIL import Image
-
-    from pg2lib.data.synthetic import draw
-
     for number in range(count):
         drawn = draw(number // PER_PERSON, number % PER_PERSON, 0, height, width)
         file = io.BytesIO()
@@ -100,9 +93,7 @@ def fashion_folder(folder, count, distinct):
         for i in range(count)
     ]
     header, *lines = linked(folder / "images", names, distinct, 256, 256)
-    test = (
-        count // 13 // PER_PERSON * PER_PERSON or PER_PERSON
-    )  # as large a part as in the real set
+    test = count // 13 // PER_PERSON * PER_PERSON or PER_PERSON  # the share of the real set
     for half, part in (("train", slice(test, None)), ("test", slice(0, test))):
         (folder / f"{half}.lst").write_text("\n".join(names[part]) + "\n")
         rows = "\n".join([header, *lines[part]])
@@ -113,25 +104,20 @@ def fashion_folder(folder, count, distinct):
 
 def main(dataset, folder):
     """Prepare `folder`/source into `folder`/store; prints seconds and memory."""
-    import time
-
-    from pg2lib.data.dataset import DataConfig
-    from pg2lib.data.prepare import prepare
-
     side = (256, 256) if dataset == "deepfashion" else (128, 64)
     config = DataConfig(dataset, *side, test_identities=4, keypoint_frame="256x256")
     store, started = Path(folder) / "store", time.perf_counter()
     prepare(config, store, Path(folder) / "source")
     seconds = time.perf_counter() - started
     parts = json.loads((store / "card.json").read_text())["parts"].values()
-    told = {
+    cost = {
         "seconds": seconds,
         "resident_mb": peak_memory(),
         "store_mb": sum(path.stat().st_size for path in store.rglob("*")) / 1e6,
         "images": sum(part["images"] for part in parts),
         "size": f"{side[0]}x{side[1]}",
     }
-    print(json.dumps(told))
+    print(json.dumps(cost))
 
 
 if __name__ == "__main__":

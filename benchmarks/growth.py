@@ -1,80 +1,80 @@
 """Time and memory as the work grows: batch, resolution, width, number of pairs."""
 
 import json
-import subprocess
 import sys
+import tempfile
+import time
+from pathlib import Path
 
-from benchmarks.common import PROJECT, Line, Size, Worker, environment, median, stage_for
+from benchmarks.common import (
+    ROW,
+    Line,
+    Size,
+    Worker,
+    median,
+    noise,
+    peak_memory,
+    row_config,
+    run_module,
+)
+from pg2lib.evaluation.score_row import Scoring, evaluate_row
+from pg2lib.models.base import Output
 
 AXES = ("batch", "height", "channels", "pairs")
 FLAT = 1.15  # memory may grow by so much over all numbers of pairs to count as flat
 
 
-def measure(size: Size, device: str, say) -> tuple[list[Line], dict]:
-    base = stage_for("G1-poseMaskLoss", size.growth_profile)
+def measure(size: Size, device: str, log) -> tuple[list[Line], dict]:
     changes = {
         "batch": [dict(batch=n) for n in size.growth_batches],
         "height": [dict(height=h, width=w) for h, w in size.growth_sizes],
         "channels": [dict(channels=n) for n in size.growth_channels],
     }
-    points = []
+    options, points = dict(row=ROW, profile=size.growth_profile, device=device), []
     for axis, choices in changes.items():
         for change in choices:
-            say(f"cost as {axis} grows: {change}")
-            stage = stage_for("G1-poseMaskLoss", size.growth_profile, **change)
-            points.append({"axis": axis, "at": change[axis]} | point(stage, device, size))
+            log(f"cost as {axis} grows: {change}")
+            cost = training_cost(size.repeats, changes=change, **options)
+            points.append({"axis": axis, "at": change[axis]} | cost)
     for pairs in size.growth_pairs:
-        say(f"cost as the number of pairs grows: {pairs:,}")
-        points.append({"axis": "pairs", "at": pairs} | point(base, device, size, pairs=pairs))
+        log(f"cost as the number of pairs grows: {pairs:,}")
+        cost = training_cost(size.repeats, pairs=pairs, **options)
+        points.append({"axis": "pairs", "at": pairs} | cost)
     for pairs in size.growth_scored:
-        say(f"memory of an evaluation of {pairs:,} pairs")
-        points.append({"axis": "scored", "at": pairs} | evaluation(pairs, device))
-    lines = []
-    for axis, what in (("pairs", "training"), ("scored", "evaluation")):
-        values = [p["memory_mb"] for p in points if p["axis"] == axis]
-        counts = [p["at"] for p in points if p["axis"] == axis]
-        lines.append(
-            Line(
-                f"memory of {what}, {counts[-1]:,} pairs against {counts[0]:,}",
-                values[-1] / values[0], "x", "flat (at most 1.15)", values[-1] <= FLAT * values[0],
-                f"{values[0]:,.0f} and {values[-1]:,.0f} MB",
-            )
-        )  # fmt: skip
-    base = {name: getattr(base, name) for name in ("batch", "height", "width", "channels")}
+        log(f"memory of an evaluation of {pairs:,} pairs")
+        points.append({"axis": "scored", "at": pairs} | run_module("growth", pairs, device))
+    lines = [memory_line(points, "pairs", "training"), memory_line(points, "scored", "evaluation")]
+    config = row_config(ROW, size.growth_profile)
+    base = {name: getattr(config, name) for name in ("batch", "height", "width", "channels")}
     return lines, {"base": base, "points": points, "profile": size.growth_profile}
 
 
-def point(stage, device, size, **options):
-    with Worker(stage=stage.as_dict(), device=device, **options) as worker:
+def memory_line(points, axis, what) -> Line:
+    """The memory of the most pairs against that of the fewest."""
+    chosen = [p for p in points if p["axis"] == axis]
+    low, high = (chosen[k]["memory_mb"] for k in (0, -1))
+    return Line(
+        f"memory of {what}, {chosen[-1]['at']:,} pairs against {chosen[0]['at']:,}",
+        high / low, "x", f"flat (at most {FLAT})", high <= FLAT * low,
+        f"{low:,.0f} and {high:,.0f} MB",
+    )  # fmt: skip
+
+
+def training_cost(repeats, **options) -> dict:
+    """Seconds of a step and peak memory; options: of the worker."""
+    with Worker(**options) as worker:
         worker.ask("step")
-        seconds = median([worker.ask("step") for _ in range(size.repeats)])
+        seconds = median([worker.ask("step") for _ in range(repeats)])
         return {"seconds": seconds, "memory_mb": worker.ask("memory")}
 
 
-def evaluation(pairs: int, device: str) -> dict:
-    code = f"from benchmarks.growth import evaluate; evaluate({pairs}, {device!r})"
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=PROJECT,
-        env=environment(),
-    )  # fmt: skip
-    return json.loads(done.stdout)
-
-
-def evaluate(pairs: int, device: str):
+def evaluate(pairs, device):
     """Score the copied condition image of so many pairs of noise; prints seconds and peak."""
-    import tempfile
-    import time
-    from pathlib import Path
-
-    from benchmarks.common import noise, peak_memory
-    from pg2lib.evaluation.score_row import Scoring, evaluate_row
-    from pg2lib.models.base import Output
 
     def copy(inputs):
-        image = inputs.condition
-        return Output(image, {"coarse": image, "difference": image})
+        return Output(inputs.condition, {"coarse": inputs.condition})
 
-    dataset, started = noise(128, 64, pairs), time.perf_counter()
+    dataset, started = noise(128, 64, int(pairs)), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         evaluate_row("copy", copy, dataset, Path(folder), Scoring(device=device))
     print(json.dumps({"seconds": time.perf_counter() - started, "memory_mb": peak_memory()}))
@@ -92,7 +92,7 @@ def table(points) -> str:
 
 def plot(points, base, path):
     """Seconds (doubly logarithmic) and memory of a step along each axis."""
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # not part of the memory that is measured
 
     figure = Figure(figsize=(10, 4.6), layout="constrained")
     titles = ("batch", "height of the image, pixels", "width, channels", "pairs to train on")
@@ -115,3 +115,7 @@ def plot(points, base, path):
     shape = f"{base['height']}x{base['width']}, width {base['channels']}, batch {base['batch']}"
     figure.suptitle(f"A training step of G1; what is not varied: {shape}")
     figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    evaluate(*sys.argv[1:])

@@ -13,12 +13,12 @@ GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": Fal
 TOLERANCE = 1e-9
 
 
-def measure(size: Size, device: str, say) -> tuple[list[Line], dict]:
+def measure(size: Size, device: str, log) -> tuple[list[Line], dict]:
     generated, target, masks = pictures(size.score_pairs)
     few = slice(0, size.reference_pairs)
     lines = []
     for preset in ("pg2", "pg2-trainlog", "patn", "patn-fashion"):
-        say(f"SSIM, preset {preset}")
+        log(f"SSIM, preset {preset}")
 
         def ours(preset=preset):
             return timed(both, generated, target, masks, preset)

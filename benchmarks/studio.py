@@ -5,19 +5,18 @@ import time
 import numpy as np
 
 from benchmarks.common import Line, Size, median
+from pg2lib import models
 from pg2lib.apps.pose_studio import studio
-from pg2lib.workflow import pipeline
+from pg2lib.core.config import Study
 
 FRAMES, TARGET = 60, 10
-VIEWS = {"one row, one stage": ("G1-L1", ""), "one row, two stages": ("G1+G2+D", ""),
-         "two rows": ("G1+G2+D", "G1-HME-L1")}  # fmt: skip
 
 
-def measure(size: Size, device: str, say) -> tuple[list[Line], dict]:
-    say("pose studio")
-    study = pipeline.Study(profile="demo", device=device)
+def measure(size: Size, device: str, log) -> tuple[list[Line], dict]:
+    log("pose studio")
+    study = Study(profile="demo", device=device)
     lines = []
-    for name, (row, second) in VIEWS.items():
+    for name, (row, second) in views().items():
         shown = studio.of_study(study, row, second)
         took = [seconds(shown, turn) for turn in range(FRAMES if size.repeats > 1 else 3)]
         rate = 1 / median(took[1:])
@@ -26,8 +25,19 @@ def measure(size: Size, device: str, say) -> tuple[list[Line], dict]:
     return lines, {}
 
 
+def views() -> dict:
+    """What is shown -> (row, second row)."""
+    one = next(name for name in models.rows() if not models.find(name).start)
+    two = next((name for name in models.rows() if models.find(name).start), one)
+    return {
+        "one row, one stage": (one, ""),
+        "one row, two stages": (two, ""),
+        "two rows": (two, one),
+    }
+
+
 def seconds(shown, turn: int) -> float:
-    """Of one move of the right wrist: the pose drawn, painted and shown as pixels."""
+    """Of one move of the right wrist: the pose drawn, the image generated and shown as pixels."""
     place = 10 + 8 * np.cos(turn), 24 + 8 * np.sin(turn)
     started = time.perf_counter()
     shown.editor.move(4, *place)

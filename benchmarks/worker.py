@@ -1,31 +1,39 @@
 """A process that makes training steps, or generates, when it is asked to.
 
-By itself it does what the library does; `common.PLAIN` are the options of the plain step: float32
-(TF32 off), eager, PyTorch's default memory layout, the allocator as it comes.
+By default it does what the library does. PLAIN are the options of the step that this is compared
+with: float32 (no TF32), eager, PyTorch's default memory layout and allocator.
 """
 
 import contextlib
 import json
 import sys
 import time
-from dataclasses import replace
 
 import torch
-from pg2lib.models.experiments import Stage
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.common import noise, peak_memory
+from benchmarks.common import noise, peak_memory, row_config
+from pg2lib import models
 from pg2lib.core import devices
-from pg2lib.data import dataset as datasets
+from pg2lib.data.dataset import to_uint8
 from pg2lib.data.heatmaps import heatmaps, pose_mask
-from pg2lib.training import loop as training
+from pg2lib.models.base import Inputs, bind
+from pg2lib.training import loop
+
+PLAIN = {
+    "layout": "contiguous_format",
+    "tuned": False,
+    "changes": {"precision": "float32", "compiled": "no"},
+}
 
 
-def main(stage: dict, device: str, layout="channels_last", tuned=True, pairs: int = 2_000):
-    stage, dataset = Stage(**stage), noise(stage["height"], stage["width"], pairs)
+def main(row, profile, device, changes=None, layout="channels_last", tuned=True, pairs=2_000):
+    """Serve requests for one method; changes: fields of its configuration."""
+    chain, changes = models.chain(row), changes or {}
+    configs = [row_config(method.name, profile, **changes) for method in chain]
     torch.backends.cudnn.allow_tf32 = False
-    with devices.tuned(stage.threads, device) if tuned else contextlib.nullcontext():
-        serve(Bench(stage, dataset, device, getattr(torch, layout)))
+    with devices.tuned(0, device) if tuned else contextlib.nullcontext():
+        serve(Bench(chain, configs, device, getattr(torch, layout), pairs))
 
 
 def serve(bench):
@@ -35,18 +43,21 @@ def serve(bench):
 
 
 class Bench:
-    def __init__(self, stage, dataset, device, layout):
-        self.stage, self.device, self.count = stage, device, 0
-        self.coarse = None
-        if stage.network == "G2":
-            first = replace(stage, network="G1", adversarial=False)
-            generator = training.build_generator(first).to(device, memory_format=layout)
-            self.coarse = training.one_painter(first, generator.requires_grad_(False), None)
-        self.run = training.Run(stage, 0, device)
+    def __init__(self, chain, configs, device, layout, pairs):
+        self.config, self.device, self.count = configs[-1], device, 0
+        start = None
+        for method, config in zip(chain[:-1], configs):  # untrained costs what trained does
+            networks = method.build(config)
+            for network in networks.values():
+                network.to(device, memory_format=layout).requires_grad_(False)
+            start = bind(method, networks, config, start)
+        task = loop.method_task(chain[-1], self.config, start)
+        self.run = loop.Run(task, 0, device)
         for network in self.run.networks.values():
             network.to(memory_format=layout)
-        self.batches = self.run.batches(dataset, 0)
-        self.paint = training.one_painter(stage, self.run.generator, self.coarse)
+        dataset = noise(self.config.height, self.config.width, pairs)
+        self.batches = task.batches(dataset, self.config, 0, 0, device)
+        self.generate_fn = bind(chain[-1], self.run.networks, self.config, start)
 
     def timed(self, work) -> float:
         self.wait()
@@ -62,7 +73,7 @@ class Bench:
     def step(self) -> float:
         """Seconds of one training step with everything that belongs to it."""
         self.count += 1
-        return self.timed(lambda: self.run.step(next(self.batches), self.count, self.coarse))
+        return self.timed(lambda: self.run.step(next(self.batches), self.count))
 
     def flops(self) -> float:
         """Floating point operations of a step as it is computed."""
@@ -71,13 +82,13 @@ class Bench:
         return counter.get_total_flops()
 
     def assembly(self) -> float:
-        """Seconds for the batch, its flips, heatmaps and masks; median of ten."""
-        size = self.stage.height, self.stage.width
+        """Seconds for the batch, its flips, heatmaps and masks; median of eleven."""
+        size = self.config.height, self.config.width
 
         def work():
-            batch, _ = next(self.batches)
+            batch = next(self.batches)[0]
             heatmaps(batch.target_keypoints, *size)
-            pose_mask(batch.target_keypoints, *size, variant=self.stage.mask_variant)
+            pose_mask(batch.target_keypoints, *size)
 
         return sorted(self.timed(work) for _ in range(11))[5]
 
@@ -95,10 +106,11 @@ class Bench:
 
     def generation(self, batch: int) -> float:
         """Seconds to generate a batch, as evaluation and `pg2 generate` do, in float32."""
-        size = self.stage.height, self.stage.width
+        size = self.config.height, self.config.width
         images = torch.rand(batch, 3, *size, device=self.device) * 2 - 1
         joints = torch.rand(batch, 18, 2, device=self.device) * size[1]
-        return self.timed(lambda: datasets.to_uint8(self.paint(images, joints)["refined"]).cpu())
+        inputs = Inputs(images, joints, joints)
+        return self.timed(lambda: to_uint8(self.generate_fn(inputs).image).cpu())
 
     def precision(self) -> str:
         return self.run.precision

@@ -1,28 +1,28 @@
-"""The benchmark runs, its pages say what its numbers say, and the plan adds up."""
+"""The benchmark runs at tiny sizes, and its page shows the numbers of its results."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from benchmarks import __main__ as bench
-from benchmarks import common, plan
-from pg2lib.models import experiments
-from pg2lib.training import describe
+from benchmarks import common
+from pg2lib import models
 
 PROJECT = Path(__file__).resolve().parent.parent
 RESULTS = PROJECT / "benchmarks" / "results.json"
 
 
+def benchmark(*arguments):
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    environment = common.environment()
+    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
+
+
 def test_sections_run_and_write_their_lines(tmp_path):
-    sections = ("start-up", "training and generation", "scores", "data", "pose studio")
-    command = [sys.executable, "-m", "benchmarks", "--check", "--device", "cpu", "--out", tmp_path]
-    command += [word for name in sections for word in ("--only", name)]
-    done = subprocess.run(
-        command, cwd=PROJECT, env=common.environment(), capture_output=True, text=True
-    )
+    sections = ("training and generation", "scores", "data", "pose studio")
+    chosen = [word for name in sections for word in ("--only", name)]
+    done = benchmark("--check", "--device", "cpu", "--out", tmp_path, *chosen)
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "results.json").read_text())["cpu"]
     assert set(written["sections"]) == set(sections) and written["machine"]["cores"] >= 1
@@ -34,11 +34,8 @@ def test_sections_run_and_write_their_lines(tmp_path):
     assert all(line["what"] in page for line in lines)
 
 
-def test_a_section_that_is_not_there_is_told():
-    command = [sys.executable, "-m", "benchmarks", "--only", "speed"]
-    done = subprocess.run(
-        command, cwd=PROJECT, env=common.environment(), capture_output=True, text=True
-    )
+def test_an_unknown_section_is_an_error():
+    done = benchmark("--only", "speed")
     assert done.returncode == 2 and "unknown section 'speed'" in done.stderr
 
 
@@ -47,6 +44,14 @@ def test_the_committed_page_is_that_of_the_committed_numbers():
     assert (PROJECT / "benchmarks" / "results.md").read_text() == bench.page(results)
     entry = results["cpu"]
     assert entry["command"] == "make bench" and set(entry["sections"]) == set(bench.SECTIONS)
+
+
+def test_every_row_is_timed_and_rows_of_equal_cost_once():
+    groups = common.rows_by_cost("smoke")
+    names = [name for group in groups.values() for name in group]
+    assert sorted(names) == sorted(models.chains(models.rows()))
+    assert {first for first in groups} == {group[0] for group in groups.values()}
+    assert len(groups) < len(names)  # the weight of the mask costs nothing
 
 
 def test_medians_leave_the_warm_up_out_and_rounds_alternate():
@@ -61,25 +66,6 @@ def test_medians_leave_the_warm_up_out_and_rounds_alternate():
     assert order == ["a", "b"] * 4
 
 
-def test_the_plan_counts_the_operations_that_describe_counts():
-    """G1 alone: three times its forward pass, for a batch; G2 pays for the frozen G1 once."""
-    told = {s["stage"]: s for e in describe.describe("deepfashion", "paper") for s in e["stages"]}
-    hours = {row["stage"]: row for row in plan.plan(1e12)}
-    batch = experiments.SETTINGS["deepfashion"].batch
-    step = 3 * told["G1-L1"]["gflops"] * batch / 1e3
-    assert hours["G1-L1"]["tflop_per_step"] == pytest.approx(step, rel=1e-3)
-    assert hours["G1-L1"]["gpu_hours"] == pytest.approx(step * 30_000 / 3600, rel=1e-3)
-    alone = (3 * told["G2+D"]["gflops"] + told["G1-L1"]["gflops"]) * batch / 1e3
-    assert alone < hours["G2+D"]["tflop_per_step"] < 1.1 * alone  # the rest is D
-
-
-def test_the_plan_hands_out_stages_by_hand():
-    hours = {"G1-poseMaskLoss": 3.0, "G1-L1": 1.0, "G2+D": 2.0}  # times three seeds
-    assert plan.makespan(hours, 1) == pytest.approx(18)
-    assert plan.makespan(hours, 9) == pytest.approx(5)  # G2+D waits for its G1
-    assert plan.makespan(hours, 18) == pytest.approx(5 / (2 * plan.PARALLEL))  # two share a batch
-
-
 def test_numbers_are_short_and_units_keep_their_sense():
-    told = {0: "0", 0.00012: "1.2e-04", 0.0042: "0.0042", 3.14159: "3.14", 1234.5: "1,234"}
-    assert {value: bench.number(value) for value in told} == told
+    spelled = {0: "0", 0.00012: "1.2e-04", 0.0042: "0.0042", 3.14159: "3.14", 1234.5: "1,234"}
+    assert {value: bench.number(value) for value in spelled} == spelled
