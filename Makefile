@@ -82,5 +82,5 @@ bench: .venv/.installed
 	    echo $$(($$(date +%s) - began)) > $@
 
 clean:
-	rm -rf .venv .test-runs .test-artifacts .pytest_cache .ruff_cache build *.egg-info
+	rm -rf .venv .test-runs .test-artifacts .pytest_cache .ruff_cache .import_linter_cache build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import json
 import os
 import re
 import shutil
@@ -24,42 +25,31 @@ PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8
 DISTRIBUTIONS = {"skimage": "scikit-image", "PIL": "pillow", "yaml": "pyyaml"}
 CONDA_NAMES = {"pytorch": "torch"}
 
-CORE = (
-    "core.devices",
-    "core.distributed",
-    "data.keypoints",
-    "data.heatmaps",
-    "data.synthetic",
-    "data.sources",
-    "data.market1501",
-    "data.deepfashion",
-    "data.dataset",
-    "data.prepare",
-    "models.pg2",
-    "models.losses",
-    "core.config",
-    "workflow.run_store",
-    "training.loop",
-    "evaluation.pose_score",
-    "evaluation.ssim",
-    "evaluation.scores",
-    "evaluation.copy_score",
-    "evaluation.inception",
-    "evaluation.score_row",
-    "workflow.pipeline",
-    "apps.photo.photo",
-    "apps.photo.detect_keypoints",
-    "training.weights",
-    "workflow.shipped",
-    "apps.pose_studio.editor",
-    "apps.pose_studio.walking",
-    "apps.pose_studio.studio",
-    "apps.user_study.study",
-)
-NOT_IN_CORE = (
+# From high to low, as import-linter checks them.
+ROOMS = PYPROJECT["tool"]["importlinter"]["contracts"][0]["layers"]
+TRAINING_AND_SCORING = ROOMS[ROOMS.index("evaluation") :]
+# What these need, with what torch and scikit-image need themselves.
+LIGHT = {"torch", "numpy", "pandas", "scikit-image", "pillow", "tqdm", "safetensors", "scipy"}
+NOTEBOOKS = (
     "papermill", "IPython", "jupyterlab", "ipywidgets", "anywidget", "matplotlib.pyplot",
-    "torchvision", "torch_fidelity", "safetensors",
+    "torchvision", "torch_fidelity", "lpips",
 )  # fmt: skip
+
+# Limits in lines, and what is still beyond them.
+FILE_LINES, FUNCTION_LINES = 450, 60
+TOO_LONG = {
+    "cli.py", "cli.parser", "evaluation/score_row.py", "evaluation.score_row.evaluate_row",
+    "evaluation.score_row.score_presets", "models/pg2.py",
+}  # fmt: skip
+
+
+def modules(rooms=ROOMS):
+    """The names below pg2lib of all modules of these rooms: "core.config"."""
+    files = {path.relative_to(PROJECT / "pg2lib") for path in PROJECT.glob("pg2lib/**/*.py")}
+    names = {".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in files}
+    chosen = sorted(name for name in names if name.split(".")[0] in rooms)
+    assert chosen
+    return chosen
 
 
 def split(requirement):
@@ -108,19 +98,55 @@ def distributions(sources, local):
     return {split(DISTRIBUTIONS.get(name, name))[0] for name in foreign}
 
 
-def test_core_modules_need_no_notebook_or_display_library():
-    # In a process of its own: here, other tests have imported all of these.
-    code = f"""if True:
-        import importlib, sys
-        for module in {CORE}:
-            importlib.import_module("pg2lib." + module)
-            for name in {NOT_IN_CORE}:
-                if name in sys.modules:
-                    sys.exit(f"importing pg2lib.{{module}} imports {{name}}")
+def import_without(blocked, names):
+    """Import modules of pg2lib in a process of its own, in which some packages do not import."""
+    code = """if True:
+        import importlib, json, sys
+        blocked, names = json.loads(sys.argv[1])
+        class Finder:
+            def find_spec(name, path=None, target=None):
+                if name in blocked:
+                    raise ImportError(f"{name} is not wanted here")
+        sys.meta_path.insert(0, Finder)
+        for name in names:
+            importlib.import_module("pg2lib." + name)
     """
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, "-c", code, json.dumps([list(blocked), names])]
     done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
     assert done.returncode == 0, done.stderr
+
+
+def test_training_and_scoring_need_few_packages():
+    imported = {distribution: name for name, distribution in DISTRIBUTIONS.items()}
+    others = set(required()) | {"torch-fidelity", "lpips", "matplotlib", "ipython"}
+    blocked = [imported.get(name, name).replace("-", "_") for name in sorted(others - LIGHT)]
+    import_without([*blocked, "IPython"], modules(TRAINING_AND_SCORING))
+
+
+def test_only_widgets_need_notebook_or_display_libraries():
+    import_without(NOTEBOOKS, [name for name in modules() if not name.endswith(".widget")])
+
+
+def test_rooms_import_downwards_and_methods_not_each_other():
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "NO_COLOR": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, env=environment)
+    assert done.returncode == 0, done.stdout[done.stdout.find("Contracts") :] + done.stderr
+
+
+def test_files_and_functions_are_short():
+    too_long = set()
+    for path in PROJECT.glob("pg2lib/**/*.py"):
+        file, text = path.relative_to(PROJECT / "pg2lib"), path.read_text(encoding="utf-8")
+        if text.count("\n") > FILE_LINES:
+            too_long.add(file.as_posix())
+        for node in ast.walk(ast.parse(text)):
+            if (
+                isinstance(node, ast.FunctionDef)
+                and node.end_lineno - node.lineno >= FUNCTION_LINES
+            ):
+                too_long.add(".".join([*file.with_suffix("").parts, node.name]))
+    assert too_long == TOO_LONG, "shorten what is new here, or take what is mended off the list"
 
 
 def test_every_package_is_packed():
@@ -203,7 +229,7 @@ def comparison():
 def known_switches():
     """Every option by name: the set of its defaults, over configurations and functions."""
     switches = {}
-    for module in (importlib.import_module(f"pg2lib.{name}") for name in CORE):
+    for module in (importlib.import_module(f"pg2lib.{name}") for name in modules()):
         for thing in vars(module).values():
             if dataclasses.is_dataclass(thing):
                 options = [(field.name, field.default) for field in dataclasses.fields(thing)]
