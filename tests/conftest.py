@@ -38,6 +38,19 @@ def data(tmp_path_factory):
     return datasets.load(prepare(smoke.data_settings(), folder))
 
 
+@pytest.fixture(scope="module")
+def images():
+    """Two different batches (3, 24, 16, 3) whose value ranges differ from each other."""
+    import numpy as np
+    from scipy.ndimage import gaussian_filter
+
+    random = np.random.default_rng(0)
+    smooth = gaussian_filter(random.random((2, 3, 24, 16, 3)), (0, 0, 1, 1, 0))
+    generated = (40 + 100 * smooth[0]).astype(np.uint8)
+    target = (255 * smooth[1]).astype(np.uint8)
+    return generated, target
+
+
 @pytest.fixture
 def full_disk(monkeypatch):
     """Makes torch.save fail half-way."""

@@ -66,16 +66,6 @@ def test_shift_followed_finds_by_how_much_a_person_moved(person, pixels):
 # ---- sharpness
 
 
-@pytest.fixture(scope="module")
-def images():
-    """Two different batches (3, 24, 16, 3) whose value ranges differ from each other."""
-    random = np.random.default_rng(0)
-    smooth = gaussian_filter(random.random((2, 3, 24, 16, 3)), (0, 0, 1, 1, 0))
-    generated = (40 + 100 * smooth[0]).astype(np.uint8)
-    target = (255 * smooth[1]).astype(np.uint8)
-    return generated, target
-
-
 def test_sharpness_by_hand():
     """A ramp of slope 20 a pixel against one of slope 10: four times the energy."""
     x = np.arange(8)

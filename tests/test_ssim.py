@@ -97,16 +97,6 @@ def test_neither_chunks_nor_neighbours_matter(preset, monkeypatch):
 # ---- the formula, window by window
 
 
-@pytest.fixture(scope="module")
-def images():
-    """Two different batches (3, 24, 16, 3) whose value ranges differ from each other."""
-    random = np.random.default_rng(0)
-    smooth = gaussian_filter(random.random((2, 3, 24, 16, 3)), (0, 0, 1, 1, 0))
-    generated = (40 + 100 * smooth[0]).astype(np.uint8)
-    target = (255 * smooth[1]).astype(np.uint8)
-    return generated, target
-
-
 def slow_ssim(x, y, weights, data_range, sample):
     """SSIM of one channel by its formula, window by window, valid positions only."""
     size, n = len(weights), weights.size
