@@ -67,10 +67,8 @@ def train(profile, device, precision, seed):
         loop.train(loop.method_task(method, config), data, folder, int(seed), device)
     with devices.tuned(config.threads, device):
         generate_fn = checkpoints.generate_fn([method], [config], [weights], device)
-        generated = score_row.generate_pairs(generate_fn, data, data.test_pairs, device)[
-            "generated"
-        ]
-    likeness = ssim(generated, np.asarray(data.images[data.test_pairs[:, 1]])).mean()
+        made = score_row.generate_pairs(generate_fn, data, data.test_pairs, device)
+    likeness = ssim(made["generated"], np.asarray(data.images[data.test_pairs[:, 1]])).mean()
     records = loop.read_log(folder / "log.jsonl")
     loss = np.mean([r["generator"] for r in records[-max(len(records) // 10, 1) :]])
     print(json.dumps({"ssim": float(likeness), "loss": float(loss)}))
