@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -239,3 +241,16 @@ def test_chunks_are_small_whatever_the_images(tmp_path):
     plan = replace(PLAN, make=large, jobs=jobs)
     preparation.write_arrays(plan, 1024, 1024, "", tmp_path, lambda *state: seen.append(state))
     assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_script_without_a_main_guard_prepares_data(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pg2lib.core.config import DataConfig\nfrom pg2lib.data.prepare import prepare\n"
+        "import sys\nconfig = DataConfig(height=32, width=16, train_identities=140,\n"
+        "    test_identities=20, images_per_identity=4)\n"
+        "print(prepare(config, sys.argv[1]))\n"
+    )
+    command = [sys.executable, script, tmp_path / "store"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and done.stdout.count("store") == 1, done.stderr

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
@@ -212,7 +213,7 @@ def _in_parallel(work, chunks, processes):
     spawn = (get_context("spawn"), _start_worker)
     pool = ProcessPoolExecutor(cores, *spawn) if processes else ThreadPoolExecutor(cores or 1)
     try:
-        with _single_threaded_children():
+        with _plain_children():
             yield from in_order(pool, work, chunks, 2 * cores)
     except BrokenProcessPool:
         raise UserError("a worker process died (out of memory?); start again to resume.") from None
@@ -226,12 +227,16 @@ def _start_worker():
 
 
 @contextmanager
-def _single_threaded_children():
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
+def _plain_children():
+    """Children compute in one thread and do not run the caller's script again, so that a script
+    needs no `if __name__ == "__main__"`."""
+    before, main = os.environ.get("OMP_NUM_THREADS"), sys.modules["__main__"]
+    hidden = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
+    os.environ["OMP_NUM_THREADS"], main.__spec__ = "1", None
     try:
         yield
     finally:
+        vars(main).update(hidden)
         os.environ.pop("OMP_NUM_THREADS")
         if before is not None:
             os.environ["OMP_NUM_THREADS"] = before
