@@ -135,11 +135,11 @@ def pose_copy(estimated, condition_keypoints, target_keypoints, alpha=0.4):
         (share, weight), float64 (k,): the share in [0, 1], 1 for the condition's pose and 0 for
         the target's, NaN where no joint had to move; weight is the number of joints that had to.
     """
-    seen, old, new = (
+    estimate, old, new = (
         np.asarray(k, np.float64) for k in (estimated, condition_keypoints, target_keypoints)
     )
     moved = np.linalg.norm(old - new, axis=-1) > alpha * body_size(new)[:, None]
-    counted = moved & found(seen) & found(old) & found(new)  # (k, 18)
-    nearer = np.linalg.norm(seen - old, axis=-1) < np.linalg.norm(seen - new, axis=-1)
+    counted = moved & found(estimate) & found(old) & found(new)  # (k, 18)
+    nearer = np.linalg.norm(estimate - old, axis=-1) < np.linalg.norm(estimate - new, axis=-1)
     weight = counted.sum(-1)
     return (nearer & counted).sum(-1) / np.where(weight, weight, np.nan), weight.astype(np.float64)

@@ -108,8 +108,8 @@ def _gradient_energy(images, mask):
     gray = rgb2gray(images)  # (n, H, W)
     gx = (gray[:, 1:-1, 2:] - gray[:, 1:-1, :-2]) / 2  # (n, H-2, W-2)
     gy = (gray[:, 2:, 1:-1] - gray[:, :-2, 1:-1]) / 2
-    beside = mask[:, 1:-1, 2:] & mask[:, 1:-1, :-2] & mask[:, 2:, 1:-1] & mask[:, :-2, 1:-1]
-    interior = mask[:, 1:-1, 1:-1] & beside
+    neighbours = mask[:, 1:-1, 2:] & mask[:, 1:-1, :-2] & mask[:, 2:, 1:-1] & mask[:, :-2, 1:-1]
+    interior = mask[:, 1:-1, 1:-1] & neighbours
     count = interior.sum((1, 2))
     return ((gx**2 + gy**2) * interior).sum((1, 2)) / np.where(count, count, np.nan)
 

@@ -3,7 +3,7 @@
 The paper judges poses by eye. Later work (PATN, calPCKH) runs OpenPose on the generated images;
 here a small keypoint network is trained on the real training images and their keypoints, in a
 minute or two. Its score on real test images, the row "target", is the ceiling for other rows; the
-row "condition", where nobody moves, is the floor.
+row "condition", where no joint moves, is the floor. `pck` has the scores.
 """
 
 import math

@@ -46,8 +46,8 @@ def mean(values, weights=None):
 def bootstrap_interval(values, identities, weights=None, level=0.95, resamples=2000, seed=0):
     """Percentile bootstrap interval of the (weighted) mean of `values`, over identities.
 
-    Whole people are drawn with replacement, each with all pairs, because pairs of one person
-    are alike: drawing pairs would make the interval too narrow.
+    Whole people are drawn with replacement, each with all pairs: pairs of one person are alike,
+    and drawing pairs would make the interval too narrow.
 
     Args:
         values: float (n,), one per pair; NaN values are left out.
@@ -57,7 +57,7 @@ def bootstrap_interval(values, identities, weights=None, level=0.95, resamples=2
         resamples, seed: size and seed of the bootstrap.
 
     Returns:
-        (low, high); (nan, nan) with fewer than two people, who leave nothing to resample.
+        (low, high); (nan, nan) with fewer than two people.
 
     Raises:
         UserError: values and identities of different length, or a level outside (0, 1).
@@ -90,8 +90,8 @@ def draws(people, resamples, seed=0):
 def paired_difference(a, b, identities, weights=None, level=0.95, resamples=2000, seed=0):
     """(Weighted) mean of a - b over the same pairs, with its bootstrap interval over identities.
 
-    Far narrower than two separate intervals suggest, since what makes a pair hard is hard for
-    both rows. Pairs with a NaN in `a` or `b` are left out.
+    Far narrower than two separate intervals, since a difficult pair is difficult for both rows.
+    Pairs with a NaN in `a` or `b` are left out.
 
     Args:
         a, b: float (n,), the scores of two rows on the same pairs, in the same order.
@@ -111,13 +111,13 @@ def paired_difference(a, b, identities, weights=None, level=0.95, resamples=2000
 def paired_p_value(a, b, identities, weights=None, flips=10_000, seed=0):
     """Two-sided p-value of a (weighted) mean of a - b, by flipping signs of whole people.
 
-    If two rows were alike, it would be chance which of them a person favours: the sum of a - b
-    over each person is as likely as its negative. p is the share of random flips, the one at hand
-    among them, whose total is at least as far from zero.
+    If two rows do not differ, the sum of a - b over a person is as likely as its negative. p is
+    the share of random flips, including the observed signs, whose total is at least as far from
+    zero as the observed one.
 
     Args:
         a, b, identities, weights: as for `paired_difference`.
-        flips, seed: how many, and their seed; p is at least 1 / (flips + 1).
+        flips, seed: their number and seed; p is at least 1 / (flips + 1).
 
     Returns:
         float in (0, 1]; NaN with fewer than two people.
@@ -136,10 +136,10 @@ def paired_p_value(a, b, identities, weights=None, flips=10_000, seed=0):
 
 
 def holm(p_values):
-    """p-values corrected for their number after Holm (1979): of those that stay below 0.05, the
-    probability that any one is a false alarm is at most 0.05. NaN stay NaN and do not count.
+    """p-values corrected for multiple tests after Holm (1979); NaN stay NaN and do not count.
 
-    The k-th smallest of m becomes (m - k + 1) p, at least what the one before it became, at most 1.
+    With at most 5 % probability any corrected value below 0.05 is a false alarm. The k-th smallest
+    of m becomes (m - k + 1) p, at least the corrected value before it, at most 1.
     """
     p_values = np.asarray(p_values, float)
     known = np.flatnonzero(~np.isnan(p_values))
