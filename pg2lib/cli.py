@@ -41,6 +41,8 @@ def status_of(work, options) -> int:
     except UserError as error:
         print(f"pg2: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `pg2 ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         if error.errno not in (28, 122):  # no space left, quota exceeded
             raise
@@ -49,8 +51,6 @@ def status_of(work, options) -> int:
     except KeyboardInterrupt:
         print("\npg2: stopped; start again and it goes on where it was", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # `pg2 ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

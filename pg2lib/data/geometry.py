@@ -27,9 +27,9 @@ def normalised(keypoints):
     """
     points = np.where(found(keypoints)[..., None], keypoints, np.nan).astype(float)
     corners = points[:, list(TORSO)]  # (n, 4, 2)
-    here = found(keypoints)[:, list(TORSO), None]
-    count = here.sum(1)  # (n, 1)
-    centre = np.where(here, corners, 0).sum(1) / np.where(count >= 2, count, np.nan)
+    have = found(keypoints)[:, list(TORSO), None]
+    count = have.sum(1)  # (n, 1)
+    centre = np.where(have, corners, 0).sum(1) / np.where(count >= 2, count, np.nan)
     apart = np.linalg.norm(corners[:, :, None] - corners[:, None], axis=-1)  # (n, 4, 4)
     length = np.nan_to_num(apart).max((1, 2))
     return (points - centre[:, None]) / np.where(length > 0, length, np.nan)[:, None, None]
@@ -65,11 +65,11 @@ def pose_distance(keypoints, training, shared=2 / 3, chunk=1024):
 
 def _nearest(poses, known, shared):
     """Distances (n,) of (n, 18, 2) to the nearest of (m, 18, 2); NaN marks missing joints."""
-    (here, a), (there, b) = ((~np.isnan(x[..., 0]) * 1.0, np.nan_to_num(x)) for x in (poses, known))
-    both = here @ there.T  # (n, m) joints in common
-    square = (a**2).sum(-1) @ there.T + here @ (b**2).sum(-1).T
+    (has, a), (had, b) = ((~np.isnan(x[..., 0]) * 1.0, np.nan_to_num(x)) for x in (poses, known))
+    both = has @ had.T  # (n, m) joints in common
+    square = (a**2).sum(-1) @ had.T + has @ (b**2).sum(-1).T
     square = square - 2 * a.reshape(len(a), -1) @ b.reshape(len(b), -1).T
-    allowed = (both > 0) & (both >= shared * here.sum(1, keepdims=True))
+    allowed = (both > 0) & (both >= shared * has.sum(1, keepdims=True))
     square = np.where(allowed, square.clip(min=0) / both.clip(min=1), np.inf)
     distance = np.sqrt(square.min(1, initial=np.inf))
     return np.where(np.isfinite(distance), distance, np.nan)
