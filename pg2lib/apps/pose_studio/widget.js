@@ -1,13 +1,13 @@
-// The pose studio in the browser: draws the pose, takes what hands do to it and shows pictures.
+// The pose studio in the browser: draws the pose, handles input and shows pictures.
 //
 // Python owns the pose, the timeline and the networks. This module never writes a trait: it sends
 // messages ({do: "move", ...}), and traits and pictures come back. Requests that are answered by
-// pictures carry a serial; one of them is under way at a time, and of those made meanwhile only
-// the newest are sent, so that dragging never queues up.
+// pictures carry a serial; only one is pending at a time, and of later ones only the newest is
+// sent, so that dragging never queues up.
 
-const SILENCE = 5000; // milliseconds without an answer before a sentence says so
+const SILENCE = 5000; // milliseconds without an answer before a message appears
 const MOST_BYTES = 8 * 2 ** 20; // of a dropped file; Jupyter's connection takes 10 MiB
-const REACH = { mouse: 14, pen: 18, touch: 26 }; // CSS pixels around a joint that take hold of it
+const REACH = { mouse: 14, pen: 18, touch: 26 }; // CSS pixels around a joint within which it can be grabbed
 const GAP = 8; // CSS pixels between pictures, and LIST, PLACE below: as in the style sheet
 const LIST = 148; // width of the list of joints
 const PLACE = 20; // between the pose, the list and the pictures
@@ -15,7 +15,7 @@ const PADDING = 4; // left and right of all
 const COLUMNS = 3; // pictures in a line
 const SCALES = [16, 14, 12, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0.75, 0.5, 0.25];
 const TALLEST = { pose: 560, picture: 288 }; // CSS pixels
-const GROUND = "#16181b"; // behind a plain pose; joint colours are made for dark ground
+const GROUND = "#16181b"; // behind a plain pose; the joint colours suit a dark background
 
 // --- pure helpers ------------------------------------------------------------------------------
 
@@ -24,12 +24,12 @@ export function toCanvas([x, y], scale) {
   return [(x + 0.5) * scale, (y + 0.5) * scale];
 }
 
-/** The place in frame pixels of a point of the canvas, held inside the frame. */
+/** The place in frame pixels of a point of the canvas, limited to the frame. */
 export function toFrame(x, y, scale, height, width) {
   return within([x / scale - 0.5, y / scale - 0.5], height, width);
 }
 
-/** [x, y] held inside the frame, to a hundredth of a pixel. */
+/** [x, y] limited to the frame, to a hundredth of a pixel. */
 export function within([x, y], height, width) {
   const hold = (value, most) => Math.round(Math.min(Math.max(value, 0), most) * 100) / 100;
   return [hold(x, width - 1), hold(y, height - 1)];
@@ -47,7 +47,7 @@ export function nearestJoint(pose, [x, y], reach) {
   return best;
 }
 
-/** The joint after (`step` 1) or before (-1) a joint, around the end; -1 is no joint yet. */
+/** The joint after (`step` 1) or before (-1) a joint, cyclically; -1 is no joint yet. */
 export function nextJoint(joint, step, count) {
   if (joint < 0) return step > 0 ? 0 : count - 1;
   return (joint + step + count) % count;
@@ -158,7 +158,7 @@ export function bytesOf(buffer) {
     : new Uint8ClampedArray(buffer);
 }
 
-/** The row of Table 1 that painted a picture ("refined:G1+D"), "" for a picture of the pose. */
+/** The row of Table 1 that generated a picture ("refined:G1+D"), "" for a picture of the pose. */
 function rowOf(name) {
   return name.includes(":") ? name.slice(name.indexOf(":") + 1) : "";
 }
@@ -171,7 +171,7 @@ export function worthShowing(pictures) {
   );
 }
 
-/** A picture's title without the row, which stands above the line: "G1+D, refined" is Refined. */
+/** A picture's title without its row, which is the heading of the line: "G1+D, refined" is Refined. */
 export function caption(title, row) {
   const short = row && title.startsWith(`${row}, `) ? title.slice(row.length + 2) : title;
   return short.charAt(0).toUpperCase() + short.slice(1);
@@ -296,7 +296,7 @@ function fileButton(action, text, title, accept, taken) {
   return [button(action, text, title, () => input.click()), input];
 }
 
-/** Lets a file be dropped on an element. */
+/** Accepts files dropped on an element. */
 function takesFiles(element, taken) {
   const over = (yes) => (event) => {
     event.preventDefault();
@@ -336,7 +336,7 @@ function sharpen(canvas, width, height) {
 
 // --- the widget --------------------------------------------------------------------------------
 
-let serials = 0; // of all views of a widget, so that one's answers mean something to the others
+let serials = 0; // shared by all views of a widget, so that they understand each other's answers
 let views = 0;
 
 const HELP =
@@ -356,7 +356,7 @@ function render({ model, el }) {
   let scales = chooseScales(900, get("height"), get("width"));
   let chosen = -1; // joint
   let hovered = -1;
-  let left = false; // Esc was pressed: Tab leaves the canvas
+  let left = false; // Esc was pressed: the next Tab leaves the canvas
   let drag = null; // {joint, pointer, offset, moved}
   let local = null; // {joint, place, serial}: a joint here, before Python has it
   let seeking = 0; // serial of the last seek of the slider
@@ -364,10 +364,10 @@ function render({ model, el }) {
   let frame = 0; // asked for last while playing
   let asked = 0; // when
   let player = null;
-  let wantsDownload = false;
-  let ownWords = false; // the sentence shown is this page's, not Python's
+  let wantsDownload = false; // this view asked for a file
+  let ownWords = false; // the message shown is this page's, not Python's
   let painting = 0; // animation frame under way
-  let tells = false; // the next pose is told to those who do not see it
+  let tells = false; // the next pose is announced to screen readers
   let refocus = null; // {action, index}: the button of the timeline that has the focus next
   const rate = rateCounter();
 
@@ -379,20 +379,20 @@ function render({ model, el }) {
   const sender = newestWins({
     send(message, buffers) {
       const { serial } = message;
-      // The kernel is idle again once it has dealt with a message, also where nothing is sent back.
+      // The kernel becomes idle after each message, even if it sends nothing back.
       const status = ({ content }) => {
         if (content?.execution_state !== "idle") return;
         if (serial) sender.answered(serial);
         else {
           sender.alive();
-          controls(); // a choice that was refused goes back to what is
+          controls(); // a refused choice is reset
         }
         heard();
       };
       try {
         model.send(message, { iopub: { status } }, buffers);
       } catch {
-        // The kernel is gone; `silent` says so.
+        // The kernel is gone; `silent` reports it.
       }
     },
     silent() {
@@ -421,7 +421,7 @@ function render({ model, el }) {
     message.setAttribute("role", kind === "error" ? "alert" : "status");
   }
 
-  /** A mistake that Python does not know of; its next answer takes the sentence away. */
+  /** An error that Python does not know of; its next answer removes the message. */
   function sayHere(text) {
     ownWords = true;
     say(text, "error");
@@ -521,7 +521,7 @@ function render({ model, el }) {
     pen.fillText(text, start + 6, top + 10.5);
   }
 
-  /** The place of a pointer in frame pixels, not held inside the frame. */
+  /** The place of a pointer in frame pixels, not limited to the frame. */
   function pointed({ clientX, clientY }) {
     const box = canvas.getBoundingClientRect();
     return [(clientX - box.left) / scales.pose - 0.5, (clientY - box.top) / scales.pose - 0.5];
@@ -562,7 +562,7 @@ function render({ model, el }) {
       canvas.setPointerCapture(event.pointerId);
       const [x, y] = pointed(event);
       const start = pose()[joint];
-      // Held where it was gripped: the joint does not jump under the pointer.
+      // The offset keeps the joint from jumping to the pointer.
       const offset = [x - start[0], y - start[1]];
       drag = { joint, pointer: event.pointerId, offset, moved: false };
       canvas.style.cursor = "grabbing";
@@ -846,7 +846,7 @@ function render({ model, el }) {
     const cards = list.map(card);
     keys.replaceChildren(...(cards.length ? cards : [nothing]));
     if (!refocus) return;
-    // The buttons are new: the focus goes where the key pose went, or to the next one.
+    // The buttons are new: the focus follows the key pose, or goes to the next one.
     const last = cards[Math.min(refocus.index, cards.length - 1)];
     const buttons = last ? [...last.querySelectorAll("button")] : [add];
     const same = buttons.find((one) => one.getAttribute("data-do") === refocus.action);
@@ -870,7 +870,7 @@ function render({ model, el }) {
     });
   }
 
-  /** Hands the focus on where the element that has it can no longer have it. */
+  /** Moves the focus away from an element that has become disabled or hidden. */
   function keepFocus(element, next) {
     const gone = element.disabled || element.hidden;
     if (gone && document.activeElement === element) next.focus({ preventScroll: true });
@@ -903,7 +903,7 @@ function render({ model, el }) {
     count();
   }
 
-  /** Ctrl+Z and its like, where a button or a list has the focus. */
+  /** Ctrl+Z and similar keys while a button or a list has the focus. */
   function undoAnywhere(event) {
     const action = keyAction(event);
     if (!["undo", "redo"].includes(action?.do) || event.target.type === "number") return;
@@ -912,8 +912,8 @@ function render({ model, el }) {
     act(action.do);
   }
 
-  /** While playing: asks for the next frame once the last picture came and its time is over. A
-   * view that did not press Play waits longer, and so takes over only where that one is gone. */
+  /** While playing: requests the next frame when the last picture has arrived and its time is over.
+   * A view that did not press Play waits longer, and so takes over only if that one is gone. */
   function pace() {
     clearTimeout(player);
     if (!get("playing") || get("frames") < 2) return;
@@ -976,7 +976,7 @@ function render({ model, el }) {
     scales = chooseScales(room, get("height"), get("width"));
     poseSide.style.width = `${Math.ceil(get("width") * scales.pose) + PLACE + LIST}px`;
     const wide = Math.ceil(get("width") * scales.picture);
-    // Rows that lie one above the other have their results in one column.
+    // Rows above each other align their results in one column.
     const across = rowLengths.reduce((sum, length) => sum + length * (wide + GAP), 0);
     const above = across > lines.clientWidth && Math.max(...rowLengths) === COLUMNS;
     lines.classList.toggle("pg2-above", rowLengths.length > 1 && above);
@@ -998,7 +998,7 @@ function render({ model, el }) {
       sender.alive();
       heard();
       if (wantsDownload) download(content.download, content.mime, bytesOf(buffers[0]));
-      wantsDownload = false; // the other views of this widget hear of the file, too
+      wantsDownload = false; // all views of this widget receive the file
     }
   });
   const changed = (traits, update) => {

@@ -1,10 +1,10 @@
-// The user study in the browser: shows each image for its time, measured on animation frames, and
-// sends the answer until Python says that it is on the disk.
+// The user study in the browser: shows each image for the exposure time, measured on animation
+// frames, and sends each answer until Python confirms that it is on the disk.
 //
-// `createRun` is the course of it without any page: clock, frames and messages are handed in, so
-// that it can be tested. `render` puts it on the page.
+// `createRun` is the logic without a page: clock, frames and messages are passed in, so that it can
+// be tested. `render` puts it on the page.
 
-/** The largest whole factor by which an image fits into a room, at least 1. */
+/** The largest integer factor by which an image fits into a space, at least 1. */
 export function wholeFactor(width, height, roomWidth, roomHeight) {
   return Math.max(1, Math.floor(Math.min(roomWidth / width, roomHeight / height)));
 }
@@ -16,19 +16,19 @@ const KEYS = new Map([
   ["arrowright", "generated"],
 ]);
 
-/** The answer that a key stands for, or null. */
+/** The answer of a key, or null. */
 export function keyAnswer(key) {
   return KEYS.get(key.toLowerCase()) ?? null;
 }
 
-/** "practice 3 of 10", "12 of 100": where somebody is who has answered so many. */
+/** The position after so many answers: "practice 3 of 10", "12 of 100". */
 export function countText(answered, total, practice) {
   const next = Math.min(answered + 1, total);
   return next <= practice ? `practice ${next} of ${practice}` : `${next - practice} of ${total - practice}`;
 }
 
 /**
- * One participant's way through the images.
+ * One participant's pass through the images.
  *
  * States: "ready" (waits for begin), "showing" (picture on its way, fixation, picture), "asking"
  * (until the answer is saved), "done".
@@ -37,7 +37,7 @@ export function countText(answered, total, practice) {
  *   frame(callback) -> handle, cancelFrame(handle)   animation frames; callback(time in ms)
  *   now()                                            the same clock
  *   later(callback, ms) -> handle, cancelLater(handle)
- *   hidden()                                         whether nobody sees the page
+ *   hidden()                                         whether the page is hidden
  *   has(trial)                                       whether its picture is decoded
  *   send(message), changed()
  *   fixate(trial), show(), hide()                    cross with the picture ready; picture; nothing
@@ -61,7 +61,7 @@ export function createRun(io, options) {
     io.changed();
   }
 
-  // Send now and again until it is called off: a message may be lost with its kernel.
+  // Repeats a message until it is cancelled: it may be lost with its kernel.
   function insist(name, message) {
     io.send(message);
     timers[name] = io.later(() => {
@@ -96,9 +96,9 @@ export function createRun(io, options) {
 
   function tick(time) {
     if (last === null) start = time;
-    else interval = Math.min(time - last, 34); // a hitch is no frame rate
+    else interval = Math.min(time - last, 34); // a stutter is not the frame rate
     last = time;
-    // The frame nearest to the wanted time, not the first one after it.
+    // The frame nearest to the target time, not the first one after it.
     const over = (wanted) => time - start >= wanted - interval / 2;
     if (phase === "fixation" && over(fixation)) {
       phase = "picture";
@@ -149,7 +149,7 @@ export function createRun(io, options) {
     if (phase === "waiting" && trial === run.answered + 1) present();
   };
 
-  /** Whether the answer was taken: not before the exposure is over, and not twice. */
+  /** Returns whether the answer was accepted: not before the exposure is over, and only once. */
   run.answer = (answer) => {
     if (run.state !== "asking" || pending) return false;
     pending = {
@@ -168,7 +168,7 @@ export function createRun(io, options) {
 
   run.waiting = () => pending !== null;
 
-  /** Whether a message was sent in vain for some seconds. */
+  /** Whether a message has had no reply for some seconds. */
   run.unheard = () => tries > 2;
 
   /** Python has the answers up to this trial on the disk. */
@@ -194,7 +194,7 @@ export function createRun(io, options) {
     io.changed();
   };
 
-  /** The page was hidden or seen again. An exposure that nobody saw does not count. */
+  /** The page was hidden or shown again. An interrupted exposure does not count. */
   run.visibility = () => {
     if (io.hidden() && (phase === "fixation" || phase === "picture")) {
       stop();
@@ -308,7 +308,7 @@ function render({ model, el }) {
   let factor = 0;
   let slow = null;
 
-  /** Send a message; where the kernel is gone nothing happens, and whoever waits says so. */
+  /** Send a message; without a kernel nothing happens, and the repetition reports it. */
   function tell(message) {
     try {
       model.send(message);
@@ -329,7 +329,7 @@ function render({ model, el }) {
     changed: () => update(),
     fixate(trial) {
       const image = pictures.get(trial);
-      // The same factor for all images of a sitting.
+      // The same factor for all images of a session.
       const room = [stage.clientWidth - 24, Math.min(ROOM, view.innerHeight / 2)];
       factor ||= wholeFactor(image.naturalWidth, image.naturalHeight, ...room);
       image.width = image.naturalWidth * factor;
@@ -337,7 +337,7 @@ function render({ model, el }) {
       stage.style.height = `${image.height + 32}px`;
       stage.replaceChildren(cross, image);
       cross.style.visibility = "visible";
-      // As tall from now on, so that nothing below or above jumps.
+      // Keep this height from now on, so that nothing jumps.
       const grows = !root.style.minHeight;
       root.style.minHeight = `${root.offsetHeight}px`;
       if (grows) scroll();
@@ -360,7 +360,7 @@ function render({ model, el }) {
     }
   }
 
-  /** Who sits here according to Python, at the first image without an answer. */
+  /** Take over Python's session, at the first image without an answer. */
   function enter() {
     run?.end();
     forget(Infinity);
@@ -552,7 +552,7 @@ function render({ model, el }) {
   }
   model.on("msg:custom", received);
 
-  // Another view let somebody sit down or leave.
+  // Another view started or ended a session.
   const onParticipant = () => {
     if (!starting && !get("participant") && run) {
       run.end();
