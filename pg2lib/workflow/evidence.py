@@ -1,0 +1,26 @@
+"""Evidence for the paper's claims, from the run store: steps that are missing are run first."""
+
+from pg2lib.results import claims, verdicts
+from pg2lib.workflow import pipeline
+
+
+def measured(study: pipeline.Study, rows) -> verdicts.Evidence:
+    """What a study measured on some rows; the training logs of claims about learning curves are
+    included if all their rows are."""
+    curves = claims.rows_of(ablations=True, how="curves")
+    logs = {row: pipeline.log(study, row) for row in curves} if set(curves) <= set(rows) else {}
+    folders = {row: pipeline.evaluate(study, row) for row in rows}
+    about = study.profile_name, study.setting.half, pipeline.MASK_VARIANT
+    return verdicts.gather(pipeline.data(study), folders, logs, *about)
+
+
+def of_study(study: pipeline.Study):
+    """(main, ablations, sibling): Evidence of a study, of the study whose ablations serve it, and
+    of its sibling data set, None unless that is scored already (see `pipeline.sibling`)."""
+    rows, ablation_rows = claims.rows_of(), claims.rows_of(ablations=True)
+    ablations, sibling = pipeline.ablation_study(study), pipeline.sibling(study)
+    both = measured(sibling, claims.rows_of(how="halves")) if sibling else None
+    if ablations == study:
+        main = measured(study, tuple(dict.fromkeys(rows + ablation_rows)))
+        return main, main, both
+    return measured(study, rows), measured(ablations, ablation_rows), both

@@ -1,0 +1,44 @@
+"""Which studies and rows the evidence for the claims is taken from."""
+
+import pytest
+
+from pg2lib.results import claims, verdicts
+from pg2lib.workflow import evidence, pipeline
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """(study name, rows) of every study that is measured."""
+    calls = []
+    monkeypatch.setattr(evidence, "measured", lambda study, rows: calls.append((study.name, rows)))
+    return calls
+
+
+def test_a_small_study_is_its_own_ablation_study(asked, monkeypatch):
+    monkeypatch.setattr(pipeline, "sibling", lambda study: None)
+    evidence.of_study(pipeline.Study(profile="quick"))
+    [(name, rows)] = asked
+    assert name == "synthetic-market-quick" and len(rows) == len(set(rows))
+    assert set(rows) == {*claims.rows_of(), *claims.rows_of(ablations=True)}
+
+
+def test_a_large_study_takes_ablations_from_quick_and_a_scored_sibling(asked, monkeypatch):
+    other = pipeline.Study("synthetic-fashion", "lite")
+    monkeypatch.setattr(pipeline, "sibling", lambda study: other)
+    evidence.of_study(pipeline.Study(profile="lite"))
+    assert asked == [
+        (other.name, claims.rows_of(how="halves")),
+        ("synthetic-market-lite", claims.rows_of()),
+        ("synthetic-market-quick", claims.rows_of(ablations=True)),
+    ]
+
+
+def test_logs_are_read_only_for_learning_curves_that_are_complete(monkeypatch):
+    for name in ("data", "evaluate", "log"):
+        monkeypatch.setattr(pipeline, name, lambda *arguments, name=name: (name, *arguments[1:]))
+    monkeypatch.setattr(verdicts, "gather", lambda *arguments: arguments)
+    study, curves = pipeline.Study(profile="quick"), claims.rows_of(ablations=True, how="curves")
+    _, folders, logs, profile, half, _ = evidence.measured(study, [*curves, "G1-L1"])
+    assert list(folders) == [*curves, "G1-L1"] and list(logs) == list(curves)
+    assert (profile, half) == ("quick", "market1501")
+    assert evidence.measured(study, ["G1-L1", curves[0]])[2] == {}
