@@ -35,6 +35,7 @@ from pg2lib.workflow import run_store as runs
 
 REFERENCE_ROWS = ("condition", "target")
 KEYPOINTS = "keypoints"  # the name of that network among what is trained
+LOOP = (code_keys.entry(training.train),)
 MASK_VARIANT = "released"  # of the pose mask that scores look through
 study_from_environment = configs.study_from_environment
 
@@ -127,8 +128,7 @@ def train_step(study: Study, name: str) -> runs.Step:
     if method.start:
         inputs[method.start] = train_step(study, method.start).key
     config = configs.changed_fields(method_config(study, name)) | {"seed": study.seed}
-    functions = training.train, training.method_task, *method.trained_by
-    entries = tuple(map(code_keys.entry, functions))
+    entries = (*LOOP, *map(code_keys.entry, (training.method_task, *method.trained_by)))
     return runs.Step("train", f"{study.name}/{name}", config, inputs, entries)
 
 
@@ -136,7 +136,7 @@ def keypoint_step(study: Study) -> runs.Step:
     """The training of the network that the pose score reads poses with."""
     config = configs.changed_fields(keypoint_config(study)) | {"seed": study.seed}
     inputs = {"data": data_step(study).key}
-    entries = tuple(map(code_keys.entry, (training.train, pose_score.keypoint_task)))
+    entries = (*LOOP, code_keys.entry(pose_score.keypoint_task))
     return runs.Step("train", f"{study.name}/{KEYPOINTS}", config, inputs, entries)
 
 
