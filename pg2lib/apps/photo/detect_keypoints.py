@@ -53,11 +53,8 @@ def torchvision_library():
 
 
 def keypoint_rcnn(state: dict | None = None, **options):
-    """torchvision's Keypoint R-CNN in eval mode, with random weights if `state` is None.
-
-    Built as torchvision builds it for COCO_V1 (frozen batch normalisation, epsilon 0), which it
-    does not do for weights from a file. `options` go to torchvision's class KeypointRCNN.
-    """
+    """torchvision's Keypoint R-CNN in eval mode, with random weights if `state` is None; built as
+    for COCO_V1 (frozen batch normalisation, epsilon 0), which it does not do for a file."""
     library = torchvision_library()
     detection, frozen = library.models.detection, library.ops.FrozenBatchNorm2d
     backbone = detection.backbone_utils.resnet_fpn_backbone(

@@ -33,12 +33,9 @@ def read_poses(path, name=None, detector=None):
 
 
 def read_pose(path, name=None, detector=None):
-    """(keypoints float32 (18, 2) in pixels of their picture, description).
-
-    path: OpenPose JSON (COCO-18 or BODY_25), a keypoint CSV with `name` as its row, or a photo for
-    `detector(image, path)` -> (18, 2). UserError for a file that cannot be read and for a pose
-    that `photo.check_pose` refuses.
-    """
+    """(keypoints float32 (18, 2) in pixels of their picture, description) of OpenPose JSON, row
+    `name` of a keypoint CSV, or a photo, which `detector(image, path)` reads. UserError for a file
+    that cannot be read and for a pose that `photo.check_pose` refuses."""
     path = Path(path)
     suffix = path.suffix.lower()
     if not path.exists():
@@ -74,8 +71,7 @@ def pick(table: dict, name, path):
 
 
 def keypoint_detector(weights=None, device: str = "cpu"):
-    """The function (image, where) -> keypoints (18, 2) of Keypoint R-CNN. Its weights are found
-    and loaded on the first call."""
+    """The function (image, where) -> keypoints (18, 2) of Keypoint R-CNN, loaded when called."""
 
     def keypoints_of(image, where):
         network = detect_keypoints.load_network(detect_keypoints.require_weights(weights), device)
@@ -85,11 +81,10 @@ def keypoint_detector(weights=None, device: str = "cpu"):
 
 
 def place(poses, size, frame=None, where="the pose"):
-    """(poses in a frame of `size`, description).
+    """(poses in a frame of `size`, description); size, frame: (height, width).
 
-    size, frame: (height, width). frame is that of the picture the poses belong to, which is then
-    kept whole; without it the person fills `size` as people do in training. UserError for a joint
-    outside the picture.
+    frame: of the poses' picture, which is then kept whole; without it the person fills `size` as in
+    training. UserError for a joint outside the picture.
     """
     target = f"{size[1]}x{size[0]}"
     if frame is None:
@@ -160,10 +155,9 @@ def generate_and_write(
 ) -> list[Path]:
     """Generate the person of a photo in each of the poses and write the results; their paths.
 
-    image uint8 (H, W, 3), poses (k, 18, 2) and the photo's own pose (18, 2) or None, all in the
-    model's frame. One pose gives condition.png, pose.png, the parts of the output and refined.png;
-    several give condition.png and the files of `write_sequence`. UserError if `out` cannot be
-    written.
+    image uint8 (H, W, 3), poses (k, 18, 2) and the photo's own pose (18, 2) or None are in the
+    model's frame. One pose gives condition, pose, the parts of the output and refined.png, several
+    condition.png and the files of `write_sequence`.
     """
     if len(poses) == 1:
         images = {"condition": image, "pose": draw_skeleton(poses[0], *image.shape[:2])}
@@ -177,7 +171,7 @@ def generate_and_write(
 
 
 def check_folder(out) -> Path:
-    """`out` if it is or can become a folder. UserError otherwise, before anything is generated."""
+    """`out` if it is or can become a folder. UserError otherwise."""
     out = Path(out)
     for path in (out, *out.parents):
         if path.exists():

@@ -36,11 +36,8 @@ class Window:
 
 
 def read_image(file, name=None) -> np.ndarray:
-    """uint8 (H, W, 3), rotated upright according to its EXIF orientation.
-
-    file: path or binary stream; name: what errors call it, the path if None. UserError if
-    unreadable.
-    """
+    """uint8 (H, W, 3) of a path or binary stream, upright as its EXIF data says. UserError, with
+    `name` or the path, if unreadable."""
     name = file if name is None else name
     try:
         with Image.open(file) as image:
@@ -108,11 +105,9 @@ def around_picture(picture: tuple[int, int], height: int, width: int, fit: str =
 
 
 def cut(image, window: Window, height: int, width: int, padding: str = "edge") -> np.ndarray:
-    """The window of an image (H, W, 3) as uint8 (height, width, 3), resampled by Lanczos.
-
-    Outside the image its border pixels are repeated, or, with padding="plain", the median colour
-    of its border is used. UserError if the window misses the image.
-    """
+    """The window of an image (H, W, 3) as uint8 (height, width, 3), resampled by Lanczos; outside,
+    the border is repeated or, with padding="plain", its median colour used. UserError if the window
+    misses the image."""
     scale = height / window.height
     spans = []  # of the part inside the picture: in the frame, and in the picture
     for start, size, length in (
@@ -143,11 +138,8 @@ def cut(image, window: Window, height: int, width: int, padding: str = "edge") -
 
 
 def to_frame(keypoints, window: Window, height: int, width: int) -> np.ndarray:
-    """Keypoints (18, 2) of a picture in the frame of its window, in whole pixels as in training.
-
-    Each joint goes to the pixel that contains the centre of its old pixel; a joint outside the
-    frame becomes missing.
-    """
+    """Keypoints (18, 2) of a picture in the frame of its window: the pixels that contain the
+    centres of the old ones, as in training. A joint outside the frame becomes missing."""
     keypoints = np.asarray(keypoints, np.float32)
     start = np.array([window.left, window.top])
     places = np.floor((keypoints + 0.5 - start) * (height / window.height) + 1e-6)

@@ -138,11 +138,8 @@ def sheet(condition, poses, results, result_below: bool) -> np.ndarray:
 
 
 def figure1c(condition, poses, results) -> np.ndarray:
-    """Figure 1(c): the condition image, then target poses above and generated images below.
-
-    condition and results uint8 (H, W, 3), poses (18, 2). At most `STRIP` poses are shown, evenly
-    spaced over time.
-    """
+    """Figure 1(c): the condition image, then target poses above and generated images below, at
+    most `STRIP`, evenly spaced. condition and results uint8 (H, W, 3), poses (18, 2)."""
     chosen = np.linspace(0, len(poses) - 1, min(STRIP, len(poses))).round().astype(int)
     return sheet(condition, [poses[k] for k in chosen], [results[k] for k in chosen], True)
 

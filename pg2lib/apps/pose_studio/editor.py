@@ -37,11 +37,10 @@ class State:
 
 
 class PoseEditor:
-    """One pose in a frame of height x width pixels.
+    """One pose in a frame of height x width pixels, which its joints do not leave.
 
-    Joints stay inside the frame: x from 0 to width - 1, y from 0 to height - 1. `move` and
-    `preview` show a pose without recording it; every other edit is a step that `undo` takes back,
-    up to the last `STEPS`.
+    `move` and `preview` show a pose without recording it; every other edit is a step that `undo`
+    takes back, up to the last `STEPS`.
     """
 
     def __init__(self, pose, height: int, width: int):
@@ -65,8 +64,7 @@ class PoseEditor:
         return self._at + 1 < len(self._steps)
 
     def move(self, joint: int, x: float, y: float):
-        """Move a joint during a drag, without recording a step. Shows a hidden joint. UserError for
-        no such joint, or coordinates that are not finite."""
+        """Move a joint during a drag, without recording a step; shows a hidden joint."""
         self._now = self._moved(joint, x, y)
 
     def drop(self, joint: int, x: float, y: float):
@@ -147,9 +145,8 @@ class PoseEditor:
 
 
 def guess(pose, joint: int, height: int, width: int) -> np.ndarray:
-    """A plausible place (2,) for a missing joint: offset from its nearest found neighbour along the
-    limbs as in a standing person of the same size, seen from the same side (front or back). For
-    an empty pose, its place in a standing person who fills the frame."""
+    """A plausible place (2,) for a missing joint: offset from its nearest found neighbour as in a
+    standing person of the same size, seen from the same side (front or back)."""
     standing, here = walking.standing(height, width), found(pose)
     near = next((k for k in neighbours(joint) if here[k]), None)
     if near is None:
@@ -188,11 +185,8 @@ class Key:
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """Key poses in order, with `between` poses from each to the next.
-
-    Immutable: edits return the edited timeline. UserError for a key pose that does not exist, and
-    for more poses than `MOST_FRAMES`, or `MOST_BETWEEN` in between.
-    """
+    """Key poses in order, with `between` poses from each to the next; edits return a new timeline.
+    UserError for a key pose that does not exist, and for too many poses."""
 
     keys: tuple[Key, ...] = ()
     between: int = 3

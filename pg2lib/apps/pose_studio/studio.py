@@ -1,8 +1,4 @@
-"""The pose studio without a user interface: a condition image, a pose to edit, generated images.
-
-`Studio` holds the state, and every method is one user action. The widget passes messages on to it;
-notebooks and tests call it directly.
-"""
+"""The pose studio without a user interface: a condition image, a pose to edit, generated images."""
 
 import io
 from collections import Counter, OrderedDict
@@ -31,19 +27,18 @@ FPS = 8.0
 
 
 class Picture(NamedTuple):
-    """name: identifier for the front end ("mask", "refined:G1+G2+D"); title: text for people;
-    image: uint8 (H, W, 3)."""
+    """A picture and its names for the front end ("mask", "refined:G1+G2+D") and for people."""
 
     name: str
     title: str
-    image: np.ndarray
+    image: np.ndarray  # uint8 (H, W, 3)
 
 
 class Studio:
     """A condition image I_A, a target pose P_B being edited, a timeline, and one or two rows.
 
-    Mistakes raise UserError and change nothing. Attributes to read: `data`, `rows` (available),
-    `row`, `second` (a row or ""), `choices` (indices of data.images that can be the condition
+    Each method is one user action. Mistakes raise UserError and change nothing. Attributes to
+    read: `data`, `rows` (available), `row`, `second` (a row or ""), `choices` (indices of data.images that can be the condition
     image or give a pose), `condition` (index into them, -1 for a photo), `editor`, `timeline`,
     `frame` (index into the timeline's sequence), `playing`, `fps`, `message` (about the last
     action, "" if there is nothing to report).
@@ -129,7 +124,7 @@ class Studio:
         return self._cache[key]
 
     def snapshot(self):
-        """The pictures as a matplotlib Figure, a line per row, for readers without the widget."""
+        """The pictures as a matplotlib Figure, a line per row."""
         scale = max(1, round(figures.CELL / self.data.width))
         maps, mask = self.encoded()
         given = [
@@ -194,8 +189,7 @@ class Studio:
         self.editor.take(self.data.keypoints[self._choice(index)])
 
     def read_pose(self, text: str, name: str):
-        """Use the pose in the text of an OpenPose file; one that exceeds the frame is scaled to
-        fill it, see `generate.place`."""
+        """Use the pose in the text of an OpenPose file, scaled if it exceeds the frame."""
         pose = photo.check_pose(parse_openpose(parse_json(text, name), name), name)
         about = "unchanged"
         if (pose > (self.data.width - 1, self.data.height - 1)).any():
@@ -281,8 +275,7 @@ class Studio:
 
 
 def of_study(study: pipeline.Study, row=None, second="") -> Studio:
-    """A studio with the bundled generators, or with those of a study; a missing row is trained
-    when it is first shown."""
+    """A studio with the bundled generators, or a study's; a missing row is trained when shown."""
     rows = shipped.rows() if shipped.ships(study) else models.rows()
     if not rows:
         raise UserError("the bundled generators are missing; make them again with: make demo")
@@ -308,8 +301,7 @@ def facts(study: pipeline.Study, made_by: str, rows) -> dict:
 
 
 def opening(data):
-    """The test pair, (condition, target), whose images show the most joints: every joint can be
-    dragged, and most of what the target shows is visible in the condition image."""
+    """The test pair, (condition, target), whose images show the most joints."""
     pairs = data.test_pairs[:MOST_CHOICES]
     return pairs[found(data.keypoints[pairs]).sum((1, 2)).argmax()]
 

@@ -35,17 +35,14 @@ def wilson(rate, answers, z=Z):
 def interval(wrong, people, images):
     """The 95 % interval, (low, high), of a rate whose answers are not independent.
 
-    People differ in skill and images in difficulty, so n answers carry less information than n
-    independent ones. This is Wilson's interval with n divided by Kish's design effect, the variance
-    of the rate relative to independent answers, estimated from residuals summed within people and
-    within images:
+    Wilson's interval with n divided by Kish's design effect, the variance of the rate relative to
+    independent answers, clustered by people and by images:
 
-        deff = max(1, deff_people) + max(1, deff_images) - 1,
+        deff = max(1, deff_people) + max(1, deff_images) - 1.
 
-    the two-way clustered variance with both parts kept at or above independence. The quantile is
-    Student's, by the number of people, as Korn and Graubard (1998) do for Clopper and Pearson's
-    interval. For one person there is no variance between people, and the interval describes that
-    person only. A bootstrap over people fails for few people and at rates near 0 or 1.
+    The quantile is Student's, by the number of people, as Korn and Graubard (1998) do for Clopper
+    and Pearson's interval. For one person the interval describes that person only. A bootstrap
+    over people fails for few people and at rates near 0 or 1.
 
     wrong: bool (n,); people, images: labels (n,) of each answer. (nan, nan) without answers.
     """
