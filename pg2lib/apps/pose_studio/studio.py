@@ -38,10 +38,10 @@ class Studio:
     """A condition image I_A, a target pose P_B being edited, a timeline, and one or two rows.
 
     Each method is one user action. Mistakes raise UserError and change nothing. Attributes to
-    read: `data`, `rows` (available), `row`, `second` (a row or ""), `choices` (indices of data.images that can be the condition
-    image or give a pose), `condition` (index into them, -1 for a photo), `editor`, `timeline`,
-    `frame` (index into the timeline's sequence), `playing`, `fps`, `message` (about the last
-    action, "" if there is nothing to report).
+    read: `data`, `rows` (available), `row`, `second` (a row or ""), `choices` (indices of
+    data.images that can be the condition image or give a pose), `condition` (index into them, -1
+    for a photo), `editor`, `timeline`, `frame` (of its sequence), `playing`, `fps`, `message`
+    (about the last action, or "").
     """
 
     def __init__(self, data, load, rows, row=None, second="", device="cpu"):
