@@ -4,14 +4,9 @@ from pg2lib.results.provenance import show
 
 
 def browse(draw, last, first=0, lowest=0, name="index", **menus):
-    """A slider, and a menu for each list in `menus`; `draw` makes the Figure of a choice.
-
-    Args:
-        draw: called with the chosen values by name; a Figure, or a text if there is none.
-        last, first, lowest: the slider's largest, initial and smallest value.
-        name: of the slider.
-        menus: name -> list of values, or (list, initial value).
-    """
+    """A slider and a menu for each list in `menus` (name -> values, or (values, initial value));
+    `draw` is called with the chosen values by name and returns a Figure, or a text if there is
+    none. last, first, lowest: the slider's largest, initial and smallest value."""
     from ipywidgets import Dropdown, IntSlider, interact
 
     def shown(**choice):

@@ -8,14 +8,8 @@ UNDECIDED = "undecided: the interval contains zero"
 
 
 def outcome(low, high, published=math.nan, below="lower", above="higher"):
-    """What the interval of a difference says, in words.
-
-    Args:
-        low, high: its ends.
-        published: the same difference in the paper; its sign decides between "as in the paper"
-            and "AGAINST the paper". NaN: the paper has none.
-        below, above: the answer without a published difference.
-    """
+    """What the interval of a difference says, in words: "as in the paper" or "AGAINST the paper" by
+    the sign of the published difference; `below` or `above` zero if the paper has none (NaN)."""
     middle = (low + high) / 2
     if math.isnan(published):
         verdict = statistics.verdict(middle, low, high, statistics.MORE)
@@ -41,15 +35,7 @@ def difference_lines(differences):
 
 def mean_lines(values, identities, against, unit, seed=0):
     """A line of text per row: its mean score with the 95 % interval over people, and its paired
-    difference from the row `against`.
-
-    Args:
-        values: row -> float (n,), one score per pair.
-        identities: (n,), whose pair it is.
-        against: one of the rows.
-        unit: of the scores, for the text.
-        seed: of the bootstrap.
-    """
+    difference from the row `against`; values: row -> float (n,), one score per pair."""
     lines = []
     for row, ours in values.items():
         low, high = statistics.bootstrap_interval(ours, identities, seed=seed)

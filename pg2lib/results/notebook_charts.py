@@ -38,13 +38,8 @@ def shift_chart(shifts, followed):
 
 @STYLE
 def interval_chart(groups, labels, xlabel):
-    """Points with intervals around zero, a line per label.
-
-    Args:
-        groups: series -> (middle, low, high), each with one value per label; at most two.
-        labels: of the lines, top to bottom.
-        xlabel: of the values.
-    """
+    """Points with intervals around zero, a line per label, top to bottom; groups: at most two
+    series -> (middle, low, high), each with one value per label."""
     place, last = np.arange(len(labels)), len(labels) - 0.5
     figure, axes = chart(5.6, 0.8 + 0.32 * len(labels))
     for number, (name, values) in enumerate(groups.items()):

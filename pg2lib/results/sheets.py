@@ -14,13 +14,8 @@ BLANK = 225  # grey level where there is no picture
 
 
 def rows_sheet(dataset, chosen, generated, label="ID"):
-    """Test pairs through several rows, laid out as Figure 4, each labelled with its person.
-
-    Args:
-        dataset, chosen: Dataset and indices into its test_pairs.
-        generated: row -> uint8 (k, H, W, 3) images of all test pairs.
-        label: before the number of the person.
-    """
+    """Test pairs (indices `chosen`) through several rows, laid out as Figure 4, each labelled with
+    its person; generated: row -> uint8 (k, H, W, 3) images of all test pairs."""
     people = dataset.identities[dataset.test_pairs[chosen, 1]]
     columns = figures.figure4_columns(dataset, chosen, generated)
     return figures.figure4(columns, [f"{label} {person}" for person in people])
@@ -83,12 +78,9 @@ def coloured(values, top, name):
 def errors_sheet(dataset, chosen, masks, generated, errors, top=110, gain=30):
     """Test pairs by two rows, each beside its map of errors, and the gain of the second row.
 
-    Args:
-        dataset, chosen: Dataset and indices into its test_pairs.
-        masks: bool (k, H, W) of all test pairs, tinted in the third column.
-        generated: two rows -> uint8 (k, H, W, 3).
-        errors: the same rows -> (k, H, W) in grey levels.
-        top, gain: grey levels of the brightest error, and of the fullest red or blue.
+    masks: bool (k, H, W) of all test pairs, tinted in the third column. generated, errors: two rows
+    -> uint8 (k, H, W, 3), and (k, H, W) in grey levels. top, gain: grey levels of the brightest
+    error and of the fullest red or blue.
     """
     (first, second), rows = generated, []
     for index in chosen:
@@ -105,12 +97,8 @@ def errors_sheet(dataset, chosen, masks, generated, errors, top=110, gain=30):
 
 
 def shifts_sheet(dataset, pair, moved):
-    """A test pair's condition image, and what each row generates when the pose moves sideways.
-
-    Args:
-        dataset, pair: Dataset and an index into its test_pairs.
-        moved: row -> {shift in pixels: uint8 (k, H, W, 3)} of the first k test pairs.
-    """
+    """A test pair's condition image, and what each row generates when the pose moves sideways:
+    row -> {shift in pixels: uint8 (k, H, W, 3) of the first k test pairs}."""
     condition = dataset.images[dataset.test_pairs[pair, 0]]
     shifts = next(iter(moved.values()))
     titles = ["condition", *(f"{pixels:+d} px" if pixels else "as it is" for pixels in shifts)]
@@ -120,14 +108,8 @@ def shifts_sheet(dataset, pair, moved):
 
 
 def failures_sheet(dataset, generated, causes, lines):
-    """Pairs that went wrong, each with its causes in words.
-
-    Args:
-        dataset: Dataset.
-        generated: uint8 (k, H, W, 3) of all its test pairs.
-        causes: what `difficulty.causes` returns for them.
-        lines: lines of `difficulty.worst`.
-    """
+    """Pairs that went wrong, with their causes in words; causes, lines: see `difficulty.causes` and
+    `difficulty.worst`; generated: uint8 (k, H, W, 3) of all test pairs."""
     rows, captions, scale = [], [], max(1, round(figures.CELL / dataset.width))
     for line in lines.itertuples():
         condition, target = dataset.test_pairs[line.pair]

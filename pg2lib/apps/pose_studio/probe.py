@@ -43,12 +43,8 @@ def arm_up(pose, height, width):
 
 
 def regions(old, new, height, width, joint=ELBOW):
-    """Where a change from one pose (18, 2) to another may be expected.
-
-    Returns:
-        (body, near): bool (H, W). The pose mask of either pose, and the pixels within an eighth of
-        the height of the joint's old or new place.
-    """
+    """Where a change of pose (18, 2) may change the image: (body, near), bool (H, W), the pose mask
+    of either pose, and what is within height / 8 of the joint's old or new place."""
     poses = torch.from_numpy(np.stack([old, new]))
     masks = heatmaps.pose_mask(poses, height, width)
     y, x = np.mgrid[:height, :width]

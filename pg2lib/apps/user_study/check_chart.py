@@ -16,11 +16,8 @@ def check_chart(found, expected, answers, kind="believable"):
     """Estimated and expected rates of every kind of participant, and how the interval of one kind
     depends on the number of participants.
 
-    Args:
-        found: kind -> what `rates.rates` returns.
-        expected: kind -> (R2G, G2R).
-        answers: DataFrame, the answers of the participants of `kind`.
-        kind: of the right panel.
+    found: kind -> what `rates.rates` returns. expected: kind -> (R2G, G2R). answers: DataFrame of
+    the participants of `kind`.
     """
     figure, (left, right) = chart(8.0, 2.7, 2, width_ratios=(3, 2))
     for place, (name, colour) in enumerate(zip(rates.RATES, (FIRST, SECOND))):
