@@ -29,6 +29,7 @@ class Size:
     """How much is measured. The defaults are what `make bench` does."""
 
     profile: str = "paper"  # of the training steps
+    rows: int = 100  # timed at most: the last of those whose steps differ in cost
     repeats: int = 3  # rounds; the table has their medians
     product_side: int = 4_096  # of the matrix product that the steps are compared with
     score_pairs: int = 12_000
@@ -50,6 +51,7 @@ class Size:
 
 CHECK = Size(
     profile="smoke",
+    rows=1,
     repeats=1,
     product_side=256,
     score_pairs=40,
