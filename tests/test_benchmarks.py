@@ -51,7 +51,6 @@ def test_every_row_is_timed_and_rows_of_equal_cost_once():
     groups = common.rows_by_cost("smoke")
     names = [name for group in groups.values() for name in group]
     assert sorted(names) == sorted(models.chains(models.rows()))
-    assert {first for first in groups} == {group[0] for group in groups.values()}
     assert len(groups) < len(names)  # the weight of the mask costs nothing
 
 
