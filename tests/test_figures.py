@@ -223,7 +223,7 @@ def test_learning_curves_draw_what_was_logged():
     assert smooth.get_ydata()[0] == pytest.approx(np.mean([1, 1 / 2, 1 / 3]))
     assert [t.get_text() for t in figure.legends[0].texts] == ["G1-L1", "G1+D"]
     assert len(charts.learning_curves({"G1-L1": l1}).axes) == 1
-    other = [record | {"perceptual": 3.0} for record in l1]
+    other = [record | {"perceptual": 3.0, "generator": 4.0} for record in l1]
     figure = charts.learning_curves({"mine": other})
     assert [axes.get_title() for axes in figure.axes][1:] == ["perceptual"]
     assert "mine perceptual from 3.000 to 3.000" in figure.get_label()

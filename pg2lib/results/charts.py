@@ -54,6 +54,7 @@ def learning_curves(logs, smooth=5):
     logged = {term: None for log in logs.values() for record in log for term in record}
     panels = {title: terms for title, terms in PANELS.items() if set(logged) & set(terms)}
     known = {"step", "images_per_second"}.union(*PANELS.values())
+    known |= {"generator"} if "l1" in logged else set()  # the weighted sum of known terms
     panels |= {term: {term: "-"} for term in logged if term not in known}
     if not panels:
         raise UserError("no learning curve to draw: the logs are empty; train the stages first.")
