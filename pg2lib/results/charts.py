@@ -42,15 +42,9 @@ def chart(width, height, panels=1, alt="", **options):
 
 @STYLE
 def learning_curves(logs, smooth=5):
-    """Losses over the iterations, from the log.jsonl of one or more stages.
-
-    Args:
-        logs: stage -> list of records ({"step", "l1", ...}, see `training.read_log`).
-        smooth: records in the running mean, drawn over the pale raw values.
-
-    Returns:
-        Figure with those of `PANELS` that the records fill, and a panel for each other term.
-    """
+    """Losses over the iterations: a panel for each of `PANELS` that the logs fill, and for each
+    other term. logs: name -> list of records ({"step", "l1", ...}, `training.read_log`); smooth:
+    records in the running mean, drawn over the pale raw values."""
     logged = {term: None for log in logs.values() for record in log for term in record}
     panels = {title: terms for title, terms in PANELS.items() if set(logged) & set(terms)}
     known = {"step", "images_per_second"}.union(*PANELS.values())
@@ -85,13 +79,8 @@ def learning_curves(logs, smooth=5):
 
 @STYLE
 def bars_with_intervals(summaries, names=("ssim", "mask_ssim", "sharpness"), paper=None):
-    """The scores of the rows with their 95 % intervals, a panel per score.
-
-    Args:
-        summaries: row -> summary of `evaluation.evaluate_row`, top to bottom.
-        names: the scores to draw.
-        paper: row -> {score: printed value}, drawn as diamonds, or None.
-    """
+    """Scores with their 95 % intervals, a panel per score. summaries: row -> summary of
+    `evaluation.evaluate_row`; paper: row -> {score: printed value}, drawn as diamonds, or None."""
     rows, legend, alt = list(summaries), {}, "Bars with 95 % intervals over people."
     height = 1.0 + 0.27 * len(rows)
     figure, spots = chart(1.2 + 2.3 * len(names), height, len(names), sharey=True, squeeze=False)
@@ -135,17 +124,8 @@ def _bars(axes, score, values):
 
 @STYLE
 def forest(results):
-    """Every measured effect with its 95 % interval, a panel per unit and range.
-
-    The numbers are those of the claims in claims.md. The grey band is the range that the claim
-    expects; the verdict on each comparison is printed next to it.
-
-    Args:
-        results: list of `verdicts.Result`.
-
-    Raises:
-        UserError: nothing was measured.
-    """
+    """Every measured effect of `verdicts.Result`s with its 95 % interval and verdict, a panel per
+    unit and range; grey: the expected range. UserError: nothing was measured."""
     panels = {}
     for number, result in enumerate(results, start=1):
         for finding in result.findings:
@@ -205,12 +185,8 @@ def _draw_panel(axes, title, lines):
 
 @STYLE
 def convergence(logs, names):
-    """L1 over the training of two stages, their common level, and when each reaches it.
-
-    Args:
-        logs: stage -> list of records with "step" and "l1"; two stages.
-        names: of the two in the legend.
-    """
+    """L1 over the training of two rows, their common level, and when each reaches it. logs: row ->
+    list of records with "step" and "l1"; names: of the two in the legend."""
     steps, losses = verdicts.paired_curves(logs.values())
     smooth, (level, reached) = verdicts.running_mean(losses), verdicts.common_level(losses)
     figure, axes = chart(5.8, 3.2)

@@ -224,13 +224,8 @@ UNTESTED = (
 
 
 def rows_of(claims=CLAIMS, ablations=False, how=None) -> tuple[str, ...]:
-    """The rows that claims compare.
-
-    Args:
-        claims: see CLAIMS.
-        ablations: rows of the claims that need an ablation; else of all other claims.
-        how: only comparisons measured in this way; None: all.
-    """
+    """The rows that claims compare: of those that need an ablation, or of all others; how: only of
+    comparisons measured in this way."""
     wanted = [c for claim in claims if claim.needs_ablation == ablations for c in claim.comparisons]
     rows = [row for c in wanted if how in (None, c.how) for row in c.rows]
     return tuple(dict.fromkeys(rows))

@@ -58,17 +58,9 @@ def joint_colours():
 
 
 def draw_skeleton(keypoints, height, width, image=None, thickness=None):
-    """The pose as a stick figure: limbs between joints that were both found, a dot per joint.
-
-    Args:
-        keypoints: (18, 2) in pixels of the picture to draw.
-        height, width: of that picture.
-        image: uint8 (H, W, 3) to draw on; None is black.
-        thickness: of a limb in pixels; None takes height / 40.
-
-    Returns:
-        uint8 (H, W, 3), smooth edges; what the figure does not cover is `image`, unchanged.
-    """
+    """The pose as a stick figure, uint8 (H, W, 3): limbs between joints that were both found, a
+    dot per joint, on `image` (None: black). keypoints (18, 2) in its pixels; thickness of a limb
+    in pixels, None: height / 40."""
     keypoints, fine = np.asarray(keypoints, float), 4
     ground = Image.new("RGB", (width, height)) if image is None else Image.fromarray(image)
     canvas = ground.resize((width * fine, height * fine), Image.Resampling.NEAREST)
@@ -186,12 +178,8 @@ def _grid_text(rows, titles, row_labels, captions):
 
 
 def figure4(columns, row_labels=()):
-    """Figure 4 of the paper: every row of Table 1 on the same pairs, side by side.
-
-    Args:
-        columns: list of (name, images uint8 (n, H, W, 3)), e.g. from `figure4_columns`.
-        row_labels: left of the pairs, e.g. identities.
-    """
+    """Figure 4 of the paper: all rows on the same pairs. columns: list of (name, images uint8 (n,
+    H, W, 3)), see `figure4_columns`; row_labels: left of the pairs."""
     rows = list(zip(*(images for _, images in columns), strict=True))
     names = [name for name, _ in columns]
     breaks = (names.index("target") + 1,) if "target" in names[:-1] else ()
@@ -199,14 +187,9 @@ def figure4(columns, row_labels=()):
 
 
 def figure4_columns(dataset, chosen, generated):
-    """The columns of `figure4` for some test pairs: condition image, target pose, target image,
-    the registered rows in the order of the tables, then any other rows.
-
-    Args:
-        dataset: Dataset.
-        chosen: indices into dataset.test_pairs, e.g. from `select_examples`.
-        generated: row -> uint8 (k, H, W, 3) images of all test pairs.
-    """
+    """The columns of `figure4` for the test pairs `chosen`: condition image, target pose, target
+    image, the registered rows in the order of the tables, then any other rows. generated: row ->
+    uint8 (k, H, W, 3) of all test pairs."""
     condition, target = dataset.test_pairs[chosen].T
     scale = max(1, round(CELL / dataset.width))
     poses = [fine_skeleton(keypoints, dataset.height, dataset.width, scale)
@@ -229,13 +212,8 @@ def fine_skeleton(keypoints, height, width, scale, image=None):
 
 
 def figure3(image, keypoints, radius=4, variant="released"):
-    """Figure 3 of the paper: from keypoints to the pose mask, step by step.
-
-    Args:
-        image: uint8 (H, W, 3).
-        keypoints: (18, 2).
-        radius, variant: see `heatmaps.pose_mask`.
-    """
+    """Figure 3 of the paper, from keypoints (18, 2) to the pose mask, step by step; radius and
+    variant as of `heatmaps.pose_mask`."""
     height, width = image.shape[:2]
     thick = max(1, radius * height / 128) if variant == "scaled" else radius
     batch = torch.as_tensor(np.asarray(keypoints, np.float32))[None]
@@ -277,13 +255,8 @@ def heatmap_overview(image, heatmaps, columns=9):
 
 
 def pair_sheet(dataset, chosen, variant="released"):
-    """Test pairs, one per column: condition, its keypoints, target, its keypoints, pose mask.
-
-    Args:
-        dataset: Dataset.
-        chosen: indices into dataset.test_pairs.
-        variant: of the pose mask.
-    """
+    """Test pairs, one per column: condition, its keypoints, target, its keypoints, pose mask of
+    the given variant."""
     condition, target = dataset.test_pairs[chosen].T
     scale = max(1, round(CELL / dataset.width))
 
@@ -308,13 +281,8 @@ def pair_sheet(dataset, chosen, variant="released"):
 
 
 def difference_panel(coarse, difference, refined, target, row_labels=()):
-    """I_B1, the difference map, I_B2 and the real image, pair by pair. The map is drawn around
-    mid-grey and amplified; its title says by how much.
-
-    Args:
-        coarse, refined, target: uint8 (n, H, W, 3).
-        difference: (n, H, W, 3) in units of [-1, 1] images.
-    """
+    """I_B1, the difference map (n, H, W, 3) in units of [-1, 1] images, I_B2 and the real image,
+    pair by pair. The map is drawn around mid-grey and amplified; its title says by how much."""
     difference = np.asarray(difference, float)
     strong = np.quantile(np.abs(difference), 0.995) or 1.0
     gain = next(g for g in (1, 2, 5, 10, 20, 50, 100) if g * 2 * strong > 1 or g == 100)
@@ -326,20 +294,12 @@ def difference_panel(coarse, difference, refined, target, row_labels=()):
 
 
 def select_examples(dataset, count, seed=0):
-    """Informative test pairs, chosen without looking at generated images.
+    """Indices int64 (count,) of informative test pairs, chosen without looking at generated
+    images.
 
     A pair gets a point each for different cameras, for at most two missing joints on either side,
     and for poses that differ by more than in a quarter of the pairs. Pairs with more points come
-    first, in seeded random order, and every person once before anyone twice.
-
-    Args:
-        dataset: Dataset.
-        count: how many, at most all test pairs.
-        seed: of the random order.
-
-    Returns:
-        int64 (count,) indices into dataset.test_pairs.
-    """
+    first, in seeded random order, and every person once before anyone twice."""
     condition, target = np.asarray(dataset.test_pairs).T
     known = found(dataset.keypoints)
     both = (known[condition] & known[target])[..., None]  # (k, 18, 1)

@@ -82,23 +82,12 @@ def show(figure, colours=128):
 
 @STYLE
 def save(figure, path, facts, alt=None, dpi=DPI):
-    """Write a figure as PNG, as PDF (charts as vectors) and, as JSON, the record of its making.
+    """Write a figure as PNG, as PDF (charts as vectors) and, as JSON, the record of its making;
+    returns the path of the PNG.
 
-    Args:
-        figure: matplotlib Figure.
-        path: ends in .png; the other files have the same name.
-        facts: dict for the JSON: configuration, seed, inputs (keys or SHA-256), command. Time,
-            versions and commit are added.
-        alt: alternative text; None takes the figure's label, which the functions of `figures` and
-            `charts` set.
-        dpi: dots per inch.
-
-    Returns:
-        pathlib.Path of the PNG.
-
-    Raises:
-        UserError: another suffix.
-    """
+    path ends in .png (UserError otherwise). facts go into the JSON: configuration, seed, inputs
+    (keys or SHA-256), command; time, versions and commit are added. alt: alternative text, None:
+    the figure's label, which the functions of `figures` and `charts` set."""
     path = Path(path)
     if path.suffix != ".png":
         raise UserError(f"figures are written as PNG; end {path} in .png.")

@@ -51,10 +51,7 @@ class View:
 
 def view(record) -> View:
     """The View of a table: scores, presets, differences (also as DataFrame), claims or Table 2.
-
-    Raises:
-        UserError: the record is none of these.
-    """
+    UserError: the record is none of these."""
     if isinstance(record, pd.DataFrame):
         record = json.loads(to_json(record))
     if isinstance(record, list):
@@ -178,12 +175,7 @@ def escape_latex(text: str) -> str:
 
 
 def score_text(value, score) -> str:
-    """A score of a summary: mean, standard deviation over splits, interval.
-
-    Args:
-        value: {"mean", "low", "high", "std" or not}, or None.
-        score: `evaluation.scores.Score`.
-    """
+    """A score of a summary, {"mean", "low", "high", perhaps "std"} or None, with its interval."""
     if value is None:
         return score.missing
     if value["mean"] is None:

@@ -103,20 +103,12 @@ class Study:
 
 
 def write_report(figures, out, comparison=None) -> list[Path]:
-    """Write the report of every study in a figures folder.
+    """Write the report of every study in a figures folder; returns the paths of its files, the
+    page first.
 
-    Args:
-        figures: folder with a folder of results per study.
-        out: folder to write. An older report in it is replaced as a whole at the end; other files
-            in it are kept.
-        comparison: Markdown file with a table to append (docs/paper-vs-code.md), or None.
-
-    Returns:
-        paths of all files, report.html first.
-
-    Raises:
-        UserError: no results, a damaged file, or `out` holds files but no report.
-    """
+    An older report in `out` is replaced as a whole at the end; other files there are kept.
+    comparison: Markdown file with a table to append (docs/paper-vs-code.md), or None. UserError:
+    no results, a damaged file, or `out` holds files but no report."""
     out = Path(out).absolute()
     kept, studies = user_files(out), studies_in(figures)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -141,10 +133,7 @@ def write_report(figures, out, comparison=None) -> list[Path]:
 
 def user_files(out: Path) -> list[str]:
     """Names of the files in a report's folder that no report wrote, or that were changed since.
-
-    Raises:
-        UserError: out is a file, or a folder that holds files but no report.
-    """
+    UserError: out is a file, or a folder that holds files but no report."""
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; name a folder for the report")
     names = [str(path.relative_to(out)) for path in sorted(out.rglob("*")) if path.is_file()]
@@ -159,11 +148,8 @@ def user_files(out: Path) -> list[str]:
 
 
 def studies_in(figures) -> list[Study]:
-    """The studies in a figures folder, newest first, without those of profile smoke.
-
-    Raises:
-        UserError: there are none, or a file is not JSON.
-    """
+    """The studies in a figures folder, newest first, without those of profile smoke. UserError:
+    there are none, or a file is not JSON."""
     folders = sorted(Path(figures).iterdir()) if Path(figures).is_dir() else []
     studies = [study_of(path) for path in folders if path.is_dir() and path.name[0] != "."]
     studies = [study for study in studies if study and study.profile != "smoke"]

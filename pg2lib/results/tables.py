@@ -170,25 +170,20 @@ def _table1_notes(table):
 
 
 def differences_table(pairs, paper=None, names=COMPARED, seed=0, comparisons=DIFFERENCES):
-    """The paired differences that the paper's claims rest on.
+    """The paired differences that the paper's claims rest on; comparisons with a row that is not in
+    `pairs`, and scores that a row lacks, are left out.
 
     Args:
-        pairs: row -> DataFrame of `evaluation.read_pairs`; comparisons with a row that is not
-            in it are left out.
+        pairs: row -> DataFrame of `evaluation.read_pairs`.
         paper: row -> {score: printed value}, or None.
-        names: the scores of pairs to compare by; those that a row lacks are left out.
+        names: the scores of pairs to compare by.
         seed: of bootstrap and test.
         comparisons: (row, row it is compared with, what that tests), ...
 
     Returns:
-        DataFrame with columns claim, row, minus, score, difference, low, high (95 % bootstrap
-        interval over identities, see `statistics.paired_difference`), p (two-sided, see
-        `statistics.paired_p_value`), holm (p corrected for all lines of the table) and paper, the
-        difference of the printed values (NaN where there are none).
-
-    Raises:
-        UserError: two rows were scored on different pairs.
-    """
+        DataFrame: claim, row, minus, score, difference, low, high (`statistics.paired_difference`),
+        p (`statistics.paired_p_value`), holm (p corrected for all lines), paper (difference of the
+        printed values or NaN). UserError: two rows were scored on different pairs."""
     lines = []
     for a, b, claim in comparisons:
         if a not in pairs or b not in pairs:

@@ -43,15 +43,9 @@ class Evidence:
 
 
 def gather(dataset, folders, logs, profile, half, mask_variant="released", preset="pg2"):
-    """The Evidence of a study. UserError: a folder without pairs.csv or summary.json.
-
-    Args:
-        dataset: Dataset.
-        folders: row -> folder of `evaluation.evaluate_row`.
-        logs, profile, half: see `Evidence`.
-        mask_variant: of the pose mask, see `heatmaps.pose_mask`.
-        preset: SSIM preset of the measure "blur_gain", see `ssim.PRESETS`.
-    """
+    """The Evidence of a study. folders: row -> folder of `evaluation.evaluate_row`; preset: of
+    SSIM, for "blur_gain"; the rest as in `Evidence`. UserError: a folder without pairs.csv or
+    summary.json."""
     target = dataset.test_pairs[:, 1]
     masks = pair_masks(dataset, dataset.test_pairs, "target", mask_variant)
     pairs = {}
@@ -278,20 +272,10 @@ class Result:
 
 
 def evaluate_claims(main, ablations=None, sibling=None, claims=CLAIMS):
-    """Test every claim but those that the paper makes for the other half only.
+    """The Results of all claims but those that the paper makes for the other half only, in order.
 
-    Args:
-        main: Evidence of the study.
-        ablations: Evidence of the study whose ablations are used; None: `main`.
-        sibling: Evidence of the other half's data set, or None.
-        claims: see `claims.CLAIMS`.
-
-    Returns:
-        list of Result in the order of the claims.
-
-    Raises:
-        UserError: two rows were scored on different pairs.
-    """
+    ablations: Evidence of the study whose ablations are used (None: `main`); sibling: Evidence of
+    the other half's data set, or None. UserError: two rows were scored on different pairs."""
     return [
         evaluate_claim(claim, (ablations or main) if claim.needs_ablation else main, sibling)
         for claim in claims
@@ -352,12 +336,8 @@ def _reason(comparison, low, high, decision):
 
 
 def claims_table(results, facts):
-    """The results as a dict of JSON values for `render.write`; None for what was not measured.
-
-    Args:
-        results: list of Result.
-        facts: dict with "dataset", "profile", "seed", "split" and "command" (`pipeline.facts`).
-    """
+    """The results as JSON values for `render.write`; None for what was not measured. facts: dict
+    with "dataset", "profile", "seed", "split" and "command" (`pipeline.facts`)."""
     claims = [
         {"name": result.claim.name, "place": result.claim.place, "claim": result.claim.statement}
         | {key: getattr(result, key) for key in ("verdict", "why", "made_at")}
