@@ -79,7 +79,12 @@ def load_generators(method, config, states: dict, device=None, where="the file")
             built = method.build(config)
         networks = {name: built[name] for name in method.generators}
         for name, network in networks.items():
-            network.load_state_dict(states[name], assign=True)
+            # cloned: results in the last bits depend on strides, which files keep
+            state = {
+                key: tensor.clone(memory_format=torch.contiguous_format)
+                for key, tensor in states[name].items()
+            }
+            network.load_state_dict(state, assign=True)
     except (KeyError, RuntimeError, ValueError, UserError) as error:
         why = " ".join(str(error).split())
         why = why if len(why) < 160 else f"{why[:160]}..."
