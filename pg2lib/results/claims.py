@@ -23,22 +23,14 @@ WAYS = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """One effect that tests a claim: score of `row` minus score of `against`.
+    """One effect that tests a claim: score of `row` minus score of `against`."""
 
-    score      a key of `evaluation.scores.SCORES`
-    against    a row; None: the effect is the score of `row` itself
-    direction  the effect that the claim expects: MORE than margin, LESS than -margin or EQUAL,
-               within +-margin
-    margin     in the unit of the score
-    how        how the effect is measured, a key of WAYS
-    """
-
-    score: str
+    score: str  # key of `evaluation.scores.SCORES`
     row: str
-    against: str | None
-    direction: str
-    margin: float
-    how: str = "rows"
+    against: str | None  # None: the effect is the score of `row` itself
+    direction: str  # expected: MORE than margin, LESS than -margin or EQUAL, within +-margin
+    margin: float  # in the unit of the score
+    how: str = "rows"  # how the effect is measured, key of WAYS
 
     @property
     def measure(self) -> Score:

@@ -29,24 +29,16 @@ MARKS = "ᵃᵇᶜᵈᵉᶠ"  # of footnotes
 
 @dataclass(frozen=True)
 class View:
-    """A table ready to print.
-
-    head, rows  headings and cells of text; a line break in a cell separates several values
-    left        how many columns hold text; the others hold numbers and are aligned right
-    notes       paragraphs below the table
-    details     (summary, sentences), numbered from 1, below the table; or ()
-    numbers     lines of the CSV file: dicts with the same keys, unrounded
-    best        (row, column) of the best trained row of each column of scores
-    """
+    """A table ready to print."""
 
     title: str
     head: list[str]
-    rows: list[list[str]]
-    numbers: list[dict]
-    notes: list[str]
-    left: int = 1
-    details: tuple = ()
-    best: frozenset = frozenset()
+    rows: list[list[str]]  # a line break in a cell separates several values
+    numbers: list[dict]  # lines of the CSV file with the same keys, unrounded
+    notes: list[str]  # paragraphs below the table
+    left: int = 1  # columns of text; the others hold numbers and are aligned right
+    details: tuple = ()  # (summary, sentences) numbered from 1, below the table
+    best: frozenset = frozenset()  # (row, column) of the best trained row of each column
 
 
 def view(record) -> View:
@@ -135,25 +127,24 @@ def latex(table: View) -> str:
     def line(cells):
         return " & ".join(escape_latex(cell.replace("\n", "; ")) for cell in cells) + r" \\"
 
-    return "\n".join(
-        [
-            r"% needs \usepackage{booktabs,graphicx}",
-            r"\begin{table}",
-            rf"\caption{{{escape_latex(table.title)}.}}",
-            r"\resizebox{\textwidth}{!}{%",
-            rf"\begin{{tabular}}{{{'l' * table.left}{'r' * (len(table.head) - table.left)}}}",
-            r"\toprule",
-            line(table.head),
-            r"\midrule",
-            *map(line, table.rows),
-            r"\bottomrule",
-            r"\end{tabular}}",
-            r"\par\smallskip\footnotesize",
-            *(escape_latex(note) + r"\par" for note in table.notes),
-            r"\end{table}",
-            "",
-        ]
-    )
+    columns = "l" * table.left + "r" * (len(table.head) - table.left)
+    rows = "\n".join(map(line, table.rows))
+    notes = "\n".join(escape_latex(note) + r"\par" for note in table.notes)
+    return rf"""% needs \usepackage{{booktabs,graphicx}}
+\begin{{table}}
+\caption{{{escape_latex(table.title)}.}}
+\resizebox{{\textwidth}}{{!}}{{%
+\begin{{tabular}}{{{columns}}}
+\toprule
+{line(table.head)}
+\midrule
+{rows}
+\bottomrule
+\end{{tabular}}}}
+\par\smallskip\footnotesize
+{notes}
+\end{{table}}
+"""
 
 
 LATEX = {

@@ -22,21 +22,17 @@ SHARED = ("dataset", "height", "width", "pairs", "identities", "preset", "mask_f
 
 
 def table1(summaries, paper, facts):
-    """Table 1, as a dict of JSON values.
+    """Table 1: "condition", the registered rows in their order, "target".
 
     Args:
-        summaries: row -> summary of `evaluation.evaluate_row`, of any registered rows and the
-            reference rows "condition" and "target".
-        paper: row -> {score: printed value} of one half of the paper's table; rows without an
-            entry get empty cells.
-        facts: dict with "half" ("market1501" or "deepfashion", whose numbers `paper` holds),
-            "profile", "seed", "split" (a sentence), "command" (makes the table again) and
-            "drawn" (whether the images are drawn by this project).
+        summaries: row -> summary of `evaluation.evaluate_row`.
+        paper: row -> {score: printed value} of one half of the paper's table, or less.
+        facts: dict with "half" (whose numbers `paper` holds), "profile", "seed", "split" (a
+            sentence), "command" and "drawn" (whether this project draws the images).
 
     Returns:
         {"title", "columns": [score], "facts", "rows": [{"row", "label", "ours": {score: {...} or
-        None}, "paper": {score: value or None}}], "notes": [sentence]}. Rows are in the order
-        "condition", the registered rows, "target".
+        None}, "paper": {score: value or None}}], "notes": [sentence]}.
 
     Raises:
         UserError: no summaries, an unknown row, or rows that were not scored alike.
