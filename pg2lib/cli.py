@@ -49,7 +49,7 @@ def status_of(work, options) -> int:
         print(f"pg2: {error}; make room and start again, nothing is lost", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\npg2: stopped; start again and it goes on where it was", file=sys.stderr)
+        print("\npg2: stopped; run it again to resume", file=sys.stderr)
         return 130
     return 0
 
@@ -186,16 +186,16 @@ def study_of(options, dataset=None):
     return study
 
 
-def say(line):
+def log(line):
     if int(os.environ.get("RANK") or 0) == 0:  # of the processes of a launch one talks
         print(line, flush=True)
 
 
-def say_plan(steps):
+def log_plan(steps):
     from pg2lib.workflow.reproduce import plan_text
     from pg2lib.workflow.run_store import state
 
-    say(plan_text([(step.kind, step.name, state(step)) for step in steps]))
+    log(plan_text([(step.kind, step.name, state(step)) for step in steps]))
 
 
 def reproduce(options):
@@ -208,10 +208,10 @@ def reproduce(options):
     else:
         studies = [study_of(options)]
     if options.dry_run:
-        return say(work.plan_text([entry for study in studies for entry in work.plan(study)]))
-    work.reproduce(studies, say)
+        return log(work.plan_text([entry for study in studies for entry in work.plan(study)]))
+    work.reproduce(studies, log)
     if options.update_notebooks:
-        notebooks.update_committed(studies[0], say)
+        notebooks.update_committed(studies[0], log)
 
 
 def data_prepare(options):
@@ -220,8 +220,8 @@ def data_prepare(options):
 
     study = study_of(options)
     if options.dry_run:
-        return say_plan([pipeline.data_step(study)])
-    say(card_text(pipeline.data(study, say).card))
+        return log_plan([pipeline.data_step(study)])
+    log(card_text(pipeline.data(study, log).card))
 
 
 def data_verify(options):
@@ -231,10 +231,10 @@ def data_verify(options):
     study = study_of(options)
     source = pipeline.source_folder(study)
     if source is None:  # drawn people: check the drawn store
-        card = verify(pipeline.data(study, say))
+        card = verify(pipeline.data(study, log))
     else:
         card = verify(pipeline.data_config(study), source)
-    say(card_text(card))
+    log(card_text(card))
     if card.get("problems"):
         raise UserError(f"{len(card['problems'])} problems found; see the card above")
 
@@ -248,7 +248,7 @@ def data_show(options):
     chosen = figures.select_examples(dataset, options.count, study.seed)
     figure = figures.pair_sheet(dataset, chosen, pipeline.MASK_VARIANT)
     provenance.save(figure, options.out, pipeline.facts(study, "pg2 data show"))
-    say(f"wrote {options.out}")
+    log(f"wrote {options.out}")
 
 
 def train(options):
@@ -264,12 +264,12 @@ def train(options):
     if options.dry_run:
         steps = [pipeline.train_step(study, name) for name in pipeline.chains(rows)]
         steps += [pipeline.keypoint_step(study)] * (rows != names)
-        return say_plan([pipeline.data_step(study), *steps])
-    pipeline.data(study, say)
+        return log_plan([pipeline.data_step(study), *steps])
+    pipeline.data(study, log)
     for name in rows:
-        say(f"{name}: {pipeline.train(study, name, say)}")
+        log(f"{name}: {pipeline.train(study, name, log)}")
     if rows != names:
-        say(f"{pipeline.KEYPOINTS}: {pipeline.keypoint_network(study, say)}")
+        log(f"{pipeline.KEYPOINTS}: {pipeline.keypoint_network(study, log)}")
 
 
 def evaluate(options):
@@ -285,17 +285,17 @@ def evaluate(options):
         require_in("row", row, [*pipeline.REFERENCE_ROWS, *models.METHODS])
     step = pipeline.score_step
     if options.dry_run:
-        return say_plan([step(study, row, options.preset, options.mask_from) for row in rows])
+        return log_plan([step(study, row, options.preset, options.mask_from) for row in rows])
     for row in rows:
-        pipeline.evaluate(study, row, options.preset, options.mask_from, say)
+        pipeline.evaluate(study, row, options.preset, options.mask_from, log)
     if set(rows) != set(pipeline.all_rows()):
-        return say("Table 1 is written when all rows are named, or none")
+        return log("Table 1 is written when all rows are named, or none")
     table = pipeline.table1(study, options.preset, options.mask_from)
     if distributed.rank() > 0:
         return None
-    say("\n" + render.markdown(table))
+    log("\n" + render.markdown(table))
     folder = pipeline.table_folder(study, options.preset, options.mask_from)
-    say("wrote " + ", ".join(str(path) for path in render.write(folder, "table1", table)))
+    log("wrote " + ", ".join(str(path) for path in render.write(folder, "table1", table)))
 
 
 def describe(options):
@@ -304,8 +304,8 @@ def describe(options):
     study = study_of(options)
     entries = work.describe(study)
     if options.json:
-        return say(json.dumps(entries, indent=1))
-    say(work.description_text(entries, study))
+        return log(json.dumps(entries, indent=1))
+    log(work.description_text(entries, study))
 
 
 def generate(options):
@@ -330,7 +330,7 @@ def generate(options):
     if options.weights:
         published, generate_fn = weights.load(options.weights, device)
         size = published.size
-        say(f"weights: {weights.about(published)}")
+        log(f"weights: {weights.about(published)}")
     else:
         options.row = models.find(options.row or models.rows()[-1]).name
         config = pipeline.method_config(study, options.row)
@@ -339,7 +339,7 @@ def generate(options):
     detector = work.keypoint_detector(options.keypoint_rcnn, device)
     poses, about = work.read_poses(options.target_pose, options.name, detector)
     targets, done = work.place(poses, size, frame, options.target_pose)
-    say(f"pose: {about}; {done}")
+    log(f"pose: {about}; {done}")
     pose = None
     if options.pose:
         pose, _ = work.read_pose(options.pose, options.image.name, detector)
@@ -348,12 +348,12 @@ def generate(options):
     image, pose, done = work.condition_photo(
         image, size, pose, options.fit, options.padding, detector, options.image
     )
-    say(f"photo: {done}")
+    log(f"photo: {done}")
     # Only now, after every mistake was told: a row may have to be trained.
-    generate_fn = generate_fn or pipeline.generate_fn(study, options.row, say)
+    generate_fn = generate_fn or pipeline.generate_fn(study, options.row, log)
     poses = in_between(targets, options.between)
     for path in work.generate_and_write(generate_fn, image, poses, out, options.fps, device, pose):
-        say(f"wrote {path}")
+        log(f"wrote {path}")
 
 
 def export(options):
@@ -371,7 +371,7 @@ def export(options):
         files = {row: weights.check_suffix(options.out)}
     weights.safetensors_library()  # before the row is trained, if it has to be
     for row, out in files.items():
-        pipeline.train(study, row, say)
+        pipeline.train(study, row, log)
         names = pipeline.chains([row])
         steps = {name: pipeline.train_step(study, name) for name in names}
         trained = {n: runs.checked(step, checkpoints.WEIGHTS) for n, step in steps.items()}
@@ -384,7 +384,7 @@ def export(options):
             {name: step.key for name, step in steps.items()},
         )
         weights.export(out, trained, published, options.small)
-        say(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)")
+        log(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)")
 
 
 def report(options):
@@ -394,7 +394,7 @@ def report(options):
 
     out = options.out or project() / "report"
     comparison = project() / "docs" / "paper-vs-code.md"
-    say(f"wrote {write_report(pipeline.named_folder(''), out, comparison)[0]}")
+    log(f"wrote {write_report(pipeline.named_folder(''), out, comparison)[0]}")
 
 
 def parse_frame(text: str) -> tuple[int, int]:

@@ -60,5 +60,5 @@ def test_an_unknown_row_is_said():
 
 
 def test_other_studies_are_trained_as_everywhere(monkeypatch):
-    monkeypatch.setattr(pipeline, "generate_fn", lambda study, row, say: (study.profile, row))
+    monkeypatch.setattr(pipeline, "generate_fn", lambda study, row, log: (study.profile, row))
     assert demo.generate_fn(pipeline.Study(profile="smoke"), "G1-L1") == ("smoke", "G1-L1")

@@ -36,7 +36,7 @@ def test_a_second_evaluation_only_reads(study, monkeypatch):
     monkeypatch.setattr(training, "train", forbidden)
     lines = []
     for row in pipeline.all_rows():
-        pipeline.evaluate(study, row, say=lines.append)
+        pipeline.evaluate(study, row, log=lines.append)
     assert len(lines) == 8 and all(" HIT " in line for line in lines)
 
 

@@ -36,7 +36,7 @@ def test_a_stopped_step_and_a_lost_output_are_misses():
     step = runs.Step("train", "x", {})
     with runs.claim(step):
         pass
-    assert "stopped before its end" in runs.state(step).reason
+    assert "interrupted" in runs.state(step).reason
     make(step)
     (step.folder / "out.txt").unlink()
     assert "out.txt is gone" in runs.state(step).reason

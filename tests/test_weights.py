@@ -261,7 +261,7 @@ def test_all_rows_are_written_into_a_folder(tmp_path, monkeypatch):
 
     trained = {name: smoke.trained_row(tmp_path / name, name) for name in models.rows()}
     paths = {method: path for row in trained.values() for method, path in row.items()}
-    monkeypatch.setattr(pipeline, "train", lambda study, name, say=None: paths[name])
+    monkeypatch.setattr(pipeline, "train", lambda study, name, log=None: paths[name])
     monkeypatch.setattr(runs, "checked", lambda step, name: paths[step.name.split("/")[-1]])
     out = tmp_path / "out"
     assert cli.main(["export", "all", "--small", "--profile", "smoke", "--out", str(out)]) == 0

@@ -8,7 +8,8 @@ def measured(study: pipeline.Study, rows) -> verdicts.Evidence:
     """What a study measured on some rows; the training logs of claims about learning curves are
     included if all their rows are."""
     curves = claims.rows_of(ablations=True, how="curves")
-    logs = {row: pipeline.log(study, row) for row in curves} if set(curves) <= set(rows) else {}
+    known = curves if set(curves) <= set(rows) else ()
+    logs = {row: pipeline.training_log(study, row) for row in known}
     folders = {row: pipeline.evaluate(study, row) for row in rows}
     about = study.profile_name, study.setting.half, pipeline.MASK_VARIANT
     return verdicts.gather(pipeline.data(study), folders, logs, *about)

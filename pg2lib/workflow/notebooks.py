@@ -115,10 +115,10 @@ def notebook_state(study, notebook: Notebook) -> runs.State:
     return state
 
 
-def run_notebook(study, notebook: Notebook, say) -> Path:
+def run_notebook(study, notebook: Notebook, log) -> Path:
     """Execute one notebook if it is not done; the path of its executed copy."""
     step, state = notebook_step(study, notebook), notebook_state(study, notebook)
-    say(f"{'notebook':8} {step.name:44} {state}")
+    log(f"{'notebook':8} {step.name:44} {state}")
     path = step.folder / f"{notebook.name}.ipynb"
     if state.hit:
         return path
@@ -189,7 +189,7 @@ def execute(study, notebook: Notebook, output: Path):
             done = nbformat.read(output, as_version=4) if output.exists() else book
             raise UserError(
                 f"the kernel of notebook {notebook.name} died in cell {last_cell(done)} (out of "
-                "memory?); start again and it goes on where it was"
+                "memory?); run it again to resume"
             ) from None
         finally:
             for name, value in previous.items():
@@ -267,15 +267,15 @@ def committed_copy(executed: Path):
     return book
 
 
-def update_committed(study, say):
+def update_committed(study, log):
     """Write the executed notebooks of a study over those of the project."""
     import nbformat
 
     shipped = Study(profile=demo.PROFILE, device=study.device)
     for notebook in notebooks():
-        executed = run_notebook(shipped if notebook.ships else study, notebook, say)
+        executed = run_notebook(shipped if notebook.ships else study, notebook, log)
         path = notebooks_folder() / f"{notebook.name}.ipynb"
         temporary = path.with_suffix(".tmp")
         nbformat.write(committed_copy(executed), temporary)
         os.replace(temporary, path)
-        say(f"{'wrote':8} notebooks/{path.name} ({path.stat().st_size // 1000} KB)")
+        log(f"{'wrote':8} notebooks/{path.name} ({path.stat().st_size // 1000} KB)")

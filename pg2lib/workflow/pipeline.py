@@ -80,7 +80,7 @@ def named_folder(name: str) -> Path:
 
 
 def source_folder(study: Study) -> Path | None:
-    """The folder of a real data set; None for drawn ones. UserError when it is not to be had."""
+    """The folder of a real data set; None for drawn ones. UserError if it is missing."""
     if study.setting.drawn:
         return None
     source = study.source or os.environ.get("PG2_DATA")
@@ -232,23 +232,23 @@ def all_rows() -> tuple[str, ...]:
     return (REFERENCE_ROWS[0], *models.rows(), REFERENCE_ROWS[1])
 
 
-def ensure(step: runs.Step, work, say=None) -> Path:
+def ensure(step: runs.Step, work, log=None) -> Path:
     """The step's folder, complete: work(folder, progress) is called if it is not, and returns
-    (names of the output files, facts). say gets a line that tells HIT or MISS and why.
+    (names of the output files, facts). log gets a line that tells HIT or MISS and why.
 
     Of several processes that work together (`distributed`) all call work, where the step is not
     there in the eyes of the first; that one holds the folder, shows progress and finishes.
     """
     first = distributed.rank() == 0
-    say = (say if first else None) or (lambda line: None)
+    log = (log if first else None) or (lambda line: None)
     state = distributed.broadcast(runs.state(step))
-    say(f"{step.kind:8} {step.name:44} {state}")
+    log(f"{step.kind:8} {step.name:44} {state}")
     if state.hit:
         return step.folder
     with contextlib.ExitStack() as stack:
         if first:
             waiting = f"{'':8} {step.name:44} another process works on it"
-            stack.enter_context(runs.claim(step, lambda: say(waiting)))
+            stack.enter_context(runs.claim(step, lambda: log(waiting)))
         # somebody may have finished it meanwhile
         if not distributed.broadcast(first and runs.state(step).hit):
             label, started = f"{step.kind} {step.name.split('/')[-1]}", time.time()
@@ -261,12 +261,12 @@ def ensure(step: runs.Step, work, say=None) -> Path:
     return step.folder
 
 
-def data(study: Study, say=None) -> datasets.Dataset:
+def data(study: Study, log=None) -> datasets.Dataset:
     """The study's images, keypoints and pairs; prepared if they are not there."""
-    return prepared(data_step(study), data_config(study), source_folder(study), say)
+    return prepared(data_step(study), data_config(study), source_folder(study), log)
 
 
-def prepared(step: runs.Step, config: datasets.DataConfig, source=None, say=None):
+def prepared(step: runs.Step, config: datasets.DataConfig, source=None, log=None):
     """The Dataset of a step that holds what config asks for; prepared if it is not there."""
 
     def work(folder, progress):
@@ -274,7 +274,7 @@ def prepared(step: runs.Step, config: datasets.DataConfig, source=None, say=None
             prepare(config, folder, source, progress)
         return written(folder), {}
 
-    return datasets.load(ensure(step, work, say))
+    return datasets.load(ensure(step, work, log))
 
 
 def written(folder: Path) -> list[str]:
@@ -284,29 +284,29 @@ def written(folder: Path) -> list[str]:
     return [name for name in results if name not in ("step.json", "done.json")]
 
 
-def train(study: Study, name: str, say=None) -> Path:
+def train(study: Study, name: str, log=None) -> Path:
     """The weights.pt of a method, trained (and the method it refines) if it is not there."""
     method, config = models.find(name), method_config(study, name)
     if method.start:
         ready = runs.state(train_step(study, method.start)).hit  # then there is nothing to log
-        train(study, method.start, None if ready else say)
+        train(study, method.start, None if ready else log)
 
     def work(folder, progress):
-        if say and distributed.rank() == 0:
+        if log and distributed.rank() == 0:
             device = study.device or devices.default_device()
             text = devices.precision_text(device, config.precision)
-            say(f"{'':8} {study.name}/{name}: {text}")
+            log(f"{'':8} {study.name}/{name}: {text}")
         start = generate_fn(study, method.start) if method.start else None
         task = training.method_task(method, config, start)
         facts = training.train(task, data(study), folder, study.seed, study.device, progress)
         return [checkpoints.WEIGHTS, "log.jsonl"], facts
 
     step = train_step(study, name)
-    ensure(step, work, say)
+    ensure(step, work, log)
     return step.folder / checkpoints.WEIGHTS
 
 
-def keypoint_network(study: Study, say=None) -> Path:
+def keypoint_network(study: Study, log=None) -> Path:
     """The weights of the pose score's network, trained if they are not there."""
 
     def work(folder, progress):
@@ -314,27 +314,27 @@ def keypoint_network(study: Study, say=None) -> Path:
         facts = training.train(task, data(study), folder, study.seed, study.device, progress)
         return [checkpoints.WEIGHTS, "log.jsonl"], facts
 
-    return ensure(keypoint_step(study), work, say) / checkpoints.WEIGHTS
+    return ensure(keypoint_step(study), work, log) / checkpoints.WEIGHTS
 
 
-def estimator(study: Study, say=None):
+def estimator(study: Study, log=None):
     """That network as a function: uint8 images (k, H, W, 3) -> (keypoints, confidence)."""
-    path = keypoint_network(study, say)
+    path = keypoint_network(study, log)
     runs.checked(keypoint_step(study), path.name)
     network = pose_score.load_keypoints(path, study.device)
     return lambda images: pose_score.estimate(network, images)
 
 
-def generate_fn(study: Study, row: str, say=None):
+def generate_fn(study: Study, row: str, log=None):
     """The row as a function Inputs -> Output, trained if it is not there."""
-    train(study, row, say)
+    train(study, row, log)
     chain = models.chain(row)
     paths = [runs.checked(train_step(study, m.name), checkpoints.WEIGHTS) for m in chain]
     wanted = [method_config(study, m.name) for m in chain]
     return checkpoints.generate_fn(chain, wanted, paths, study.device)
 
 
-def evaluate(study: Study, row: str, preset="pg2", mask_from="target", say=None) -> Path:
+def evaluate(study: Study, row: str, preset="pg2", mask_from="target", log=None) -> Path:
     """The folder with generated.npy, pairs.csv and summary.json of a row, made if not there."""
 
     def work(folder, progress):
@@ -361,7 +361,7 @@ def evaluate(study: Study, row: str, preset="pg2", mask_from="target", say=None)
             )
         return written(folder), {}
 
-    return ensure(score_step(study, row, preset, mask_from), work, say)
+    return ensure(score_step(study, row, preset, mask_from), work, log)
 
 
 def generated(study: Study, row: str, what: str = "generated") -> np.ndarray:
@@ -370,7 +370,7 @@ def generated(study: Study, row: str, what: str = "generated") -> np.ndarray:
     return np.load(evaluate(study, row) / f"{what}.npy", mmap_mode="r")
 
 
-def log(study: Study, name: str) -> list[dict]:
+def training_log(study: Study, name: str) -> list[dict]:
     """The training log of a method's own networks, trained if they are not there."""
     return training.read_log(train(study, name).parent / "log.jsonl")
 

@@ -30,7 +30,7 @@ def plan(study) -> list[tuple[str, str, runs.State]]:
     return entries
 
 
-def reproduce(studies, say=print):
+def reproduce(studies, log=print):
     """Do what is missing of everything, in order, and tell where the results are.
 
     studies: of one profile, each another data set. All are scored before the first notebook runs,
@@ -40,24 +40,24 @@ def reproduce(studies, say=print):
     started, seconds = time.time(), {}
     missing = {study: any(not state.hit for _, _, state in plan(study)) for study in studies}
     for study in studies:
-        seconds[study] = timed(score, study, say)
+        seconds[study] = timed(score, study, log)
     for study in studies:
-        seconds[study] += timed(present, study, say)
+        seconds[study] += timed(present, study, log)
         folder = pipeline.figures_folder(study)
         if missing[study]:
             write_json(folder / "run.json", report(study, seconds[study]))
-        say(f"\n{(folder / 'table1.md').read_text().strip()}\n")
-        say(f"figures and tables: {relative(folder)}")
-        say(f"executed notebooks: {relative(runs.root() / 'notebook' / study.name)}")
+        log(f"\n{(folder / 'table1.md').read_text().strip()}\n")
+        log(f"figures and tables: {relative(folder)}")
+        log(f"executed notebooks: {relative(runs.root() / 'notebook' / study.name)}")
     if len(studies) > 1:
         folder = both_halves(studies)
         if any(missing.values()):
             facts = {"command": both_command(studies)}
             facts |= {"seconds": round(time.time() - started), "machine": machine()}
             write_json(folder / "run.json", facts)
-        say(f"\n{(folder / 'table1.md').read_text().strip()}\n")
-        say(f"both halves of Table 1: {relative(folder)}")
-    say(f"done in {time.time() - started:.0f} s")
+        log(f"\n{(folder / 'table1.md').read_text().strip()}\n")
+        log(f"both halves of Table 1: {relative(folder)}")
+    log(f"done in {time.time() - started:.0f} s")
 
 
 def timed(work, *arguments) -> float:
@@ -67,19 +67,19 @@ def timed(work, *arguments) -> float:
     return time.time() - started
 
 
-def score(study, say):
+def score(study, log):
     """Data, training and scores of a study and of the one that its ablations come from."""
     for part, rows in pipeline.wanted(study).items():
-        pipeline.data(part, say)
-        train_all(part, rows, say)
+        pipeline.data(part, log)
+        train_all(part, rows, log)
         for row in rows:
-            pipeline.evaluate(part, row, say=say)
+            pipeline.evaluate(part, row, log=log)
 
 
-def present(study, say):
+def present(study, log):
     """Notebooks, and with them tables and figures, of a study that is scored."""
     for notebook in notebooks():
-        run_notebook(study, notebook, say)
+        run_notebook(study, notebook, log)
     write_logs(study, pipeline.figures_folder(study) / "logs.csv")
 
 
@@ -100,14 +100,14 @@ def both_command(studies) -> str:
 def write_logs(study, path: Path):
     """The numbers of the learning curves: a line per method and step of its log, in one CSV."""
     stages = pipeline.chains(pipeline.wanted(study)[study])
-    logs = [pd.DataFrame(pipeline.log(study, name)).assign(stage=name) for name in stages]
+    logs = [pd.DataFrame(pipeline.training_log(study, name)).assign(stage=name) for name in stages]
     table = pd.concat(logs).drop(columns="images_per_second")  # the rest is the same at every run
     table.insert(0, "stage", table.pop("stage"))
     with write_atomically(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")
 
 
-def train_all(study, rows, say):
+def train_all(study, rows, log):
     """Train what is missing of the methods of rows and of the pose score's network: one after the
     other, or, where each keeps to one CPU thread, several side by side in processes of their
     own."""
@@ -124,11 +124,11 @@ def train_all(study, rows, say):
     if lanes > 1 and on_cpu and single:
         # The lists do not wait for each other: a process that needs a method in training waits for
         # it at its lock.
-        say(f"train    {len(missing)} methods, {lanes} at a time")
-        side_by_side([train_command(study, name) for name in first + then], lanes, say)
+        log(f"train    {len(missing)} methods, {lanes} at a time")
+        side_by_side([train_command(study, name) for name in first + then], lanes, log)
     for name in names:
-        pipeline.train(study, name, say)
-    pipeline.keypoint_network(study, say)
+        pipeline.train(study, name, log)
+    pipeline.keypoint_network(study, log)
 
 
 MOST_LANES = 4  # each takes about a gigabyte
@@ -143,7 +143,7 @@ def train_command(study, row: str) -> list[str]:
     return command + (["--data", str(study.source)] if study.source else [])
 
 
-def side_by_side(commands, lanes: int, say):
+def side_by_side(commands, lanes: int, log):
     """Run commands, `lanes` at a time, and pass on what they print, line by line. When one fails
     the others are stopped; they go on where they were at the next start."""
     mode = os.environ.get("PG2_PROGRESS", "auto")
@@ -166,7 +166,7 @@ def side_by_side(commands, lanes: int, say):
             for line in process.stdout:
                 lines.append(line.rstrip())
                 if " HIT " not in line and not line.rstrip().endswith(".pt"):
-                    say(line.rstrip())
+                    log(line.rstrip())
             if process.wait() and not failed:
                 last = lines[-1].removeprefix("pg2: ") if lines else "nothing"
                 if process.returncode != 2:  # not a mistake that it explained itself

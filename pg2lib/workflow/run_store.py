@@ -85,7 +85,7 @@ def state(step: Step) -> State:
                 return State(False, f"its output {name} is gone or changed since it was written")
         return State(True, f"made {done['finished']} in {done['seconds']:.0f} s")
     if (step.folder / "step.json").exists():
-        return State(False, "it was stopped before its end; it goes on where it was")
+        return State(False, "it was interrupted; it resumes")
     siblings = sorted(
         step.folder.parent.glob(f"{glob_escape(step.folder.name[:-12])}????????????/step.json"),
         key=lambda path: path.stat().st_mtime,

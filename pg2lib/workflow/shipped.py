@@ -19,7 +19,7 @@ from pg2lib.workflow import pipeline
 PROFILE = "demo"
 FOLDER = Path(__file__).parent.parent / "demo_weights"
 PEOPLE, VIEWS = 60, 4  # drawn in seconds, and twice what a participant of the user study sees
-OTHER_PEOPLE = 1_000  # their seed: nobody whom the generators were trained on
+OTHER_PEOPLE = 1_000  # their seed: people the generators were not trained on
 
 
 def study_from_environment(dataset=None, profile=None, seed=0, overrides=()) -> Study:
@@ -44,7 +44,7 @@ def weights_file(row: str) -> Path:
     return FOLDER / f"{row}{weights.SUFFIX}"
 
 
-def generate_fn(study: Study, row: str, say=None):
+def generate_fn(study: Study, row: str, log=None):
     """The row as a function Inputs -> Output: the generators that ship, or those of the study,
     trained if they are not there.
 
@@ -52,16 +52,16 @@ def generate_fn(study: Study, row: str, say=None):
         UserError: an unknown row, or one whose shipped file is missing or damaged.
     """
     if not ships(study):
-        return pipeline.generate_fn(study, row, say)
+        return pipeline.generate_fn(study, row, log)
     models.find(row)
     return weights.load(weights_file(row), study.device)[1]
 
 
-def data(study: Study, say=None) -> datasets.Dataset:
+def data(study: Study, log=None) -> datasets.Dataset:
     """People to paint: for the generators that ship a few whom they have never seen, else the
     study's data."""
     if not ships(study):
-        return pipeline.data(study, say)
+        return pipeline.data(study, log)
     config = replace(
         pipeline.data_config(study),
         seed=OTHER_PEOPLE,
@@ -71,4 +71,4 @@ def data(study: Study, say=None) -> datasets.Dataset:
     )
     own = configs.changed_fields(config)
     step = replace(pipeline.data_step(study), name=f"{study.name}-people", config=own)
-    return pipeline.prepared(step, config, say=say)
+    return pipeline.prepared(step, config, log=log)
