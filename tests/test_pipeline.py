@@ -282,9 +282,9 @@ while len(list(Path().glob("*.address"))) < 2 and time.monotonic() < end:
 EXECUTE = """
 import sys
 from pathlib import Path
-from pg2lib.workflow import notebooks, pipeline, reproduce
+from pg2lib.workflow import notebooks, pipeline
 folder = Path(sys.argv[1])
-reproduce.notebooks_folder = lambda: folder
+notebooks.notebooks_folder = lambda: folder
 notebook = notebooks.Notebook("x", (), ())
 notebooks.execute(pipeline.Study(profile="smoke"), notebook, folder / sys.argv[2])
 """
