@@ -313,7 +313,7 @@ def test_two_kernels_at_once_have_addresses_of_their_own(book, tmp_path):
 def test_a_kernels_address_fits_into_a_socket_also_where_tmpdir_is_long(monkeypatch, tmp_path):
     folder = tmp_path / ("x" * 80)
     folder.mkdir()
-    monkeypatch.setattr(reproduce.tempfile, "gettempdir", lambda: str(folder))
+    monkeypatch.setattr(notebooks.tempfile, "gettempdir", lambda: str(folder))
     with notebooks.kernel_address() as address:
         assert len(f"{address}-12".encode()) < 100
         private = Path(address).parent
