@@ -1,6 +1,7 @@
 """A method of one's own in under 60 lines: docs/adding-a-method.md walks through it."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -14,39 +15,30 @@ from pg2lib.models.losses import bce, masked_l1
 @dataclass(frozen=True)
 class ToyConfig(TrainingConfig):
     channels: int = 8
-    learning_rate: float = 1e-3
-    l1_weight: float = 10.0
 
 
 def configure(setting, profile):
-    iterations = profile.iterations[0] if profile.iterations else 1_000
-    return ToyConfig(setting.height, setting.width, iterations, profile.batch or 8, profile.threads)
-
-
-def stack(inputs, channels, outputs):
-    return nn.Sequential(conv3(inputs, channels), nn.ReLU(), conv3(channels, outputs))
+    steps, batch = profile.iterations or (1_000,), profile.batch or 8
+    return ToyConfig(setting.height, setting.width, steps[0], batch, profile.threads)
 
 
 def build(config):
-    c = config.channels
-    return {"generator": stack(3 + 18 + 18, c, 3), "look": stack(6, c, 1), "pose": stack(21, c, 1)}
-
-
-def both_poses(config, inputs):
-    poses = inputs.condition_keypoints, inputs.target_keypoints
-    return [heatmaps(pose, config.height, config.width) for pose in poses]  # P_A, P_B
+    c, widths = config.channels, {"generator": (39, 3), "look": (6, 1), "pose": (21, 1)}
+    return {name: nn.Sequential(conv3(inputs, c), nn.ReLU(), conv3(c, outputs))
+            for name, (inputs, outputs) in widths.items()}  # fmt: skip
 
 
 def generate(networks, config, inputs, start=None):
-    images = torch.cat([inputs.condition, *both_poses(config, inputs)], 1)  # (B, 39, H, W)
-    return Output(networks["generator"](images).float())
+    maps = [heatmaps(pose, config.height, config.width)
+            for pose in (inputs.condition_keypoints, inputs.target_keypoints)]  # fmt: skip
+    return Output(networks["generator"](torch.cat([inputs.condition, *maps], 1)).float())
 
 
 def updates(networks, config, batches, start=None):
-    [batch] = batches
-    image, pose = generate(networks, config, batch).image, both_poses(config, batch)[1]
-    beside = {"look": batch.condition, "pose": pose}  # what each discriminator sees beside an image
-    loss = config.l1_weight * masked_l1(image, batch.target)
+    batch, image = batches[0], generate(networks, config, batches[0]).image
+    pose = heatmaps(batch.target_keypoints, config.height, config.width)
+    beside = {"look": batch.condition, "pose": pose}  # what each critic sees beside an image
+    loss = 10 * masked_l1(image, batch.target)
     for name, other in beside.items():
         with frozen(networks[name]) as critic:
             loss = loss + bce(critic(torch.cat([other, image], 1)).float(), 1.0)
@@ -58,13 +50,10 @@ def updates(networks, config, batches, start=None):
 
 
 def optimizers(config):
-    def decay(step):
-        return linear_decay(step, config.iterations, config.iterations // 2)
-
-    adam = Adam(config.learning_rate, 0.5, schedule=decay)
-    return dict.fromkeys(("generator", "look", "pose"), adam)
+    decay = partial(linear_decay, iterations=config.iterations, begin=config.iterations // 2)
+    return dict.fromkeys(("generator", "look", "pose"), Adam(1e-3, 0.5, schedule=decay))
 
 
-NEEDS = frozenset({"condition", "condition_pose", "target_pose"})
-METHODS = (Method("Toy", ToyConfig, configure, build, generate, updates, optimizers, NEEDS,
-                  title="A toy", colour="#cc79a7", claim="two discriminators"),)  # fmt: skip
+METHODS = (Method("Toy", ToyConfig, configure, build, generate, updates, optimizers,
+                  frozenset({"condition", "condition_pose", "target_pose"}), title="A toy",
+                  colour="#cc79a7", claim="two discriminators"),)  # fmt: skip
