@@ -257,7 +257,7 @@ def train(options):
     from pg2lib.workflow import pipeline
 
     study = study_of(options)
-    names = list(models.rows()) if options.row == ["all"] else options.row
+    names = [each for row in options.row for each in (models.rows() if row == "all" else [row])]
     for name in names:
         require_in("row", name, [*models.METHODS, pipeline.KEYPOINTS, "all"])
     rows = [name for name in names if name != pipeline.KEYPOINTS]
