@@ -34,7 +34,7 @@ def test_a_large_study_takes_ablations_from_quick_and_a_scored_sibling(asked, mo
 
 
 def test_logs_are_read_only_for_learning_curves_that_are_complete(monkeypatch):
-    for name in ("data", "evaluate", "log"):
+    for name in ("data", "evaluate", "training_log"):
         monkeypatch.setattr(pipeline, name, lambda *arguments, name=name: (name, *arguments[1:]))
     monkeypatch.setattr(verdicts, "gather", lambda *arguments: arguments)
     study, curves = pipeline.Study(profile="quick"), claims.rows_of(ablations=True, how="curves")
