@@ -34,6 +34,7 @@ def test_studio_people_keep_their_studio(tmp_path):
     config = data_config(Study("synthetic-fashion", "smoke"))
     fashion = load(prepare(config, tmp_path))
     assert np.array_equal(at_height(fashion, 0, fashion.height).image, fashion.images[0])
+    assert sheets.masks_sheet(fashion, [0]).get_figwidth() > 5  # 256 rows fit beside 128
 
 
 def test_photographs_are_enlarged_and_have_no_silhouette(data):

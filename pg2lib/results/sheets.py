@@ -62,7 +62,7 @@ def masks_sheet(dataset, indices, heights=(128, 256)):
                 titles.append(f"{height} rows\n{variant}")
         rows.append(pictures)
     breaks = [1 + k * len(heatmaps.VARIANTS) for k in range(len(heights))]
-    return figures.grid(rows, titles, breaks=breaks)
+    return figures.grid(rows, titles, scale=max(heights) // heights[0], breaks=breaks)
 
 
 def coloured(values, top, name):
