@@ -85,6 +85,10 @@ def test_what_only_adversarial_runs_use_does_not_mark_the_others():
         (lambda: pipeline.check(Study(overrides="G9.channels=2")), "no method G9"),
         (lambda: pipeline.check(Study(overrides="batch=two")), "batch is 'two'.*int"),
         (lambda: pipeline.check(Study(overrides="batch=True")), "batch is True"),
+        (lambda: pipeline.check(Study(overrides="schedule=cosin")), "unknown schedule 'cosin'"),
+        (lambda: pipeline.check(Study(overrides="precision=bf16")), "unknown precision 'bf16'"),
+        (lambda: pipeline.check(Study(overrides="d_mode=pairs")), "unknown d_mode 'pairs'"),
+        (lambda: pipeline.check(Study(overrides="blurred=0")), "no such field"),  # of keypoints
     ],
 )
 def test_mistakes_are_named(make, words):
@@ -109,6 +113,11 @@ def test_any_number_can_be_changed():
     assert 'SET="' in study.command and "G1-L1.channels=6" in study.command
 
 
+def test_the_last_of_two_overrides_counts():
+    study = Study(overrides=("iterations=90", "channels=8", "iterations=100", "iterations=50"))
+    assert study.overrides == ("channels=8", "iterations=50")
+
+
 def test_lambda_may_be_zero_and_a_whole_number_may_stand_for_a_float():
     study = Study(profile="smoke", overrides=("l1_weight=0",))
     assert pipeline.method_config(study, "G1+D").l1_weight == 0.0
@@ -130,7 +139,8 @@ def test_a_profile_of_ones_own(tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text('base = "smoke"\nchannels = 6\niterations = [8, 5]\n[data]\ntest_pairs = 5\n')
     study = Study(profile=str(file))
-    assert study.name == "synthetic-market-mine"
+    assert study.name == "synthetic-market-mine" and "PROFILE=mine.toml" in study.command
+    assert str(tmp_path) not in study.command
     assert pipeline.method_config(study, "G1+G2+D").iterations == 5
     assert pipeline.method_config(study, "G1-L1").channels == 6
     assert pipeline.data_config(study).test_pairs == 5

@@ -11,7 +11,7 @@ import torch
 from pg2lib import models
 from pg2lib.core.files import UserError
 from pg2lib.models import losses, pg2
-from pg2lib.models.base import Output, constant, cosine, linear_decay
+from pg2lib.models.base import Output, cosine, linear_decay
 from pg2lib.training import checkpoints
 from pg2lib.training import loop as training
 
@@ -171,7 +171,6 @@ def test_wrong_size_and_missing_weights_are_told(data, tmp_path):
 
 
 def test_learning_rate_schedules():
-    assert [constant(step) for step in (0, 50, 99)] == [1, 1, 1]
     assert cosine(0, 100) == 1 and cosine(50, 100) == pytest.approx(0.5)
     assert cosine(99, 100) < 0.001
     assert [linear_decay(step, 100, 60) for step in (0, 59, 60, 80, 100)] == [1, 1, 1, 0.5, 0]

@@ -143,6 +143,7 @@ ONE, TWO = "G1-poseMaskLoss", "G1+G2+D"
         (lambda c: c[ONE].update(channels=-4), "does not hold the parameters"),
         (lambda c: [x.update(height=100) for x in c.values()] and None, "100 is not a power of"),
         (lambda c: c[ONE].update(pose="CE"), "does not hold the parameters"),
+        (lambda c: c[ONE].update(network="G3"), "unknown network 'G3'"),
     ],
 )
 def test_a_wrong_configuration_is_told_in_one_sentence(file, change, words):

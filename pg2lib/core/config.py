@@ -189,7 +189,8 @@ class Study:
             raise UserError(f"unknown device {self.device!r}; choose cpu or cuda")
         if isinstance(self.overrides, str):
             object.__setattr__(self, "overrides", tuple(self.overrides.split()))
-        object.__setattr__(self, "overrides", tuple(sorted(set(self.overrides))))
+        last = {text.partition("=")[0]: text for text in self.overrides}  # the last one counts
+        object.__setattr__(self, "overrides", tuple(sorted(last.values())))
         parse_overrides(self.overrides)
 
     @property
@@ -218,7 +219,8 @@ class Study:
         """What makes its figures and tables again."""
         changed = f' SET="{" ".join(self.overrides)}"' if self.overrides else ""
         seed = f" SEED={self.seed}" if self.seed else ""
-        return f"make reproduce DATASET={self.dataset} PROFILE={self.profile}{seed}{changed}"
+        profile = Path(self.profile).name  # of a file of the user's own: no path of this machine
+        return f"make reproduce DATASET={self.dataset} PROFILE={profile}{seed}{changed}"
 
 
 def study_from_environment(dataset=None, profile=None, seed=0, overrides=()) -> Study:
@@ -312,10 +314,12 @@ def override(config, overrides, owner: str):
     return replace(config, **changed) if changed else config
 
 
-def check_overrides(overrides, configs: dict):
-    """UserError for an override that changes nothing: configs is owner -> config."""
+def check_overrides(overrides, configs: dict, named_only: dict):
+    """UserError for an override that changes nothing. configs and named_only are owner -> config;
+    those of named_only are changed only where an override names them."""
     for owner, key in parse_overrides(overrides):
-        of = [config for name, config in configs.items() if owner in (None, name)]
+        reached = configs | named_only if owner else configs
+        of = [config for name, config in reached.items() if owner in (None, name)]
         known = {f.name for config in of for f in dataclasses.fields(config)} - set(FIXED)
         if owner and not of:
             raise UserError(f"--set {owner}.{key}: there is no method {owner}")

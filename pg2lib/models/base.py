@@ -14,6 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from pg2lib.core import devices
+from pg2lib.core.config import require_in
 from pg2lib.core.files import UserError
 
 INPUTS = frozenset({"condition", "condition_pose", "target_pose"})  # and any name in extras
@@ -41,7 +43,11 @@ class Output:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """What the training loop needs to know of any network; methods add fields of their own."""
+    """What the training loop needs to know of any network; methods add fields of their own.
+
+    A finished run is keyed by the fields that differ from their defaults, so a default never
+    changes: another value belongs into `configure`. Raises UserError for a value not in CHOICES.
+    """
 
     height: int = 128
     width: int = 64
@@ -50,6 +56,13 @@ class TrainingConfig:
     threads: int = 0  # CPU threads while training; 0: all cores. The bits depend on it
     precision: str = "auto"  # "float32", "bfloat16", or bfloat16 where the device is fast at it
     compiled: str = "auto"  # "yes", "no", or through torch.compile on CUDA alone
+
+    # field -> the values it may have; methods add theirs. No annotation: this is no field.
+    CHOICES = {"precision": devices.PRECISIONS, "compiled": devices.COMPILED}
+
+    def __post_init__(self):
+        for name, choices in self.CHOICES.items():
+            require_in(name, getattr(self, name), choices)
 
     @property
     def batches_per_step(self) -> int:
@@ -142,10 +155,6 @@ def _generate(method, networks, config, start, inputs: Inputs) -> Output:
             f"{method.name} needs the {what} of the photo; give it, or choose another row"
         )
     return method.generate(networks, config, inputs, start)
-
-
-def constant(step: int) -> float:
-    return 1.0
 
 
 def cosine(step: int, iterations: int) -> float:

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pg2lib.core.files import UserError
-from pg2lib.data.heatmaps import heatmaps, pose_mask
+from pg2lib.data.heatmaps import VARIANTS, heatmaps, pose_mask
 from pg2lib.models.base import Adam, Inputs, Method, Output, TrainingConfig, Update, cosine
 from pg2lib.models.discriminators import D
 from pg2lib.models.layers import ResidualBlock, blocks_for, conv3, frozen, xavier
@@ -29,10 +29,8 @@ POSE_EMBEDDINGS = ("concatenation", "CE", "HME")
 
 @dataclass(frozen=True)
 class PG2Config(TrainingConfig):
-    """One training run of PG2: a stage I, or a stage II on top of another row.
-
-    Where paper and released code differ, the paper's side is the default.
-    """
+    """One training run of PG2: a stage I, or a stage II on top of another row. Where paper and
+    released code differ, the paper's side is the default."""
 
     network: str = "G1"  # or "G2", which refines the image of Method.start
     pose: str = "concatenation"  # "concatenation", "CE" or "HME" (paper 3.1, 4.2)
@@ -56,6 +54,13 @@ class PG2Config(TrainingConfig):
     schedule: str = "constant"  # paper and released code; "cosine" falls to zero at the end
     beta1: float = 0.5
     beta2: float = 0.999
+
+    CHOICES = TrainingConfig.CHOICES | {
+        "network": ("G1", "G2"), "pose": POSE_EMBEDDINGS, "heatmap_values": ("paper", "released"),
+        "mask_variant": VARIANTS, "d_mode": ("pair", "triplet", "single"),
+        "d_batch": ("same", "own"), "g2_paints": ("difference", "image"),
+        "schedule": ("constant", "cosine"),
+    }  # fmt: skip
 
     @property
     def batches_per_step(self) -> int:

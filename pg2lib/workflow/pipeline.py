@@ -46,8 +46,8 @@ def check(study: Study):
         raise UserError(f"device {study.device} is not available on this machine; choose cpu")
     if study.overrides:
         every = {name: method_config(study, name) for name in models.METHODS}
-        every |= {"data": data_config(study), KEYPOINTS: keypoint_config(study)}
-        configs.check_overrides(study.overrides, every)
+        every |= {"data": data_config(study)}
+        configs.check_overrides(study.overrides, every, {KEYPOINTS: keypoint_config(study)})
 
 
 @lru_cache
