@@ -123,8 +123,8 @@ def test_the_loop_trains_everything_again_and_the_score_of_a_pair_scores_again(c
 
 
 def test_a_field_with_a_default_changes_no_key(clone):
-    old = "    beta2: float = 0.999\n\n    @property"
-    new = old.replace("\n\n    @property", "\n    dilation: int = 1\n\n    @property")
+    old = "    beta2: float = 0.999\n"
+    new = old + "    dilation: int = 1\n"
     changed = with_change(clone, "pg2lib/models/pg2.py", old, new)
     assert not any(name.startswith(("train", "evaluate")) for name in changed)
 
