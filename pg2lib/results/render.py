@@ -1,12 +1,9 @@
 """Tables as text: every table of the project as Markdown, CSV, LaTeX and JSON.
 
-A table is a record of JSON values, from `tables`, `verdicts` or `apps.user_study.table2`. `view`
-turns a record into headings and cells of text, `render` writes them in each format. Both are pure
-functions: the .json is enough to write the other files again.
+A table is a record of JSON values, from `tables`, `verdicts` or `apps.user_study.table2`; its .json
+file is enough to write the other files again.
 """
 
-import csv
-import io
 import json
 import re
 from dataclasses import dataclass
@@ -19,7 +16,7 @@ from pg2lib.core.files import UserError, write_atomically
 from pg2lib.evaluation.scores import SCORES
 from pg2lib.evaluation.ssim import PRESETS
 from pg2lib.models import METHODS
-from pg2lib.results.comparisons import outcome
+from pg2lib.results.comparisons import outcome, with_interval
 
 LABELS = {"condition": "condition image, copied", "target": "real target"}
 HALVES = {"market1501": "Market-1501", "deepfashion": "DeepFashion"}
@@ -57,12 +54,8 @@ def view(record) -> View:
 def render(record) -> dict[str, str]:
     """Suffix (".md", ".csv", ".tex", ".json") -> the table in that format."""
     table = view(record)
-    return {
-        ".md": markdown(table),
-        ".csv": csv_text(table),
-        ".tex": latex(table),
-        ".json": to_json(record),
-    }
+    texts = (markdown(table), csv_text(table), latex(table), to_json(record))
+    return dict(zip((".md", ".csv", ".tex", ".json"), texts))
 
 
 def write(folder, name, record) -> list[Path]:
@@ -74,9 +67,6 @@ def write(folder, name, record) -> list[Path]:
     return list(paths)
 
 
-# --- formats -----------------------------------------------------------------------------------
-
-
 def to_json(record) -> str:
     if isinstance(record, pd.DataFrame):
         record = json.loads(record.to_json(orient="records", double_precision=15))
@@ -85,19 +75,13 @@ def to_json(record) -> str:
 
 def csv_text(table: View) -> str:
     """A line per dict of `numbers`; floats with six digits, empty where there is no value."""
-    text = io.StringIO()
-    if table.numbers:
-        writer = csv.DictWriter(text, list(table.numbers[0]), lineterminator="\n")
-        writer.writeheader()
-        for line in table.numbers:
-            writer.writerow({key: _csv_cell(value) for key, value in line.items()})
-    return text.getvalue()
 
+    def cell(value):
+        known_float = isinstance(value, float) and not np.isnan(value)
+        return f"{value:.6g}" if known_float else value
 
-def _csv_cell(value):
-    if isinstance(value, float):
-        return "" if np.isnan(value) else f"{value:.6g}"
-    return value
+    lines = pd.DataFrame(table.numbers, dtype=object).map(cell)
+    return lines.to_csv(index=False, lineterminator="\n") if table.numbers else ""
 
 
 def markdown(record) -> str:
@@ -158,11 +142,8 @@ LATEX = {
 def escape_latex(text: str) -> str:
     """The text with every character escaped that LaTeX would read as a command; `code` is set in
     typewriter."""
-    text = re.sub("|".join(map(re.escape, LATEX)), lambda match: LATEX[match[0]], text)
+    text = text.translate(str.maketrans(LATEX))
     return re.sub("`([^`]*)`", r"\\texttt{\1}", text)
-
-
-# --- numbers -----------------------------------------------------------------------------------
 
 
 def score_text(value, score) -> str:
@@ -171,86 +152,64 @@ def score_text(value, score) -> str:
         return score.missing
     if value["mean"] is None:
         return MISSING
-    mean, std, low, high = (
-        None if value.get(part) is None else f"{value[part]:.{score.digits}f}"
-        for part in ("mean", "std", "low", "high")
-    )
-    return mean + (f" ± {std}" if std else "") + (f" [{low}, {high}]" if low else "")
+    digits, std = f".{score.digits}f", value.get("std")
+    mean = f"{value['mean']:{digits}}" + (f" ± {std:{digits}}" if std is not None else "")
+    return with_interval(mean, value.get("low"), value.get("high"), digits)
 
 
 def percent(value) -> str:
     """A rate in percent: a number, or {"mean", "low", "high"}; "—" for None."""
     if isinstance(value, dict):
-        if value["mean"] is None:
-            return MISSING
-        return f"{percent(value['mean'])} [{100 * value['low']:.1f}, {100 * value['high']:.1f}]"
+        mean, low, high = percent(value["mean"]), value["low"], value["high"]
+        return mean if mean == MISSING else with_interval(mean, 100 * low, 100 * high, ".1f")
     return MISSING if value is None else f"{100 * value:.1f} %"
-
-
-def _signed(value, low=None, high=None) -> str:
-    if value is None:
-        return MISSING
-    return f"{value:+.3f}" + ("" if low is None else f" [{low:+.3f}, {high:+.3f}]")
-
-
-def _probability(p) -> str:
-    if p is None:
-        return MISSING
-    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
-
-
-def _made_by(facts) -> list[str]:
-    return [f"Made by `{facts['command']}`."]
-
-
-# --- each kind of table ------------------------------------------------------------------------
 
 
 def score_view(table) -> View:
     """Table 1, the further scores, or both halves of Table 1 (see `tables`)."""
     facts, rows, marks = table["facts"], table["rows"], {}
-    shown = [
-        (column, whose)
-        for column in table["columns"]
-        for whose in ("ours", "paper")
-        if whose == "ours" or column in rows[0]["paper"]
-    ]
-    cells = []
-    for row in rows:
-        cells.append([row["label"]])
-        for column, whose in shown:
-            value, name = row[whose][column], column.rpartition(":")[2]
-            if whose == "ours":
-                cells[-1].append(score_text(value, SCORES[name]))
-                continue
-            doubt = value is not None and _doubt(facts, row["row"], column)
-            mark = marks.setdefault(doubt, MARKS[len(marks)]) if doubt else ""
-            cells[-1].append(MISSING if value is None else f"{value:.3f}{mark}")
+    shown = [(column, whose) for column in table["columns"] for whose in ("ours", "paper")
+             if column in rows[0][whose]]  # fmt: skip
+
+    def cell(row, column, whose):
+        value, (half, score) = row[whose][column], half_and_score(column)
+        if whose == "ours":
+            return score_text(value, score)
+        if value is None:
+            return MISSING
+        doubts = METHODS[row["row"]].doubts if row["row"] in METHODS else {}
+        doubt = doubts.get((half or facts.get("half"), score.name))
+        return f"{value:.3f}" + (marks.setdefault(doubt, MARKS[len(marks)]) if doubt else "")
+
+    cells = [[row["label"], *(cell(row, *place) for place in shown)] for row in rows]
     footnotes = [f"{mark} {text}" for text, mark in marks.items()]
-    notes = [*table["notes"], *footnotes, *_made_by(facts)]
-    head = ["", *(_heading(column, whose) for column, whose in shown)]
+    notes = [*table["notes"], *footnotes, made_by(facts)]
+    head = ["", *(_heading(*place) for place in shown)]
     numbers = [_score_numbers(row, shown) | facts for row in rows]
     return View(table["title"], head, cells, numbers, notes, best=_best(rows, shown))
 
 
-def _doubt(facts, row, column):
-    """The footnote on a printed value, or None."""
+def half_and_score(column):
+    """(half or "", Score) of a column, "<score>" or "<half>:<score>"."""
     half, _, name = column.rpartition(":")
-    doubts = METHODS[row].doubts if row in METHODS else {}
-    return doubts.get((half or facts.get("half"), name))
+    return half, SCORES[name]
+
+
+def made_by(facts) -> str:
+    return f"Made by `{facts['command']}`."
 
 
 def _heading(column, whose):
-    half, _, name = column.rpartition(":")
+    half, score = half_and_score(column)
     if whose == "paper":
-        return f"paper {SCORES[name].heading}"
-    return f"{HALVES[half]}: {SCORES[name].heading}" if half else SCORES[name].heading
+        return f"paper {score.heading}"
+    return f"{HALVES[half]}: {score.heading}" if half else score.heading
 
 
 def _score_numbers(row, shown):
     line = {"row": row["row"]}
     for column, whose in shown:
-        score, value = SCORES[column.rpartition(":")[2]], row[whose][column]
+        score, value = half_and_score(column)[1], row[whose][column]
         if whose == "paper":
             line[f"{column}_paper"] = value
             continue
@@ -264,7 +223,7 @@ def _best(rows, shown):
     """(row, column) of the best trained rows, by the decimals shown; ties all count."""
     marked = set()
     for place, (column, whose) in enumerate(shown, start=1):
-        score, ranks = SCORES[column.rpartition(":")[2]], {}
+        score, ranks = half_and_score(column)[1], {}
         for number, row in enumerate(rows):
             value = row[whose][column]
             value = value["mean"] if isinstance(value, dict) else value
@@ -317,19 +276,16 @@ def preset_view(table) -> View:
 
 def difference_view(lines) -> View:
     """`tables.differences_table` as a list of dicts: a line per comparison and score."""
-    cells = [
-        [
-            f"{line['row']} − {line['minus']}",
-            line["claim"],
-            SCORES[line["score"]].heading,
-            _signed(line["difference"], line["low"], line["high"]),
-            _probability(line["p"]),
-            _probability(line["holm"]),
-            _signed(line["paper"]),
-            _outcome(line),
-        ]
-        for line in lines
-    ]
+
+    def cells(line):
+        low, high, paper = line["low"], line["high"], line["paper"]
+        words = MISSING if low is None else outcome(low, high, np.nan if paper is None else paper)
+        return [
+            f"{line['row']} − {line['minus']}", line["claim"], SCORES[line["score"]].heading,
+            _signed(line["difference"], low, high), _probability(line["p"]),
+            _probability(line["holm"]), _signed(paper), words.partition(":")[0],
+        ]  # fmt: skip
+
     notes = [
         "Differences pair by pair; in brackets a 95 % bootstrap interval over identities. p: "
         "two-sided, signs of whole people flipped at random; p (Holm): corrected for the "
@@ -338,14 +294,17 @@ def difference_view(lines) -> View:
     ]
     head = ["", "claim", "score", "ours", "p", "p (Holm)", "paper", "outcome"]
     title = "Differences between rows, pair by pair"
-    return View(title, head, cells, lines, notes, left=3)
+    return View(title, head, [cells(line) for line in lines], lines, notes, left=3)
 
 
-def _outcome(line):
-    if line["low"] is None:
+def _signed(value, low=None, high=None):
+    return MISSING if value is None else with_interval(value, low, high)
+
+
+def _probability(p):
+    if p is None:
         return MISSING
-    paper = np.nan if line["paper"] is None else line["paper"]
-    return outcome(line["low"], line["high"], paper).partition(":")[0]
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
 def claim_view(table) -> View:
@@ -355,8 +314,8 @@ def claim_view(table) -> View:
         parts = claim["comparisons"]
         measures = "\n".join(f"{part['measure']}: {part['expected']}" for part in parts)
         effects = "\n".join(part["shown"] for part in parts)
-        cells.append([str(number), claim["claim"], claim["place"], measures, effects])
-        cells[-1] += [claim["verdict"], claim["made_at"]]
+        cells.append([str(number), claim["claim"], claim["place"], measures, effects,
+                      claim["verdict"], claim["made_at"]])  # fmt: skip
         numbers += [
             {key: claim[key] for key in ("name", "place", "claim", "made_at")}
             | {key: part.get(key) for key in COMPARISON}
@@ -365,7 +324,7 @@ def claim_view(table) -> View:
         ]
     head = ["", "claim", "place", "measure: expected", "effect", "verdict", "measured on"]
     details = ("Why, claim by claim", [claim["why"] for claim in table["claims"]])
-    notes = [*table["notes"], *_made_by(table["facts"])]
+    notes = [*table["notes"], made_by(table["facts"])]
     return View(table["title"], head, cells, numbers, notes, left=len(head), details=details)
 
 
@@ -391,13 +350,9 @@ def user_study_view(table) -> View:
         cells.append([line["row"], line["dataset"], str(line["participants"]), *texts])
     rates = [name for rate in table["rows"][0]["ours"] for name in (rate, f"paper {rate}")]
     head = ["", "data set", "participants", *rates]
-    notes = [*table["notes"], *_made_by(table["facts"])]
+    notes = [*table["notes"], made_by(table["facts"])]
     return View(table["title"], head, cells, numbers, notes, left=2)
 
 
-VIEWS = {
-    "claims": claim_view,
-    "presets": preset_view,
-    "columns": score_view,
-    "rows": user_study_view,
-}
+VIEWS = {"claims": claim_view, "presets": preset_view, "columns": score_view,
+         "rows": user_study_view}  # fmt: skip

@@ -42,11 +42,8 @@ def table1(summaries, paper, facts):
         if row not in order:
             raise UserError(f"unknown row {row!r}; choose one of: {', '.join(order)}.")
     ordered = {row: summaries[row] for row in order if row in summaries}
-    table = _table(ordered, TABLE1, facts, paper)
-    table["title"] = (
-        f"Table 1 of PG2: this project ({table['facts']['dataset']}) and the paper "
-        f"({HALVES[facts['half']]})"
-    )
+    title = f"Table 1 of PG2: this project ({{dataset}}) and the paper ({HALVES[facts['half']]})"
+    table = _table(title, ordered, TABLE1, facts, paper)
     table["notes"] += _table1_notes(table)
     return table
 
@@ -54,59 +51,45 @@ def table1(summaries, paper, facts):
 def more_scores(summaries, facts):
     """The scores that the paper does not print, as a table like `table1`'s; rows in the order of
     `summaries`."""
-    table = _table(summaries, MORE, facts)
-    table["title"] = f"Further scores of the same images ({table['facts']['dataset']})"
+    table = _table("Further scores of the same images ({dataset})", summaries, MORE, facts)
     table["notes"].append("In brackets: 95 % bootstrap interval over identities.")
     table["notes"] += [SCORES[score].note for score in MORE if SCORES[score].note]
     return table
 
 
 def both_halves(tables, command):
-    """The paper's whole Table 1: tables of `table1` for different halves, side by side.
-
-    Contains the scores that the paper prints and the rows that all tables have. Columns are called
-    "<half>:<score>", facts "<half>:<fact>"; command makes the table again.
-
-    Raises:
-        UserError: two tables of the same half.
-    """
+    """The paper's whole Table 1: tables of `table1` for different halves, side by side, with the
+    scores that the paper prints and the rows that all tables have. Columns are called
+    "<half>:<score>", facts "<half>:<fact>"; command makes the table again. UserError: two tables of
+    the same half."""
     by_half = {table["facts"]["half"]: table for table in tables}
     if len(by_half) != len(tables):
         raise UserError("Table 1 has one half per data set; two tables are of the same half.")
-    rows = {half: {row["row"]: row for row in table["rows"]} for half, table in by_half.items()}
+    shared = set.intersection(*({row["row"] for row in table["rows"]} for table in tables))
     facts, columns, notes = {"command": command}, [], []
+    rows = {
+        row["row"]: {"row": row["row"], "label": row["label"], "ours": {}, "paper": {}}
+        for row in tables[0]["rows"]
+        if row["row"] in shared
+    }
     for half, table in by_half.items():
         facts |= {f"{half}:{key}": value for key, value in table["facts"].items()}
-        columns += [
-            f"{half}:{score}"
-            for score in table["columns"]
-            if any(row["paper"].get(score) is not None for row in table["rows"])
-        ]
+        printed = [score for score in table["columns"]
+                   if any(r["paper"].get(score) is not None for r in table["rows"])]  # fmt: skip
+        columns += [f"{half}:{score}" for score in printed]
+        for row in table["rows"]:
+            for source in ("ours", "paper") if row["row"] in shared else ():
+                values = {f"{half}:{score}": row[source][score] for score in printed}
+                rows[row["row"]][source] |= values
         size, split, *general = table["notes"]
         notes += [f"{HALVES[half]}: {size} {split}"]
-
-    def values(source, row):
-        return {column: rows[half][row][source][score] for column in columns
-                for half, score in [column.split(":")]}  # fmt: skip
-
-    shared = [
-        row for row in tables[0]["rows"] if all(row["row"] in found for found in rows.values())
-    ]
-    return {
-        "title": "Table 1 of PG2: this project and the paper",
-        "columns": columns,
-        "facts": facts,
-        "rows": [
-            {"row": row["row"], "label": row["label"]}
-            | {source: values(source, row["row"]) for source in ("ours", "paper")}
-            for row in shared
-        ],
-        "notes": notes + general[-1:],
-    }
+    title = "Table 1 of PG2: this project and the paper"
+    return {"title": title, "columns": columns, "facts": facts, "rows": list(rows.values()),
+            "notes": notes + general[-1:]}  # fmt: skip
 
 
-def _table(summaries, columns, facts, paper=None):
-    """What all tables of scores share; the title is None."""
+def _table(title, summaries, columns, facts, paper=None):
+    """What all tables of scores share; the title names the {dataset}."""
     if not summaries:
         raise UserError("Table 1 needs at least one evaluated row.")
     first = next(iter(summaries.values()))
@@ -135,7 +118,8 @@ def _table(summaries, columns, facts, paper=None):
         f"({facts['mask_variant']}).",
         f"Split: {facts['split'].rstrip('.')}.",
     ]
-    return {"title": None, "columns": list(columns), "facts": facts, "rows": rows, "notes": notes}
+    title = title.format(dataset=facts["dataset"])
+    return {"title": title, "columns": list(columns), "facts": facts, "rows": rows, "notes": notes}
 
 
 def _table1_notes(table):
@@ -153,16 +137,16 @@ def _table1_notes(table):
             other.setdefault(preset, []).append(row["row"])
     for preset, rows in other.items():
         notes.append(f"Printed SSIM of {', '.join(rows)}: by preset {preset}, not comparable.")
-    if table["facts"]["drawn"]:
-        return notes + [
-            "The people are drawn by this project: compare the differences between rows with the "
-            "paper's, not the numbers themselves."
-        ]
-    return notes + [
+    drawn = (
+        "The people are drawn by this project: compare the differences between rows with the "
+        "paper's, not the numbers themselves."
+    )
+    real = (
         "The paper tests on 12,800 pairs of Market-1501's test half and trains for 22,000 and "
         "14,000 iterations: mind split, sample count and profile when comparing. "
         f"{SCORES['inception'].note}"
-    ]
+    )
+    return [*notes, drawn if table["facts"]["drawn"] else real]
 
 
 def differences_table(pairs, paper=None, names=COMPARED, seed=0, comparisons=DIFFERENCES):
@@ -173,29 +157,25 @@ def differences_table(pairs, paper=None, names=COMPARED, seed=0, comparisons=DIF
         pairs: row -> DataFrame of `evaluation.read_pairs`.
         paper: row -> {score: printed value}, or None.
         names: the scores of pairs to compare by.
-        seed: of bootstrap and test.
         comparisons: (row, row it is compared with, what that tests), ...
 
     Returns:
         DataFrame: claim, row, minus, score, difference, low, high (`statistics.paired_difference`),
         p (`statistics.paired_p_value`), holm (p corrected for all lines), paper (difference of the
         printed values or NaN). UserError: two rows were scored on different pairs."""
-    lines = []
-    for a, b, claim in comparisons:
-        if a not in pairs or b not in pairs:
-            continue
+    lines, paper = [], paper or {}
+    for a, b, claim in (c for c in comparisons if c[0] in pairs and c[1] in pairs):
         left, right = pairs[a], pairs[b]
         check_same_pairs(a, left, b, right)
         for score in (name for name in names if name in left and name in right):
             both = (left[score], right[score], left["identity"], weights(left, score))
             interval = statistics.paired_difference(*both, seed=seed)
             p = statistics.paired_p_value(*both, seed=seed)
-            printed = [(paper or {}).get(row, {}).get(score, np.nan) for row in (a, b)]
-            lines.append((claim, a, b, score, *interval, p, printed[0] - printed[1]))
-    columns = ["claim", "row", "minus", "score", "difference", "low", "high", "p", "paper"]
+            printed = np.subtract(*(paper.get(row, {}).get(score, np.nan) for row in (a, b)))
+            lines.append((claim, a, b, score, *interval, p, np.nan, printed))
+    columns = ["claim", "row", "minus", "score", "difference", "low", "high", "p", "holm", "paper"]
     table = pd.DataFrame(lines, columns=columns)
-    table.insert(columns.index("p") + 1, "holm", statistics.holm(table["p"]))
-    return table
+    return table.assign(holm=statistics.holm(table["p"]))
 
 
 def check_same_pairs(a, left, b, right):

@@ -4,6 +4,7 @@
 comparison with its 95 % interval; `statistics.verdict`, a pure function of the interval, decides.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,14 +16,11 @@ from pg2lib.evaluation.score_row import pair_masks, read_pairs, read_summary
 from pg2lib.evaluation.scores import weights
 from pg2lib.evaluation.statistics import CANNOT, EQUAL, FAILS, HOLDS, MORE, verdict
 from pg2lib.results.claims import CLAIMS, UNTESTED, WAYS, Claim, Comparison, scores_of
+from pg2lib.results.comparisons import with_interval
 from pg2lib.results.tables import check_same_pairs
 
-LEVEL, RESAMPLES = 0.95, 2000  # of the intervals of training curves
 # PCKh is used only where the real images score this much higher than the condition images.
 POSE_RANGE = 0.2
-
-
-# --- evidence ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -65,16 +63,12 @@ def pair_context(dataset, mask_variant="released"):
     (`detail.gradient_energy`), and "rare pose", bool (`difficulty.causes`)."""
     pairs, energies = np.asarray(dataset.test_pairs), []
     for column, source in enumerate(("condition", "target")):
-        for start in range(0, len(pairs), 256):
-            part = pairs[start : start + 256]
+        for part in np.split(pairs, range(256, len(pairs), 256)):
             outside = ~pair_masks(dataset, part, source, mask_variant)
             energies.append(detail.gradient_energy(dataset.images[part[:, column]], outside))
     clutter = np.concatenate(energies).reshape(2, -1).mean(0)  # of condition and target
     rare = difficulty.causes(dataset, pairs)["rare pose"]
     return pd.DataFrame({"clutter": clutter, "rare pose": rare})
-
-
-# --- training curves: float (records, 2), the losses of two trainings at the same steps ---------
 
 
 def paired_curves(logs):
@@ -91,21 +85,14 @@ def running_mean(values, window=5):
 
 
 def common_level(curves):
-    """(level, index (2,) of the record at which each curve reaches it).
-
-    The level is 5 % above the higher of the two ends, an end being the mean of the last tenth. A
-    curve reaches it when its running mean does.
+    """(level, index (2,) of the record at which the running mean of each curve reaches it), of
+    curves (n, 2). The level is 5 % above the higher end, an end being the mean of the last tenth.
     """
     smooth, tenth = running_mean(curves), max(len(curves) // 10, 1)
     level = 1.05 * curves[-tenth:].mean(0).max()
     reached = smooth <= level
     reached[-1] = True
     return level, reached.argmax(0)
-
-
-def l1_gap(curves):
-    """Mean height of the first curve above the second."""
-    return (curves[:, 0] - curves[:, 1]).mean()
 
 
 def head_start(curves):
@@ -115,11 +102,11 @@ def head_start(curves):
     return (first - second) / len(curves)
 
 
-# --- effects: (effect, low, high) of a comparison -----------------------------------------------
-
-
 class NotMeasured(Exception):
     """A number that a comparison needs does not exist; the message names it."""
+
+
+# Effects: (effect, low, high) of a comparison, of the evidence and perhaps of the other half's.
 
 
 def between_rows(comparison, evidence, sibling=None):
@@ -131,24 +118,20 @@ def between_rows(comparison, evidence, sibling=None):
 
 def by_clutter(comparison, evidence, sibling=None):
     """How much larger the difference is in the most cluttered third than in the plainest one."""
-    change, people, _ = _change(comparison, evidence)
     clutter = evidence.context["clutter"].to_numpy()
     low, high = np.nanquantile(clutter, [1 / 3, 2 / 3])
     plain, cluttered = clutter <= low, clutter >= high
-    return _by_flag(change, cluttered, people, plain | cluttered)
+    return _by_flag(comparison, evidence, cluttered, plain | cluttered)
 
 
 def by_rarity(comparison, evidence, sibling=None):
     """The difference between pairs whose target pose is rare in training and the others."""
-    change, people, _ = _change(comparison, evidence)
-    return _by_flag(change, evidence.context["rare pose"].to_numpy(bool), people)
+    return _by_flag(comparison, evidence, evidence.context["rare pose"].to_numpy(bool))
 
 
 def between_halves(comparison, evidence, sibling=None):
     """Effect on street images minus effect on studio images, two samples of different people.
-
-    The interval combines the two (MOVER, Zou and Donner): each bound moves by the root of the sum
-    of the squared distances.
+    Interval (MOVER, Zou and Donner): each bound moves by the root of the sum of squared distances.
     """
     if sibling is None or sibling.half == evidence.half:
         raise NotMeasured("the other data set is not scored")
@@ -160,46 +143,35 @@ def between_halves(comparison, evidence, sibling=None):
 
 def between_splits(comparison, evidence, sibling=None):
     """Difference of two Inception Scores, each known with a standard deviation over splits."""
-    sides = []
-    for row in comparison.rows:
-        side = evidence.summaries.get(row, {}).get("scores", {}).get(comparison.score)
-        if not side:
-            raise NotMeasured("no Inception weights")
-        sides.append(side)
+    scores = (evidence.summaries.get(row, {}).get("scores", {}) for row in comparison.rows)
+    sides = [found.get(comparison.score) for found in scores]
+    if not all(sides):
+        raise NotMeasured("no Inception weights")
     half = 1.96 * np.hypot(*(side["std"] / side["splits"] ** 0.5 for side in sides))
     effect = sides[0]["mean"] - sides[1]["mean"]
     return effect, effect - half, effect + half
 
 
-def between_curves(comparison, evidence, sibling=None, block=5, seed=0):
-    """A statistic of two training logs, see `CURVES`; both trainings saw the same batches.
-
-    The interval covers the scatter from batch to batch, not another training: the residuals of
-    both curves about their running means are resampled together, in blocks of records.
-    """
+def between_curves(comparison, evidence, sibling=None, block=5, resamples=2000, level=0.95):
+    """A statistic of two training logs, see `CURVES`; both trainings saw the same batches. The
+    interval covers the scatter from batch to batch, not another training: the residuals of both
+    curves about their running means are resampled together, in blocks of records."""
     logs = [evidence.logs.get(row) for row in comparison.rows]
     if not all(logs):
         raise NotMeasured("a training log is missing")
     losses = paired_curves(logs)[1]
-    statistic, count = CURVES[comparison.score], len(losses)
-    trend = running_mean(losses)
-    rest, block = losses - trend, min(block, count)
+    statistic, count, trend = CURVES[comparison.score], len(losses), running_mean(losses)
+    block = min(block, count)
     blocks = -(-count // block)
-    starts = np.random.default_rng(seed).integers(0, count - block + 1, (RESAMPLES, blocks))
-    orders = (starts[..., None] + np.arange(block)).reshape(RESAMPLES, -1)[:, :count]
-    drawn = [statistic(trend + rest[order]) for order in orders]
-    return statistic(losses), *np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    starts = np.random.default_rng(0).integers(0, count - block + 1, (resamples, blocks))
+    orders = (starts[..., None] + np.arange(block)).reshape(resamples, -1)[:, :count]
+    drawn = [statistic(trend + (losses - trend)[order]) for order in orders]
+    return statistic(losses), *np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
 
 
-EFFECTS = {
-    "rows": between_rows,
-    "splits": between_splits,
-    "curves": between_curves,
-    "clutter": by_clutter,
-    "rare": by_rarity,
-    "halves": between_halves,
-}
-CURVES = {"l1_gap": l1_gap, "head_start": head_start}
+EFFECTS = {"rows": between_rows, "splits": between_splits, "curves": between_curves,
+           "clutter": by_clutter, "rare": by_rarity, "halves": between_halves}  # fmt: skip
+CURVES = {"l1_gap": lambda curves: (curves[:, 0] - curves[:, 1]).mean(), "head_start": head_start}
 
 
 def _change(comparison, evidence):
@@ -221,24 +193,22 @@ def _change(comparison, evidence):
 
 def _pose_range(evidence):
     """Mean PCKh of the real images above that of the condition images; infinite if unknown."""
-    references = [evidence.pairs.get(row) for row in ("target", "condition")]
-    if any(table is None or "pckh" not in table for table in references):
+    references = [evidence.pairs.get(row, {}) for row in ("target", "condition")]
+    if not all("pckh" in table for table in references):
         return np.inf
     ceiling, floor = (statistics.mean(t["pckh"], weights(t, "pckh")) for t in references)
     return ceiling - floor
 
 
-def _by_flag(values, flag, people, chosen=True):
-    """(effect, low, high) of a flag (k,) on values (k,), among the chosen pairs."""
-    known = ~np.isnan(values) & chosen
+def _by_flag(comparison, evidence, flag, chosen=True):
+    """The difference between the chosen pairs with a flag, bool (k,), and those without."""
+    change, people, _ = _change(comparison, evidence)
+    known = ~np.isnan(change) & chosen
     if len(np.unique(flag[known])) < 2:
         raise NotMeasured("too few pairs to split")
     flags = pd.DataFrame({"flag": flag[known]})
-    line = difficulty.effects(values[known], flags, people[known]).iloc[0]
+    line = difficulty.effects(change[known], flags, people[known]).iloc[0]
     return line.effect, line.low, line.high
-
-
-# --- verdicts ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -254,10 +224,9 @@ class Finding:
 
     @property
     def interval(self) -> str:
-        if np.isnan(self.effect):
-            return "not measured"
-        digits = f"+.{self.comparison.measure.digits}f"
-        return f"{self.effect:{digits}} [{self.low:{digits}}, {self.high:{digits}}]"
+        form = f"+.{self.comparison.measure.digits}f"
+        known = not math.isnan(self.effect)
+        return with_interval(self.effect, self.low, self.high, form) if known else "not measured"
 
 
 @dataclass(frozen=True)
@@ -305,8 +274,8 @@ def evaluate_comparison(comparison, evidence, sibling=None):
     try:
         effect, low, high = map(float, EFFECTS[comparison.how](comparison, evidence, sibling))
     except NotMeasured as missing:
-        nan = float("nan")
-        return Finding(comparison, nan, nan, nan, CANNOT, f"not measured: {missing}")
+        nothing = [math.nan] * 3
+        return Finding(comparison, *nothing, CANNOT, f"not measured: {missing}")
     decision = verdict(effect, low, high, comparison.direction, comparison.margin)
     why = _reason(comparison, low, high, decision)
     return Finding(comparison, effect, low, high, decision, why)
@@ -332,16 +301,13 @@ def _reason(comparison, low, high, decision):
     return f"{subject} {words[decision]}"
 
 
-# --- the table ---------------------------------------------------------------------------------
-
-
 def claims_table(results, facts):
     """The results as JSON values for `render.write`; None for what was not measured. facts: dict
     with "dataset", "profile", "seed", "split" and "command" (`pipeline.facts`)."""
     claims = [
         {"name": result.claim.name, "place": result.claim.place, "claim": result.claim.statement}
         | {key: getattr(result, key) for key in ("verdict", "why", "made_at")}
-        | {"comparisons": [_finding_record(finding) for finding in result.findings]}
+        | {"comparisons": [_record(finding) for finding in result.findings]}
         for result in results
     ]
     title = f"The paper's claims (sections 3 and 4), tested on {facts['dataset']}"
@@ -349,7 +315,7 @@ def claims_table(results, facts):
     return without_nan(table)
 
 
-def _finding_record(finding):
+def _record(finding):
     comparison = finding.comparison
     record = {"measure": comparison.text, "unit": comparison.measure.unit}
     record |= {key: getattr(comparison, key) for key in ("score", "row", "against", "expected")}
@@ -359,12 +325,10 @@ def _finding_record(finding):
 
 def tally(results):
     """E.g. "Of 33 claims 12 hold, 6 do not hold and 15 cannot be decided."."""
-    verdicts = [result.verdict for result in results]
-    holds, fails, cannot = map(verdicts.count, (HOLDS, FAILS, CANNOT))
-    return (
-        f"Of {len(results)} claims {holds} hold, {fails} do not hold and {cannot} cannot be "
-        "decided."
-    )
+    found = [result.verdict for result in results]
+    holds, fails, cannot = map(found.count, (HOLDS, FAILS, CANNOT))
+    total = len(found)
+    return f"Of {total} claims {holds} hold, {fails} do not hold and {cannot} cannot be decided."
 
 
 def _notes(results, facts):
