@@ -58,7 +58,7 @@ def images():
 
 def test_pairs_put_the_condition_before_each_candidate():
     d, (condition, target, fake) = Recorder(), images()
-    logits = pg2.discriminate(d, condition, target, fake)
+    logits, _ = pg2.discriminate(d, condition, target, fake)
     assert d.seen.shape == (4, 6, 4, 4)  # one pass, channels of both images
     torch.testing.assert_close(d.seen[:2], torch.cat([condition, target], 1))
     torch.testing.assert_close(d.seen[2:], torch.cat([condition, fake], 1))
@@ -68,7 +68,7 @@ def test_pairs_put_the_condition_before_each_candidate():
 
 def test_triplets_show_single_images_and_the_coarse_one_enters_no_loss():
     d, (condition, target, fake) = Recorder(), images()
-    logits = pg2.discriminate(d, condition, target, fake, "triplet", coarse=torch.ones(2, 3, 4, 4))
+    logits, _ = pg2.discriminate(d, condition, target, fake, "triplet", coarse=torch.ones(2, 3, 4, 4))
     assert d.seen.shape == (8, 3, 4, 4)
     assert {k: round(v[0].item(), 3) for k, v in logits.items()} == {
         "real": 0.2,
@@ -79,5 +79,5 @@ def test_triplets_show_single_images_and_the_coarse_one_enters_no_loss():
 
 def test_single_images_are_judged_without_the_condition():
     d, (condition, target, fake) = Recorder(), images()
-    assert set(pg2.discriminate(d, condition, target, fake, "single")) == {"real", "fake"}
+    assert set(pg2.discriminate(d, condition, target, fake, "single")[0]) == {"real", "fake"}
     assert torch.equal(d.seen, torch.cat([target, fake]))

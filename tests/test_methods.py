@@ -121,7 +121,7 @@ def test_the_last_of_two_overrides_counts():
 def test_lambda_may_be_zero_and_a_whole_number_may_stand_for_a_float():
     study = Study(profile="smoke", overrides=("l1_weight=0",))
     assert pipeline.method_config(study, "G1+D").l1_weight == 0.0
-    profile = dataclasses.replace(configs.PROFILES["smoke"], l1_weight=0.0)
+    profile = dataclasses.replace(configs.PROFILES["smoke"], adversarial={"l1_weight": 0.0})
     setting = configs.SETTINGS["market1501"]
     assert models.find("G1+D").configure(setting, profile).l1_weight == 0.0
 

@@ -72,12 +72,9 @@ class Profile:
     height: int | None = None  # of the images; the width follows the data set's shape
     iterations: tuple[int, int] | None = None  # first stages, stages that refine another
     batch: int | None = None
-    learning_rate: float = 2e-5
-    adversarial_learning_rate: float = 2e-5  # of generators that train against a discriminator
-    d_learning_rate: float = 2e-5
-    schedule: str = "constant"
-    l1_weight: float | None = None  # lambda of stages with a discriminator
     threads: int = 0  # 1: networks this small train faster side by side, one per core
+    training: dict = field(default_factory=dict)  # fields of every method's config
+    adversarial: dict = field(default_factory=dict)  # the same, of those trained against a D
     released: bool = False  # take the released code's side of every switch
     data: dict = field(default_factory=dict)  # DataConfig fields
     drawn_data: dict = field(default_factory=dict)  # the same, for drawn data sets only
@@ -86,9 +83,8 @@ class Profile:
 
 
 # With so few adversarial steps as in the small profiles, lambda = 10 leaves artefacts.
-SHORT = dict(adversarial_learning_rate=5e-4, d_learning_rate=1e-4, l1_weight=100.0,
-             schedule="cosine", threads=1)  # fmt: skip
-SMALL = dict(batch=8, learning_rate=1e-3, height=64, **SHORT)
+SHORT = dict(threads=1, adversarial=dict(learning_rate=5e-4, d_learning_rate=1e-4, l1_weight=100.0))
+SMALL = dict(batch=8, height=64, training=dict(learning_rate=1e-3, schedule="cosine"), **SHORT)
 LARGE_KEYPOINTS = dict(rows=32, channels=48, iterations=6_000, threads=0)
 # fmt: off
 PROFILES = {
@@ -97,7 +93,7 @@ PROFILES = {
         Profile(
             "smoke", "the tests' size: everything runs, nothing is learnt; seconds",
             channels=4, iterations=(6, 4), batch=4, height=64, threads=1,
-            learning_rate=1e-3, adversarial_learning_rate=1e-3, d_learning_rate=1e-3,
+            training=dict(learning_rate=1e-3), adversarial=dict(d_learning_rate=1e-3),
             data=dict(train_identities=6, test_identities=4, images_per_identity=4, test_pairs=24),
             keypoint_network=dict(channels=4, iterations=6, batch=4),
         ),
@@ -119,7 +115,8 @@ PROFILES = {
         ),
         Profile(
             "lite", "a quarter of the paper's width and batch: hours on a CPU, minutes on a GPU",
-            channels=32, iterations=(6_000, 4_000), batch=4, learning_rate=5e-4, **SHORT,
+            channels=32, iterations=(6_000, 4_000), batch=4, **SHORT,
+            training=dict(learning_rate=5e-4, schedule="cosine"),
             keypoint_network=dict(rows=32), fashion=dict(batch=2),
         ),
         Profile("paper", "the paper's sizes, iterations and learning rate",
@@ -157,7 +154,7 @@ def load_profile(name: str) -> Profile:
     if isinstance(fields.get("iterations"), list):
         fields["iterations"] = tuple(fields["iterations"])
     own = {"name": stem, "about": fields.pop("about", f"{base.name}, changed by {Path(name).name}")}
-    for key in ("data", "drawn_data", "keypoint_network", "fashion"):
+    for key in ("training", "adversarial", "data", "drawn_data", "keypoint_network", "fashion"):
         if key in fields:
             fields[key] = getattr(base, key) | fields[key]
     for key, value in fields.items():

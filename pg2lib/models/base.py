@@ -56,6 +56,7 @@ class TrainingConfig:
     threads: int = 0  # CPU threads while training; 0: all cores. The bits depend on it
     precision: str = "auto"  # "float32", "bfloat16", or bfloat16 where the device is fast at it
     compiled: str = "auto"  # "yes", "no", or through torch.compile on CUDA alone
+    average: float = 0.0  # decay of the moving average of what generates; 0: the last weights
 
     # field -> the values it may have; methods add theirs. No annotation: this is no field.
     CHOICES = {"precision": devices.PRECISIONS, "compiled": devices.COMPILED}
@@ -160,6 +161,11 @@ def _generate(method, networks, config, start, inputs: Inputs) -> Output:
 def cosine(step: int, iterations: int) -> float:
     """Half a cosine wave from 1 to 0."""
     return (1 + math.cos(math.pi * step / iterations)) / 2
+
+
+def warm(schedule, steps: int, step: int) -> float:
+    """A straight line up to 1 over the first steps, times schedule(step) if there is one."""
+    return min((step + 1) / steps, 1.0) * (schedule(step) if schedule else 1.0)
 
 
 def linear_decay(step: int, iterations: int, begin: int) -> float:

@@ -2,35 +2,57 @@
 
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from pg2lib.models.layers import BatchNorm, blocks_for
 
 
 class D(nn.Module):
-    """The DCGAN discriminator: 5x5 stride-2 convolutions down to 8 rows, then one logit per image.
+    """The DCGAN discriminator: stride-2 convolutions down to 8 rows, then one logit per image.
 
     inputs=6 takes pairs (I_A, candidate) as the paper says, inputs=3 single images as the released
     code does. Normalises by `BatchNorm`, so a call on another batch composition gives other
     logits. Parameters at 128x64: 4,329,537 (6), 4,324,737 (3).
+
+    kernel: 5 (released code); with 4, which the stride divides, gradients carry no checkerboard.
+    output: "image", or "patch" for one logit per cell of the last 8 rows (pix2pix).
+    norm: "batch" (released code), or "spectral": spectral normalisation of every layer instead.
     """
 
-    def __init__(self, height=128, width=64, channels=64, inputs=6):
+    def __init__(
+        self, height=128, width=64, channels=64, inputs=6, kernel=5, output="image", norm="batch"
+    ):
         super().__init__()
         count = blocks_for(height) - 1  # 4 at 128, 5 at 256
         widths = [inputs] + [channels * min(2**k, 8) for k in range(count)]
+        pad = (kernel - 1) // 2
         self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, 5, 2, padding=2) for a, b in zip(widths, widths[1:])
+            nn.Conv2d(a, b, kernel, 2, padding=pad) for a, b in zip(widths, widths[1:])
         )
-        self.norms = nn.ModuleList(BatchNorm(w) for w in widths[2:])
-        self.logit = nn.Linear(widths[-1] * (height >> count) * (width >> count), 1)
-        for module in self.modules():
-            if isinstance(module, (nn.Conv2d, nn.Linear)):
-                nn.init.uniform_(module.weight, -0.02 * 3**0.5, 0.02 * 3**0.5)  # released code
-                nn.init.zeros_(module.bias)
+        normalise = BatchNorm if norm == "batch" else nn.Identity
+        self.norms = nn.ModuleList(normalise(w) for w in widths[2:])
+        if output == "patch":
+            self.logit = nn.Conv2d(widths[-1], 1, 3, padding=1)
+        else:
+            self.logit = nn.Linear(widths[-1] * (height >> count) * (width >> count), 1)
+        for layer in (*self.convs, self.logit):
+            nn.init.uniform_(layer.weight, -0.02 * 3**0.5, 0.02 * 3**0.5)  # released code
+            nn.init.zeros_(layer.bias)
+            if norm == "spectral":
+                spectral_norm(layer)
 
-    def forward(self, images):
-        """images (B, 3 or 6, H, W) in [-1, 1] -> logits (B,)."""
-        x = F.leaky_relu(self.convs[0](images), 0.2)  # (B, 64, H/2, W/2)
+    def forward(self, images, features=False):
+        """images (B, 3 or 6, H, W) in [-1, 1] -> logits (B,), or (B, 8 W/H * 8) for patches.
+
+        features=True returns (logits, [what each convolution gives, (B, c, h, w)]).
+        """
+        layers = [F.leaky_relu(self.convs[0](images), 0.2)]  # (B, 64, H/2, W/2)
         for conv, norm in zip(self.convs[1:], self.norms):
-            x = F.leaky_relu(norm(conv(x)), 0.2)  # halves each time, doubles the width to 512
-        return self.logit(x.flatten(1)).squeeze(1)  # (B,)
+            # halves each time, doubles the width to 512
+            layers.append(F.leaky_relu(norm(conv(layers[-1])), 0.2))
+        x = layers[-1]
+        if isinstance(self.logit, nn.Linear):
+            logits = self.logit(x.flatten(1)).squeeze(1)  # (B,)
+        else:
+            logits = self.logit(x).flatten(1)  # (B, h * w)
+        return (logits, layers) if features else logits

@@ -40,6 +40,34 @@ class ResidualBlock(nn.Module):
         return x + y if self.residual else y
 
 
+class Encoder(nn.Module):
+    """N residual blocks with a stride-2 convolution between them, then a linear layer to a code.
+
+    Input (B, inputs, H, W); returns the code (B, embedding) and the N skips, full size first:
+    (B, c, H, W), (B, 2c, H/2, W/2), ...
+    """
+
+    def __init__(self, inputs, height, width, channels, embedding, residual=True):
+        super().__init__()
+        n = blocks_for(height)
+        self.first = conv3(inputs, channels)
+        self.blocks = nn.ModuleList(ResidualBlock(channels * (k + 1), residual) for k in range(n))
+        self.downs = nn.ModuleList(
+            conv3(channels * (k + 1), channels * (k + 2), stride=2) for k in range(n - 1)
+        )
+        self.code = nn.Linear(channels * n * (height >> (n - 1)) * (width >> (n - 1)), embedding)
+
+    def forward(self, x):
+        x = F.relu(self.first(x))  # (B, c, H, W)
+        skips = []
+        for k, block in enumerate(self.blocks):
+            x = block(x)  # (B, c(k+1), H/2^k, W/2^k)
+            skips.append(x)
+            if k < len(self.downs):
+                x = F.relu(self.downs[k](x))  # (B, c(k+2), H/2^(k+1), W/2^(k+1))
+        return self.code(x.flatten(1)), skips
+
+
 class BatchNorm(nn.BatchNorm2d):
     """Batch normalisation that always uses the statistics of the current batch (released code).
 
@@ -67,6 +95,13 @@ def xavier(module):
     """Xavier-uniform weights and zero biases, the released code's initialisation of G1 and G2."""
     if isinstance(module, (nn.Conv2d, nn.Linear)):
         nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(module.bias)
+
+
+def he(module):
+    """He-normal weights and zero biases: signals keep their size through layers with a ReLU."""
+    if isinstance(module, (nn.Conv2d, nn.Linear)):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         nn.init.zeros_(module.bias)
 
 

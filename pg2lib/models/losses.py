@@ -18,5 +18,15 @@ def masked_l1(generated, target, pose_mask=None, mask_weight=1.0):
 
 
 def bce(logits, label):
-    """Binary cross-entropy of logits (B,) against one label for all, mean over the batch."""
+    """Binary cross-entropy of logits (B, ...) against one label for all, mean over the batch."""
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
+
+
+def feature_matching(generated, target):
+    """Mean L1 distance of two lists of features (B, c, h, w), averaged over the layers.
+
+    A perceptual loss on the discriminator's own layers, as in pix2pixHD; no gradient flows into
+    the target's. Scalar.
+    """
+    distances = [F.l1_loss(a, b.detach()) for a, b in zip(generated, target)]
+    return torch.stack(distances).mean()

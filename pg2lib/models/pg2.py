@@ -18,10 +18,10 @@ from torch import nn
 
 from pg2lib.core.files import UserError
 from pg2lib.data.heatmaps import VARIANTS, heatmaps, pose_mask
-from pg2lib.models.base import Adam, Inputs, Method, Output, TrainingConfig, Update, cosine
+from pg2lib.models.base import Adam, Inputs, Method, Output, TrainingConfig, Update, cosine, warm
 from pg2lib.models.discriminators import D
-from pg2lib.models.layers import ResidualBlock, blocks_for, conv3, frozen, xavier
-from pg2lib.models.losses import bce, masked_l1
+from pg2lib.models.layers import Encoder, ResidualBlock, blocks_for, conv3, frozen, he, xavier
+from pg2lib.models.losses import bce, feature_matching, masked_l1
 
 JOINT_COUNT = 18
 POSE_EMBEDDINGS = ("concatenation", "CE", "HME")
@@ -44,55 +44,34 @@ class PG2Config(TrainingConfig):
     mask_variant: str = "released"  # the only published recipe; "scaled" grows with the image
     d_mode: str = "pair"  # paper: D sees pairs; "triplet": released code; "single": an ablation
     d_batch: str = "same"  # D learns from G's batch; "own": released code draws another
+    d_kernel: int = 5  # released code; 4: the stride divides it, so that G gets no checkerboard
+    d_output: str = "image"  # one logit per image, as in a DCGAN; "patch": one per 8x8 pixels
+    d_norm: str = "batch"  # a DCGAN's; "spectral": spectral normalisation instead
+    feature_matching: float = 0.0  # weight of the L1 distance of D's features; not in the paper
     d_sees_coarse: bool = False  # released code (Market): I_B1 joins D's batch statistics
     skip_full_res: bool = False  # released code: False for Market, True for DeepFashion
     residual: bool = True  # blocks of G1 add their input (3.1); False: an ablation
     g2_paints: str = "difference"  # or the whole "image" (3.2), an ablation
     fully_connected: bool = False  # at the bottleneck of G2 (3.2); True: an ablation
+    g2_init: str = "xavier"  # released code; "zero": He inside, a difference map that starts at 0
     learning_rate: float = 2e-5  # Adam of the generator (paper 4.1)
     d_learning_rate: float = 2e-5  # Adam of D
     schedule: str = "constant"  # paper and released code; "cosine" falls to zero at the end
+    warmup: float = 0.0  # share of the steps in which the rate rises to its value
     beta1: float = 0.5
     beta2: float = 0.999
 
     CHOICES = TrainingConfig.CHOICES | {
         "network": ("G1", "G2"), "pose": POSE_EMBEDDINGS, "heatmap_values": ("paper", "released"),
         "mask_variant": VARIANTS, "d_mode": ("pair", "triplet", "single"),
-        "d_batch": ("same", "own"), "g2_paints": ("difference", "image"),
-        "schedule": ("constant", "cosine"),
+        "d_batch": ("same", "own"), "d_output": ("image", "patch"),
+        "d_norm": ("batch", "spectral"), "g2_init": ("xavier", "zero"),
+        "g2_paints": ("difference", "image"), "schedule": ("constant", "cosine"),
     }  # fmt: skip
 
     @property
     def batches_per_step(self) -> int:
         return 2 if self.adversarial and self.d_batch == "own" else 1
-
-
-class Encoder(nn.Module):
-    """N residual blocks with a stride-2 convolution between them, then a linear layer to a code.
-
-    Input (B, inputs, H, W); returns the code (B, embedding) and the N skips, full size first:
-    (B, c, H, W), (B, 2c, H/2, W/2), ...
-    """
-
-    def __init__(self, inputs, height, width, channels, embedding, residual=True):
-        super().__init__()
-        n = blocks_for(height)
-        self.first = conv3(inputs, channels)
-        self.blocks = nn.ModuleList(ResidualBlock(channels * (k + 1), residual) for k in range(n))
-        self.downs = nn.ModuleList(
-            conv3(channels * (k + 1), channels * (k + 2), stride=2) for k in range(n - 1)
-        )
-        self.code = nn.Linear(channels * n * (height >> (n - 1)) * (width >> (n - 1)), embedding)
-
-    def forward(self, x):
-        x = F.relu(self.first(x))  # (B, c, H, W)
-        skips = []
-        for k, block in enumerate(self.blocks):
-            x = block(x)  # (B, c(k+1), H/2^k, W/2^k)
-            skips.append(x)
-            if k < len(self.downs):
-                x = F.relu(self.downs[k](x))  # (B, c(k+2), H/2^(k+1), W/2^(k+1))
-        return self.code(x.flatten(1)), skips
 
 
 class G1(nn.Module):
@@ -235,10 +214,14 @@ def build(config: PG2Config) -> dict[str, nn.Module]:
         generator = G1(*size, c.channels, c.embedding, c.pose, c.residual)
     else:
         generator = G2(*size, c.channels, c.skip_full_res, c.fully_connected, c.embedding)
+        if c.g2_init == "zero":
+            generator.apply(he)
+            nn.init.zeros_(generator.last.weight)
     networks = {"generator": generator}
     if c.adversarial:
         inputs = 6 if c.d_mode == "pair" else 3
-        networks["discriminator"] = D(*size, max(c.channels // 2, 4), inputs)
+        width = max(c.channels // 2, 4)
+        networks["discriminator"] = D(*size, width, inputs, c.d_kernel, c.d_output, c.d_norm)
     return networks
 
 
@@ -267,16 +250,22 @@ def updates(networks, config: PG2Config, batches, start=None):
         yield Update("generator", c.l1_weight * l1, {"l1": l1})
         return
     with frozen(critic):
-        logits = discriminate(critic, batch.condition, batch.target, *candidates(output, c))
+        wanted = bool(c.feature_matching)
+        logits, features = discriminate(
+            critic, batch.condition, batch.target, *candidates(output, c), wanted
+        )
         adversarial = adversarial_loss(logits)
-    loss = c.l1_weight * l1 + adversarial
-    yield Update("generator", loss, {"l1": l1, "adversarial": adversarial})
+    loss, terms = c.l1_weight * l1 + adversarial, {"l1": l1, "adversarial": adversarial}
+    if wanted:
+        terms["features"] = feature_matching(features["fake"], features["real"])
+        loss = loss + c.feature_matching * terms["features"]
+    yield Update("generator", loss, terms)
     if len(batches) > 1:  # released code: D's step takes a batch of its own
         batch = batches[1]
         with torch.no_grad():
             output = generate(networks, c, batch, start)
     seen = [x.detach() if torch.is_tensor(x) else x for x in candidates(output, c)]
-    logits = discriminate(critic, batch.condition, batch.target, *seen)
+    logits, _ = discriminate(critic, batch.condition, batch.target, *seen)
     chances = {f"d_{name}": logits[name].sigmoid().mean() for name in ("real", "fake")}
     yield Update("discriminator", discriminator_loss(logits), chances)
 
@@ -287,15 +276,16 @@ def candidates(output: Output, config: PG2Config):
     return output.image, config.d_mode, coarse
 
 
-def discriminate(discriminator, condition, target, fake, d_mode="pair", coarse=None):
-    """Logits of D for the real and the fake candidates, from one pass over all of them.
+def discriminate(discriminator, condition, target, fake, d_mode="pair", coarse=None, wanted=False):
+    """Logits and features of D for the real and the fake candidates, from one pass over all.
 
     One pass means shared batch statistics, as in the released code. d_mode:
       "pair"     (paper eq. 2-3) D sees (I_A, I_B) and (I_A, fake): 6 channels
       "single"   D sees I_B and the fake alone, 3 channels: the paper's counter-example (3.2)
       "triplet"  (released code) D sees single images, and I_A itself is a second negative;
                  coarse I_B1, when given, joins the batch and so its statistics, but no loss
-    Images (B, 3, H, W). Returns {"real", "fake"} and, for triplets, {"condition"}: (B,) each.
+    Images (B, 3, H, W). Returns logits {"real", "fake"} and, for triplets, {"condition"}, (B,) or
+    (B, patches) each; and the same of D's features, lists of (B, c, h, w), if they are wanted.
     """
     images = {"real": target, "fake": fake}
     if d_mode == "triplet":
@@ -303,8 +293,12 @@ def discriminate(discriminator, condition, target, fake, d_mode="pair", coarse=N
     batch = list(images.values()) + ([coarse] if d_mode == "triplet" and coarse is not None else [])
     if d_mode == "pair":
         batch = [torch.cat([condition, image], 1) for image in batch]
-    logits = discriminator(torch.cat(batch)).float().split(len(target))
-    return dict(zip(images, logits))
+    logits, features = discriminator(torch.cat(batch), features=True)
+    logits = dict(zip(images, logits.float().split(len(target))))
+    if not wanted:
+        return logits, {}
+    layers = [layer.split(len(target)) for layer in features]
+    return logits, {name: [part[k] for part in layers] for k, name in enumerate(images)}
 
 
 def discriminator_loss(logits):
@@ -325,6 +319,8 @@ def optimizers(config: PG2Config) -> dict[str, Adam]:
     schedule = None
     if config.schedule == "cosine":
         schedule = partial(cosine, iterations=config.iterations)
+    if config.warmup:
+        schedule = partial(warm, schedule, max(round(config.warmup * config.iterations), 1))
     betas = config.beta1, config.beta2
     chosen = {"generator": Adam(config.learning_rate, *betas, schedule)}
     if config.adversarial:
@@ -358,11 +354,12 @@ def configure(setting, profile, l1_factor: float = 1.0, **own) -> PG2Config:
     """
     paper, c = PAPER[setting.half], PG2Config(**own)
     lengths = paper.released_iterations if profile.released else paper.iterations
-    l1_weight = paper.l1_weight if profile.l1_weight is None else profile.l1_weight
-    rate = profile.adversarial_learning_rate if c.adversarial else profile.learning_rate
+    chosen = dict(profile.training)
+    if c.adversarial:
+        chosen |= {"l1_weight": paper.l1_weight} | profile.adversarial
+        chosen["l1_weight"] *= l1_factor
     c = replace(
         c,
-        l1_weight=l1_weight * l1_factor if c.adversarial else 1.0,
         height=setting.height,
         width=setting.width,
         channels=profile.channels,
@@ -370,11 +367,8 @@ def configure(setting, profile, l1_factor: float = 1.0, **own) -> PG2Config:
         # G1+D, whose length the paper does not give, is as long as the other stages with a G1
         iterations=(profile.iterations or lengths)[c.network == "G2"],
         batch=profile.batch or (paper.released_batch if profile.released else paper.batch),
-        learning_rate=rate,
-        # without D its rate keeps the default, so that another one trains nothing again
-        d_learning_rate=profile.d_learning_rate if c.adversarial else c.d_learning_rate,
-        schedule=profile.schedule,
         threads=profile.threads,
+        **chosen,
     )
     if not profile.released:
         return c

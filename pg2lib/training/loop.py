@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pg2lib.core import devices, distributed
 from pg2lib.core.files import UserError, write_atomically
@@ -41,6 +42,7 @@ class Task:
     updates: Callable  # (networks, config, batches) -> iterator of models.base.Update
     # (dataset, config, seed, step, device) -> iterator of the batches of step, step + 1, ...
     batches: Callable
+    generators: tuple[str, ...] = ()  # the networks that config.average averages
     samples: Callable | None = None  # (networks, config, dataset, device, path): pictures of it
 
 
@@ -55,6 +57,7 @@ def method_task(method: Method, config, start=None) -> Task:
         method.optimizers,
         partial(_with_start, method.updates, start),
         pair_batches,
+        method.generators,
         partial(draw_samples, method, start),
     )
 
@@ -165,7 +168,7 @@ def _steps(run, dataset, folder, step, progress, checkpoint_seconds, stop_after)
             if writes and task.samples and (step % max(last // 5, 1) == 0 or step == last):
                 with run.autocast():
                     path = folder / "samples" / f"{step:06d}.png"
-                    task.samples(run.networks, config, dataset, run.device, path)
+                    task.samples(run.averaged(), config, dataset, run.device, path)
             if save and writes:
                 begun = time.time()
                 checkpoints.save(folder, step, run.state(optimizers=True))
@@ -204,6 +207,13 @@ class Run:
             )
             for name, r in self.rates.items()
         }
+        averaged = task.generators if config.average else ()
+        self.averages = {
+            name: AveragedModel(
+                self.networks[name], multi_avg_fn=get_ema_multi_avg_fn(config.average)
+            )
+            for name in averaged
+        }
         # Statistics that travel between processes in the middle of a pass cannot be compiled.
         choice = config.compiled if distributed.world() == 1 else "no"
         self.fast = {
@@ -240,6 +250,12 @@ class Run:
         for name in names:
             distributed.average_gradients(self.networks[name])
             self.optimizers[name].step()
+            if name in self.averages:
+                self.averages[name].update_parameters(self.networks[name])
+
+    def averaged(self) -> dict:
+        """The networks as they are used after training."""
+        return self.networks | {name: average.module for name, average in self.averages.items()}
 
     def state(self, optimizers=False) -> dict:
         """Plain values and tensors: what the weights file holds, or a checkpoint."""
@@ -248,9 +264,11 @@ class Run:
             "seed": self.seed,
             "config": asdict(self.task.config),
             "precision": self.precision,
-            "networks": {name: network.state_dict() for name, network in self.networks.items()},
+            "networks": {name: network.state_dict() for name, network in self.averaged().items()},
         }
         if optimizers:
+            state["networks"] = {name: n.state_dict() for name, n in self.networks.items()}
+            state["averages"] = {name: n.state_dict() for name, n in self.averages.items()}
             state["optimizers"] = {name: o.state_dict() for name, o in self.optimizers.items()}
         return state
 
@@ -272,6 +290,8 @@ class Run:
             network.load_state_dict(state["networks"][name])
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
+        for name, average in self.averages.items():
+            average.load_state_dict(state["averages"][name])
         self.precision = state["precision"]
         return state["step"]
 
