@@ -293,12 +293,11 @@ def discriminate(discriminator, condition, target, fake, d_mode="pair", coarse=N
     batch = list(images.values()) + ([coarse] if d_mode == "triplet" and coarse is not None else [])
     if d_mode == "pair":
         batch = [torch.cat([condition, image], 1) for image in batch]
-    logits, features = discriminator(torch.cat(batch), features=True)
-    logits = dict(zip(images, logits.float().split(len(target))))
-    if not wanted:
-        return logits, {}
-    layers = [layer.split(len(target)) for layer in features]
-    return logits, {name: [part[k] for part in layers] for k, name in enumerate(images)}
+    batch, size = torch.cat(batch), len(target)
+    logits, layers = discriminator(batch, features=True) if wanted else (discriminator(batch), [])
+    parts = [layer.split(size) for layer in layers]
+    features = {name: [part[k] for part in parts] for k, name in enumerate(images)}
+    return dict(zip(images, logits.float().split(size))), features
 
 
 def discriminator_loss(logits):
