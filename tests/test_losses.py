@@ -68,7 +68,9 @@ def test_pairs_put_the_condition_before_each_candidate():
 
 def test_triplets_show_single_images_and_the_coarse_one_enters_no_loss():
     d, (condition, target, fake) = Recorder(), images()
-    logits, _ = pg2.discriminate(d, condition, target, fake, "triplet", coarse=torch.ones(2, 3, 4, 4))
+    logits, _ = pg2.discriminate(
+        d, condition, target, fake, "triplet", coarse=torch.ones(2, 3, 4, 4)
+    )
     assert d.seen.shape == (8, 3, 4, 4)
     assert {k: round(v[0].item(), 3) for k, v in logits.items()} == {
         "real": 0.2,
