@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from pg2lib.models import losses, pg2
+from pg2lib.models.discriminators import D
 
 
 def test_masked_l1_by_hand():
@@ -83,3 +85,23 @@ def test_single_images_are_judged_without_the_condition():
     d, (condition, target, fake) = Recorder(), images()
     assert set(pg2.discriminate(d, condition, target, fake, "single")[0]) == {"real", "fake"}
     assert torch.equal(d.seen, torch.cat([target, fake]))
+
+
+def test_feature_matching_is_the_mean_distance_of_the_layers_and_moves_only_the_generated():
+    generated = [torch.ones(2, 3, 4, 4, requires_grad=True), torch.zeros(2, 5, 2, 2)]
+    target = [torch.zeros(2, 3, 4, 4, requires_grad=True), torch.full((2, 5, 2, 2), 3.0)]
+    loss = losses.feature_matching(generated, target)
+    assert loss.item() == 2.0  # (1 + 3) / 2: a layer counts the same whatever its size
+    loss.backward()
+    assert target[0].grad is None and generated[0].grad.sum() == 0.5
+
+
+def test_features_of_d_come_with_the_logits_of_the_same_pass():
+    torch.manual_seed(0)
+    net, (condition, target, fake) = D(32, 16, channels=4), torch.rand(3, 2, 3, 32, 16)
+    logits, features = pg2.discriminate(net, condition, target, fake, wanted=True)
+    plain, none = pg2.discriminate(net, condition, target, fake)
+    assert torch.equal(logits["fake"], plain["fake"]) and none["fake"] == []
+    assert [part.shape[1:] for part in features["real"]] == [(4, 16, 8), (8, 8, 4)]
+    first = net.convs[0](torch.cat([condition, target], 1))
+    torch.testing.assert_close(features["real"][0], F.leaky_relu(first, 0.2))

@@ -1,12 +1,14 @@
 """Networks against published sizes, hand-derived shapes and a plain re-statement of a layer."""
 
 import pytest
+import smoke
 import torch
 import torch.nn.functional as F
 
 from pg2lib.core.files import UserError
+from pg2lib.models import pg2
 from pg2lib.models.discriminators import D
-from pg2lib.models.layers import ResidualBlock, blocks_for, parameter_count
+from pg2lib.models.layers import BatchNorm, ResidualBlock, blocks_for, parameter_count
 from pg2lib.models.pg2 import G1, G2, coordinates
 
 
@@ -111,3 +113,53 @@ def test_blocks_follow_the_paper_and_odd_sizes_are_refused():
         blocks_for(100)
     with pytest.raises(UserError, match="concatenation"):
         G1(64, 32, 4, pose="hme")
+
+
+def uneven(kernel):
+    """How unevenly gradients of D's convolutions fall on neighbouring columns: the ratio of the
+    largest to the smallest mean energy among columns 0 to 15, modulo 2."""
+    energies = []
+    for seed in range(8):
+        torch.manual_seed(seed)
+        net = D(128, 64, channels=8, inputs=3, kernel=kernel, norm="none")
+        image = torch.randn(4, 3, 128, 64, requires_grad=True)
+        layers = net(image, features=True)[1]
+        (layers[-1] * torch.randn_like(layers[-1])).sum().backward()
+        energies.append(image.grad.square().mean((0, 1, 2))[16:48].view(-1, 2).mean(0))
+    mean = torch.stack(energies).mean(0)
+    return (mean.max() / mean.min()).item()
+
+
+def test_gradients_of_kernels_that_the_stride_divides_carry_no_checkerboard():
+    assert uneven(5) > 1.2 and uneven(4) < 1.1
+
+
+def test_d_gives_a_logit_per_image_or_per_patch():
+    images = torch.rand(2, 6, 64, 32)
+    assert D(64, 32, channels=4)(images).shape == (2,)
+    assert D(64, 32, channels=4, output="patch")(images).shape == (2, 8 * 4)
+    assert D(64, 32, channels=4, kernel=4)(images, features=True)[1][-1].shape == (2, 16, 8, 4)
+
+
+def test_spectral_normalisation_bounds_every_layer_of_d():
+    torch.manual_seed(0)
+    net = D(64, 32, channels=4, norm="spectral")
+    for _ in range(60):  # a power iteration per call
+        net(torch.rand(1, 6, 64, 32))
+    for layer in (*net.convs, net.logit):
+        assert torch.linalg.svdvals(layer.weight.flatten(1))[0].item() == pytest.approx(1, abs=0.02)
+    assert not any(isinstance(module, BatchNorm) for module in net.modules())
+
+
+def painted_by_g2(init):
+    """(difference map, what G2's last layer sees) of a new G2."""
+    torch.manual_seed(0)
+    net, seen = pg2.build(smoke.config("G1+G2+D", channels=16, g2_init=init))["generator"], []
+    net.last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    return net(*torch.rand(2, 2, 3, 64, 32) * 2 - 1), seen[0]
+
+
+def test_a_g2_that_starts_at_zero_paints_no_difference_and_has_lively_layers():
+    (difference, inside), (usual, usual_inside) = painted_by_g2("zero"), painted_by_g2("xavier")
+    assert (difference == 0).all() and (usual != 0).any()
+    assert inside.std() > 5 * usual_inside.std()

@@ -46,6 +46,36 @@ def test_a_killed_run_ends_bit_for_bit_like_one_that_was_not(name, data, coarse,
     assert not list(cut.glob("checkpoint-*")) and len(list((cut / "samples").glob("*.png"))) > 1
 
 
+def test_averaged_weights_are_the_running_mean_and_survive_a_kill(data, tmp_path):
+    task = smoke.task("G1-L1", average=0.5)
+    run, batches = training.Run(task, 0, "cpu"), task.batches(data, task.config, 0, 0, "cpu")
+    mean = None
+    for step in range(task.config.iterations):
+        run.step(next(batches), step)
+        now = {k: v.clone() for k, v in run.networks["generator"].state_dict().items()}
+        mean = now if mean is None else {k: 0.5 * mean[k] + 0.5 * now[k] for k in now}
+    training.train(task, data, tmp_path / "cut", checkpoint_seconds=0, stop_after=2)
+    training.train(task, data, tmp_path / "cut")
+    kept = weights(tmp_path / "cut")["networks"]["generator"]
+    assert kept.keys() == mean.keys()
+    for name, value in mean.items():
+        torch.testing.assert_close(kept[name], value, rtol=1e-5, atol=1e-7)
+    assert not torch.equal(kept["last.weight"], now["last.weight"])
+
+
+@pytest.mark.parametrize("name", ["G1+D", "G1+G2+D"])
+def test_every_switch_against_a_strong_discriminator_trains_and_resumes(name, data, tmp_path):
+    switches = dict(d_kernel=4, d_output="patch", d_norm="spectral", feature_matching=3.0)
+    task = smoke.task(name, **switches, g2_init="zero", warmup=0.5, average=0.9)
+    training.train(task, data, tmp_path / "whole")
+    training.train(task, data, tmp_path / "cut", checkpoint_seconds=0, stop_after=2)
+    training.train(task, data, tmp_path / "cut")
+    both = [weights(tmp_path / folder)["networks"] for folder in ("whole", "cut")]
+    for part, tensors in both[0].items():
+        assert all(torch.equal(value, both[1][part][key]) for key, value in tensors.items())
+    assert "features" in training.read_log(tmp_path / "cut" / "log.jsonl")[-1]
+
+
 def test_g2_may_paint_the_whole_image_and_the_difference_follows(data, coarse):
     size = (2, 3, 64, 32)
     inputs = smoke.inputs(torch.rand(size), torch.from_numpy(data.keypoints[:2]))
