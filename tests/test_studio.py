@@ -121,8 +121,9 @@ def test_moving_a_joint_paints_again_and_nothing_else_does(made, generators):
     assert generators.calls == 5
 
 
-def test_only_so_many_pictures_are_remembered(made, generators, monkeypatch):
+def test_only_so_many_pictures_are_remembered(data, generators, monkeypatch):
     monkeypatch.setattr(studio, "CACHED", 2)
+    made = studio.Studio(data, generators, [ONE, TWO])
     for x in (1, 2, 3, 3, 1):
         made.editor.move(3, x, 1)
         made.pictures()

@@ -1,9 +1,7 @@
-"""Keypoints of the person in a photograph, detected by torchvision's Keypoint R-CNN.
+"""Keypoints of the person in a photograph, detected by Keypoint R-CNN. Needs torchvision, an
+optional dependency, and its weights of 226 MB."""
 
-Needs torchvision, an optional dependency, and weights of 226 MB that are not in this project.
-"""
-
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +25,7 @@ PERSON_SCORE, JOINT_SCORE = 0.7, 2.0
 
 
 def find_weights(given=None) -> Path | None:
-    """The file of the weights: `given`, or one on this machine, or None (see `downloads.find`)."""
+    """The file of the weights on this machine, or None; see `downloads.find`."""
     return downloads.find(KEYPOINT_RCNN, given)
 
 
@@ -56,14 +54,11 @@ def keypoint_rcnn(state: dict | None = None, **options):
     """torchvision's Keypoint R-CNN in eval mode, with random weights if `state` is None; built as
     for COCO_V1 (frozen batch normalisation, epsilon 0), which it does not do for a file."""
     library = torchvision_library()
-    detection, frozen = library.models.detection, library.ops.FrozenBatchNorm2d
+    detection, norm = library.models.detection, partial(library.ops.FrozenBatchNorm2d, eps=0.0)
     backbone = detection.backbone_utils.resnet_fpn_backbone(
-        backbone_name="resnet50", weights=None, norm_layer=frozen
+        backbone_name="resnet50", weights=None, norm_layer=norm
     )
     network = detection.KeypointRCNN(backbone, num_classes=2, num_keypoints=17, **options)
-    for module in network.modules():
-        if isinstance(module, frozen):
-            module.eps = 0.0
     if state is not None:
         network.load_state_dict(state)
     return network.eval()

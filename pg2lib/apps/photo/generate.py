@@ -1,8 +1,4 @@
-"""Your own photo in other poses: inputs brought into the model's frame, generated images written.
-
-A pose comes from OpenPose JSON, a row of a keypoint CSV, or a photo in which it is detected; a
-sequence of poses from one JSON file or a folder of them (`sequence`). `photo` does the framing.
-"""
+"""Your own photo in other poses: inputs brought into the frame of the model, results written."""
 
 import contextlib
 from pathlib import Path
@@ -21,9 +17,6 @@ from pg2lib.results.figures import draw_skeleton
 SAME_SHAPE = 0.02  # relative difference up to which two aspect ratios count as equal
 
 
-# ---------------------------------------------------------------- inputs
-
-
 def read_poses(path, name=None, detector=None):
     """(poses float32 (k, 18, 2) in pixels of their picture, description) of a sequence or pose."""
     if sequence.is_sequence(path):
@@ -36,8 +29,7 @@ def read_pose(path, name=None, detector=None):
     """(keypoints float32 (18, 2) in pixels of their picture, description) of OpenPose JSON, row
     `name` of a keypoint CSV, or a photo, which `detector(image, path)` reads. UserError for a file
     that cannot be read and for a pose that `photo.check_pose` refuses."""
-    path = Path(path)
-    suffix = path.suffix.lower()
+    path, suffix = Path(path), Path(path).suffix.lower()
     if not path.exists():
         raise UserError(f"{path} does not exist; name a pose (.json, .csv) or a photo")
     if suffix == ".csv":
@@ -45,8 +37,7 @@ def read_pose(path, name=None, detector=None):
     elif suffix == ".json":
         keypoints, source = read_openpose_json(path), "from OpenPose JSON"
     elif suffix in photo.IMAGE_SUFFIXES:
-        image = photo.read_image(path)
-        keypoints, source = detector(image, path), "detected by Keypoint R-CNN"
+        keypoints, source = detector(photo.read_image(path), path), "detected by Keypoint R-CNN"
     else:
         raise UserError(
             f"{path} is not a pose; name a .json (OpenPose), a .csv (keypoints) or a photo (.jpg, "
@@ -129,15 +120,11 @@ def condition_photo(image, size, pose=None, fit="pad", padding="edge", detector=
     return photo.cut(image, window, *size, padding), framed, about
 
 
-# ---------------------------------------------------------------- generating
-
-
 def generate(generate_fn, image, keypoints, device: str = "cpu", condition_keypoints=None) -> dict:
     """The parts of the output by name, then "refined", the result: uint8 (H, W, 3) each.
 
     image uint8 (H, W, 3); target keypoints (18, 2); condition_keypoints (18, 2), the pose in the
-    image, or None if unknown. A difference map is shown around mid-grey: 128 is no change, half the
-    range either way.
+    image, or None if unknown. In a difference map 128 is no change, at half contrast.
     """
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].to(device)
     before, after = (
@@ -153,12 +140,10 @@ def generate(generate_fn, image, keypoints, device: str = "cpu", condition_keypo
 def generate_and_write(
     generate_fn, image, poses, out, fps: float = 8.0, device: str = "cpu", pose=None
 ) -> list[Path]:
-    """Generate the person of a photo in each of the poses and write the results; their paths.
-
-    image uint8 (H, W, 3), poses (k, 18, 2) and the photo's own pose (18, 2) or None are in the
-    model's frame. One pose gives condition, pose, the parts of the output and refined.png, several
-    condition.png and the files of `write_sequence`.
-    """
+    """Generate the person of a photo in each of the poses and write the results; their paths. One
+    pose gives condition, pose, the parts of the output and refined.png, several condition.png and
+    the files of `write_sequence`. In the model's frame: image uint8 (H, W, 3), poses (k, 18, 2) and
+    the photo's own pose (18, 2) or None."""
     if len(poses) == 1:
         images = {"condition": image, "pose": draw_skeleton(poses[0], *image.shape[:2])}
         return write_images(images | generate(generate_fn, image, poses[0], device, pose), out)
@@ -167,17 +152,12 @@ def generate_and_write(
     return paths + write_sequence(image, poses, results, out, fps)
 
 
-# ---------------------------------------------------------------- outputs
-
-
 def check_folder(out) -> Path:
     """`out` if it is or can become a folder. UserError otherwise."""
     out = Path(out)
-    for path in (out, *out.parents):
-        if path.exists():
-            if not path.is_dir():
-                raise UserError(f"{path} is a file; name a folder with --out")
-            return out
+    there = next((path for path in (out, *out.parents) if path.exists()), out)
+    if there.is_file():
+        raise UserError(f"{there} is a file; name a folder with --out")
     return out
 
 
@@ -191,8 +171,7 @@ def disk_errors(out):
 
 
 def write_images(images: dict, out) -> list[Path]:
-    """Write images, name -> uint8 (H, W, 3), as out/NAME.png; each file whole or not at all.
-    Returns the paths."""
+    """Write images, name -> uint8 (H, W, 3), as out/NAME.png; returns the paths."""
     paths = {name: Path(out) / f"{name}.png" for name in images}
     with disk_errors(out):
         for name, image in images.items():

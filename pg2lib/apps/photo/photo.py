@@ -4,7 +4,7 @@ A `Window` is the part of a picture that fills the frame. It has the frame's asp
 is distorted, and may extend beyond the picture; the area outside is padded.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -22,11 +22,11 @@ ABOVE, BELOW, WIDEST = 0.10, 0.125, 0.9
 HEAD = 0.16
 HEAD_JOINTS, SHOULDERS = [0, 14, 15, 16, 17], [1, 2, 5]
 FEWEST_JOINTS = 6  # fewer do not show a person's size
+SIDES = "left", "right", "above", "below"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """A rectangle in the pixels of a picture; may extend beyond it."""
 
     left: float
@@ -38,7 +38,7 @@ class Window:
 def read_image(file, name=None) -> np.ndarray:
     """uint8 (H, W, 3) of a path or binary stream, upright as its EXIF data says. UserError, with
     `name` or the path, if unreadable."""
-    name = file if name is None else name
+    name = name or file
     try:
         with Image.open(file) as image:
             image.load()
@@ -53,13 +53,13 @@ def check_pose(keypoints, where) -> np.ndarray:
     """The keypoints as float32 (18, 2). UserError, beginning with `where`, if they do not show
     where the person is and how large."""
     keypoints = np.asarray(keypoints, np.float32)
-    count = int(found(keypoints).sum())
-    if count < FEWEST_JOINTS:
+    here = found(keypoints)
+    if (count := here.sum()) < FEWEST_JOINTS:
         raise UserError(
             f"{where} has {count} of 18 joints; choose a pose with at least {FEWEST_JOINTS} "
             "joints, preferably of a whole person"
         )
-    if np.ptp(keypoints[found(keypoints)], axis=0).max() < 1:
+    if np.ptp(keypoints[here], axis=0).max() < 1:
         raise UserError(f"{where} has all its joints in one place; choose another pose")
     return keypoints
 
@@ -77,8 +77,8 @@ def bounding_box(keypoints):
 
 
 def around_person(keypoints, height: int, width: int) -> Window:
-    """The window of aspect ratio height:width in which the person of keypoints (18, 2) fills the
-    frame as in training: like a detector's crop, the `bounding_box` with the margins above."""
+    """The window in which the person of keypoints (18, 2) fills a frame as in training: like a
+    detector's crop, the `bounding_box` with the margins ABOVE and BELOW."""
     return around_people([keypoints], height, width)[0]
 
 
@@ -110,30 +110,25 @@ def cut(image, window: Window, height: int, width: int, padding: str = "edge") -
     misses the image."""
     scale = height / window.height
     spans = []  # of the part inside the picture: in the frame, and in the picture
-    for start, size, length in (
-        (window.left, image.shape[1], width),
-        (window.top, image.shape[0], height),
-    ):
+    for start, size, length in zip(window[:2], image.shape[1::-1], (width, height)):
         # Rounded to a thousandth of a pixel: a part that just touches the border is not padded.
         inside = np.clip(np.round((np.array([0, size]) - start) * scale, 3), 0, length)
         frame = np.floor(inside + 0.5).astype(int)
         spans.append((frame, np.clip(frame / scale + start, 0, size)))
-    (columns, xs), (rows, ys) = spans
-    if columns[0] >= columns[1] or rows[0] >= rows[1]:
+    ((left, right), xs), ((top, bottom), ys) = spans
+    if left >= right or top >= bottom:
         raise UserError("the person is outside the photo; give the pose that belongs to it")
     part = Image.fromarray(np.ascontiguousarray(image)).resize(
-        (int(columns[1] - columns[0]), int(rows[1] - rows[0])),
+        (int(right - left), int(bottom - top)),
         Image.Resampling.LANCZOS,
-        box=(xs[0], ys[0], xs[1], ys[1]),
+        (xs[0], ys[0], xs[1], ys[1]),
     )
-    part = np.asarray(part)
-    margins = ((rows[0], height - rows[1]), (columns[0], width - columns[1]), (0, 0))
-    if padding == "edge":
-        return np.pad(part, margins, mode="edge")
-    framed = np.empty((height, width, 3), np.uint8)
-    border = np.concatenate([part[0], part[-1], part[:, 0], part[:, -1]])
-    framed[:] = np.median(border, axis=0).round()
-    framed[rows[0] : rows[1], columns[0] : columns[1]] = part
+    framed = np.pad(part, ((top, height - bottom), (left, width - right), (0, 0)), mode="edge")
+    if padding != "edge":
+        inner = framed[top:bottom, left:right].copy()
+        border = np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]])
+        framed[:] = np.median(border, axis=0).round()
+        framed[top:bottom, left:right] = inner
     return framed
 
 
@@ -149,20 +144,14 @@ def to_frame(keypoints, window: Window, height: int, width: int) -> np.ndarray:
 
 def describe_cut(window: Window, picture: tuple[int, int], height: int, width: int, padding="edge"):
     """One line on what `cut` does to a picture (height, width)."""
+    (rows, columns), scale = picture, height / window.height
     right, bottom = window.left + window.width, window.top + window.height
-    scale = height / window.height
-    x = max(window.left, 0), min(right, picture[1])
-    y = max(window.top, 0), min(bottom, picture[0])
-    steps = [f"{picture[1]}x{picture[0]}"]
-    if x[1] - x[0] < picture[1] - 0.5 or y[1] - y[0] < picture[0] - 0.5:
+    x, y = (max(window.left, 0), min(right, columns)), (max(window.top, 0), min(bottom, rows))
+    steps = [f"{columns}x{rows}"]
+    if x[1] - x[0] < columns - 0.5 or y[1] - y[0] < rows - 0.5:
         steps.append(f"cropped to x {x[0]:.0f}..{x[1]:.0f}, y {y[0]:.0f}..{y[1]:.0f}")
-    margins = {
-        "left": -window.left,
-        "right": right - picture[1],
-        "above": -window.top,
-        "below": bottom - picture[0],
-    }
-    padded = [f"{size:.0f} {side}" for side, size in margins.items() if size * scale >= 0.5]
+    margins = zip((-window.left, right - columns, -window.top, bottom - rows), SIDES)
+    padded = [f"{size:.0f} {side}" for size, side in margins if size * scale >= 0.5]
     if padded:
         kind = "repeated edge pixels" if padding == "edge" else "the colour of its edge"
         steps.append(f"padded with {kind} ({', '.join(padded)})")

@@ -1,8 +1,7 @@
 """A sequence of poses, as in Figure 1(c) of the paper: reading it, and its strip and GIF.
 
-A sequence is a folder with one OpenPose JSON file per frame, in the order of their names (as
-OpenPose writes them), or one JSON file: {"frames": [...]} or just the list, each frame an OpenPose
-object {"people": [...]}.
+It is a folder with one OpenPose JSON file per frame, in the order of their names, or one JSON file:
+{"frames": [...]} or just the list, each frame an OpenPose object {"people": [...]}.
 """
 
 import io
@@ -21,13 +20,10 @@ STRIP = 8  # most poses in a strip
 GAP = 6  # dots between pictures
 
 
-# ---------------------------------------------------------------- reading
-
-
 def is_sequence(path) -> bool:
     """Whether a path is a folder or a JSON file of several frames, rather than a single pose."""
     path = Path(path)
-    if path.is_dir() or path.suffix.lower() != ".json":
+    if path.suffix.lower() != ".json" or path.is_dir():
         return path.is_dir()
     try:
         content = read_json(path)
@@ -43,9 +39,9 @@ def read_sequence(path):
     `LONGEST_GAP` frames is interpolated (`fill_gaps`); frames with too few joints are left out.
     UserError for fewer than 2 frames with a person, or a frame that is not OpenPose output.
     """
-    path = Path(path)
-    poses = [read_frame(content, where) for where, content in frames_of(path).items()]
-    filled = fill_gaps(np.array(poses, np.float32).reshape(-1, 18, 2))
+    poses = [read_frame(content, where) for where, content in frames_of(Path(path)).items()]
+    poses = np.array(poses, np.float32).reshape(-1, 18, 2)
+    filled = fill_gaps(poses)
     whole = filled[found(filled).sum(-1) >= FEWEST_JOINTS]
     if len(whole) < 2:
         raise UserError(
@@ -55,7 +51,7 @@ def read_sequence(path):
     for pose in whole:
         check_pose(pose, path)
     done = [f"{len(poses)} frames"]
-    if guessed := int(found(filled).sum()) - sum(int(found(pose).sum()) for pose in poses):
+    if guessed := found(filled).sum() - found(poses).sum():
         done.append(f"missing joints interpolated: {guessed}")
     if len(whole) < len(poses):
         done.append(f"frames without a person left out: {len(poses) - len(whole)}")
@@ -111,14 +107,12 @@ def in_between(poses, count: int) -> np.ndarray:
     frames = []
     for start, end in zip(poses, poses[1:]):
         both = (found(start) & found(end))[:, None]
-        frames.append(start)
-        for step in range(1, count + 1):
-            share = step / (count + 1)
-            frames.append(np.where(both, start + share * (end - start), -1))
+        shares = (step / (count + 1) for step in range(1, count + 1))
+        frames += [start, *(np.where(both, start + s * (end - start), -1) for s in shares)]
     return np.array([*frames, poses[-1]], np.float32)
 
 
-# ---------------------------------------------------------------- strip and GIF
+# --- strip and GIF ------------------------------------------------------------------------------
 
 
 def sheet(condition, poses, results, result_below: bool) -> np.ndarray:
@@ -152,12 +146,8 @@ def check_rate(fps: float):
 
 def gif(condition, poses, results, fps: float = 8.0) -> bytes:
     """An endless GIF: condition image, target pose, generated image."""
-    frames = [
-        Image.fromarray(sheet(condition, [pose], [result], False)).quantize(255, dither=0)
-        for pose, result in zip(poses, results, strict=True)
-    ]
-    stream, ticks = io.BytesIO(), round(100 / fps)
-    frames[0].save(
-        stream, "GIF", save_all=True, append_images=frames[1:], duration=10 * ticks, loop=0
-    )
+    sheets = [sheet(condition, [p], [made], False) for p, made in zip(poses, results, strict=True)]
+    first, *others = (Image.fromarray(image).quantize(255, dither=0) for image in sheets)
+    stream, each = io.BytesIO(), 10 * round(100 / fps)  # milliseconds
+    first.save(stream, "GIF", save_all=True, append_images=others, duration=each, loop=0)
     return stream.getvalue()

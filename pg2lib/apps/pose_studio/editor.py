@@ -1,10 +1,7 @@
-"""Editing a pose step by step (`PoseEditor`), and a `Timeline` of key poses.
+"""Editing a pose step by step (`PoseEditor`), and a `Timeline` of key poses."""
 
-Neither depends on a user interface.
-"""
-
-from collections import deque
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,9 +12,6 @@ from pg2lib.data.keypoints import JOINTS, LIMBS, SWAP, flip_keypoints, found
 
 STEPS = 200  # that can be undone
 MOST_FRAMES, MOST_BETWEEN = 600, 100  # poses of a timeline, and between two key poses
-
-
-# ---------------------------------------------------------------- one pose
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,22 +59,27 @@ class PoseEditor:
 
     def move(self, joint: int, x: float, y: float):
         """Move a joint during a drag, without recording a step; shows a hidden joint."""
-        self._now = self._moved(joint, x, y)
+        state = self._with(joint, True)
+        if not np.isfinite((x, y)).all():
+            raise UserError(f"a joint cannot move to ({x}, {y}); name a place in the frame.")
+        state.places[joint] = np.clip((x, y), 0, (self.width - 1, self.height - 1))
+        self._now = state
 
     def drop(self, joint: int, x: float, y: float):
         """Move a joint and record one step, also for the moves before."""
-        self._do(self._moved(joint, x, y))
+        self.move(joint, x, y)
+        self._do(self._now)
 
     def hide(self, joint: int):
         """Make a joint missing, like one that no detector found; `show` brings it back."""
-        self._do(self._with(self._checked(joint), False))
+        self._do(self._with(joint, False))
 
     def show(self, joint: int):
         """Show a joint at its last place, or where `guess` puts one that never had a place."""
-        places = self._now.places.copy()
-        if not found(places[self._checked(joint)]):
-            places[joint] = self._clipped(guess(self.pose, joint, self.height, self.width))
-        self._do(replace(self._with(joint, True), places=places))
+        state = self._with(joint, True)
+        if not found(state.places[joint]):
+            state.places[joint] = self._clipped(guess(self.pose, joint, self.height, self.width))
+        self._do(state)
 
     def mirror(self):
         """Mirror the pose at the middle of the frame; left becomes right."""
@@ -89,8 +88,8 @@ class PoseEditor:
 
     def take(self, pose):
         """Replace the pose by another, (18, 2) in this frame; `reset` then returns to it."""
-        pose = self._clipped(pose)
-        self._do(State(pose, found(pose), pose))
+        self.preview(pose)
+        self._do(replace(self._now, start=self._now.places))
 
     def preview(self, pose):
         """Show another pose, for example a frame of a sequence, without recording a step."""
@@ -99,8 +98,7 @@ class PoseEditor:
 
     def reset(self):
         """Return to the pose taken last, or to the first one; this is a step, too."""
-        start = self._now.start
-        self._do(State(start, found(start), start))
+        self.take(self._now.start)
 
     def undo(self):
         """Take back the current drag or the last step, if any."""
@@ -119,29 +117,18 @@ class PoseEditor:
             self._steps = [*self._steps[: self._at + 1], state][-(STEPS + 1) :]
             self._at = len(self._steps) - 1
 
-    def _moved(self, joint, x, y) -> State:
-        if not np.isfinite((x, y)).all():
-            raise UserError(f"a joint cannot move to ({x}, {y}); name a place in the frame.")
-        state = self._with(self._checked(joint), True)
-        state.places[joint] = np.clip((x, y), 0, (self.width - 1, self.height - 1))
-        return state
-
     def _with(self, joint, shown: bool) -> State:
         """A copy of the current state with one joint shown or hidden."""
-        flags = self._now.shown.copy()
-        flags[joint] = shown
-        return replace(self._now, places=self._now.places.copy(), shown=flags)
+        if joint not in range(len(JOINTS)):
+            raise UserError(f"there is no joint {joint}; choose from 0 to {len(JOINTS) - 1}.")
+        state = replace(self._now, places=self._now.places.copy(), shown=self._now.shown.copy())
+        state.shown[joint] = shown
+        return state
 
     def _clipped(self, pose) -> np.ndarray:
         pose = np.asarray(pose, np.float32)
         inside = pose.clip(0, np.float32((self.width - 1, self.height - 1)))
         return np.where(found(pose)[..., None], inside, np.float32(-1))
-
-    @staticmethod
-    def _checked(joint) -> int:
-        if joint not in range(len(JOINTS)):
-            raise UserError(f"there is no joint {joint}; choose from 0 to {len(JOINTS) - 1}.")
-        return joint
 
 
 def guess(pose, joint: int, height: int, width: int) -> np.ndarray:
@@ -162,25 +149,18 @@ def guess(pose, joint: int, height: int, width: int) -> np.ndarray:
 
 def neighbours(joint: int) -> list[int]:
     """The other joints, ordered by the number of limbs in between."""
-    order, queue = [], deque([joint])
-    while queue:
-        at = queue.popleft()
-        ends = [b if a == at else a for a, b in LIMBS if at in (a, b)]
-        new = [end for end in ends if end != joint and end not in order]
-        order += new
-        queue += new
-    return order
+    order = [joint]
+    for at in order:  # which grows
+        ends = [a + b - at for a, b in LIMBS if at in (a, b)]
+        order += [end for end in ends if end not in order]
+    return order[1:]
 
 
-# ---------------------------------------------------------------- poses in time
-
-
-@dataclass(frozen=True, eq=False)
-class Key:
-    """A key pose (18, 2) and its name."""
+class Key(NamedTuple):
+    """A key pose of a timeline."""
 
     name: str
-    pose: np.ndarray
+    pose: np.ndarray  # float32 (18, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,9 +206,7 @@ class Timeline:
 
     def shift(self, index: int, by: int):
         """The timeline with a key pose `by` positions later, or at the end it would go beyond."""
-        keys = list(self.keys)
-        key = self.key(index)
-        keys.remove(key)
+        keys, key = list(self.remove(index).keys), self.key(index)
         keys.insert(max(index + by, 0), key)
         return replace(self, keys=tuple(keys))
 

@@ -5,12 +5,9 @@ import torch
 
 from pg2lib.apps.pose_studio.editor import PoseEditor
 from pg2lib.data import heatmaps
-from pg2lib.data.keypoints import JOINTS
 from pg2lib.models.pg2 import coordinates
 
-NECK, SHOULDER, ELBOW, WRIST = (
-    JOINTS.index(name) for name in ("neck", "right_shoulder", "right_elbow", "right_wrist")
-)
+NECK, SHOULDER, ELBOW, WRIST = range(1, 5)  # the right arm in JOINTS
 
 
 def encodings(pose, height, width):
@@ -26,17 +23,15 @@ def encodings(pose, height, width):
 
 def elbow_out(pose, height, width, pixels=10):
     """The pose with its right elbow further from the neck, by pixels of a frame of 128 rows."""
-    editor = PoseEditor(pose, height, width)
-    x, y = pose[ELBOW]
-    sign = 1 if x > pose[NECK, 0] else -1
-    editor.drop(ELBOW, x + sign * pixels * height / 128, y)
+    editor, (x, y) = PoseEditor(pose, height, width), pose[ELBOW]
+    away = pixels * height / 128
+    editor.drop(ELBOW, x + away if x > pose[NECK, 0] else x - away, y)
     return editor.pose
 
 
 def arm_up(pose, height, width):
     """The pose with its right arm straight up."""
-    editor, unit = PoseEditor(pose, height, width), height / 128
-    x, y = pose[SHOULDER]
+    editor, unit, (x, y) = PoseEditor(pose, height, width), height / 128, pose[SHOULDER]
     for joint, high in ((ELBOW, 18), (WRIST, 33)):
         editor.drop(joint, x - 4 * unit, y - high * unit)
     return editor.pose

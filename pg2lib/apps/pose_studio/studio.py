@@ -1,18 +1,18 @@
 """The pose studio without a user interface: a condition image, a pose to edit, generated images."""
 
 import io
-from collections import Counter, OrderedDict
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cache, lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 
 from pg2lib import models
 from pg2lib.apps.photo import generate, photo, sequence
 from pg2lib.apps.pose_studio import walking
-from pg2lib.apps.pose_studio.editor import PoseEditor, Timeline
+from pg2lib.apps.pose_studio.editor import Key, PoseEditor, Timeline
 from pg2lib.core import devices
 from pg2lib.core.config import require_in
 from pg2lib.core.files import UserError, sha256
@@ -48,20 +48,16 @@ class Studio:
         """data: Dataset. load: function row -> generate_fn, called when a row is first chosen. The
         first condition image and pose are the test pair of `opening`."""
         self.data, self.rows, self.device = data, tuple(rows), device
-        self._load, self._generators, self._cache = load, {}, OrderedDict()
+        self._load, self._cached = cache(load), lru_cache(CACHED)(self._generate)
         self.row, self.second = "", ""
         self.choose_row(row or self.rows[-1])
         self.choose_second(second)
         first, target = opening(data)
         self.choices = choices(data)
-        self.condition = self.choices.index(first)
-        self.image, self._version = np.array(data.images[first]), 0
-        self.condition_pose = data.keypoints[first]
+        self.choose_condition(self.choices.index(first))
         self.editor = PoseEditor(data.keypoints[target], *self.size)
         self.timeline, self.frame, self.playing, self.fps = Timeline(), 0, False, FPS
         self.message = ""
-
-    # ------------------------------------------------------------ what is shown
 
     @property
     def size(self) -> tuple[int, int]:
@@ -76,11 +72,9 @@ class Studio:
     @property
     def labels(self) -> list[str]:
         """A name for each of `choices`."""
-        labels, images = [], Counter()
-        for person in self.data.identities[self.choices].tolist():
-            images[person] += 1
-            labels.append(f"person {person}, image {images[person]}")
-        return labels
+        people = self.data.identities[self.choices].tolist()
+        numbers = pd.Series(people).groupby(people).cumcount() + 1
+        return [f"person {person}, image {number}" for person, number in zip(people, numbers)]
 
     @property
     def shown_rows(self) -> tuple[str, ...]:
@@ -89,7 +83,9 @@ class Studio:
     def pictures(self) -> list[Picture]:
         """Condition image, heatmaps and mask of the pose, and the images that each row shown
         generates: coarse, difference (two-stage rows only), refined."""
-        maps, mask = self.encoded()
+        batch = torch.from_numpy(self.pose)[None]
+        maps = heatmaps.heatmaps(batch, *self.size)[0].numpy()
+        mask = heatmaps.pose_mask(batch, *self.size)[0, 0].numpy()
         shown = [
             Picture("condition", "Condition image", self.image),
             Picture("heatmaps", "Pose heatmaps", figures.colour_heatmaps(maps)),
@@ -100,50 +96,36 @@ class Studio:
                 shown.append(Picture(f"{part}:{row}", f"{row}, {part}", image))
         return shown
 
-    def encoded(self):
-        """The heatmaps (18, H, W) and the mask (H, W) of the pose, float32."""
-        batch = torch.from_numpy(self.pose)[None]
-        maps = heatmaps.heatmaps(batch, *self.size)[0].numpy()
-        mask = heatmaps.pose_mask(batch, *self.size)[0, 0].numpy()
-        return maps, mask
-
     def generated(self, row: str, pose=None) -> dict:
         """The images that a row generates from the condition image for a pose (default: the current
         one), by name: the parts of its output, then "refined"; see `generate.generate`."""
         pose = self.pose if pose is None else np.asarray(pose, np.float32)
-        key = row, self._version, pose.tobytes()
-        if key not in self._cache:
-            generate_fn = self._generators[self._loaded(row)]
-            with torch.inference_mode():
-                self._cache[key] = generate.generate(
-                    generate_fn, self.image, pose, self.device, self.condition_pose
-                )
-            if len(self._cache) > CACHED:
-                self._cache.popitem(last=False)
-        self._cache.move_to_end(key)
-        return self._cache[key]
+        return self._cached(row, pose.tobytes())
+
+    def _generate(self, row, pose):
+        pose = np.frombuffer(pose, np.float32).reshape(18, 2).copy()
+        given = self.image, pose, self.device, self.condition_pose
+        with torch.inference_mode():
+            return generate.generate(self._loaded(row), *given)
 
     def snapshot(self):
         """The pictures as a matplotlib Figure, a line per row."""
+        shown = {picture.name: picture.image for picture in self.pictures()}
         scale = max(1, round(figures.CELL / self.data.width))
-        maps, mask = self.encoded()
-        given = [
-            self.image,
-            figures.fine_skeleton(self.pose, *self.size, scale),
-            figures.colour_heatmaps(maps),
-            figures.gray_mask(mask),
-        ]
-        results = [self.generated(row) for row in self.shown_rows]
-        names = list(max(results, key=len))  # of the row with the most parts
+        pose = figures.fine_skeleton(self.pose, *self.size, scale)
+        given = [shown["condition"], pose, shown["heatmaps"], shown["mask"]]
+        names = list(max(map(self.generated, self.shown_rows), key=len))  # the row with most parts
         blank = np.full_like(self.image, 255)
-        rows = [given + [result.get(name, blank) for name in names] for result in results]
+        rows = [
+            given + [shown.get(f"{name}:{row}", blank) for name in names] for row in self.shown_rows
+        ]
         titles = ["Condition image", "Target pose", "Heatmaps $P_B$", "Pose mask $M_B$"]
         named = {"difference": "Difference map"} if len(names) > 1 else {"refined": "Generated"}
         titles += [named.get(name, name.capitalize()) for name in names]
         labels = [figures.title(row) for row in self.shown_rows]
         return figures.grid(rows, titles, labels, breaks=(len(given),))
 
-    # ------------------------------------------------------------ condition image and rows
+    # --- condition image and rows ---------------------------------------------------------------
 
     def choose_condition(self, index: int):
         """Use an image of the data set, an index into `choices`, as condition image."""
@@ -159,30 +141,32 @@ class Studio:
 
     def choose_row(self, row: str):
         """Show a row."""
-        self.row = self._loaded(row)
+        self._loaded(row)
+        self.row = row
         if self.second == row:
             self.second = ""
 
     def choose_second(self, row: str):
         """Show another row beside the first one; "" for none."""
-        self.second = self._loaded(row) if row and row != self.row else ""
+        row = "" if row == self.row else row
+        if row:
+            self._loaded(row)
+        self.second = row
 
     def _set_image(self, image, condition, pose):
         self.image, self.condition, self.condition_pose = np.array(image), condition, pose
-        self._version += 1
+        self._cached.cache_clear()
 
     def _loaded(self, row):
-        """The name of an available row, after loading its generator."""
-        if require_in("row", row, self.rows) not in self._generators:
-            self._generators[row] = self._load(row)
-        return row
+        """The generator of an available row, loaded once."""
+        return self._load(require_in("row", row, self.rows))
 
     def _choice(self, index):
         if index not in range(len(self.choices)):
             raise UserError(f"there is no image {index}; choose from 0 to {len(self.choices) - 1}.")
         return self.choices[index]
 
-    # ------------------------------------------------------------ poses
+    # --- poses ----------------------------------------------------------------------------------
 
     def take(self, index: int):
         """Use the pose of an image of the data set, an index into `choices`."""
@@ -190,8 +174,8 @@ class Studio:
 
     def read_pose(self, text: str, name: str):
         """Use the pose in the text of an OpenPose file, scaled if it exceeds the frame."""
-        pose = photo.check_pose(parse_openpose(parse_json(text, name), name), name)
-        about = "unchanged"
+        pose, about = parse_openpose(parse_json(text, name), name), "unchanged"
+        photo.check_pose(pose, name)
         if (pose > (self.data.width - 1, self.data.height - 1)).any():
             (pose,), about = generate.place(pose[None], self.size, where=name)
         self.editor.take(pose)
@@ -201,7 +185,7 @@ class Studio:
         """The pose as an OpenPose file."""
         return openpose_json(self.pose).encode()
 
-    # ------------------------------------------------------------ timeline
+    # --- timeline -------------------------------------------------------------------------------
 
     def add_key(self, name: str | None = None):
         """Add the pose to the end of the timeline."""
@@ -226,10 +210,8 @@ class Studio:
     def add_walk(self):
         """Fill the timeline with a walking cycle of the person whose pose is shown."""
         cycle = walking.cycle(*self.size, like=self.pose)
-        timeline = Timeline(between=0)
-        for number, pose in enumerate(cycle, start=1):
-            timeline = timeline.add(pose, f"walk {number}")
-        self.set_timeline(timeline)
+        keys = tuple(Key(f"walk {number}", pose) for number, pose in enumerate(cycle, start=1))
+        self.set_timeline(Timeline(keys, between=0))
         self.message = f"A walking cycle of {len(cycle)} poses; press Play."
 
     def set_between(self, count: int):
@@ -288,14 +270,11 @@ def facts(study: pipeline.Study, made_by: str, rows) -> dict:
     if not shipped.ships(study):
         return pipeline.facts(study, made_by, rows)
     files = [shipped.weights_file(row) for row in rows]
-    return {
-        "made_by": made_by,
-        "dataset": study.dataset,
-        "profile": study.profile,
+    configs = {name: pipeline.method_config(study, name) for name in pipeline.chains(rows)}
+    named = {"made_by": made_by, "dataset": study.dataset, "profile": study.profile}
+    return named | {
         "seed": study.seed,
-        "config": {
-            name: asdict(pipeline.method_config(study, name)) for name in pipeline.chains(rows)
-        },
+        "config": {name: asdict(config) for name, config in configs.items()},
         "inputs": {file.name: sha256(file) for file in files},
     }
 

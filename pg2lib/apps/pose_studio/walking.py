@@ -17,22 +17,18 @@ LEGS = (0.85, 1.2)  # plausible range of leg length relative to the default
 
 
 def cycle(height: int, width: int, poses: int = POSES, like=None, yaw=None) -> np.ndarray:
-    """A walking cycle in a frame, float32 (poses, 18, 2); the last pose leads to the first.
+    """A walking cycle of so many poses over two steps, float32 (poses, 18, 2), inside a frame; the
+    last pose leads to the first. Joints of the face that the head hides are missing.
 
-    Args:
-        height, width: of the frame in pixels; all joints stay inside.
-        poses: how many, evenly spaced over two steps.
-        like: pose (18, 2) in the frame that sets the walker's size, position, leg length and
-            direction. None, or a pose without torso or ankles, gives a walker that fills the
-            frame as people do in training images.
-        yaw: direction in degrees: 0 towards the camera, 90 to the right of the image. None takes
-            the three-quarter view, to the side that `like` faces.
-
-    Joints of the face that the head hides at this yaw are missing.
+    like: pose (18, 2) in the frame that sets the walker's size, position, leg length and direction;
+    None, or a pose that is not `measurable`: a walker who fills the frame as in training images.
+    yaw: degrees, 0 towards the camera, 90 to the right of the image; None takes the three-quarter
+    view, to the side that `like` faces.
     """
     like = like if like is not None and measurable(like) else None
     build = body.Build() if like is None else body.Build(legs=leg_ratio(like))
-    yaw = direction(like) if yaw is None else yaw
+    if yaw is None:
+        yaw = -YAW if like is not None and geometry.facing(like[None])[0][0] < 0 else YAW
     walker = [body.pose_skeleton(build, gait(100 * k / poses), yaw).joints for k in range(poses)]
     joints = project(np.array(walker))
     joints[:, hidden_joints(yaw)] = np.nan
@@ -74,38 +70,26 @@ def hidden_joints(yaw: float) -> list[int]:
     return [JOINTS.index(name) for name in names]
 
 
-# ---------------------------------------------------------------- size and position
+# --- size and position --------------------------------------------------------------------------
 
 
 def measurable(pose) -> bool:
     """Whether a pose shows a person's size: neck above hips above ankles, all found."""
-    here = found(pose)
-    if not (here[1] and here[[8, 11]].any() and here[[10, 13]].any()):
-        return False
     neck, hips, ankles = levels(pose)
-    return neck < hips < ankles
+    return bool(neck < hips < ankles)
 
 
 def levels(pose):
-    """The heights (y) of the neck, the hips and the lower ankle of a pose (18, 2)."""
-    here = found(pose)
-    hips, ankles = ([k for k in pair if here[k]] for pair in ((8, 11), (10, 13)))
-    return pose[1, 1], pose[hips, 1].mean(), pose[ankles, 1].max()
+    """The heights (y) of the neck, the hips and the lower ankle of a pose (18, 2); NaN without."""
+    y = np.where(found(pose), pose[:, 1], np.nan)
+    return y[1], (np.fmin(y[8], y[11]) + np.fmax(y[8], y[11])) / 2, np.fmax(y[10], y[13])
 
 
 def leg_ratio(pose) -> float:
     """Leg length relative to the trunk, as a multiple of that of `standing`, within LEGS."""
-    ratios = []
-    for one in (pose, standing(1280, 640)):
-        neck, hips, ankles = levels(one)
-        ratios.append((ankles - hips) / (hips - neck))
-    return float(np.clip(ratios[0] / ratios[1], *LEGS))
-
-
-def direction(like=None) -> float:
-    """The yaw of the cycle: `YAW`, to the side that a pose faces (see `geometry.facing`)."""
-    yaw = geometry.facing(like[None])[0][0] if like is not None else YAW
-    return -YAW if yaw < 0 else YAW
+    (neck, hips, ankles), usual = levels(pose), levels(standing(1280, 640))
+    ratio, default = (ankles - hips) / (hips - neck), (usual[2] - usual[1]) / (usual[1] - usual[0])
+    return float(np.clip(ratio / default, *LEGS))
 
 
 def bounds(joints):
@@ -126,8 +110,7 @@ def fit_to(joints, like) -> np.ndarray:
     """Joints (k, 18, 2) with neck, feet and hips where a pose (18, 2) has them."""
     neck, _, ankles = levels(like)
     own_neck, own_ankles = joints[:, 1, 1].mean(), joints[:, [10, 13], 1].max()
-    scale = (ankles - neck) / (own_ankles - own_neck)
-    hips = [k for k in (8, 11) if found(like)[k]]
+    scale, hips = (ankles - neck) / (own_ankles - own_neck), [k for k in (8, 11) if found(like)[k]]
     middle = like[hips, 0].mean() - scale * joints[:, [8, 11], 0].mean()
     return joints * scale + (middle, ankles - scale * own_ankles)
 

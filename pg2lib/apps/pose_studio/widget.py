@@ -1,9 +1,8 @@
 """The pose studio in a notebook: `Studio` with a canvas on which joints are dragged, an anywidget.
 
-The page (`widget.js`) never sets a trait. It sends messages, dicts with an action in "do"; Python
+The page (`widget.js`) sets no trait. It sends messages, dicts with an action in "do"; Python
 carries them out, updates the traits and sends the pictures as raw pixels. A message with a serial
-is always answered with pictures of that serial, so the page can wait for one answer before it
-sends the next place of a joint.
+is always answered with it, so that the page can wait before it sends the next place of a joint.
 """
 
 import time
@@ -14,23 +13,21 @@ import traitlets
 
 from pg2lib.apps import anywidget_library
 from pg2lib.apps.pose_studio.studio import Studio
+from pg2lib.core.config import require_in
 from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import JOINTS, LIMBS, found
 from pg2lib.results import figures, provenance
 
 HERE = Path(__file__).parent
 NUMBER = int | float
-# Actions of the page: the fields that the message needs, and the function that does it.
+# Actions of the page that are methods of the editor: the fields that the message needs.
+EDITS = {
+    "move": ("joint", "x", "y"), "drop": ("joint", "x", "y"), "show": ("joint",),
+    "hide": ("joint",), "mirror": (), "undo": (), "redo": (), "reset": (),
+}  # fmt: skip
+# The other actions: the fields, and the function that does it.
 ACTIONS = {
     "refresh": ((), lambda studio: None),
-    "move": (("joint", "x", "y"), lambda studio, *at: studio.editor.move(*at)),
-    "drop": (("joint", "x", "y"), lambda studio, *at: studio.editor.drop(*at)),
-    "show": (("joint",), lambda studio, joint: studio.editor.show(joint)),
-    "hide": (("joint",), lambda studio, joint: studio.editor.hide(joint)),
-    "mirror": ((), lambda studio: studio.editor.mirror()),
-    "undo": ((), lambda studio: studio.editor.undo()),
-    "redo": ((), lambda studio: studio.editor.redo()),
-    "reset": ((), lambda studio: studio.editor.reset()),
     "take": (("pose",), Studio.take),
     "import": (("text", "name"), Studio.read_pose),
     "condition": (("index",), Studio.choose_condition),
@@ -64,11 +61,8 @@ def synced(kind, count: int):
 
 
 class PoseStudio(anywidget_library().AnyWidget):
-    """The user interface of a `Studio`, its attribute `studio`.
-
-    The traits mirror the studio and are read by the page only; call `refresh` after changing the
-    studio from Python.
-    """
+    """The user interface of a `Studio`, its attribute `studio`, which the traits mirror; call
+    `refresh` after changing the studio from Python."""
 
     _esm = HERE / "widget.js"
     _css = HERE / "widget.css"
@@ -84,14 +78,9 @@ class PoseStudio(anywidget_library().AnyWidget):
 
     def __init__(self, studio: Studio):
         self.studio = studio
-        super().__init__(
-            height=studio.data.height,
-            width=studio.data.width,
-            rows=list(studio.rows),
-            conditions=studio.labels,
-            poses=studio.labels,
-            **state(studio),
-        )
+        labels, (height, width) = studio.labels, studio.size
+        fixed = {"rows": list(studio.rows), "conditions": labels, "poses": labels}
+        super().__init__(height=height, width=width, **fixed, **state(studio))
         self.on_msg(self._receive)
 
     def __repr__(self):
@@ -100,9 +89,8 @@ class PoseStudio(anywidget_library().AnyWidget):
 
     def refresh(self):
         """Show the current state of the studio."""
-        pictures = self.studio.pictures()
         self._update()
-        self._answer(pictures)
+        self._answer(self.studio.pictures())
 
     def _receive(self, _, content, buffers):
         """Carry out a message of the page; a UserError becomes a message on the page."""
@@ -144,11 +132,11 @@ def act(studio: Studio, content: dict, buffers):
         if not buffers:
             raise UserError("'condition_file' needs a file; none was sent.")
         studio.open_photo(bytes(buffers[0]), *fields(content, ("name",)))
-    elif action in ACTIONS:
+    elif require_in("action", action, [*EDITS, *ACTIONS]) in EDITS:
+        getattr(studio.editor, action)(*fields(content, EDITS[action]))
+    else:
         names, do = ACTIONS[action]
         do(studio, *fields(content, names))
-    else:
-        raise UserError(f"unknown action {action!r}; choose one of: {', '.join(ACTIONS)}.")
 
 
 def fields(content: dict, names) -> list:

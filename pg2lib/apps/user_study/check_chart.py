@@ -13,20 +13,16 @@ GROUPS = (1, 2, 3, 5, 10, 20, 30)  # participants counted up in the right panel
 
 @STYLE
 def check_chart(found, expected, answers, kind="believable"):
-    """Estimated and expected rates of every kind of participant, and how the interval of one kind
-    depends on the number of participants.
-
-    found: kind -> what `rates.rates` returns. expected: kind -> (R2G, G2R). answers: DataFrame of
-    the participants of `kind`.
-    """
+    """Estimated and expected rates of every kind of participant, and the intervals of one kind by
+    the number of participants. found: kind -> `rates.rates`; expected: kind -> (R2G, G2R); answers:
+    DataFrame of the participants of `kind`."""
     figure, (left, right) = chart(8.0, 2.7, 2, width_ratios=(3, 2))
     for place, (name, colour) in enumerate(zip(rates.RATES, (FIRST, SECOND))):
         heights = np.arange(len(found)) + 0.26 * (place - 0.5)
         means, lows, highs = ([found[k][name][p] for k in found] for p in ("mean", "low", "high"))
         left.hlines(heights, lows, highs, color=colour, linewidth=1.4)
         left.plot(means, heights, "o", color=colour, markersize=4, label=f"{name}, 95 % interval")
-        label = "expected" if place else None
-        true = [expected[kind][place] for kind in found]
+        true, label = [expected[k][place] for k in found], "expected" if place else None
         left.plot(true, heights, "|", color=INK, markersize=9, label=label)
     left.set_yticks(range(len(found)), found)
     left.set(xlim=(-0.03, 1.03), ylim=(len(found) - 0.5, -0.5), xlabel="rate")

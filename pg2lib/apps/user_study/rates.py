@@ -1,8 +1,5 @@
-"""Rates of the user study: R2G, G2R, their confidence intervals, and signal detection.
-
-R2G is the share of real images judged generated, G2R the share of generated images judged real
-(paper, section 4.4).
-"""
+"""Rates of the user study (paper, section 4.4): R2G, the share of real images judged generated,
+and G2R, the share of generated images judged real, with confidence intervals."""
 
 import math
 from statistics import NormalDist
@@ -12,19 +9,17 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from pg2lib.apps.user_study.study import GENERATED, REAL
+from pg2lib.core.files import without_nan
 
-# The images that a rate is about; it is the share of them judged to be of the other kind.
-RATES = {"R2G": REAL, "G2R": GENERATED}
+RATES = {"R2G": REAL, "G2R": GENERATED}  # what is shown; the share of it judged to be the other
 NORMAL = NormalDist()
 LEVEL = 0.95
 Z = NORMAL.inv_cdf((1 + LEVEL) / 2)
 
 
 def wilson(rate, answers, z=Z):
-    """Wilson's interval, (low, high), of a rate over so many independent answers.
-
-    Unlike rate ± 1.96 standard errors it stays within 0 and 1 and has a width at both ends.
-    """
+    """Wilson's interval, (low, high), of a rate over so many independent answers. Unlike rate ±
+    1.96 standard errors it stays within 0 and 1 and has a width at both ends."""
     middle = (rate + z * z / (2 * answers)) / (1 + z * z / answers)
     reach = z * math.sqrt(rate * (1 - rate) / answers + (z / (2 * answers)) ** 2)
     reach /= 1 + z * z / answers
@@ -33,16 +28,14 @@ def wilson(rate, answers, z=Z):
 
 
 def interval(wrong, people, images):
-    """The 95 % interval, (low, high), of a rate whose answers are not independent.
+    """The 95 % interval, (low, high), of a rate whose answers are not independent: Wilson's with n
+    divided by Kish's design effect, clustered by people and by images,
 
-    Wilson's interval with n divided by Kish's design effect, the variance of the rate relative to
-    independent answers, clustered by people and by images:
+        deff = max(1, deff_people) + max(1, deff_images) - 1,
 
-        deff = max(1, deff_people) + max(1, deff_images) - 1.
-
-    The quantile is Student's, by the number of people, as Korn and Graubard (1998) do for Clopper
-    and Pearson's interval. For one person the interval describes that person only. A bootstrap
-    over people fails for few people and at rates near 0 or 1.
+    and Student's quantile by the number of people, as Korn and Graubard (1998) do for Clopper and
+    Pearson's. For one person it describes that person only. A bootstrap over people fails for few
+    people and at rates near 0 or 1.
 
     wrong: bool (n,); people, images: labels (n,) of each answer. (nan, nan) without answers.
     """
@@ -57,16 +50,14 @@ def interval(wrong, people, images):
 
 
 def design_effect(wrong, groups):
-    """The variance of a rate relative to independent answers within each group: at least 1, and 1
-    for a single group, where it cannot be estimated."""
+    """The variance of a rate relative to independent answers, at least 1; 1 for a single group,
+    where it cannot be estimated."""
     wrong = np.asarray(wrong, float)
     _, group = np.unique(groups, return_inverse=True)
-    count = group.max() + 1
-    residual = wrong - wrong.mean()
-    alone = (residual**2).sum()
+    count, residual = group.max() + 1, wrong - wrong.mean()
+    alone, together = (residual**2).sum(), (np.bincount(group, residual) ** 2).sum()
     if count == 1 or alone == 0:
         return 1.0
-    together = (np.bincount(group, residual) ** 2).sum()
     groups_lost, answers_lost = count / (count - 1), len(wrong) / (len(wrong) - 1)
     return max(1.0, float(together * groups_lost / (alone * answers_lost)))
 
@@ -82,22 +73,15 @@ def rates(answers):
         part = counted[counted.truth == truth]
         wrong = (part.answer != truth).to_numpy()
         ends = interval(wrong, part.participant.astype(str), part.image)
-        values = (wrong.mean(), *ends) if len(wrong) else (None, None, None)
-        found[rate] = dict(zip(("mean", "low", "high"), map(_plain, values)))
+        values = map(float, (wrong.mean() if len(wrong) else math.nan, *ends))
+        found[rate] = without_nan(dict(zip(("mean", "low", "high"), values)))
         found[rate] |= {"wrong": int(wrong.sum()), "of": len(wrong)}
     return found
 
 
-def _plain(value):
-    return None if value is None else float(value)
-
-
 def sensitivity(r2g, g2r):
-    """(d', c) of two rates strictly between 0 and 1, from signal detection theory: sensitivity to
-    the difference between the kinds, and bias (positive: towards "generated").
-
-    d' is 0 for guessing with any bias, which the rates alone do not show.
-    """
+    """(d', c) of two rates strictly between 0 and 1, from signal detection theory: d' is 0 for
+    guessing with any bias, which the rates do not show; c > 0 is a bias towards "generated"."""
     hit, false = NORMAL.inv_cdf(1 - r2g), NORMAL.inv_cdf(g2r)
     return hit - false, 0.0 - (hit + false) / 2
 

@@ -1,7 +1,5 @@
-"""Simulated participants with known error rates, to check the study's arithmetic.
-
-They use the same plans and files as people do, in a folder of their own.
-"""
+"""Simulated participants with known error rates, to check the study's arithmetic: the plans and
+files of people, in a folder of their own."""
 
 import numpy as np
 
@@ -23,29 +21,24 @@ SIMULATED = {
 def simulate(session, probabilities, seed=0):
     """Answer the remaining trials of a session at random; returns the session.
 
-    probabilities: (R2G, G2R), see SIMULATED; seed: combined with the session's own. UserError for
-    a session that was not started with simulated=True.
+    probabilities: (R2G, G2R); seed: combined with the session's own. UserError for a session that
+    was not started with simulated=True.
     """
     if not session.facts["simulated"]:
         raise UserError(f"{session.path} is for a real participant; answers cannot be simulated.")
     random = np.random.default_rng((seed, session.facts["seed"], 7))
-    error = dict(zip(KINDS, probabilities))
-    exposure = session.facts["protocol"].exposure_ms
-    other = {REAL: GENERATED, GENERATED: REAL}
+    error, exposure = dict(zip(KINDS, probabilities)), session.facts["protocol"].exposure_ms
     for trial in session.trials:
         errs, response = random.random() < error[trial.kind], random.lognormal(6.4, 0.4)
         if trial.number > session.answered:
-            answer = other[trial.kind] if errs else trial.kind
-            session.record(trial.number, answer, exposure, response)
+            other = GENERATED if trial.kind == REAL else REAL
+            session.record(trial.number, other if errs else trial.kind, exposure, response)
     return session
 
 
 def simulated_answers(study, row, test_pairs, names, kind, people, protocol=user_study.PAPER):
-    """The answers of so many simulated participants of one kind, as `read_folder` reads them.
-
-    kind: of SIMULATED; other arguments: see `start_session`. Existing files of these participants
-    are replaced.
-    """
+    """The answers of so many simulated participants of a kind of SIMULATED, as `read_folder` reads
+    them; their files are replaced. Other arguments: see `start_session`."""
     who = [f"{kind.replace(' ', '-')}-{number:02}" for number in range(1, people + 1)]
     path = user_study.folder(study, row, simulated=True)
     for name in who:

@@ -1,9 +1,6 @@
 """The paper's user study (section 4.4, Table 2): real or generated, after a one-second look.
 
-A participant sees 55 real and 55 generated images in random order, each for one second; the first
-10 are practice. Table 2 reports R2G, the share of real images judged generated, and G2R, the share
-of generated images judged real.
-
+A participant sees 55 real and 55 generated images in random order; the first 10 are practice.
 Answers are kept in $PG2_RUNS/user_study/STUDY/ROW/PARTICIPANT.jsonl: a line on the session, then a
 line per answer, each synced to the disk when it is given.
 """
@@ -21,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from pg2lib import models
-from pg2lib.apps.photo import generate
+from pg2lib.apps.photo.generate import generate
 from pg2lib.core.files import UserError, sha256
 from pg2lib.workflow import pipeline, run_store, shipped
 
@@ -60,24 +57,18 @@ PAPER = Protocol()
 
 @dataclass(frozen=True)
 class Trial:
-    """One image of a participant's plan. index refers to the images of the data set (real) or to
-    its test pairs (generated)."""
+    """One image of a participant's plan."""
 
     number: int  # from 1
     kind: str  # one of KINDS
-    index: int
+    index: int  # into the images of the data set (real) or its test pairs (generated)
     name: str  # of the image, "TARGET" or "TARGET from CONDITION"
     practice: bool
 
 
-# ---------------------------------------------------------------- the plan
-
-
 def plan(test_pairs, names, seed, protocol=PAPER):
-    """The images of one participant, in order: a list of Trial.
-
-    No target image appears twice, neither as itself nor as the target of a generated image, so
-    nobody can tell a pair by comparing.
+    """The images of one participant, in order: a list of Trial. No target appears twice, neither
+    real nor generated, so that no pair can be compared.
 
     test_pairs: int (k, 2) of (condition, target); names: of the images; seed: of choice and order.
     UserError for too few target images.
@@ -96,50 +87,39 @@ def plan(test_pairs, names, seed, protocol=PAPER):
     for target in targets[protocol.real :]:
         pair = int(random.choice(np.flatnonzero(pairs[:, 1] == target)))
         shown.append((GENERATED, pair, f"{names[target]} from {names[pairs[pair, 0]]}"))
-    order = random.permutation(protocol.total)
-    return [
-        Trial(number, *shown[place], number <= protocol.practice)
-        for number, place in enumerate(order.tolist(), start=1)
-    ]
+    order = random.permutation(protocol.total).tolist()
+    return [Trial(k, *shown[place], k <= protocol.practice) for k, place in enumerate(order, 1)]
 
 
 def protocol_for(test_pairs, images=None):
-    """The paper's Protocol, or one with fewer images if the test pairs have too few targets.
-
-    images: of each kind; None takes the paper's 55, or as many as there are.
-    """
-    most = len(np.unique(np.asarray(test_pairs)[:, 1])) // 2
-    images = images or min(PAPER.real, most)
+    """A Protocol with so many images of each kind; None: the paper's, or fewer if the test pairs
+    have too few targets."""
+    images = images or min(PAPER.real, len(np.unique(np.asarray(test_pairs)[:, 1])) // 2)
     return Protocol(images, images, min(PAPER.practice, images // 2))
 
 
 def participant_seed(study, row, participant) -> int:
-    """The seed of a participant's plan, which differs between participants and stays the same after
-    an interruption."""
+    """The seed of a participant's plan, which is the same after an interruption."""
     text = f"{study.name}/{row}/{participant}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
 def pictures(study, row, data):
-    """The function Trial -> uint8 (H, W, 3), the image of a trial in this row's study.
+    """The function Trial -> uint8 (H, W, 3), its image: of `data`, which is `shipped.data(study)`,
+    or generated, by the bundled generator or as the row was scored."""
+    bundled = shipped.ships(study)
+    made = shipped.generate_fn(study, row) if bundled else pipeline.generated(study, row)
 
-    data: `shipped.data(study)`. Generated images are those the row was scored by, or come from the
-    bundled generator.
-    """
-    if shipped.ships(study):
-        generate_fn = shipped.generate_fn(study, row)
+    def picture(trial):
+        if trial.kind == REAL:
+            return np.array(data.images[trial.index])
+        if not bundled:
+            return np.array(made[trial.index])
+        condition, target = data.test_pairs[trial.index]
+        image, pose = data.images[condition], data.keypoints[target]
+        return generate(made, image, pose, condition_keypoints=data.keypoints[condition])["refined"]
 
-        def generated(pair):
-            condition, target = data.test_pairs[pair]
-            before, after = data.keypoints[condition], data.keypoints[target]
-            image = data.images[condition]
-            output = generate.generate(generate_fn, image, after, condition_keypoints=before)
-            return output["refined"]
-
-    else:
-        generated = pipeline.generated(study, row).__getitem__
-    shown = {REAL: data.images.__getitem__, GENERATED: generated}
-    return lambda trial: np.array(shown[trial.kind](trial.index))
+    return picture
 
 
 def generator_key(study, row) -> str:
@@ -149,7 +129,7 @@ def generator_key(study, row) -> str:
     return pipeline.train_step(study, row).key
 
 
-# ---------------------------------------------------------------- answers on disk
+# --- answers on disk ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -175,7 +155,6 @@ class Answer:
             raise ValueError(f"practice {self.practice}, shown {self.shown}")
 
 
-ANSWER = tuple(field.name for field in fields(Answer))
 # The fields of the first line, the same for the whole session.
 FACTS = ("participant", "seed", "dataset", "profile", "row", "generator", "protocol", "simulated")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
@@ -199,10 +178,6 @@ class Session:
     size: int  # of the file in bytes
 
     @property
-    def participant(self) -> str:
-        return self.facts["participant"]
-
-    @property
     def answered(self) -> int:
         return len(self.answers)
 
@@ -211,24 +186,24 @@ class Session:
         return self.answered == len(self.trials)
 
     def record(self, number, answer, exposure_ms, response_ms, shown=1):
-        """Append the answer to the next trial to the file; on return it is on the disk.
+        """Append the answer to the trial `number` (see Answer); on return it is on the disk.
 
-        number: of the trial, from 1; others: see Answer. UserError, and an unchanged file, if it is
-        not the next trial, the answer is impossible, or the disk fails.
+        UserError, and an unchanged file, if it is not the next trial, the answer is impossible, or
+        the disk fails.
         """
         if self.finished:
-            raise UserError(f"{self.participant} has answered all {len(self.trials)} images.")
+            raise UserError(f"{self.path.stem} has answered all {len(self.trials)} images.")
         trial = self.trials[self.answered]
         if number != trial.number:
-            raise UserError(f"the next answer of {self.participant} is to image {trial.number}.")
+            raise UserError(f"the next answer of {self.path.stem} is to image {trial.number}.")
         planned, now = (trial.practice, trial.name, trial.kind), time.strftime("%Y-%m-%d %H:%M:%S")
         try:
             measured = round(exposure_ms, 1), round(response_ms, 1), shown
             line = Answer(number, *planned, answer, *measured, now)
         except (ValueError, TypeError) as error:
             raise UserError(f"the answer to image {number} is invalid: {error}.") from None
-        start = [] if self.size else [self.facts | {"protocol": asdict(self.facts["protocol"])}]
-        self._append("".join(json.dumps(one) + "\n" for one in (*start, asdict(line))).encode())
+        lines = [line] if self.size else [self.facts, line]
+        self._append("".join(json.dumps(one, default=asdict) + "\n" for one in lines).encode())
         self.answers.append(line)
 
     def _append(self, data: bytes):
@@ -237,7 +212,7 @@ class Session:
             with open(self.path, "ab", buffering=0) as file:
                 if file.tell() != self.size:
                     raise UserError(
-                        f"{self.path} was changed by another window of {self.participant}; close "
+                        f"{self.path} was changed by another window of {self.path.stem}; close "
                         "that one and run the cells again."
                     )
                 try:
@@ -275,59 +250,54 @@ def start_session(
     facts = dict(zip(FACTS, values, strict=True))
     trials = plan(test_pairs, names, seed, protocol)
     path = folder(study, row, simulated) / f"{participant}.jsonl"
-    stored, answers, size = read(path) if path.exists() else (None, [], 0)
-    check_same(path, 1, stored or facts, facts)
-    for line, (answer, trial) in enumerate(zip(answers, trials), start=2):
-        planned = {"image": trial.name, "truth": trial.kind, "practice": trial.practice}
-        check_same(path, line, asdict(answer), planned)
+    if not path.exists():
+        return Session(path, facts, trials, [], 0)
+    stored, answers, size = read(path)
+    planned = [{"image": t.name, "truth": t.kind, "practice": t.practice} for t in trials]
+    lines = zip([stored or facts, *map(asdict, answers)], [facts, *planned])
+    for number, (line, expected) in enumerate(lines, start=1):
+        for field, value in expected.items():
+            if line[field] != value:
+                raise UserError(
+                    f"{path}, line {number}: {field} is {line[field]}, not {value}: the data, the "
+                    f"generator or the protocol has changed; {REMEDY}."
+                )
     if len(answers) > len(trials):
         raise UserError(f"{path}, line {len(trials) + 2}: one answer too many; {REMEDY}.")
-    if path.exists():
-        os.truncate(path, size)  # drops an incomplete last line
+    os.truncate(path, size)  # drops an incomplete last line
     return Session(path, facts, trials, answers, size)
 
 
-def check_same(path, line, stored, expected):
-    """UserError if a line of a file differs from what is expected."""
-    for field, value in expected.items():
-        if stored[field] != value:
-            raise UserError(
-                f"{path}, line {line}: {field} is {stored[field]}, not {value}: the data, the "
-                f"generator or the protocol has changed; {REMEDY}."
-            )
-
-
 def read(path):
-    """(facts or None, answers, bytes of complete lines) of a participant's file.
-
-    facts: see FACTS, with a Protocol. answers: list of Answer. An incomplete last line, left by a
-    process that was killed while writing, is ignored. UserError, with the line, for a damaged file.
-    """
+    """(facts or None, [Answer], bytes of complete lines) of a participant's file; for the facts,
+    with a Protocol, see FACTS. An incomplete last line, left by a process that was killed while
+    writing, is ignored. UserError, with the line, for a damaged file."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}).") from None
     size = data.rfind(b"\n") + 1
     facts, answers = None, []
-    for number, line in enumerate(data[:size].splitlines(), start=1):
+    for number, line in enumerate(data[:size].splitlines()):
         try:
             content = json.loads(line)
-            if number == 1:
+            if number:
+                answers.append(Answer(**content))
+                if answers[-1].trial != number:
+                    raise ValueError(f"trial {answers[-1].trial} instead of {number}")
+            else:
                 facts = content | {"protocol": Protocol(**content["protocol"])}
                 if set(facts) != set(FACTS):
                     raise ValueError(f"its fields are not {', '.join(FACTS)}")
-            else:
-                answers.append(Answer(**content))
-                if answers[-1].trial != number - 1:
-                    raise ValueError(f"trial {answers[-1].trial} instead of {number - 1}")
         except (ValueError, TypeError, KeyError, RecursionError, UserError) as error:
-            raise UserError(f"{path}, line {number}: invalid line ({error}); {REMEDY}.") from None
+            where = f"{path}, line {number + 1}"
+            raise UserError(f"{where}: invalid line ({error}); {REMEDY}.") from None
     return facts, answers, size
 
 
 def read_folder(path):
-    """All answers in a folder: a DataFrame with the columns FACTS (protocol: Protocol) and ANSWER.
-    UserError for a damaged file, or files of different studies."""
+    """All answers in a folder: a DataFrame with the columns FACTS (protocol: Protocol) and the
+    fields of Answer. UserError for a damaged file, or files of different studies."""
     lines, first = [], None
     for file in sorted(Path(path).glob("*.jsonl")):
         facts, answers, _ = read(file)
@@ -339,4 +309,4 @@ def read_folder(path):
                     "move the file to its own folder."
                 )
         lines += [facts | asdict(answer) for answer in answers]
-    return pd.DataFrame(lines, columns=[*FACTS, *ANSWER])
+    return pd.DataFrame(lines, columns=[*FACTS, *(field.name for field in fields(Answer))])

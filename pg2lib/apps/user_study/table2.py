@@ -7,24 +7,18 @@ from pg2lib.core.config import SETTINGS
 
 # Table 2 as printed: row -> half -> rates.
 PAPER_TABLE2 = {
-    "G1+D": {
-        "deepfashion": {"R2G": 0.078, "G2R": 0.093},
-        "market1501": {"R2G": 0.171, "G2R": 0.111},
-    },
-    "G1+G2+D": {
-        "deepfashion": {"R2G": 0.092, "G2R": 0.149},
-        "market1501": {"R2G": 0.112, "G2R": 0.055},
-    },
-}
+    "G1+D": {"deepfashion": {"R2G": 0.078, "G2R": 0.093},
+             "market1501": {"R2G": 0.171, "G2R": 0.111}},
+    "G1+G2+D": {"deepfashion": {"R2G": 0.092, "G2R": 0.149},
+                "market1501": {"R2G": 0.112, "G2R": 0.055}},
+}  # fmt: skip
 PAPER_PARTICIPANTS = 30
 NOTEBOOK = "notebooks/09_user_study.ipynb"
 
 
 def results(study, row):
-    """The results of one row, a line of `of_studies`; None if nobody has finished.
-
-    Only participants who answered all images count, as in the paper.
-    """
+    """A line of `of_studies`; None if nobody has finished. As in the paper, only participants who
+    answered all images count."""
     answers = read_folder(folder(study, row))
     answers = answers[~answers.simulated.astype(bool)]
     asked = answers.protocol.map(lambda protocol: protocol.total)
@@ -33,6 +27,7 @@ def results(study, row):
     if not len(counted):
         return None
     half, exposure = study.setting.half, counted.exposure_ms
+    ends = {"median": exposure.median(), "low": exposure.min(), "high": exposure.max()}
     return {
         "row": row,
         "dataset": study.dataset,
@@ -44,11 +39,7 @@ def results(study, row):
         "answers": len(counted),
         "ours": rates(counted),
         "paper": PAPER_TABLE2.get(row, {}).get(half),
-        "exposure_ms": {
-            "median": float(exposure.median()),
-            "low": float(exposure.min()),
-            "high": float(exposure.max()),
-        },
+        "exposure_ms": {name: float(value) for name, value in ends.items()},
         "shown_again": int((counted.shown > 1).sum()),
         "protocols": sorted({str(protocol) for protocol in counted.protocol}),
         "generators": sorted(counted.generator.unique()),
@@ -57,24 +48,16 @@ def results(study, row):
 
 def of_studies(studies, made_by=NOTEBOOK):
     """Table 2 of some studies, with the paper's numbers, as JSON values: {"title", "facts", "rows":
-    [of `results`], "notes": [sentence]}; None if nobody has finished.
-
-    made_by: the notebook or command that produces it.
-    """
-    order = list(models.METHODS)
+    [of `results`], "notes": [sentence]}; None if nobody has finished. made_by: the notebook."""
     lines = []
     for study in studies:
-        rows = {path.name for path in folder(study, "any").parent.glob("*") if path.name in order}
-        lines += [results(study, row) for row in sorted(rows, key=order.index)]
+        there = {path.name for path in folder(study, "any").parent.glob("*")}
+        lines += [results(study, row) for row in models.METHODS if row in there]
     lines = [line for line in lines if line]
-    if not lines:
-        return None
-    return {
-        "title": "Table 2 of PG2: this project and the paper",
-        "facts": {"command": made_by, "paper_participants": PAPER_PARTICIPANTS},
-        "rows": lines,
-        "notes": _notes(lines),
-    }
+    facts = {"command": made_by, "paper_participants": PAPER_PARTICIPANTS}
+    title = "Table 2 of PG2: this project and the paper"
+    table = {"title": title, "facts": facts, "rows": lines, "notes": _notes(lines)}
+    return table if lines else None
 
 
 def _notes(lines):

@@ -27,10 +27,8 @@ class UserStudy(anywidget_library().AnyWidget):
         protocol: study.Protocol.
         participant: the suggested name.
 
-    Messages from the browser: {do: "start", participant}, {do: "leave"}, {do: "image", trial} and
-    {do: "answer", participant, trial, answer, exposure_ms, response_ms, shown}. Messages to it:
-    {started: participant}, {image: trial, participant} with a PNG, {saved: trial, participant} and
-    {failed: sentence}.
+    Messages to the browser: {started: participant}, {image: trial, participant} with a PNG, {saved:
+    trial, participant} and {failed: sentence}. Messages from it: see `receive`.
     """
 
     _esm = FOLDER / "widget.js"
@@ -46,12 +44,8 @@ class UserStudy(anywidget_library().AnyWidget):
     result = traitlets.Dict().tag(sync=True)  # when finished: R2G and G2R, [wrong, of] each
 
     def __init__(self, start_session, picture, protocol=PAPER, participant=""):
-        super().__init__(
-            suggested=participant,
-            total=protocol.total,
-            practice=protocol.practice,
-            exposure=protocol.exposure_ms,
-        )
+        shown = {"practice": protocol.practice, "exposure": protocol.exposure_ms}
+        super().__init__(suggested=participant, total=protocol.total, **shown)
         self.start_session, self.picture = start_session, picture
         self.session, self.pngs = None, []
         self.on_msg(lambda widget, content, buffers: self.receive(content))
@@ -59,15 +53,26 @@ class UserStudy(anywidget_library().AnyWidget):
     def receive(self, content):
         """Carry out a message of the browser; an error becomes a sentence on the page."""
         try:
-            ACTIONS[content["do"]](self, content)
+            match content:
+                case {"do": "start", "participant": str(name)}:
+                    self.start(name.strip())
+                case {"do": "leave"}:
+                    self.session, self.pngs = None, []
+                    self.participant, self.answered, self.result = "", 0, {}
+                case {"do": "image", "trial": int(trial)}:  # without its kind
+                    if 1 <= trial <= len(self.pngs):
+                        message = {"image": trial, "participant": self.participant}
+                        self.send(message, [self.pngs[trial - 1]])
+                case {"do": "answer", "participant": name, "trial": int(trial), "answer": answer,
+                      "exposure_ms": seen, "response_ms": took, "shown": shown}:  # fmt: skip
+                    self.take_answer(name, trial, answer, seen, took, shown)
+                case _:
+                    raise UserError(f"The message {content} is invalid. Reload the page.")
         except UserError as error:
             self.send({"failed": str(error)})
-        except (KeyError, TypeError, AttributeError) as error:
-            self.send({"failed": f"The message {content} is invalid ({error!r}). Reload the page."})
 
-    def start(self, content):
+    def start(self, name):
         """Start or resume the session of a participant."""
-        name = content["participant"].strip()
         if name != self.participant:
             session = self.start_session(name)
             # All at once: generating each on request would give it away by its delay.
@@ -76,40 +81,17 @@ class UserStudy(anywidget_library().AnyWidget):
             self._update()
         self.send({"started": name})
 
-    def leave(self, content):
-        """End the session, so that the next participant can start."""
-        self.session, self.pngs = None, []
-        self.participant, self.answered, self.result = "", 0, {}
-
-    def send_image(self, content):
-        """Send the image of a trial, without its kind."""
-        trial = content["trial"]
-        if 1 <= trial <= len(self.pngs):
-            self.send({"image": trial, "participant": self.participant}, [self.pngs[trial - 1]])
-
-    def take_answer(self, content):
-        """Record an answer, once, and confirm it."""
-        if not self.session or content["participant"] != self.participant:
-            raise UserError(
-                f"the session of {content['participant']} has ended: start again under that name."
-            )
-        if content["trial"] > self.session.answered:
-            names = ("trial", "answer", "exposure_ms", "response_ms", "shown")
-            self.session.record(*(content[name] for name in names))
+    def take_answer(self, name, trial, *values):
+        """Record an answer, once, and confirm it; values: see `Session.record`."""
+        if not self.session or name != self.participant:
+            raise UserError(f"the session of {name} has ended: start again under that name.")
+        if trial > self.session.answered:
+            self.session.record(trial, *values)
             self._update()
-        self.send({"saved": content["trial"], "participant": self.participant})
+        self.send({"saved": trial, "participant": name})
 
     def _update(self):
-        self.answered = self.session.answered
-        self.result = {}
+        self.answered, self.result = self.session.answered, {}
         if self.session.finished:
             rates = study_rates.rates(self.session.answers)
             self.result = {name: [rate["wrong"], rate["of"]] for name, rate in rates.items()}
-
-
-ACTIONS = {
-    "start": UserStudy.start,
-    "leave": UserStudy.leave,
-    "image": UserStudy.send_image,
-    "answer": UserStudy.take_answer,
-}
