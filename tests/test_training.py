@@ -76,6 +76,28 @@ def test_every_switch_against_a_strong_discriminator_trains_and_resumes(name, da
     assert "features" in training.read_log(tmp_path / "cut" / "log.jsonl")[-1]
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_first_stage_painted_beforehand_trains_the_same_second_stage(
+    precision, data, coarse, tmp_path
+):
+    method, config = models.find("G1+G2+D"), smoke.config("G1+G2+D", precision=precision)
+    training.paint(coarse, data, config, 0, "cpu", tmp_path / "painted.npy")
+    painted = np.load(tmp_path / "painted.npy", mmap_mode="r")
+    assert painted.dtype == (np.float32 if precision == "float32" else np.int16)
+
+    def forbidden(inputs):
+        raise AssertionError("the first stage ran in training")
+
+    for name, start, images in (("usual", coarse, None), ("painted", forbidden, painted)):
+        task = dataclasses.replace(
+            training.method_task(method, config, start, images), samples=None
+        )
+        training.train(task, data, tmp_path / name)
+    a, b = (weights(tmp_path / name)["networks"] for name in ("usual", "painted"))
+    for part, tensors in a.items():
+        assert all(torch.equal(value, b[part][key]) for key, value in tensors.items())
+
+
 def test_g2_may_paint_the_whole_image_and_the_difference_follows(data, coarse):
     size = (2, 3, 64, 32)
     inputs = smoke.inputs(torch.rand(size), torch.from_numpy(data.keypoints[:2]))

@@ -13,7 +13,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from pg2lib.core import devices, distributed
 from pg2lib.core.files import UserError, write_atomically
 from pg2lib.data import dataset as datasets
-from pg2lib.models.base import Inputs, Method, TrainingConfig, bind
+from pg2lib.models.base import Inputs, Method, Output, TrainingConfig, bind
 from pg2lib.training import checkpoints
 
 SAMPLE_PAIRS = 8
@@ -46,8 +46,9 @@ class Task:
     samples: Callable | None = None  # (networks, config, dataset, device, path): pictures of it
 
 
-def method_task(method: Method, config, start=None) -> Task:
-    """The training of a method; start: Inputs -> Output of the frozen method that it refines."""
+def method_task(method: Method, config, start=None, painted=None) -> Task:
+    """The training of a method; start: Inputs -> Output of the frozen method that it refines;
+    painted: what `paint` wrote of that for this length, batch and seed."""
     if method.start and start is None:
         raise UserError(f"{method.name} refines {method.start}; train that row first")
     return Task(
@@ -56,19 +57,45 @@ def method_task(method: Method, config, start=None) -> Task:
         method.build,
         method.optimizers,
         partial(_with_start, method.updates, start),
-        pair_batches,
+        partial(pair_batches, painted=painted),
         method.generators,
         partial(draw_samples, method, start),
     )
 
 
 def _with_start(updates, start, networks, config, batches):
-    return updates(networks, config, batches, start)
+    def ready(inputs):
+        return Output(inputs.extras["start"]) if "start" in inputs.extras else start(inputs)
+
+    return updates(networks, config, batches, ready)
 
 
-def pair_batches(dataset, config, seed, step, device):
+def paint(start, dataset, config, seed, device, path, progress=None):
+    """Paint what `start` makes of every batch of a training once, for all trainings that refine it.
+
+    Writes `path`, (iterations, B, 3, H, W): float32, or bfloat16 as int16 where training is in
+    bfloat16, which is then what the last layer gives. The same bits as painted in training.
+    """
+    precision = precision_of(config, device)
+    low = precision == "bfloat16"
+    shape = (config.iterations, config.batch, 3, config.height, config.width)
+    with write_atomically(path) as temporary:
+        images = np.lib.format.open_memmap(temporary, "w+", np.int16 if low else np.float32, shape)
+        batches = pair_batches(dataset, config, seed, 0, device)
+        with devices.tuned(config.threads, device), contextlib.closing(batches):
+            for step in range(config.iterations):
+                with autocast(device, precision):
+                    image = start(next(batches)[0]).image.cpu()
+                images[step] = image.bfloat16().view(torch.int16) if low else image
+                if progress:
+                    progress(step + 1, config.iterations)
+        images.flush()
+
+
+def pair_batches(dataset, config, seed, step, device, painted=None):
     """Yield this process's part of the batches of step, step + 1, ...: a tuple of
-    config.batches_per_step, the k-th drawn with seed + k."""
+    config.batches_per_step, the k-th drawn with seed + k. painted: from `paint`; the first batch
+    then carries it as extras["start"]."""
     data = datasets.on_device(dataset, device)
     pairs = torch.from_numpy(np.asarray(dataset.train_pairs)).to(device)
     share = slice(distributed.rank(), None, distributed.world())
@@ -81,7 +108,26 @@ def pair_batches(dataset, config, seed, step, device):
             )
             for k in range(config.batches_per_step)
         ]
-        yield from zip(*streams)
+        for number, drawn in enumerate(zip(*streams), step):
+            if painted is not None:
+                drawn = _with_painted(drawn[0], painted[number][share]), *drawn[1:]
+            yield drawn
+
+
+def _with_painted(batch, images):
+    image = torch.from_numpy(np.array(images))  # (b, 3, H, W)
+    image = image.view(torch.bfloat16).float() if image.dtype == torch.int16 else image
+    return replace(batch, extras=batch.extras | {"start": image.to(batch.target.device)})
+
+
+def precision_of(config, device) -> str:
+    """The precision of training: "float32" or "bfloat16"."""
+    return devices.fast_precision(device) if config.precision == "auto" else config.precision
+
+
+def autocast(device, precision):
+    low = precision == "bfloat16"
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=low)
 
 
 def train(
@@ -191,8 +237,7 @@ class Run:
     def __init__(self, task: Task, seed: int, device: str):
         self.task, self.seed, self.device = task, seed, device
         config = task.config
-        chosen = devices.fast_precision(device) if config.precision == "auto" else config.precision
-        self.precision = distributed.broadcast(chosen)
+        self.precision = distributed.broadcast(precision_of(config, device))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             built = task.build(config)
@@ -222,8 +267,7 @@ class Run:
         }
 
     def autocast(self):
-        low = self.precision == "bfloat16"
-        return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=low)
+        return autocast(self.device, self.precision)
 
     def step(self, batches, step) -> dict:
         """The updates of one step; returns their losses and terms, averaged over the processes."""
