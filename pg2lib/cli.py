@@ -195,7 +195,7 @@ def log_plan(steps):
     from pg2lib.workflow.reproduce import plan_text
     from pg2lib.workflow.run_store import state
 
-    log(plan_text([(step.kind, step.name, state(step)) for step in steps]))
+    log(plan_text([(step, state(step)) for step in steps]))
 
 
 def reproduce(options):
@@ -260,16 +260,14 @@ def train(options):
     names = [each for row in options.row for each in (models.rows() if row == "all" else [row])]
     for name in names:
         require_in("row", name, [*models.METHODS, pipeline.KEYPOINTS, "all"])
-    rows = [name for name in names if name != pipeline.KEYPOINTS]
     if options.dry_run:
-        steps = [pipeline.train_step(study, name) for name in pipeline.chains(rows)]
-        steps += [pipeline.keypoint_step(study)] * (rows != names)
+        rows = [name for name in names if name != pipeline.KEYPOINTS]
+        wanted = (*pipeline.chains(rows), *([pipeline.KEYPOINTS] if rows != names else []))
+        steps = [pipeline.train_step(study, name) for name in wanted]
         return log_plan([pipeline.data_step(study), *steps])
     pipeline.data(study, log)
-    for name in rows:
+    for name in names:
         log(f"{name}: {pipeline.train(study, name, log)}")
-    if rows != names:
-        log(f"{pipeline.KEYPOINTS}: {pipeline.keypoint_network(study, log)}")
 
 
 def evaluate(options):
@@ -294,7 +292,9 @@ def evaluate(options):
     if distributed.rank() > 0:
         return None
     log("\n" + render.markdown(table))
-    folder = pipeline.table_folder(study, options.preset, options.mask_from)
+    usual = (options.preset, options.mask_from) == ("pg2", "target")
+    inside = "" if usual else f"/{options.preset}-{options.mask_from}"  # keeps the usual table
+    folder = pipeline.named_folder(study.name + inside)
     log("wrote " + ", ".join(str(path) for path in render.write(folder, "table1", table)))
 
 

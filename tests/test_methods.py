@@ -105,9 +105,9 @@ def test_any_number_can_be_changed():
     one, other = (pipeline.method_config(study, name) for name in ("G1-L1", "G1+D"))
     assert (one.iterations, one.channels, other.channels) == (50, 6, 8)
     assert (one.height, one.width, pipeline.data_config(study).height) == (32, 16, 32)
-    assert pipeline.keypoint_config(study).iterations == 6  # only where it is named
+    assert pipeline.method_config(study, "keypoints").iterations == 6  # only where it is named
     own = Study(profile="smoke", overrides="keypoints.iterations=9 test_pairs=7")
-    assert pipeline.keypoint_config(own).iterations == 9
+    assert pipeline.method_config(own, "keypoints").iterations == 9
     assert pipeline.data_config(own).test_pairs == 7
     assert "iterations=50" in study.name and "iterations=50" in study.changes
     assert 'SET="' in study.command and "G1-L1.channels=6" in study.command

@@ -118,7 +118,7 @@ def notebook_state(study, notebook: Notebook) -> runs.State:
 def run_notebook(study, notebook: Notebook, log) -> Path:
     """Execute one notebook if it is not done; the path of its executed copy."""
     step, state = notebook_step(study, notebook), notebook_state(study, notebook)
-    log(f"{'notebook':8} {step.name:44} {state}")
+    log(step.line(state))
     path = step.folder / f"{notebook.name}.ipynb"
     if state.hit:
         return path

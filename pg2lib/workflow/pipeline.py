@@ -34,9 +34,10 @@ from pg2lib.workflow import code_keys
 from pg2lib.workflow import run_store as runs
 
 REFERENCE_ROWS = ("condition", "target")
-KEYPOINTS = "keypoints"  # the name of that network among what is trained
-LOOP = (code_keys.entry(training.train),)
+KEYPOINTS = "keypoints"  # the network of the pose score, as a name among what is trained
+LOOP = code_keys.entry(training.train)
 MASK_VARIANT = "released"  # of the pose mask that scores look through
+RESULTS = (".npy", ".csv", ".json", ".jsonl", ".pt")  # suffixes of what steps leave
 study_from_environment = configs.study_from_environment
 
 
@@ -46,30 +47,33 @@ def check(study: Study):
         raise UserError(f"device {study.device} is not available on this machine; choose cpu")
     if study.overrides:
         every = {name: method_config(study, name) for name in models.METHODS}
-        every |= {"data": data_config(study)}
-        configs.check_overrides(study.overrides, every, {KEYPOINTS: keypoint_config(study)})
+        every["data"] = data_config(study)
+        named_only = {KEYPOINTS: method_config(study, KEYPOINTS)}
+        configs.check_overrides(study.overrides, every, named_only)
+
+
+def device_of(study: Study) -> str:
+    return study.device or devices.default_device()
 
 
 @lru_cache
 def method_config(study: Study, name: str):
-    """The configuration of one method in a study: the method's own word on the data set and the
-    profile, and then what was changed by hand."""
-    config = models.find(name).configure(*configs.sized(study))
-    return configs.override(config, study.overrides, name)
+    """The configuration of one method (or of KEYPOINTS) in a study: what the method takes from data
+    set and profile, and then what was changed by hand."""
+    setting, profile = configs.sized(study)
+    if name == KEYPOINTS:  # an override has to name it
+        own = [text for text in study.overrides if text.startswith(f"{KEYPOINTS}.")]
+        config = pose_score.KeypointConfig(
+            height=setting.height, width=setting.width, **profile.keypoint_network
+        )
+        return configs.override(config, own, KEYPOINTS)
+    return configs.override(models.find(name).configure(setting, profile), study.overrides, name)
 
 
 def figures_folder(study: Study) -> Path:
     """Where a study's figures and tables land: figures/<dataset>-<profile>/ of the project, or
     below $PG2_FIGURES."""
     return named_folder(study.name)
-
-
-def table_folder(study: Study, preset: str, mask_from: str) -> Path:
-    """Where Table 1 lands: the study's folder, or one inside it, so that a table of another recipe
-    is not written over the default one."""
-    if (preset, mask_from) == ("pg2", "target"):
-        return figures_folder(study)
-    return named_folder(f"{study.name}/{preset}-{mask_from}")
 
 
 def named_folder(name: str) -> Path:
@@ -122,73 +126,58 @@ def fingerprint(source: Path) -> str:
 
 
 def train_step(study: Study, name: str) -> runs.Step:
-    """The training of one method's own networks."""
-    method = models.find(name)
-    inputs = {"data": data_step(study).key}
-    if method.start:
-        inputs[method.start] = train_step(study, method.start).key
+    """The training of one method's own networks, or of KEYPOINTS."""
+    inputs, functions = {"data": data_step(study).key}, (pose_score.keypoint_task,)
+    if name != KEYPOINTS:
+        functions = (training.method_task, *models.find(name).trained_by)
+        if start := models.find(name).start:
+            inputs[start] = train_step(study, start).key
     config = configs.changed_fields(method_config(study, name)) | {"seed": study.seed}
-    entries = (*LOOP, *map(code_keys.entry, (training.method_task, *method.trained_by)))
+    entries = (LOOP, *map(code_keys.entry, functions))
     return runs.Step("train", f"{study.name}/{name}", config, inputs, entries)
 
 
-def keypoint_step(study: Study) -> runs.Step:
-    """The training of the network that the pose score reads poses with."""
-    config = configs.changed_fields(keypoint_config(study)) | {"seed": study.seed}
-    inputs = {"data": data_step(study).key}
-    entries = (*LOOP, code_keys.entry(pose_score.keypoint_task))
-    return runs.Step("train", f"{study.name}/{KEYPOINTS}", config, inputs, entries)
-
-
-@lru_cache
-def keypoint_config(study: Study) -> pose_score.KeypointConfig:
-    setting, profile = configs.sized(study)
-    config = pose_score.KeypointConfig(
-        height=setting.height, width=setting.width, **profile.keypoint_network
-    )
-    own = [text for text in study.overrides if text.startswith(f"{KEYPOINTS}.")]
-    return configs.override(config, own, KEYPOINTS)
-
-
 def score_step(study: Study, row: str, preset: str = "pg2", mask_from: str = "target") -> runs.Step:
-    inputs = {"data": data_step(study).key, KEYPOINTS: keypoint_step(study).key}
-    entries = [code_keys.entry(evaluation.evaluate_row), code_keys.entry(pose_score.estimate)]
-    for name in chains([row]):
-        inputs[name] = train_step(study, name).key
-        entries.append(code_keys.entry(models.find(name).generate))
-    inception, lpips = scoring_weights(study)
+    inputs = {"data": data_step(study).key}
+    inputs |= {name: train_step(study, name).key for name in (*chains([row]), KEYPOINTS)}
+    generators = [models.find(name).generate for name in chains([row])]
+    functions = (evaluation.evaluate_row, pose_score.estimate, *generators)
+    how = scoring(study, preset, mask_from)
     config = {
         "row": row,
         "preset": preset,
         "mask_from": mask_from,
         "mask_variant": MASK_VARIANT,
-        "inception": inception.name if inception else "no weights",
-        "lpips": lpips.name if lpips else "no weights",
+        "inception": how.inception.name if how.inception else "no weights",
+        "lpips": how.lpips.name if how.lpips else "no weights",
         "seed": study.seed,
     }
-    return runs.Step("evaluate", f"{study.name}/{row}", config, inputs, tuple(entries))
+    entries = tuple(map(code_keys.entry, functions))
+    return runs.Step("evaluate", f"{study.name}/{row}", config, inputs, entries)
 
 
-def scoring_weights(study: Study):
-    """Paths of the weights for the Inception scores and for LPIPS, each None if not available.
+def scoring(study: Study, preset: str, mask_from: str) -> evaluation.Scoring:
+    """How the rows of a study are scored.
 
-    They are only downloaded for the larger profiles and a GPU: on a CPU the scoring of a whole
-    test half takes longer than all the rest.
+    The weights for the Inception scores and for LPIPS are only downloaded for the larger profiles
+    and a GPU: on a CPU these scores of a whole test half take longer than all the rest.
     """
-    on_gpu = (study.device or devices.default_device()) != "cpu"
-    download = on_gpu and study.profile_name not in ("smoke", "quick")
-    return inception_weights(download), lpips_weights(download)
+    device = device_of(study)
+    download = device != "cpu" and study.profile_name not in ("smoke", "quick")
+    return evaluation.Scoring(
+        preset, mask_from, MASK_VARIANT, study.seed, device=device,
+        inception=inception_weights(download), lpips=lpips_weights(download),
+    )  # fmt: skip
 
 
 def steps(study: Study) -> list[runs.Step]:
     """Every step of a study in the order of work."""
-    steps = []
+    found = []
     for part, rows in wanted(study).items():
-        steps.append(data_step(part))
-        steps += [train_step(part, name) for name in chains(rows)]
-        steps.append(keypoint_step(part))
-        steps += [score_step(part, row) for row in rows]
-    return steps
+        found.append(data_step(part))
+        found += [train_step(part, name) for name in (*chains(rows), KEYPOINTS)]
+        found += [score_step(part, row) for row in rows]
+    return found
 
 
 def wanted(study: Study) -> dict[Study, tuple[str, ...]]:
@@ -211,15 +200,17 @@ def ablation_study(study: Study) -> Study:
 def sibling(study: Study) -> Study | None:
     """The same study of the other half of Table 1, drawn or real like this one, if it is scored."""
     mine = study.setting
-    for name, other in configs.SETTINGS.items():
-        if other.drawn == mine.drawn and other.half != mine.half:
-            found = replace(study, dataset=name)
-            try:
-                steps = [score_step(found, row) for row in all_rows()]
-            except UserError:  # real images of the other half are not here
-                return None
-            return found if all(runs.state(step).hit for step in steps) else None
-    return None
+    [name] = (
+        name
+        for name, other in configs.SETTINGS.items()
+        if other.drawn == mine.drawn and other.half != mine.half
+    )
+    other = replace(study, dataset=name)
+    try:
+        scored = all(runs.state(score_step(other, row)).hit for row in all_rows())
+    except UserError:  # real images of the other half are not here
+        return None
+    return other if scored else None
 
 
 def chains(rows) -> tuple[str, ...]:
@@ -233,16 +224,16 @@ def all_rows() -> tuple[str, ...]:
 
 
 def ensure(step: runs.Step, work, log=None) -> Path:
-    """The step's folder, complete: work(folder, progress) is called if it is not, and returns
-    (names of the output files, facts). log gets a line that tells HIT or MISS and why.
+    """The step's folder, complete: if it is not, work(folder, progress) fills it and returns facts
+    to keep. log gets a line that tells HIT or MISS and why.
 
-    Of several processes that work together (`distributed`) all call work, where the step is not
-    there in the eyes of the first; that one holds the folder, shows progress and finishes.
+    Of several processes of a launch all call work if the first one finds the step missing; that
+    one holds the folder, shows progress and finishes.
     """
     first = distributed.rank() == 0
     log = (log if first else None) or (lambda line: None)
     state = distributed.broadcast(runs.state(step))
-    log(f"{step.kind:8} {step.name:44} {state}")
+    log(step.line(state))
     if state.hit:
         return step.folder
     with contextlib.ExitStack() as stack:
@@ -253,10 +244,10 @@ def ensure(step: runs.Step, work, log=None) -> Path:
         if not distributed.broadcast(first and runs.state(step).hit):
             label, started = f"{step.kind} {step.name.split('/')[-1]}", time.time()
             with reporting(label) if first else contextlib.nullcontext() as progress:
-                outputs, facts = work(step.folder, progress)
+                facts = work(step.folder, progress)
             distributed.barrier()
             if first:
-                runs.finish(step, outputs, time.time() - started, facts)
+                runs.finish(step, written(step.folder), time.time() - started, facts)
             distributed.barrier()
     return step.folder
 
@@ -272,55 +263,42 @@ def prepared(step: runs.Step, config: datasets.DataConfig, source=None, log=None
     def work(folder, progress):
         if distributed.rank() == 0:
             prepare(config, folder, source, progress)
-        return written(folder), {}
 
     return datasets.load(ensure(step, work, log))
 
 
 def written(folder: Path) -> list[str]:
     """The names of the results in a folder, without those that the run store keeps there."""
-    found = sorted(folder.glob("[!.]*.*"))
-    results = [path.name for path in found if path.suffix in (".npy", ".csv", ".json")]
-    return [name for name in results if name not in ("step.json", "done.json")]
+    found = [path.name for path in sorted(folder.glob("[!.]*.*")) if path.suffix in RESULTS]
+    return [name for name in found if name not in ("step.json", "done.json")]
 
 
 def train(study: Study, name: str, log=None) -> Path:
-    """The weights.pt of a method, trained (and the method it refines) if it is not there."""
-    method, config = models.find(name), method_config(study, name)
-    if method.start:
-        ready = runs.state(train_step(study, method.start)).hit  # then there is nothing to log
-        train(study, method.start, None if ready else log)
+    """The weights.pt of a method, or of KEYPOINTS, trained (and the method it refines) if it is not
+    there."""
+    config, start = method_config(study, name), None
+    if name != KEYPOINTS and (start := models.find(name).start):
+        ready = runs.state(train_step(study, start)).hit  # then there is nothing to log
+        train(study, start, None if ready else log)
 
     def work(folder, progress):
         if log and distributed.rank() == 0:
-            device = study.device or devices.default_device()
-            text = devices.precision_text(device, config.precision)
+            text = devices.precision_text(device_of(study), config.precision)
             log(f"{'':8} {study.name}/{name}: {text}")
-        start = generate_fn(study, method.start) if method.start else None
-        task = training.method_task(method, config, start)
-        facts = training.train(task, data(study), folder, study.seed, study.device, progress)
-        return [checkpoints.WEIGHTS, "log.jsonl"], facts
+        if name == KEYPOINTS:
+            task = pose_score.keypoint_task(config, data(study))
+        else:
+            refined = generate_fn(study, start) if start else None
+            task = training.method_task(models.find(name), config, refined)
+        return training.train(task, data(study), folder, study.seed, study.device, progress)
 
-    step = train_step(study, name)
-    ensure(step, work, log)
-    return step.folder / checkpoints.WEIGHTS
-
-
-def keypoint_network(study: Study, log=None) -> Path:
-    """The weights of the pose score's network, trained if they are not there."""
-
-    def work(folder, progress):
-        task = pose_score.keypoint_task(keypoint_config(study), data(study))
-        facts = training.train(task, data(study), folder, study.seed, study.device, progress)
-        return [checkpoints.WEIGHTS, "log.jsonl"], facts
-
-    return ensure(keypoint_step(study), work, log) / checkpoints.WEIGHTS
+    return ensure(train_step(study, name), work, log) / checkpoints.WEIGHTS
 
 
 def estimator(study: Study, log=None):
-    """That network as a function: uint8 images (k, H, W, 3) -> (keypoints, confidence)."""
-    path = keypoint_network(study, log)
-    runs.checked(keypoint_step(study), path.name)
+    """KEYPOINTS as a function: uint8 images (k, H, W, 3) -> (keypoints, confidence)."""
+    train(study, KEYPOINTS, log)
+    path = runs.checked(train_step(study, KEYPOINTS), checkpoints.WEIGHTS)
     network = pose_score.load_keypoints(path, study.device)
     return lambda images: pose_score.estimate(network, images)
 
@@ -338,28 +316,12 @@ def evaluate(study: Study, row: str, preset="pg2", mask_from="target", log=None)
     """The folder with generated.npy, pairs.csv and summary.json of a row, made if not there."""
 
     def work(folder, progress):
-        reference, device = row in REFERENCE_ROWS, study.device or devices.default_device()
-        inception, lpips = scoring_weights(study)
-        scoring = evaluation.Scoring(
-            preset=preset,
-            mask_from=mask_from,
-            mask_variant=MASK_VARIANT,
-            seed=study.seed,
-            device=device,
-            inception=inception,
-            lpips=lpips,
-        )
-        with devices.tuned(0, device):
+        how = scoring(study, preset, mask_from)
+        generator = None if row in REFERENCE_ROWS else generate_fn(study, row)
+        with devices.tuned(0, how.device):
             evaluation.evaluate_row(
-                row,
-                None if reference else generate_fn(study, row),
-                data(study),
-                folder,
-                scoring,
-                estimator(study),
-                progress,
+                row, generator, data(study), folder, how, estimator(study), progress
             )
-        return written(folder), {}
 
     return ensure(score_step(study, row, preset, mask_from), work, log)
 

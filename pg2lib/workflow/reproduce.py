@@ -2,11 +2,14 @@
 
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -21,13 +24,11 @@ from pg2lib.workflow import run_store as runs
 from pg2lib.workflow.notebooks import notebook_state, notebook_step, notebooks, run_notebook
 
 
-def plan(study) -> list[tuple[str, str, runs.State]]:
-    """(kind, name, state) of every step, without doing any."""
-    entries = [(step.kind, step.name, runs.state(step)) for step in pipeline.steps(study)]
-    for notebook in notebooks():
-        name = f"{study.name}/{notebook.name}"
-        entries.append(("notebook", name, notebook_state(study, notebook)))
-    return entries
+def plan(study) -> list[tuple[runs.Step, runs.State]]:
+    """Every step and its state, without doing any."""
+    entries = [(step, runs.state(step)) for step in pipeline.steps(study)]
+    books = notebooks()
+    return entries + [(notebook_step(study, n), notebook_state(study, n)) for n in books]
 
 
 def reproduce(studies, log=print):
@@ -37,18 +38,16 @@ def reproduce(studies, log=print):
     because the claims compare them; of several, both halves of Table 1 stand in
     figures/all-<profile>/.
     """
-    started, seconds = time.time(), {}
-    missing = {study: any(not state.hit for _, _, state in plan(study)) for study in studies}
+    started, seconds = time.time(), Counter()
+    missing = {study: any(not state.hit for _, state in plan(study)) for study in studies}
+    for work in (score, present):
+        for study in studies:
+            began = time.time()
+            work(study, log)
+            seconds[study] += time.time() - began
     for study in studies:
-        seconds[study] = timed(score, study, log)
-    for study in studies:
-        seconds[study] += timed(present, study, log)
-        folder = pipeline.figures_folder(study)
         if missing[study]:
-            write_json(folder / "run.json", report(study, seconds[study]))
-        log(f"\n{(folder / 'table1.md').read_text().strip()}\n")
-        log(f"figures and tables: {relative(folder)}")
-        log(f"executed notebooks: {relative(runs.root() / 'notebook' / study.name)}")
+            write_json(pipeline.figures_folder(study) / "run.json", report(study, seconds[study]))
     if len(studies) > 1:
         folder = both_halves(studies)
         if any(missing.values()):
@@ -58,13 +57,6 @@ def reproduce(studies, log=print):
         log(f"\n{(folder / 'table1.md').read_text().strip()}\n")
         log(f"both halves of Table 1: {relative(folder)}")
     log(f"done in {time.time() - started:.0f} s")
-
-
-def timed(work, *arguments) -> float:
-    """Seconds that work(*arguments) takes."""
-    started = time.time()
-    work(*arguments)
-    return time.time() - started
 
 
 def score(study, log):
@@ -80,7 +72,11 @@ def present(study, log):
     """Notebooks, and with them tables and figures, of a study that is scored."""
     for notebook in notebooks():
         run_notebook(study, notebook, log)
-    write_logs(study, pipeline.figures_folder(study) / "logs.csv")
+    folder = pipeline.figures_folder(study)
+    write_logs(study, folder / "logs.csv")
+    log(f"\n{(folder / 'table1.md').read_text().strip()}\n")
+    log(f"figures and tables: {relative(folder)}")
+    log(f"executed notebooks: {relative(runs.root() / 'notebook' / study.name)}")
 
 
 def both_halves(studies) -> Path:
@@ -111,83 +107,69 @@ def train_all(study, rows, log):
     """Train what is missing of the methods of rows and of the pose score's network: one after the
     other, or, where each keeps to one CPU thread, several side by side in processes of their
     own."""
-    names = pipeline.chains(rows)
+    names = (*pipeline.chains(rows), pipeline.KEYPOINTS)
     missing = [n for n in names if not runs.state(pipeline.train_step(study, n)).hit]
-    on_cpu = (study.device or devices.default_device()) == "cpu"
-    first, then = [], []
-    for name in missing:  # those that refine another method wait until it is trained
-        (then if models.find(name).start in missing else first).append(name)
-    if not runs.state(pipeline.keypoint_step(study)).hit:
-        first.append(pipeline.KEYPOINTS)
-    lanes = min(devices.cpu_count(), MOST_LANES, len(first) + len(then))
+    lanes = min(devices.cpu_count(), MOST_LANES, len(missing))
     single = all(pipeline.method_config(study, name).threads == 1 for name in names)
-    if lanes > 1 and on_cpu and single:
-        # The lists do not wait for each other: a process that needs a method in training waits for
-        # it at its lock.
-        log(f"train    {len(missing)} methods, {lanes} at a time")
-        side_by_side([train_command(study, name) for name in first + then], lanes, log)
+    if lanes > 1 and pipeline.device_of(study) == "cpu" and single:
+        # Those that refine another method in training come last; each waits for it at its lock.
+        waiting = {n for n in missing if n in models.METHODS and models.find(n).start in missing}
+        log(f"train    {len(missing)} networks, {lanes} at a time")
+        in_order = sorted(missing, key=waiting.__contains__)
+        side_by_side([train_command(study, name) for name in in_order], lanes, log)
     for name in names:
         pipeline.train(study, name, log)
-    pipeline.keypoint_network(study, log)
 
 
 MOST_LANES = 4  # each takes about a gigabyte
 
 
 def train_command(study, row: str) -> list[str]:
-    command = [sys.executable, "-m", "pg2lib", "train", row, "--device", "cpu"]
-    command += ["--dataset", study.dataset, "--profile", study.profile, "--seed", str(study.seed)]
-    command += ["--keypoint-frame", study.keypoint_frame]
-    for change in study.overrides:
-        command += ["--set", change]
-    return command + (["--data", str(study.source)] if study.source else [])
+    given = {"device": "cpu", "dataset": study.dataset, "profile": study.profile}
+    given |= {"seed": study.seed, "keypoint-frame": study.keypoint_frame, "data": study.source}
+    words = [f"--{name}={value}" for name, value in given.items() if value is not None]
+    words += [f"--set={change}" for change in study.overrides]
+    return [sys.executable, "-m", "pg2lib", "train", row, *words]
 
 
 def side_by_side(commands, lanes: int, log):
     """Run commands, `lanes` at a time, and pass on what they print, line by line. When one fails
     the others are stopped; they go on where they were at the next start."""
-    mode = os.environ.get("PG2_PROGRESS", "auto")
-    environment = os.environ | {"PG2_PROGRESS": "off" if mode == "off" else "plain"}
-    running, waiting, failed = [], list(reversed(commands)), []
+    mode = "off" if os.environ.get("PG2_PROGRESS") == "off" else "plain"
+    options = {"env": os.environ | {"PG2_PROGRESS": mode}, "text": True}
+    options |= {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    running, stopped = [], threading.Event()
 
-    def work():
-        while waiting and not failed:
-            process = devices.start_child(
-                waiting.pop(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                env=environment,
-            )
-            running.append(process)
-            if failed:  # another one failed while this one was being started
-                process.terminate()
-            lines = []
-            for line in process.stdout:
-                lines.append(line.rstrip())
-                if " HIT " not in line and not line.rstrip().endswith(".pt"):
-                    log(line.rstrip())
-            if process.wait() and not failed:
-                last = lines[-1].removeprefix("pg2: ") if lines else "nothing"
-                if process.returncode != 2:  # not a mistake that it explained itself
-                    last = f"a training process ended with status {process.returncode}: {last}"
-                failed.append(last)
-                for other in running:
-                    other.terminate()
-
-    workers = [threading.Thread(target=work) for _ in range(lanes)]
-    try:
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-    except KeyboardInterrupt:
-        failed.append("stopped")
+    def stop():
+        stopped.set()
         for process in running:
             process.terminate()
-        raise
-    if failed:
-        raise UserError(failed[0])
+
+    def work(command):
+        if stopped.is_set():
+            return
+        process = devices.start_child(command, **options)
+        running.append(process)
+        if stopped.is_set():  # another one failed while this one was being started
+            process.terminate()
+        last = "nothing"
+        for line in process.stdout:
+            last = line.rstrip()
+            if " HIT " not in last and not last.endswith(".pt"):
+                log(last)
+        if process.wait() and not stopped.is_set():
+            stop()
+            last = last.removeprefix("pg2: ")
+            if process.returncode != 2:  # not a mistake that it explained itself
+                last = f"a training process ended with status {process.returncode}: {last}"
+            raise UserError(last)
+
+    with ThreadPoolExecutor(lanes) as pool:
+        try:
+            list(pool.map(work, commands))
+        except BaseException:  # a failed command, or Ctrl-C
+            stop()
+            raise
 
 
 def report(study, seconds: float) -> dict:
@@ -214,14 +196,12 @@ def report(study, seconds: float) -> dict:
 
 def machine() -> dict:
     """What a stranger needs to know to judge a time."""
-    processor = platform.processor() or platform.machine()
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        processor = next(line.split(":")[1].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        pass
+        named = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        named = None
     return {
-        "processor": processor,
+        "processor": named[1] if named else platform.processor() or platform.machine(),
         "cores": devices.cpu_count(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
@@ -231,13 +211,11 @@ def machine() -> dict:
 
 def relative(path: Path) -> str:
     """The path as seen from where the user stands, if it is below."""
-    try:
-        return str(Path(path).resolve().relative_to(Path.cwd().resolve())) + "/"
-    except ValueError:
-        return str(path)
+    path, here = path.resolve(), Path.cwd()
+    return f"{path.relative_to(here)}/" if path.is_relative_to(here) else str(path)
 
 
 def plan_text(entries) -> str:
-    lines = [f"{kind:8} {name:44} {state}" for kind, name, state in entries]
-    missing = sum(not state.hit for _, _, state in entries)
+    lines = [step.line(state) for step, state in entries]
+    missing = sum(not state.hit for _, state in entries)
     return "\n".join([*lines, "", f"{missing} of {len(entries)} steps would run"])

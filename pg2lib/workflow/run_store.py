@@ -6,6 +6,7 @@ is the only sign that a folder is complete.
 """
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -65,6 +66,10 @@ class Step:
     def folder(self) -> Path:
         return root() / self.kind / f"{self.name}-{self.key}"
 
+    def line(self, state) -> str:
+        """The step and its State as a line of a log."""
+        return f"{self.kind:8} {self.name:44} {state}"
+
 
 @dataclass(frozen=True)
 class State:
@@ -86,13 +91,11 @@ def state(step: Step) -> State:
         return State(True, f"made {done['finished']} in {done['seconds']:.0f} s")
     if (step.folder / "step.json").exists():
         return State(False, "it was interrupted; it resumes")
-    siblings = sorted(
-        step.folder.parent.glob(f"{glob_escape(step.folder.name[:-12])}????????????/step.json"),
-        key=lambda path: path.stat().st_mtime,
-    )
-    if not siblings:
+    siblings = step.folder.parent.glob(f"{glob.escape(step.folder.name[:-12])}{'?' * 12}/step.json")
+    newest = max(siblings, key=lambda path: path.stat().st_mtime, default=None)
+    if newest is None:
         return State(False, "it was never made here")
-    changes = differences(read_json(siblings[-1]) or {}, json.loads(dumps(step.identity)))
+    changes = differences(read_json(newest) or {}, json.loads(dumps(step.identity)))
     return State(False, "; ".join(changes[:3]) or "an older format of the run store")
 
 
@@ -137,13 +140,11 @@ def claim(step: Step, waiting=None):
 
 def finish(step: Step, outputs, seconds: float, facts: dict | None = None):
     """Mark the step complete: writes done.json with size and SHA-256 of every output file."""
+    paths = {name: step.folder / name for name in outputs}
     record = {
         "outputs": {
-            name: {
-                "bytes": (step.folder / name).stat().st_size,
-                "sha256": sha256(step.folder / name),
-            }
-            for name in outputs
+            name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
+            for name, path in paths.items()
         },
         "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
         "seconds": round(seconds, 2),
@@ -161,13 +162,9 @@ def read_done(step: Step) -> dict:
 
 
 def checked(step: Step, name: str) -> Path:
-    """The path of an output after its SHA-256 was compared with done.json; UserError if it lies."""
+    """The path of an output; UserError if its SHA-256 is not the one in done.json."""
     path = step.folder / name
     wanted = read_done(step)["outputs"][name]["sha256"]
     if not path.exists() or sha256(path) != wanted:
         raise UserError(f"{path} is missing or damaged; delete its folder and run again")
     return path
-
-
-def glob_escape(text: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in text)
