@@ -18,8 +18,8 @@ def pairs(data):
     return dict(
         condition=data.images[old],
         target=data.images[new],
-        condition_keypoints=data.keypoints[old],
-        target_keypoints=data.keypoints[new],
+        old=data.keypoints[old],
+        new=data.keypoints[new],
         typical=copy_score.mean_image(data),
     )
 
@@ -30,8 +30,8 @@ def means(generated, estimated, pairs, **more):
 
 
 def test_the_target_scores_zero_and_the_condition_one(pairs):
-    target = means(pairs["target"], pairs["target_keypoints"], pairs)
-    condition = means(pairs["condition"], pairs["condition_keypoints"], pairs)
+    target = means(pairs["target"], pairs["new"], pairs)
+    condition = means(pairs["condition"], pairs["old"], pairs)
     for name in WEIGHTS:
         assert target[name] == 0
         assert condition[name] == pytest.approx(1, abs=1e-12)
@@ -44,19 +44,19 @@ def test_what_lies_between(pairs):
     nothing = np.broadcast_to(np.round(pairs["typical"]).astype(np.uint8), half.shape)
     other = np.roll(pairs["target"], len(half) // 2, axis=0)  # of other people
     for images, low, high in ((half, 0.48, 0.52), (nothing, -0.05, 0.05), (other, -0.3, 0.3)):
-        found = means(images, pairs["target_keypoints"], pairs)
+        found = means(images, pairs["new"], pairs)
         assert low < found["background_copy"] < high and low < found["body_copy"] < high
 
 
 def test_background_and_body_are_told_apart(pairs):
     old, new = (
         pose_mask(torch.from_numpy(pairs[name]), 64, 32).bool().numpy()[:, 0]
-        for name in ("condition_keypoints", "target_keypoints")
+        for name in ("old", "new")
     )
     ghost = np.where((old & ~new)[..., None], pairs["condition"], pairs["target"])
     behind = np.where((~old & ~new)[..., None], pairs["condition"], pairs["target"])
     for images, expected in ((ghost, (0, 1)), (behind, (1, 0))):
-        found = means(images, pairs["target_keypoints"], pairs)
+        found = means(images, pairs["new"], pairs)
         got = found["background_copy"], found["body_copy"]
         assert got == pytest.approx(expected, abs=1e-12)
 
@@ -86,19 +86,6 @@ def test_nothing_to_tell_is_nan_and_has_no_weight():
     assert np.isnan(values[0]) and weights[0] == 0 and np.isfinite(values[1])
     same = copy_score.copied(images[0], images[1], images[1], typical, region)
     assert np.isnan(same[0]).all() and not same[1].any()
-
-
-def test_batches_do_not_matter(pairs):
-    generated = np.roll(pairs["target"], 1, axis=0)
-    said = []
-    whole = copy_score.copy_scores(generated, estimated=pairs["target_keypoints"], **pairs)
-    parts = copy_score.copy_scores(
-        generated, estimated=pairs["target_keypoints"], **pairs, batch=7,
-        progress=lambda *a: said.append(a),
-    )  # fmt: skip
-    assert whole.keys() == parts.keys() and said[-1] == (len(generated), len(generated))
-    for name in whole:
-        np.testing.assert_allclose(whole[name], parts[name])
 
 
 def test_pose_copy_by_hand():

@@ -107,11 +107,6 @@ def test_the_result_does_not_depend_on_the_batch(dataset):
     whole = evaluation.generate_pairs(two_stages, dataset, dataset.test_pairs)
     parts = evaluation.generate_pairs(two_stages, dataset, dataset.test_pairs, batch=3)
     assert all((whole[name] == parts[name]).all() for name in whole)
-    said = []
-    evaluation.generate_pairs(
-        one_stage, dataset, dataset.test_pairs, batch=8, progress=lambda *a: said.append(a[:2])
-    )
-    assert said == [(8, 14), (14, 14)]
 
 
 def test_two_stages_keep_coarse_and_difference(dataset, tmp_path):

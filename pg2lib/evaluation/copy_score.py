@@ -34,28 +34,15 @@ def mean_image(dataset):
     return (total / max(dataset.train.sum(), 1)).astype(np.float32)
 
 
-def copy_scores(
-    generated,
-    condition,
-    target,
-    condition_keypoints,
-    target_keypoints,
-    estimated,
-    typical,
-    variant="released",
-    batch=32,
-    progress=None,
-):
+def copy_scores(generated, condition, target, old, new, estimated, typical, variant="released"):
     """All copy scores of pairs, with their weights.
 
     Args:
-        generated, condition, target: uint8 (k, H, W, 3); memory maps are read in batches.
-        condition_keypoints, target_keypoints: float (k, 18, 2), P_A and P_B.
+        generated, condition, target: uint8 (k, H, W, 3).
+        old, new: float (k, 18, 2), the keypoints P_A and P_B.
         estimated: float (k, 18, 2), joints that `pose_score.estimate` finds in `generated`.
         typical: (H, W, 3), from `mean_image`.
         variant: of the pose masks, see `heatmaps.pose_mask`.
-        batch: pairs at a time.
-        progress: called with (pairs done, of how many) after each batch, or None.
 
     Returns:
         dict of float64 (k,). NaN scores (with weight 0) where a pair has no such region or joint.
@@ -64,46 +51,30 @@ def copy_scores(
             limbs).
         "pose_copy", "pose_weight": see `pose_copy`.
     """
-    count = len(generated)
-    scores = {
-        name: np.empty(count)
-        for part in ("background", "body", "pose")
-        for name in (f"{part}_copy", f"{part}_weight")
-    }
-    for start in range(0, count, batch):
-        part = slice(start, min(start + batch, count))
-        images = [np.asarray(values[part]) for values in (generated, condition, target)]
-        height, width = images[0].shape[1:3]
-        old, new = (
-            pose_mask(torch.from_numpy(np.array(k[part])), height, width, variant=variant)
-            .numpy()[:, 0]
-            .astype(bool)
-            for k in (condition_keypoints, target_keypoints)
-        )
-        for name, region in {"background": ~old & ~new, "body": old & ~new}.items():
-            values = copied(*images, typical, region)
-            scores[f"{name}_copy"][part], scores[f"{name}_weight"][part] = values
-        if progress:
-            progress(part.stop, count)
-    scores["pose_copy"], scores["pose_weight"] = pose_copy(
-        estimated, condition_keypoints, target_keypoints
+    before, after = (
+        pose_mask(torch.from_numpy(np.array(k)), *typical.shape[:2], variant=variant)[:, 0]
+        .bool()
+        .numpy()
+        for k in (old, new)
     )
+    images, scores = (generated, condition, target), {}
+    for part, (score, weight) in {
+        "background": copied(*images, typical, ~before & ~after),
+        "body": copied(*images, typical, before & ~after),
+        "pose": pose_copy(estimated, old, new),
+    }.items():
+        scores |= {f"{part}_copy": score, f"{part}_weight": weight}
     return scores
 
 
 def copied(generated, condition, target, typical, region):
-    """How much of the condition image is left in a region, b of this module's docstring.
+    """How much of the condition image is left in a region, bool (k, H, W): (b of this module's
+    docstring, its weight), float64 (k,). The other arguments are those of `copy_scores`.
 
-    Args:
-        generated, condition, target: uint8 (k, H, W, 3).
-        typical: (H, W, 3), the mean image.
-        region: bool (k, H, W).
-
-    Returns:
-        (b, weight), float64 (k,). b is exactly 0 for the target and exactly 1 for the condition
-        image, between 0 and 1 for a faded or blurred copy, below 0 for a negative. weight is
-        <c', c'> per value in squared grey levels. NaN and 0 where the region is smaller than
-        LEAST_PIXELS or condition and target look the same there.
+    b is exactly 0 for the target and exactly 1 for the condition image, between 0 and 1 for a faded
+    or blurred copy, below 0 for a negative. The weight is <c', c'> per value in squared grey
+    levels. NaN and 0 where the region is smaller than LEAST_PIXELS or condition and target look the
+    same there.
     """
     inside = region[..., None]
     g, c, t = (
@@ -121,25 +92,17 @@ def copied(generated, condition, target, typical, region):
     return b, np.where(known, weight, 0.0)
 
 
-def pose_copy(estimated, condition_keypoints, target_keypoints, alpha=0.4):
-    """Share of the joints that had to move but are found nearer to their old place.
+def pose_copy(estimated, old, new, alpha=0.4):
+    """Share of the joints that had to move but are found nearer to their old place: (share, their
+    number), float64 (k,), 1 for the condition's pose and 0 for the target's, NaN where none had to.
 
     Joints count that are found in both poses, more than alpha `body_size` of the target pose apart
-    (twice the threshold of PCK).
-
-    Args:
-        estimated: float (k, 18, 2), joints of the generated images; missing ones do not count.
-        condition_keypoints, target_keypoints: float (k, 18, 2).
-
-    Returns:
-        (share, weight), float64 (k,): the share in [0, 1], 1 for the condition's pose and 0 for
-        the target's, NaN where no joint had to move; weight is the number of joints that had to.
+    (twice the threshold of PCK). The other arguments are those of `copy_scores`; joints missing in
+    `estimated` do not count.
     """
-    estimate, old, new = (
-        np.asarray(k, np.float64) for k in (estimated, condition_keypoints, target_keypoints)
-    )
+    estimated, old, new = (np.asarray(k, np.float64) for k in (estimated, old, new))
     moved = np.linalg.norm(old - new, axis=-1) > alpha * body_size(new)[:, None]
-    counted = moved & found(estimate) & found(old) & found(new)  # (k, 18)
-    nearer = np.linalg.norm(estimate - old, axis=-1) < np.linalg.norm(estimate - new, axis=-1)
+    counted = moved & found(estimated) & found(old) & found(new)  # (k, 18)
+    nearer = np.linalg.norm(estimated - old, axis=-1) < np.linalg.norm(estimated - new, axis=-1)
     weight = counted.sum(-1)
     return (nearer & counted).sum(-1) / np.where(weight, weight, np.nan), weight.astype(np.float64)

@@ -1,7 +1,10 @@
 """Measures of generated people that SSIM does not see: detail, sharpness, colour, followed poses.
 
-Pure functions of uint8 images and pose masks. Our own measures; the paper judges by eye.
+Pure functions of images, uint8 (n, H, W, 3), and pose masks, bool (n, H, W). Our own measures; the
+paper judges by eye.
 """
+
+from functools import wraps
 
 import numpy as np
 import pandas as pd
@@ -9,46 +12,59 @@ import torch
 import torch.nn.functional as F
 from skimage.color import rgb2gray
 
-from pg2lib.evaluation.ssim import as_bool, check_images, ssim
+from pg2lib.evaluation.ssim import as_bool, channels_first, check_images, parts, ssim
+
+CHUNK = 16  # images at a time, of which one value takes 8 bytes
+WINDOW = 7  # side of a window of `body_ssim` in pixels
 
 
-def body_ssim(generated, target, masks, window=7, chunk=64):
-    """SSIM inside the mask, from windows that see nothing outside it.
+def _in_chunks(score):
+    """Check the arguments of a score of (*images, mask) and compute it CHUNK images at a time."""
+
+    @wraps(score)
+    def checked(*arrays):
+        *images, mask = arrays
+        check_images(*images)
+        arrays = (*images, as_bool(mask, images[0]))
+        values = [score(*(array[part] for array in arrays)) for part in parts(len(mask), CHUNK)]
+        return np.concatenate([np.empty(0), *values])
+
+    return checked
+
+
+def _local_means(inside, window):
+    """For a mask (n, 1, H, W): (function values (n, c, H, W) -> their means over those pixels of a
+    square window that are in the mask, share of the window that is)."""
+
+    def near(values):  # mean over the window's cells, those outside the mask as zeros
+        return F.avg_pool2d(values * inside, window, 1, window // 2)
+
+    share = near(torch.ones_like(inside)).clamp(min=1 / window**2)
+    return lambda values: near(values) / share, share
+
+
+def _inside(masks):
+    return torch.from_numpy(np.array(masks, bool))[:, None].double()  # (n, 1, H, W)
+
+
+@_in_chunks
+def body_ssim(generated, target, masks):
+    """SSIM inside the mask, from windows that see nothing outside it: float64 (n,), at most 1; NaN
+    where a mask is empty.
 
     In mask-SSIM black agrees with black, so that small and thin masks score high, and missing
     joints would seem to help. Here means, variances and covariance of a window come from its
     pixels inside the mask, and the map is averaged over the mask. Where a window lies within the
     mask this is SSIM of preset "pg2" (7x7, uniform, sample covariance, L = 255).
-
-    Args:
-        generated, target: uint8 (n, H, W, 3).
-        masks: bool (n, H, W).
-        window: its side in pixels, odd.
-        chunk: pairs at a time.
-
-    Returns:
-        float64 (n,), at most 1; NaN where a mask is empty.
     """
-    parts = [slice(k, k + chunk) for k in range(0, len(masks), chunk)]
-    return np.concatenate(
-        [_body_ssim(generated[part], target[part], masks[part], window) for part in parts]
-    )
-
-
-def _body_ssim(generated, target, masks, window):
-    inside = torch.from_numpy(np.array(masks, bool))[:, None].double()  # (n, 1, H, W)
-    x, y = (torch.from_numpy(np.array(part)).permute(0, 3, 1, 2) for part in (generated, target))
-
-    def near(values):  # mean over the window's cells, those outside the mask as zeros
-        return F.avg_pool2d(values * inside, window, 1, window // 2)
-
-    share = near(torch.ones_like(inside)).clamp(min=1 / window**2)  # of the window in the mask
-    count = share * window**2
+    inside = _inside(masks)
+    x, y = (channels_first(images).double() for images in (generated, target))
+    mean, share = _local_means(inside, WINDOW)
+    count = share * WINDOW**2
     sample = count / (count - 1).clamp(min=1)
-    x, y = x.double(), y.double()
-    mx, my = near(x) / share, near(y) / share  # (n, 3, H, W)
+    mx, my = mean(x), mean(y)  # (n, 3, H, W)
     vx, vy, vxy = (
-        sample * (near(a * b) / share - c * d)
+        sample * (mean(a * b) - c * d)
         for a, b, c, d in ((x, x, mx, mx), (y, y, my, my), (x, y, mx, my))
     )
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
@@ -57,21 +73,14 @@ def _body_ssim(generated, target, masks, window):
 
 
 def sharpness(generated, target, mask):
-    """Sharpness of each generated person relative to the real image; 1 is equally sharp.
+    """Sharpness of each generated person relative to the real image, the ratio of the two
+    `gradient_energy`: float64 (n,), 1 is equally sharp; NaN where the mask has no interior or the
+    target no gradient.
 
-    The ratio of the two `gradient_energy`, generated over target. Blur lowers it and noise raises
-    it; it does not measure likeness.
-
-    A few smooth targets have very large ratios, so the plain mean over pairs misleads (Market-1501
-    images against others of the same person average 1.5). Tables weight it with the targets'
-    energy, which gives the ratio of the two average energies.
-
-    Args:
-        generated, target: uint8 (n, H, W, 3).
-        mask: (n, H, W), bool or 0 and 1.
-
-    Returns:
-        float64 (n,), at least 0; NaN where the mask has no interior or the target no gradient.
+    Blur lowers it and noise raises it; it does not measure likeness. A few smooth targets have
+    very large ratios, so the plain mean over pairs misleads (Market-1501 images against others of
+    the same person average 1.5). Tables weight it with the targets' energy, which gives the ratio
+    of the two average energies.
     """
     check_images(generated, target)
     return energy_ratio(gradient_energy(generated, mask), gradient_energy(target, mask))
@@ -82,66 +91,36 @@ def energy_ratio(energy, real):
     return energy / np.where(real > 0, real, np.nan)
 
 
+@_in_chunks
 def gradient_energy(images, mask):
-    """Mean squared gradient of the luma inside the mask.
+    """Mean squared gradient of the luma in [0, 1] inside the mask: float64 (n,) in squared luma per
+    squared pixel; NaN where the mask has no interior.
 
-    The gradient is the central difference over one pixel to each side, in x and y, of the luma
-    in [0, 1]. The mean covers pixels whose four neighbours lie in the mask too: the borders of
-    mask and image do not count.
-
-    Args:
-        images: uint8 (n, H, W, 3).
-        mask: (n, H, W), bool or 0 and 1.
-
-    Returns:
-        float64 (n,) in squared luma per squared pixel; NaN where the mask has no interior.
+    The gradient is the central difference over one pixel to each side, in x and y. The mean covers
+    pixels whose four neighbours lie in the mask too: the borders of mask and image do not count.
     """
-    check_images(images)
-    mask = as_bool(mask, images)
-    parts = [slice(k, k + 16) for k in range(0, len(images), 16)]  # luma takes 8 bytes a pixel
-    return np.concatenate(
-        [np.empty(0), *(_gradient_energy(images[part], mask[part]) for part in parts)]
-    )
-
-
-def _gradient_energy(images, mask):
     gray = rgb2gray(images)  # (n, H, W)
     gx = (gray[:, 1:-1, 2:] - gray[:, 1:-1, :-2]) / 2  # (n, H-2, W-2)
     gy = (gray[:, 2:, 1:-1] - gray[:, :-2, 1:-1]) / 2
     neighbours = mask[:, 1:-1, 2:] & mask[:, 1:-1, :-2] & mask[:, 2:, 1:-1] & mask[:, :-2, 1:-1]
-    interior = mask[:, 1:-1, 1:-1] & neighbours
-    count = interior.sum((1, 2))
-    return ((gx**2 + gy**2) * interior).sum((1, 2)) / np.where(count, count, np.nan)
+    return region_mean(gx**2 + gy**2, mask[:, 1:-1, 1:-1] & neighbours)
 
 
 def structure(generated, target, masks):
     """How much of the target's fine structure a generated image has, and how much of its own.
 
     With h the luma minus its local mean (window: a sixteenth of the height, inside the mask) and
-    h* that of the target:
-
-    Args:
-        generated, target: uint8 (n, H, W, 3).
-        masks: bool (n, H, W).
-
-    Returns:
-        dict of float64 (n,), NaN where the target has no structure inside the mask:
-          detail         <h, h*> / <h*, h*>: 1 if all of the target's structure is there, 0 if none
-          artefacts      |h - detail h*|^2 / |h*|^2: structure that the target does not have there;
-                         blur lowers both, noise raises this one alone
-          target_detail  |h*|^2, which weights the mean of the two
+    h* that of the target, a dict of float64 (n,), NaN where the target has no structure:
+      detail         <h, h*> / <h*, h*>: 1 if all of the target's structure is there, 0 if none
+      artefacts      |h - detail h*|^2 / |h*|^2: structure that the target does not have there;
+                     blur lowers both, noise raises this one alone
+      target_detail  |h*|^2, which weights the mean of the two
     """
-    inside = torch.from_numpy(np.asarray(masks)).double()[:, None]  # (n, 1, H, W)
-    window = masks.shape[1] // 16 | 1
-
-    def near(values):
-        return F.avg_pool2d(values * inside, window, 1, window // 2)
-
-    share = near(torch.ones_like(inside)).clamp(min=1 / window**2)
-    fine = []
+    inside, fine = _inside(masks), []
+    mean, _ = _local_means(inside, masks.shape[1] // 16 | 1)
     for images in (generated, target):
         luma = torch.from_numpy(rgb2gray(images)).double()[:, None]
-        fine.append(((luma - near(luma) / share) * inside).flatten(1).numpy())  # (n, H W)
+        fine.append(((luma - mean(luma)) * inside).flatten(1).numpy())  # (n, H W)
     h, true = fine
     both, own, energy = (h * true).sum(1), (h * h).sum(1), (true * true).sum(1)
     safe = np.where(energy > 0, energy, np.nan)
@@ -153,51 +132,30 @@ def structure(generated, target, masks):
 
 
 def local_colour_error(generated, target, masks):
-    """Mean absolute difference of local mean colours: the clothes' colour, not their pattern.
+    """Mean absolute difference of local mean colours, the clothes' colour and not their pattern:
+    float64 (n,) in grey levels; NaN where a mask is empty.
 
     Means are taken inside the mask over square cells of a sixteenth of the height.
-
-    Args:
-        generated, target: uint8 (n, H, W, 3).
-        masks: bool (n, H, W).
-
-    Returns:
-        float64 (n,) in grey levels; NaN where a mask is empty.
     """
-    cell = max(masks.shape[1] // 16, 1)
-    inside = torch.from_numpy(np.asarray(masks)).double()[:, None]
-    change = torch.from_numpy(generated.astype(np.float64) - target).permute(0, 3, 1, 2) * inside
+    cell, inside = max(masks.shape[1] // 16, 1), _inside(masks)
+    change = channels_first(generated.astype(np.float64) - target) * inside
     change, inside = (F.avg_pool2d(x, cell, ceil_mode=True) for x in (change, inside))
     total = inside.sum((1, 2, 3)).numpy()
     return change.abs().mean(1).sum((1, 2)).numpy() / np.where(total > 0, total, np.nan)
 
 
 def mean_colour_error(generated, target, masks):
-    """Mean over R, G, B of the absolute difference of the mean colours inside the mask.
-
-    Args:
-        generated, target: uint8 (n, H, W, 3).
-        masks: bool (n, H, W).
-
-    Returns:
-        float64 (n,) in grey levels; 0 where a mask is empty.
-    """
+    """Mean over R, G, B of the absolute difference of the mean colours inside the mask: float64
+    (n,) in grey levels; 0 where a mask is empty."""
     area = masks.sum((1, 2))[:, None].clip(min=1)
     change = ((generated - target.astype(float)) * masks[..., None]).sum((1, 2)) / area
     return np.abs(change).mean(1)
 
 
 def masked_error(generated, target, masks):
-    """Mean absolute error inside the mask.
+    """Mean absolute error inside the mask: float64 (n,) in grey levels; 0 where a mask is empty.
 
     Its rise when an image is generated for another person's pose is the value of the pose.
-
-    Args:
-        generated, target: uint8 (n, H, W, 3).
-        masks: bool (n, H, W).
-
-    Returns:
-        float64 (n,) in grey levels; 0 where a mask is empty.
     """
     error = np.abs(generated - target.astype(float)).mean(-1)
     return (error * masks).sum((1, 2)) / masks.sum((1, 2)).clip(min=1)
@@ -210,28 +168,17 @@ def region_mean(values, region):
 
 
 def mask_overlap(mask, body):
-    """How well a pose mask covers a body: both bool (H, W).
-
-    Returns:
-        (coverage, purity, IoU): the share of the body in the mask, of the mask on the body, and
-        of their union in both.
-    """
+    """How well a pose mask covers a body, both bool (H, W): (coverage, purity, IoU), the share of
+    the body in the mask, of the mask on the body, and of their union in both."""
     both = (mask & body).sum()
     return both / body.sum(), both / max(mask.sum(), 1), both / (mask | body).sum()
 
 
 def shift_followed(still, moved, masks, reach):
-    """By how many pixels each generated person moved sideways.
+    """By how many pixels each generated person moved sideways: int (n,), positive to the right.
 
-    The shift of `still` that matches `moved` best inside the mask, in the mean absolute difference.
-
-    Args:
-        still, moved: uint8 (n, H, W, 3), generated for a pose and for the same pose shifted.
-        masks: bool (n, H, W), of the shifted pose.
-        reach: largest shift tried to either side, pixels.
-
-    Returns:
-        int (n,), positive to the right.
+    The shift of `still` that matches `moved`, generated for the same pose shifted, best inside the
+    mask of the shifted pose, in the mean absolute difference; at most `reach` to either side.
     """
     still, moved = (images.astype(np.float32) for images in (still, moved))
     shifts = np.arange(-reach, reach + 1)
@@ -242,32 +189,25 @@ def shift_followed(still, moved, masks, reach):
 def blurred(images):
     """uint8 (n, H, W, 3), each pixel the mean over a window of a thirtieth of the height."""
     window = images.shape[1] // 30 | 1
-    x = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float()
+    x = channels_first(images).float()
     x = F.avg_pool2d(x, window, 1, window // 2, count_include_pad=False)
     return x.round().byte().permute(0, 2, 3, 1).numpy()
 
 
 def measures(generated, images, target, masks, names, preset="pg2", chunk=64):
-    """The measures that claims are tested by, of each generated image.
+    """The measures that claims are tested by: a DataFrame of k rows, a column per measure.
 
     detail, artefacts, target_detail: `structure`. colour: `local_colour_error`. body_ssim:
-    `body_ssim`. blur_gain: gain in SSIM by `blurred`.
+    `body_ssim`. blur_gain: gain in SSIM, of a preset of `ssim.PRESETS`, by `blurred`.
 
     Args:
-        generated: uint8 (k, H, W, 3).
-        images: uint8 (n, H, W, 3).
-        target: int (k,), indices of the real images among `images`.
+        generated: uint8 (k, H, W, 3); memory maps are read `chunk` images at a time.
+        images: uint8 (n, H, W, 3); target: int (k,), indices of the real images among them.
         masks: bool (k, H, W).
         names: measures to compute; other names are ignored.
-        preset: of SSIM, see `ssim.PRESETS`.
-        chunk: pairs at a time.
-
-    Returns:
-        DataFrame of k rows, a column per measure; NaN where a mask is empty.
     """
-    parts = []
-    for start in range(0, len(generated), chunk):
-        part = slice(start, start + chunk)
+    frames = []
+    for part in parts(len(generated), chunk):
         outputs, real, mask = np.asarray(generated[part]), images[target[part]], masks[part]
         columns = {}
         if {"detail", "artefacts"} & set(names):
@@ -279,5 +219,5 @@ def measures(generated, images, target, masks, names, preset="pg2", chunk=64):
         if "blur_gain" in names:
             sharp, soft = (ssim(x, real, preset) for x in (outputs, blurred(outputs)))
             columns["blur_gain"] = soft - sharp
-        parts.append(pd.DataFrame(columns, index=range(start, start + len(outputs))))
-    return pd.concat(parts)
+        frames.append(pd.DataFrame(columns, index=range(part.start, part.stop)))
+    return pd.concat(frames)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pg2lib.data.geometry import BODY, pose_distance, rotation, unseen
 from pg2lib.data.keypoints import found
-from pg2lib.evaluation.statistics import draws
+from pg2lib.evaluation.statistics import draws, middle
 
 RARE_SHARE = 0.1
 # Cause -> (its measure, the threshold or None for the RARE_SHARE, wording of a caption).
@@ -23,21 +23,16 @@ NONE = "none of these"
 
 
 def causes(dataset, pairs):
-    """Measures and causes of every pair.
+    """Measures and causes of pairs of a Dataset, int (k, 2), (condition, target): a DataFrame of k
+    rows with the four measures and a bool column per cause in `CAUSES`.
 
     missing   number of the 13 body joints (without the face) that the target's keypoints lack
     distance  of the target's pose to the most similar training pose, see `geometry.pose_distance`
     turned    degrees between the directions the two people face, see `geometry.rotation`
     unseen    joints of the target that the condition image does not show, see `geometry.unseen`
 
-    Args:
-        dataset: Dataset; only its keypoints and `train` are read.
-        pairs: int (k, 2), (condition, target).
-
-    Returns:
-        DataFrame of k rows: the four measures, and a bool column per cause in `CAUSES`. The
-        RARE_SHARE of the targets with the largest distance have rare poses. An unknown measure is
-        NaN and no cause.
+    The RARE_SHARE of the targets with the largest distance have rare poses. An unknown measure is
+    NaN and no cause.
     """
     condition, target = (dataset.keypoints[column] for column in np.asarray(pairs).T)
     training = dataset.keypoints[np.asarray(dataset.train, bool)]
@@ -56,40 +51,35 @@ def causes(dataset, pairs):
     return table
 
 
-def effects(values, flags, identities, level=0.95, resamples=2000, seed=0):
+def effects(values, flags, identities, resamples=2000, seed=0):
     """How much each cause lowers a score, alone and with the others held fixed.
 
     Alone: mean of the pairs with the cause minus mean of those without. Held fixed: the
     coefficient of the cause in a linear regression on all causes, which are correlated (turning
-    often hides an arm). Intervals: percentile bootstrap over people.
+    often hides an arm). Intervals: 95 %, percentile bootstrap over people.
 
     Args:
         values: float (k,), a score per pair; NaN values are left out.
         flags: DataFrame of bool, a column per cause and a row per pair.
         identities: (k,).
-        level, resamples, seed: of the intervals.
 
     Returns:
         DataFrame indexed by cause: pairs, with, without (means), effect, low, high,
         fixed, fixed_low, fixed_high. NaN where all pairs or none have the cause.
     """
     values, known = np.asarray(values, float), ~np.isnan(values)
-    values, people = values[known], np.asarray(identities)[known]
-    flags = flags[known].astype(float)
-    person = np.unique(people, return_inverse=True)[1]
+    values, flags = values[known], flags[known].astype(float)
+    person = np.unique(np.asarray(identities)[known], return_inverse=True)[1]
     count = person.max() + 1
     drawn = np.vstack([np.ones(count, int), draws(count, resamples, seed)])  # first: the sample
     every = _coefficients(values, flags.to_numpy(), person, drawn)  # (1 + resamples, causes)
-    tails = [(1 - level) / 2, (1 + level) / 2]
     lines = {}
-    for column, cause in enumerate(flags):
+    for cause, held in zip(flags, every.T):
         here = flags[cause].to_numpy()
         alone = _coefficients(values, here[:, None], person, drawn)[:, 0]
-        with_, without = (values[here == flag] for flag in (1, 0))
-        line = [len(with_)] + [part.mean() if len(part) else np.nan for part in (with_, without)]
-        for samples in (alone, every[:, column]):
-            bounds = samples[1:][~np.isnan(samples[1:])]
-            line += [samples[0], *(np.quantile(bounds, tails) if len(bounds) else [np.nan] * 2)]
+        line = [here.sum(), *(pd.Series(values[here == flag]).mean() for flag in (1, 0))]
+        for samples in (alone, held):
+            line += [samples[0], *middle(samples[1:])]
         lines[cause] = line
     columns = ["pairs", "with", "without", "effect", "low", "high",
                "fixed", "fixed_low", "fixed_high"]  # fmt: skip
@@ -118,11 +108,10 @@ def worst(scores, table, per_cause=None, by="body_ssim", once=False):
     """The pairs with the lowest score under each cause, and under none.
 
     Args:
-        scores: DataFrame with a row per pair and the column `by`.
+        scores: DataFrame with a row per pair and the column `by`; NaN scores are left out.
         table: what `causes` returns for the same pairs.
         per_cause: how many; None ranks all.
-        by: the score; NaN scores are left out.
-        once: list no pair and no person (column "identity") twice.
+        once: list no person (column "identity") twice.
 
     Returns:
         DataFrame with columns cause, rank (from 1), of (pairs with the cause), pair (its
@@ -135,13 +124,12 @@ def worst(scores, table, per_cause=None, by="body_ssim", once=False):
     groups[NONE] = ~np.any(list(groups.values()), axis=0)
     lines, shown = [], set()
     for cause, flags in groups.items():
-        ranked = order[flags[order]]
-        taken = 0
+        ranked, taken = order[flags[order]], 0
         for rank, pair in enumerate(ranked, start=1):
-            marks = {("pair", pair), ("person", scores["identity"].iloc[pair])} if once else set()
-            if taken == per_cause or marks & shown:
+            person = scores["identity"].iloc[pair] if once else pair
+            if taken == per_cause or (once and person in shown):
                 continue
-            shown |= marks
+            shown.add(person)
             taken += 1
             lines.append((cause, rank, len(ranked), pair, value[pair]))
     return pd.DataFrame(lines, columns=["cause", "rank", "of", "pair", "score"])

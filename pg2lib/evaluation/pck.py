@@ -9,20 +9,16 @@ HEAD = (0, 14, 15, 16, 17)  # nose, eyes, ears
 
 
 def pck(estimated, reference, alpha=0.2):
-    """PCK: the share of a person's joints within alpha torsos of their reference.
+    """PCK: the share of a person's joints within alpha torsos (`body_size`) of their reference,
+    float64 (k,) in [0, 1], NaN where the reference has no joint.
 
     The usual measure of pose estimation (Yang and Ramanan 2013, with the box around the person as
     unit), here with the torso's diagonal and alpha 0.2, as usual for FLIC and LSP (Toshev and
-    Szegedy 2014). Not in the paper.
+    Szegedy 2014). Not in the paper. The mean weighted with `joint_counts` is the share over all
+    joints.
 
-    Args:
-        estimated: float (k, 18, 2), joints of the generated images; a missing joint is wrong.
-        reference: float (k, 18, 2), P_B; joints missing here do not count.
-        alpha: the threshold in units of `body_size` of the reference.
-
-    Returns:
-        float64 (k,) in [0, 1], NaN where the reference has no joint. The mean weighted with
-        `joint_counts` is the share over all joints.
+    estimated: float (k, 18, 2), joints of the generated images, of which a missing one is wrong;
+    reference: float (k, 18, 2), P_B, of which missing ones do not count.
     """
     reach = alpha * body_size(reference)[:, None]  # (k, 1)
     away = np.linalg.norm(np.asarray(estimated, np.float64) - reference, axis=-1)  # (k, 18)
@@ -30,26 +26,18 @@ def pck(estimated, reference, alpha=0.2):
 
 
 def pckh(estimated, reference, height, least=0.1):
-    """PCKh as PATN computes it: share of the joints off by less than half a head, in x and in y.
+    """PCKh as PATN computes it: share of the joints off by less than half a head, in x and in y;
+    arguments and result as for `pck`, height: of the images in pixels.
 
     The head is the box around the nose, eyes and ears of the reference; a joint is right if |dx|
     is less than half the box's width and |dy| less than half its height (not the Euclidean
     distance and head segment of MPII). A missing estimate is wrong, and pairs whose reference has
-    fewer than two head joints are skipped (PATN, tool/calPCKH_fashion.py).
+    fewer than two head joints are skipped, NaN (PATN, tool/calPCKH_fashion.py).
 
     In half of Market-1501's heads that box is only 3 pixels high. Its sides therefore count as at
     least `least` of the image's height: 0.1 is the median width of Market-1501's heads (13 pixels
-    of 128). least=0 is PATN's rule. PATN's poses come from OpenPose, ours from `estimate`: the
-    numbers cannot be compared.
-
-    Args:
-        estimated, reference: float (k, 18, 2), as for `pck`.
-        height: of the images in pixels.
-        least: the smallest side of a head box as a part of the height.
-
-    Returns:
-        float64 (k,) in [0, 1], NaN where a pair is skipped. PATN's mean is the one weighted with
-        `joint_counts`.
+    of 128). least=0 is PATN's rule. PATN's poses come from OpenPose, ours from
+    `pose_score.estimate`: the numbers cannot be compared.
     """
     estimated, reference = (np.asarray(k, np.float64) for k in (estimated, reference))
     heads = reference[:, HEAD, :]

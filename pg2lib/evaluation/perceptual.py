@@ -4,6 +4,7 @@ The network and its linear heads come from the package `lpips`, VGG16's weights 
 file.
 """
 
+import importlib
 import warnings
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 
 from pg2lib.core import downloads
 from pg2lib.core.downloads import NoWeights
-from pg2lib.evaluation.ssim import check_images
+from pg2lib.evaluation.ssim import channels_first, check_images, parts
 
 VGG16 = downloads.Weights(  # 553 MB
     "torchvision's VGG16",
@@ -23,33 +24,33 @@ VGG16 = downloads.Weights(  # 553 MB
 )
 
 
-def lpips_weights(download=True):
-    """Path of VGG16's weights, or None; `require_lpips` says why None.
+def optional(module, scores):
+    """A module of an optional package; NoWeights, which starts with `scores`, if it is missing."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise NoWeights(f"{scores}: pip install .[scores].") from None
 
-    Raises:
-        NoWeights: $PG2_LPIPS is set, but not to that file.
+
+def lpips_weights(download=True):
+    """`require_lpips`, but None where the weights or the package `lpips` are not available.
+
+    NoWeights: $PG2_LPIPS is set, but not to that file.
     """
     return downloads.or_none(require_lpips, VGG16, download)
 
 
 def require_lpips(download=True):
-    """Path of VGG16's weights, checked by SHA-256.
+    """Path of VGG16's weights, checked by SHA-256; see `downloads.require`.
 
-    Looked for in the file or folder $PG2_LPIPS, then as `inception.require_inception` does.
-
-    Raises:
-        NoWeights: no package `lpips`, no file, no network, or a wrong checksum; says which.
+    NoWeights: no package `lpips`, no file, no network, or a wrong checksum; says which.
     """
     _package()
     return downloads.require(VGG16, download=download)
 
 
 def _package():
-    try:
-        import lpips
-    except ImportError:
-        raise NoWeights("LPIPS needs the package lpips: pip install .[scores].") from None
-    return lpips
+    return optional("lpips", "LPIPS needs the package lpips")
 
 
 def lpips_network(weights, device="cpu"):
@@ -69,23 +70,14 @@ def lpips_network(weights, device="cpu"):
 
 @torch.inference_mode()
 def lpips(generated, target, network, batch=32):
-    """LPIPS of each pair at the images' own size: 0 for equal images, lower is closer.
+    """LPIPS of each pair at the images' own size: float64 (n,), 0 for equal images, low if close.
 
-    Args:
-        generated, target: uint8 (n, H, W, 3), H and W at least 16.
-        network: from `lpips_network`.
-        batch: pairs at a time.
-
-    Returns:
-        float64 (n,).
+    generated, target: uint8 (n, H, W, 3), H and W at least 16; network: from `lpips_network`.
     """
     check_images(generated, target)
     device, values = network.scaling_layer.shift.device, [np.empty(0)]
-    for start in range(0, len(generated), batch):
-        a, b = (
-            torch.from_numpy(np.array(images[start : start + batch])).to(device).permute(0, 3, 1, 2)
-            for images in (generated, target)
-        )
+    for part in parts(len(generated), batch):
+        a, b = (channels_first(images[part], device) for images in (generated, target))
         distance = network(a.float() / 127.5 - 1, b.float() / 127.5 - 1)  # (b, 1, 1, 1)
         values.append(distance.flatten().double().cpu().numpy())
     return np.concatenate(values)

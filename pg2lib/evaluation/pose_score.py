@@ -20,6 +20,7 @@ from pg2lib.core import devices
 from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
 from pg2lib.data.keypoints import JOINTS, found
+from pg2lib.evaluation.ssim import channels_first, parts
 from pg2lib.models.base import Adam, TrainingConfig, Update, cosine
 from pg2lib.training import checkpoints, loop
 
@@ -47,18 +48,15 @@ def layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 class KeypointNet(nn.Module):
-    """A small U-Net: down to 4 rows and up again to `rows`.
-
-    Level k has channels * (k + 1) feature maps, as in the encoder of G1.
-    """
+    """A small U-Net: down to 4 rows and up again to `rows`. Level k has channels * (k + 1) feature
+    maps, as in the encoder of G1. UserError: no powers of two, or too many or too few rows."""
 
     def __init__(self, size: tuple[int, int], channels: int, rows: int):
         super().__init__()
         self.size, height = tuple(size), size[0]
         levels = int(math.log2(height)) - 2
-        self.skipped = int(math.log2(height / rows)) - 1  # levels finer than the map
-        fits = 4 << levels == height and rows << (self.skipped + 1) == height
-        if not (fits and 4 <= rows < height):
+        finer = int(math.log2(height / rows)) - 1  # levels finer than the map
+        if not (4 << levels == height and rows << (finer + 1) == height and 4 <= rows < height):
             raise UserError(
                 f"a keypoint network cannot map {height} rows to {rows}; both must be powers of "
                 "two, the map at least 4 and at most half of the image"
@@ -68,10 +66,9 @@ class KeypointNet(nn.Module):
             nn.Sequential(layer(a, b, stride=2), layer(b, b)) for a, b in zip([3, *widths], widths)
         )
         self.ups = nn.ModuleList(
-            layer(widths[k] + widths[k + 1], widths[k])
-            for k in reversed(range(self.skipped, levels - 1))
+            layer(widths[k] + widths[k + 1], widths[k]) for k in reversed(range(finer, levels - 1))
         )
-        self.where = nn.Conv2d(widths[self.skipped], len(JOINTS), 1)
+        self.where = nn.Conv2d(widths[finer], len(JOINTS), 1)
         self.there = nn.Linear(widths[-1], len(JOINTS))
 
     def forward(self, images):
@@ -82,21 +79,16 @@ class KeypointNet(nn.Module):
             x = down(x)  # (B, c(k+1), H/2^(k+1), W/2^(k+1))
             skips.append(x)
         there = self.there(x.mean((2, 3)))  # (B, 18)
-        for k, up in enumerate(self.ups):
-            skip = skips[-2 - k]
+        for up, skip in zip(self.ups, skips[-2::-1]):
             x = up(torch.cat([F.interpolate(x, size=skip.shape[2:]), skip], 1))
         return self.where(x), there
 
 
 def cells(keypoints, shape, size):
-    """The places of joints as bilinear weights of the cells of a map.
+    """The places of joints (B, 18, 2) in pixels as bilinear weights of the cells of a map, each
+    joint with sum 1: float32 (B, 18, rows, columns).
 
-    Args:
-        keypoints: (B, 18, 2) in pixels.
-        shape: (rows, columns) of the map; size: (height, width) of the image.
-
-    Returns:
-        float32 (B, 18, rows, columns), each joint with sum 1.
+    shape: (rows, columns) of the map; size: (height, width) of the image.
     """
     hats = []
     for axis, (cells_along, pixels) in enumerate(zip(shape[::-1], size[::-1])):  # x, then y
@@ -108,19 +100,16 @@ def cells(keypoints, shape, size):
 
 
 def decode(where, size):
-    """The inverse of `cells`: the mean place of the 3x3 cells around the strongest one.
-
-    where: logits (B, 18, rows, columns); size: (height, width) of the image. Returns keypoints
-    float32 (B, 18, 2) in pixels.
-    """
+    """The inverse of `cells`, of logits: the mean place of the 3x3 cells around the strongest one,
+    float32 (B, 18, 2) in pixels."""
     rows, columns = where.shape[2:]
     best = where.flatten(2).argmax(2)  # (B, 18)
-    y, x = best // columns, best % columns
-    cell_y, cell_x = (torch.arange(n, device=where.device) for n in (rows, columns))
-    beside_y, beside_x = ((a - b[..., None]).abs() <= 1 for a, b in ((cell_y, y), (cell_x, x)))
+    y, x = (torch.arange(n, device=where.device) for n in (rows, columns))
+    beside_y = (y - (best // columns)[..., None]).abs() <= 1
+    beside_x = (x - (best % columns)[..., None]).abs() <= 1
     near = beside_y[..., :, None] & beside_x[..., None, :]  # (B, 18, rows, columns)
     weight = where.float().masked_fill(~near, -torch.inf).flatten(2).softmax(2).view(where.shape)
-    places = [(weight.sum(2) * cell_x).sum(2), (weight.sum(3) * cell_y).sum(2)]
+    places = [(weight.sum(2) * x).sum(2), (weight.sum(3) * y).sum(2)]
     scale = [size[1] / columns, size[0] / rows]
     return torch.stack([(p + 0.5) * s - 0.5 for p, s in zip(places, scale)], -1)
 
@@ -145,11 +134,8 @@ def keypoint_losses(where, there, keypoints, size):
 
 
 def keypoint_task(config: KeypointConfig, dataset) -> loop.Task:
-    """The training of the keypoint network on the real training images of a Dataset.
-
-    Raises:
-        UserError: there is no annotated training image.
-    """
+    """The training of the keypoint network on the real training images of a Dataset; UserError if
+    none of them is annotated."""
     if not len(annotated(dataset)):
         raise UserError(
             f"data set {dataset.name} has no training image with keypoints, which the pose score "
@@ -187,33 +173,32 @@ def keypoint_batches(dataset, config: KeypointConfig, seed, step, device):
     Images are mirrored and shifted, with the edge repeated. Many are blurred, so that the score of
     a generated image depends on its pose and not on its sharpness. Every process draws the same
     whole batch."""
-    chosen, data = annotated(dataset), datasets.on_device(dataset, device)
-    height, width = config.height, config.width
-    pixels, home = data.images.permute(0, 2, 3, 1), data.images.device
-    limit = torch.tensor([width, height], device=device)
-    reach = int(config.shift * height)
+    chosen, data = torch.from_numpy(annotated(dataset)), datasets.on_device(dataset, device)
+    size, home = (config.width, config.height), data.images.device
+    reach = int(config.shift * config.height)
     for number in count(step):
         order, flip = datasets.pair_order(len(chosen), config.batch, seed, number)
-        index = torch.from_numpy(chosen)[order]
+        index = chosen[order]
         rng = np.random.default_rng((seed, number, 1))
         move = torch.from_numpy(rng.integers(-reach, reach + 1, (config.batch, 2)))
         columns, rows = (
-            (torch.arange(n) - move[:, axis, None]).clamp(0, n - 1)
-            for axis, n in enumerate((width, height))
+            (torch.arange(n) - move[:, axis, None]).clamp(0, n - 1).to(home)
+            for axis, n in enumerate(size)
         )
-        places = (index[:, None, None], rows[:, :, None], columns[:, None, :])
-        images = pixels[tuple(place.to(home) for place in places)].to(device)
-        images = images.permute(0, 3, 1, 2)  # (B, 3, H, W)
+        images = data.images.permute(0, 2, 3, 1)[
+            index.to(home)[:, None, None], rows[:, :, None], columns[:, None, :]
+        ]
+        images = images.to(device).permute(0, 3, 1, 2)  # (B, 3, H, W)
         index, flip, move = (t.to(device) for t in (index, flip, move))
         keypoints = data.keypoints[index]
         moved = keypoints + move[:, None]
-        inside = found(keypoints) & found(moved) & (moved < limit).all(-1)
+        inside = found(keypoints) & found(moved) & (moved < moved.new_tensor(size)).all(-1)
         keypoints = torch.where(inside[..., None], moved, -1.0)
         images, keypoints = datasets.flip_batch(images, keypoints, flip)
         images = datasets.to_float(images)
         share = rng.random(config.batch) * (rng.random(config.batch) < config.blurred)
         share = torch.from_numpy(share.astype(np.float32)).to(device).view(-1, 1, 1, 1)
-        yield torch.lerp(images, blur(images, height // 32), share), keypoints
+        yield torch.lerp(images, blur(images, config.height // 32), share), keypoints
 
 
 def load_keypoints(path, device: str | None = None) -> KeypointNet:
@@ -231,22 +216,10 @@ def load_keypoints(path, device: str | None = None) -> KeypointNet:
 
 
 @torch.no_grad()
-def estimate(network, images, batch=256, progress=None):
-    """The joints that the network finds in images.
-
-    Args:
-        network: from `load_keypoints`.
-        images: uint8 (k, H, W, 3), of the size it was trained with.
-        batch: images at a time.
-        progress: called with (images done, of how many) after each batch, or None.
-
-    Returns:
-        keypoints float32 (k, 18, 2) in pixels, a best guess for every joint; and confidence
-        float32 (k, 18), the probability that the joint is visible.
-
-    Raises:
-        UserError: images of another size.
-    """
+def estimate(network, images, batch=256):
+    """The joints that a network of `load_keypoints` finds in images, uint8 (k, H, W, 3): keypoints
+    float32 (k, 18, 2) in pixels, a best guess for every joint, and confidence float32 (k, 18), the
+    probability that the joint is visible. UserError: not the size it was trained with."""
     if tuple(images.shape[1:]) != (*network.size, 3):
         raise UserError(
             f"the keypoint network was trained on {network.size[0]}x{network.size[1]} images, "
@@ -255,12 +228,8 @@ def estimate(network, images, batch=256, progress=None):
     device = next(network.parameters()).device
     keypoints = np.empty((len(images), len(JOINTS), 2), np.float32)
     confidence = np.empty((len(images), len(JOINTS)), np.float32)
-    for start in range(0, len(images), batch):
-        part = slice(start, min(start + batch, len(images)))
-        pixels = torch.from_numpy(np.array(images[part])).to(device).permute(0, 3, 1, 2)
-        where, there = network(datasets.to_float(pixels))
+    for part in parts(len(images), batch):
+        where, there = network(datasets.to_float(channels_first(images[part], device)))
         keypoints[part] = decode(where, network.size).cpu().numpy()
         confidence[part] = there.sigmoid().cpu().numpy()
-        if progress:
-            progress(part.stop, len(images))
     return keypoints, confidence

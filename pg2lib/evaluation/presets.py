@@ -2,11 +2,13 @@
 compared, and this table shows by how much they differ.
 """
 
+from itertools import product
+
 import numpy as np
 
 from pg2lib.core.files import UserError, without_nan
 from pg2lib.evaluation.score_row import pair_masks, with_interval
-from pg2lib.evaluation.ssim import mask_ssim, ssim
+from pg2lib.evaluation.ssim import mask_ssim, parts
 
 PRESET_NAMES = ("pg2", "pg2-trainlog", "patn", "patn-fashion")  # those that differ
 # Measure -> the image of the pair that its mask is from.
@@ -18,21 +20,16 @@ def score_presets(generated, dataset, mask_variant="released", seed=0, batch=256
 
     Args:
         generated: row -> uint8 (k, H, W, 3) such as generated.npy, of the first k test pairs, the
-            same k in every row; memory maps are read a batch at a time.
+            same k in every row, else UserError; memory maps are read a batch of pairs at a time.
         dataset: data.dataset.Dataset.
         mask_variant: see `pair_masks`.
         seed: of the bootstrap.
-        batch: pairs at a time.
-        device: where to compute.
 
     Returns:
         dict of JSON values: "dataset", "height", "width", "pairs", "identities", "mask_variant",
         "presets" (names) and "rows": row -> {measure: {preset: {"mean", "low", "high"}}}, for the
         measures of PRESET_MEASURES; low and high are a 95 % bootstrap interval over identities, or
         None.
-
-    Raises:
-        UserError: no rows, or rows of different length.
     """
     counts = {len(images) for images in generated.values()}
     if len(counts) != 1 or not min(counts) or max(counts) > len(dataset.test_pairs):
@@ -40,42 +37,26 @@ def score_presets(generated, dataset, mask_variant="released", seed=0, batch=256
             f"presets need the images of the same test pairs in every row, not {sorted(counts)} of "
             f"{len(dataset.test_pairs)}."
         )
-    pairs = np.asarray(dataset.test_pairs)[: min(counts)]
-    people = np.asarray(dataset.identities)[pairs[:, 1]]
-    values = _preset_values(generated, dataset, pairs, mask_variant, batch, device)
-    rows = {}
-    for (row, measure, preset), found in values.items():
-        interval = with_interval(np.concatenate(found), people, seed=seed)
-        rows.setdefault(row, {}).setdefault(measure, {})[preset] = interval
-    return without_nan(
-        {
-            "dataset": dataset.name,
-            "height": dataset.height,
-            "width": dataset.width,
-            "pairs": len(pairs),
-            "identities": len(np.unique(people)),
-            "mask_variant": mask_variant,
-            "presets": list(PRESET_NAMES),
-            "rows": rows,
-        }
-    )
-
-
-def _preset_values(generated, dataset, pairs, mask_variant, batch, device):
-    """(row, measure, preset) -> list of float64 (b,), the values of every pair in batches."""
-    values = {}
-    for start in range(0, len(pairs), batch):
-        part = slice(start, start + batch)
+    pairs, values = np.asarray(dataset.test_pairs)[: min(counts)], {}
+    for part in parts(len(pairs), batch):
         target = np.asarray(dataset.images[pairs[part, 1]])
         for measure, mask_from in PRESET_MEASURES.items():
             masks = mask_from and pair_masks(dataset, pairs[part], mask_from, mask_variant)
-            for row in generated:
-                images = np.asarray(generated[row][part])
-                for preset in PRESET_NAMES:
-                    found = (
-                        ssim(images, target, preset, device)
-                        if masks is None
-                        else mask_ssim(images, target, masks, preset, device)
-                    )
-                    values.setdefault((row, measure, preset), []).append(found)
-    return values
+            for row, preset in product(generated, PRESET_NAMES):
+                found = mask_ssim(generated[row][part], target, masks, preset, device)
+                values.setdefault((row, measure, preset), []).append(found)
+    people, rows = np.asarray(dataset.identities)[pairs[:, 1]], {}
+    for (row, measure, preset), found in values.items():
+        interval = with_interval(np.concatenate(found), people, seed=seed)
+        rows.setdefault(row, {}).setdefault(measure, {})[preset] = interval
+    table = {
+        "dataset": dataset.name,
+        "height": dataset.height,
+        "width": dataset.width,
+        "pairs": len(pairs),
+        "identities": len(np.unique(people)),
+        "mask_variant": mask_variant,
+        "presets": list(PRESET_NAMES),
+        "rows": rows,
+    }
+    return without_nan(table)

@@ -10,6 +10,7 @@ import json
 import math
 import os
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ from pg2lib.data.heatmaps import pose_mask
 from pg2lib.evaluation import copy_score, detail, inception, perceptual, statistics
 from pg2lib.evaluation.pck import joint_counts, pck, pckh
 from pg2lib.evaluation.scores import names, weights
-from pg2lib.evaluation.ssim import DEFAULT_PRESET, find_preset, mask_ssim, ssim
+from pg2lib.evaluation.ssim import DEFAULT_PRESET, find_preset, mask_ssim, parts, ssim
 from pg2lib.training import loop
 
 # The reference rows, which need no network: the column of the pair (condition, target) they copy.
@@ -32,25 +33,16 @@ SPLITS = 10  # of the Inception Score
 
 @dataclass(frozen=True)
 class Scoring:
-    """How a row is scored; rows of one table share it.
+    """How a row is scored; rows of one table share it."""
 
-    preset        of SSIM, see `ssim.PRESETS`
-    mask_from, mask_variant  see `pair_masks`
-    seed          of the bootstrap
-    batch         pairs at a time
-    device        of the networks
-    inception     path of `inception.inception_weights`, or None: no Inception Score, FID and KID
-    lpips         path of `perceptual.lpips_weights`, or None: no LPIPS
-    """
-
-    preset: str = DEFAULT_PRESET
-    mask_from: str = "target"
+    preset: str = DEFAULT_PRESET  # of SSIM, see `ssim.PRESETS`
+    mask_from: str = "target"  # see `pair_masks`, as for mask_variant
     mask_variant: str = "released"
-    seed: int = 0
-    batch: int = 64
-    device: str = "cpu"
-    inception: os.PathLike | None = None
-    lpips: os.PathLike | None = None
+    seed: int = 0  # of the bootstrap
+    batch: int = 64  # pairs at a time
+    device: str = "cpu"  # of the networks
+    inception: os.PathLike | None = None  # None: no Inception Score, FID and KID
+    lpips: os.PathLike | None = None  # None: no LPIPS
 
     def masks(self, dataset, part=slice(None)):
         """The pose masks of a part of the test pairs, see `pair_masks`."""
@@ -58,30 +50,23 @@ class Scoring:
         return pair_masks(dataset, pairs, self.mask_from, self.mask_variant)
 
 
-def generate_pairs(generate_fn, dataset, pairs, device="cpu", batch=64, progress=None):
-    """The images of a row for pairs of a data set.
+def generate_pairs(generate_fn, dataset, pairs, device="cpu", batch=64):
+    """The images of a row for pairs of a data set, int (k, 2), (condition, target).
 
-    Args:
-        generate_fn: function models.base.Inputs -> Output, see `training.checkpoints.generate_fn`.
-        dataset: data.dataset.Dataset.
-        pairs: int (k, 2) of image indices, (condition, target).
-        device: of the networks.
-        batch: pairs at a time.
-        progress: called with (pairs done, of how many, "generate") after each batch, or None.
+    generate_fn: function models.base.Inputs -> Output, see `training.checkpoints.generate_fn`;
+    device: of the networks; batch: pairs at a time.
 
     Returns:
         dict "generated" uint8 (k, H, W, 3) and the parts of the output by name: images as uint8 of
         the same shape, a "difference" as float16 in units of [-1, 1] images. In memory: 12 H W
         bytes a pair for two stages, or 1.2 GB for 12,000 pairs of Market-1501.
     """
-    pairs, parts = np.asarray(pairs), {}
-    for start in range(0, len(pairs), batch):
-        outputs = _generate_batch(generate_fn, dataset, pairs[start : start + batch], device)
-        for name, images in outputs.items():
-            parts.setdefault(name, []).append(images)
-        if progress:
-            progress(min(start + batch, len(pairs)), len(pairs), "generate")
-    return {name: np.concatenate(images) for name, images in parts.items()}
+    pairs = np.asarray(pairs)
+    outputs = [
+        _generate_batch(generate_fn, dataset, pairs[part], device)
+        for part in parts(len(pairs), batch)
+    ]
+    return _joined(outputs)
 
 
 def _generate_batch(generate_fn, dataset, pairs, device):
@@ -92,16 +77,16 @@ def _generate_batch(generate_fn, dataset, pairs, device):
     return {name: tensor.permute(0, 2, 3, 1).cpu().numpy() for name, tensor in outputs.items()}
 
 
+def _joined(batches):
+    """Dicts of arrays as one dict of arrays."""
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
 def pair_masks(dataset, pairs, mask_from="target", variant="released", batch=256):
     """The pose masks of mask-SSIM, mask-IS and sharpness: bool (k, H, W).
 
-    Args:
-        mask_from: "target", the natural reading of the paper (4.3), as in later work, or
-            "condition", which the released scoring script uses.
-        variant: see `heatmaps.pose_mask`.
-
-    Raises:
-        UserError: another `mask_from` or `variant`.
+    mask_from: "target", the natural reading of the paper (4.3), as in later work, or "condition",
+    which the released scoring script uses; variant: see `heatmaps.pose_mask`. UserError: others.
     """
     if mask_from not in REFERENCES:
         raise UserError(f"masks come from 'target' or 'condition', not '{mask_from}'.")
@@ -130,12 +115,9 @@ def evaluate_row(
                       score that is not available is null
 
     Args:
-        name: of the row; "condition" and "target" are the reference rows: the condition image
-            copied, and the real target.
+        name: of the row; those of the reference rows, "condition" and "target", copy an image.
         generate_fn: see `generate_pairs`; None for the reference rows.
-        dataset: data.dataset.Dataset; all of its test pairs are used.
         folder: pathlib.Path.
-        scoring: Scoring.
         estimator: function uint8 (b, H, W, 3) -> (keypoints (b, 18, 2), confidence), see
             `pose_score.estimate`, or None: no pose scores and copy scores.
         progress: called with (done, of how many, what) now and then, or None.
@@ -168,16 +150,19 @@ def evaluate_row(
                 images = np.load(files["generated"], mmap_mode="r")
                 summary["scores"] |= _set_scores(images, dataset, scoring, progress)
             summary = without_nan(summary)
-            _publish(folder, files, table, summary)
+            for part, temporary in files.items():
+                os.replace(temporary, folder / f"{part}.npy")
+            with write_atomically(folder / "pairs.csv") as temporary:
+                table.to_csv(temporary, index=False, float_format="%.6g")
+            with write_atomically(folder / "summary.json") as temporary:
+                temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
         return distributed.broadcast(summary)
 
 
 @contextlib.contextmanager
 def _part_files(folder, generate, count):
-    """Temporary .npy files for what a row generates: name -> path, the same in all processes.
-
-    Each has room for `count` pairs. Files that are still there at the end are removed.
-    """
+    """Temporary .npy files for what a row generates of `count` pairs: name -> path, the same in all
+    processes. Those that are still there at the end are removed."""
     folder.mkdir(parents=True, exist_ok=True)
     owner, files = distributed.broadcast(os.getpid()), {}
     try:
@@ -194,11 +179,8 @@ def _part_files(folder, generate, count):
 
 
 def _score_batches(generate, score, dataset, scoring, files, progress):
-    """Generate and score all test pairs in batches, shared by all processes.
-
-    Returns:
-        (columns of pairs.csv, each (k,); the sum of |I_B2 - I_B1|, or None with one stage).
-    """
+    """Generate and score all test pairs in batches, shared by all processes: (columns of pairs.csv,
+    each (k,); the sum of |I_B2 - I_B1|, or None with one stage)."""
     count, size, results = len(dataset.test_pairs), scoring.batch, []
     arrays = {name: np.load(path, mmap_mode="r+") for name, path in files.items()}
     for start in range(distributed.rank() * size, count, distributed.world() * size):
@@ -206,17 +188,15 @@ def _score_batches(generate, score, dataset, scoring, files, progress):
         outputs = generate(part)
         for name, images in outputs.items():
             arrays[name][part] = images
-        columns = score(outputs["generated"], part)
-        difference = outputs.get("difference", np.zeros(0))
-        results.append((start, columns, float(np.abs(difference, dtype=np.float64).sum())))
+        change = float(np.abs(outputs.get("difference", 0), dtype=np.float64).sum())
+        results.append((start, score(outputs["generated"], part), change))
         if progress:
             progress(min(start + size * distributed.world(), count), count, "generate")
     for array in arrays.values():
         array.flush()
     results = sum(distributed.gather(results), [])  # also waits until all is written
-    _, columns, differences = zip(*sorted(results, key=lambda result: result[0]))
-    columns = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
-    return columns, math.fsum(differences) if "difference" in files else None
+    _, columns, changes = zip(*sorted(results, key=lambda result: result[0]))
+    return _joined(columns), math.fsum(changes) if "difference" in files else None
 
 
 def _scorer(dataset, scoring, estimator):
@@ -280,16 +260,6 @@ def _summary(name, dataset, table, scoring, difference):
     return summary
 
 
-def _publish(folder, files, table, summary):
-    """Give the files their names and write pairs.csv and summary.json, the summary last."""
-    for name, temporary in files.items():
-        os.replace(temporary, folder / f"{name}.npy")
-    with write_atomically(folder / "pairs.csv") as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
-    with write_atomically(folder / "summary.json") as temporary:
-        temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-
-
 def _set_scores(images, dataset, scoring, progress):
     """The set scores of generated images (k, H, W, 3), FID and KID against their real targets."""
 
@@ -303,23 +273,22 @@ def _set_scores(images, dataset, scoring, progress):
     targets, where = np.unique(target, return_inverse=True)  # an image is the target of many pairs
     real = features_of(dataset.images, "Inception, real", index=targets)[0][where]
     features, logits = features_of(images, "Inception")
-    masks = lambda part: scoring.masks(dataset, part)  # noqa: E731
-    masked_logits = features_of(images, "Inception, masked", masks)[1]
+    masked_logits = features_of(images, "Inception, masked", partial(scoring.masks, dataset))[1]
     people = np.asarray(dataset.identities)[target]
     splits = min(SPLITS, len(target))
+    kid = inception.kid(features, real, people, seed=scoring.seed)
 
     def inception_score(logits):
         mean, std = inception.score_from_logits(logits, splits)
         low, high = inception.score_interval(logits, people, splits, seed=scoring.seed)
         return {"mean": mean, "std": std, "splits": splits, "low": low, "high": high}
 
-    distance = inception.kid(features, real, people, seed=scoring.seed)
     return {
         "inception": inception_score(logits),
         "mask_inception": inception_score(masked_logits),
         # Without interval: resampling with repetition makes it larger, and takes hours.
         "fid": {"mean": inception.fid(features, real), "low": None, "high": None},
-        "kid": dict(zip(("mean", "low", "high"), distance)),
+        "kid": dict(zip(("mean", "low", "high"), kid)),
     }
 
 
@@ -332,25 +301,21 @@ def with_interval(values, people, weights=None, seed=0):
 def pair_table(dataset, pairs):
     """A DataFrame that names the pairs, a row per pair, without scores."""
     condition, target = np.asarray(pairs).T
-    images, cameras = np.asarray(dataset.names), np.asarray(dataset.cameras)
-    return pd.DataFrame(
-        {
-            "pair": np.arange(len(pairs)),
-            "condition": images[condition],
-            "target": images[target],
-            "identity": np.asarray(dataset.identities)[target],
-            "condition_camera": cameras[condition],
-            "target_camera": cameras[target],
-        }
-    )
+    files, cameras = np.asarray(dataset.names), np.asarray(dataset.cameras)
+    columns = {
+        "pair": np.arange(len(pairs)),
+        "condition": files[condition],
+        "target": files[target],
+        "identity": np.asarray(dataset.identities)[target],
+        "condition_camera": cameras[condition],
+        "target_camera": cameras[target],
+    }
+    return pd.DataFrame(columns)
 
 
 def read_pairs(folder):
-    """The pairs.csv of an evaluated row as a DataFrame; identities stay text.
-
-    Raises:
-        UserError: there is none.
-    """
+    """The pairs.csv of an evaluated row as a DataFrame, identities as text; UserError when there is
+    none."""
     text = {"condition": str, "target": str, "identity": str}
     return pd.read_csv(_existing(folder / "pairs.csv"), dtype=text)
 

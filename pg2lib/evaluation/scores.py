@@ -9,38 +9,25 @@ AIMS = ("higher", "lower", "zero", "target")
 
 @dataclass(frozen=True)
 class Score:
-    """How a score is named, averaged, shown and compared.
+    """How a score is named, averaged, shown and compared."""
 
-    name       key of a summary and, for scores of pairs, column of pairs.csv
-    heading    as printed in tables and charts
-    aim        the best value: "higher", "lower", "zero" (nearest to 0) or "target" (nearest to the
-               value of the real images, which is 1)
-    digits     decimals shown
-    unit       of the value
-    weight     column of pairs.csv that weights the mean over pairs, or None
-    set_score  computed from all images of a row together, not pair by pair
-    splits     a mean over splits with a standard deviation (Inception Score)
-    missing    what a table's cell reads where the score was not computed
-    printed    whether the paper's Table 1 prints it
-    table      "table1", "more", or None: computed only to test claims (`results.verdicts`)
-    compared   whether `results.tables.differences_table` compares rows by it: one score of each
-               kind, since every further line weakens the correction for multiple tests
-    note       sentence for the reader of a table, or ""
-    """
-
-    name: str
-    heading: str
+    name: str  # key of a summary and, for scores of pairs, column of pairs.csv
+    heading: str  # as printed in tables and charts
+    # The best value: "higher", "lower", "zero" (nearest to 0) or "target" (nearest to the value of
+    # the real images, which is 1).
     aim: str = "higher"
-    digits: int = 3
+    digits: int = 3  # decimals shown
     unit: str = ""
-    weight: str | None = None
-    set_score: bool = False
-    splits: bool = False
-    missing: str = "no weights"
-    printed: bool = False
-    table: str | None = None
+    weight: str | None = None  # column of pairs.csv that weights the mean over pairs
+    set_score: bool = False  # computed from all images of a row together, not pair by pair
+    splits: bool = False  # a mean over splits with a standard deviation (Inception Score)
+    missing: str = "no weights"  # in a table's cell where the score was not computed
+    printed: bool = False  # in the paper's Table 1
+    table: str | None = None  # "table1", "more", or None: only to test claims (`results.verdicts`)
+    # Whether `results.tables.differences_table` compares rows by it: one score of each kind, since
+    # every further line weakens the correction for multiple tests.
     compared: bool = False
-    note: str = ""
+    note: str = ""  # sentence for the reader of a table
 
     @property
     def least(self) -> float:
@@ -120,15 +107,10 @@ SCORES = {score.name: score for score in _ALL}
 
 
 def names(table=None, set_score=None, **flags):
-    """Names of the scores whose fields have the given values, in the order of the tables.
+    """Names of the scores, in the order of the tables, whose fields have the given values.
 
-    Args:
-        table: "table1" or "more"; None: both, without the scores computed for claims alone.
-        set_score: True or False; None: both.
-        flags: further fields with the value they must have, e.g. compared=True.
-
-    Returns:
-        tuple of str.
+    table: "table1" or "more"; None: both, without the scores computed for claims alone.
+    set_score: True, False, or None: both. flags: further fields, e.g. compared=True.
     """
     wanted = flags if set_score is None else flags | {"set_score": set_score}
     return tuple(

@@ -18,16 +18,13 @@ from pg2lib.core.files import UserError
 
 @dataclass(frozen=True)
 class Preset:
-    """One way to compute SSIM; scores of different presets must not be compared.
-
-    gaussian: weights with sigma 1.5 (11x11) and population covariance, instead of scikit-image's
-      default: a uniform 7x7 window and sample covariance (N - 1).
-    data_range: the L of SSIM: 255, or max - min of the "generated" or the "target" image.
-    """
+    """One way to compute SSIM; scores of different presets must not be compared."""
 
     source: str
+    # Weights with sigma 1.5 (11x11) and population covariance, instead of scikit-image's default:
+    # a uniform 7x7 window and sample covariance (N - 1).
     gaussian: bool = False
-    data_range: int | str = 255
+    data_range: int | str = 255  # L of SSIM: 255, or max - min of the "generated" or "target" image
     gray: bool = False
     pad_white: bool = False
 
@@ -49,78 +46,50 @@ CHUNK = 100_000  # values of one image array per step on a CPU: all arrays stay 
 
 
 def ssim(generated, target, preset=DEFAULT_PRESET, device="cpu"):
-    """Structural similarity of each pair, equal to scikit-image's within 1e-9.
+    """Structural similarity of each pair, float64 (n,), at most 1: scikit-image's within 1e-9.
 
     RGB presets average the three channels. "pg2-trainlog" uses luma in [0, 1]. "patn-fashion"
-    first makes portrait images square with white columns, half on each side, an odd one on the
-    right (176x256 gets 40 and 40). Where the preset takes L from an image and that image is
-    constant, L is the full range. As in scikit-image, only windows inside the image count.
+    first makes portrait images square, see `pad_white`. Where the preset takes L from an image and
+    that image is constant, L is the full range. As in scikit-image, only windows inside the image
+    count. Paper 4.3 names SSIM without settings; the default is what the released code computes.
 
-    Args:
-        generated, target: uint8 (n, H, W, 3), H and W at least the window (7 or 11); memory maps
-            are read piece by piece.
-        preset: a name in `PRESETS` (paper 4.3 names SSIM without settings; the default is what
-          the released code computes).
-        device: where to compute.
-
-    Returns:
-        float64 (n,), at most 1.
-
-    Raises:
-        UserError: unknown preset, other dtype or shape, images too small for the window.
+    generated, target: uint8 (n, H, W, 3), H and W at least the window (7 or 11); memory maps are
+    read piece by piece. UserError: unknown preset, other dtype or shape, or images too small.
     """
-    return _in_chunks(generated, target, None, preset, device)
+    return mask_ssim(generated, target, None, preset, device)
 
 
 def mask_ssim(generated, target, mask, preset=DEFAULT_PRESET, device="cpu"):
-    """SSIM of the whole images after both were multiplied by the mask (paper 4.3).
+    """SSIM, as `ssim`, of the whole images after both were multiplied by the mask (paper 4.3).
 
     The black background counts and agrees by construction, so values lie far above SSIM's.
-
-    Args:
-        generated, target, preset, device: as for `ssim`.
-        mask: (n, H, W), bool or 0 and 1.
-
-    Returns:
-        float64 (n,).
+    mask: (n, H, W), bool or 0 and 1; None: SSIM itself.
     """
+    settings = find_preset(preset)
     check_images(generated, target)
-    return _in_chunks(generated, target, as_bool(mask, generated), preset, device)
-
-
-def masked(images, mask):
-    """Images uint8 (n, H, W, 3) with the pixels outside mask (n, H, W) set to black."""
-    check_images(images)
-    return images * as_bool(mask, images)[..., None]
-
-
-def _in_chunks(generated, target, mask, name, device):
-    preset = find_preset(name)
-    check_images(generated, target)
+    mask = None if mask is None else as_bool(mask, generated)
     count, height, width, _ = generated.shape
-    window = 11 if preset.gaussian else 7
+    window = 11 if settings.gaussian else 7
     if min(height, width) < window:
         raise UserError(
-            f"SSIM with preset '{name}' needs images of at least {window}x{window} pixels, "
+            f"SSIM with preset '{preset}' needs images of at least {window}x{window} pixels, "
             f"not {height}x{width}."
         )
-    if preset.pad_white and width > height:
+    if settings.pad_white and width > height:
         raise UserError(
-            f"preset '{name}' pads portrait images to squares; {height}x{width} (height x width) "
+            f"preset '{preset}' pads portrait images to squares; {height}x{width} (height x width) "
             "is wider than high."
         )
     size = CHUNK * (1 if torch.device(device).type == "cpu" else 256)
-    chunk = max(1, size // (height * width * 3))
     torch.empty(30 << 20, dtype=torch.uint8)  # tells glibc to keep the memory that chunks free
     values = np.empty(count)
-    for start in range(0, count, chunk):
-        part = slice(start, start + chunk)
+    for part in parts(count, max(1, size // (height * width * 3))):
         x, y = (torch.from_numpy(np.array(images[part])).to(device) for images in
                 (generated, target))  # fmt: skip
         if mask is not None:
             inside = torch.from_numpy(np.array(mask[part])).to(device)[..., None]
             x, y = x * inside, y * inside
-        values[part] = _ssim(x, y, preset).cpu().numpy()
+        values[part] = _ssim(x, y, settings).cpu().numpy()
     return values
 
 
@@ -183,7 +152,8 @@ def _range(images, full):
 
 
 def pad_white(images):
-    """Portrait images uint8 (n, H, W, 3) with white columns on both sides: (n, H, H, 3)."""
+    """Portrait images uint8 (n, H, W, 3) as squares (n, H, H, 3): half of the white columns on
+    each side, an odd one on the right (176x256 gets 40 and 40)."""
     missing = images.shape[1] - images.shape[2]
     return F.pad(images, (0, 0, missing // 2, missing - missing // 2), value=255)
 
@@ -195,7 +165,11 @@ def find_preset(name):
     return PRESETS[name]
 
 
+# ---------------------------------------------------------------- arrays of images
+
+
 def check_images(images, *others):
+    """UserError unless all are uint8 (n, H, W, 3) of one shape."""
     for array in (images, *others):
         if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] != 3:
             raise UserError(
@@ -207,7 +181,28 @@ def check_images(images, *others):
 
 
 def as_bool(mask, images):
+    """The mask of uint8 images (n, H, W, 3) as bool (n, H, W), or a UserError."""
     mask = np.asarray(mask)
     if mask.shape != images.shape[:3]:
         raise UserError(f"the mask must be {images.shape[:3]} like the images, not {mask.shape}.")
     return mask.astype(bool, copy=False)
+
+
+def masked(images, mask):
+    """Images uint8 (n, H, W, 3) with the pixels outside mask (n, H, W) set to black."""
+    check_images(images)
+    return images * as_bool(mask, images)[..., None]
+
+
+def parts(count, size, progress=None):
+    """Slices of at most `size` that cover range(count); progress(done, count) after each."""
+    for start in range(0, count, size):
+        part = slice(start, min(start + size, count))
+        yield part
+        if progress:
+            progress(part.stop, count)
+
+
+def channels_first(images, device="cpu"):
+    """A copy of images (n, H, W, C) as a tensor (n, C, H, W) on a device."""
+    return torch.from_numpy(np.array(images)).to(device).permute(0, 3, 1, 2)
