@@ -79,14 +79,14 @@ def test_it_is_drawn_and_exported(pg2, tmp_path):
     code = f"""if True:
         from pg2lib import models
         from pg2lib.core.config import Study
-        from pg2lib.results import figures
+        from pg2lib.results import figures, sheets
         from pg2lib.workflow import pipeline
         study = Study(profile="smoke")
         data = pipeline.data(study)
         images = {{row: pipeline.generated(study, row) for row in models.rows()}}
-        columns = figures.figure4_columns(data, [0, 1], images)
-        assert columns[-1][0] == "Toy", [name for name, _ in columns]
-        figures.figure4(columns).savefig({str(tmp_path / "figure4.png")!r})
+        columns = list(figures.figure4_columns(data, [0, 1], images))
+        assert columns[-1] == "Toy", columns
+        sheets.rows_sheet(data, [0, 1], images).savefig({str(tmp_path / "figure4.png")!r})
     """
     environment = os.environ | {
         "PG2_METHODS": str(TOY), "PG2_RUNS": str(pg2.folder / "runs"), "PG2_PROGRESS": "off",

@@ -1,15 +1,13 @@
-"""Charts: learning curves, bars, effects of the claims, convergence.
-
-Each function returns a matplotlib Figure for `provenance.publish`, labelled with its alternative
-text.
-"""
+"""Charts: learning curves, bars, effects of the claims, convergence; each a matplotlib Figure for
+`provenance.publish`, labelled with its alternative text."""
 
 import numpy as np
+import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from pg2lib.core.files import UserError
 from pg2lib.evaluation.scores import SCORES
-from pg2lib.evaluation.statistics import CANNOT, EQUAL, FAILS, HOLDS, MORE
+from pg2lib.evaluation.statistics import CANNOT, EQUAL, FAILS, HOLDS, LESS, MORE
 from pg2lib.results import verdicts
 from pg2lib.results.figures import colour
 from pg2lib.results.provenance import FONT, GREY, INK, PALE, STYLE, new_figure
@@ -17,7 +15,6 @@ from pg2lib.results.render import score_text
 
 # Verdict -> colour and marker, distinct for colour-blind readers; the word is printed as well.
 LOOKS = {HOLDS: ("#0072b2", "o"), FAILS: ("#d55e00", "X"), CANNOT: ("#777777", "D")}
-LINE, HEAD = 0.2, 0.55  # height in inches of a comparison, and of the axis of a panel
 # Panels of the learning curves: title -> term of the log -> line style.
 PANELS = {
     "L1 to the target, as weighted in the loss": {"l1": "-"},
@@ -27,12 +24,10 @@ PANELS = {
 
 
 @STYLE
-def chart(width, height, panels=1, alt="", **options):
+def chart(width, height, panels=1, **options):
     """(Figure, axes) of so many inches in the style of all charts. Several panels are side by side
-    and their axes an array; alt is the alternative text; options are those of `Figure.subplots`.
-    """
+    and their axes an array; options are those of `Figure.subplots`."""
     figure = new_figure(width, height, layout="constrained")
-    figure.set_label(alt)
     axes = figure.subplots(1, panels, **options)
     for one in np.ravel(axes):
         one.spines[["top", "right"]].set_visible(False)
@@ -45,9 +40,10 @@ def learning_curves(logs, smooth=5):
     """Losses over the iterations: a panel for each of `PANELS` that the logs fill, and for each
     other term. logs: name -> list of records ({"step", "l1", ...}, `training.read_log`); smooth:
     records in the running mean, drawn over the pale raw values."""
-    logged = {term: None for log in logs.values() for record in log for term in record}
+    logs = {stage: pd.DataFrame(log).set_index("step") for stage, log in logs.items() if log}
+    logged = dict.fromkeys(term for log in logs.values() for term in log)
     panels = {title: terms for title, terms in PANELS.items() if set(logged) & set(terms)}
-    known = {"step", "images_per_second"}.union(*PANELS.values())
+    known = {"images_per_second"}.union(*PANELS.values())
     known |= {"generator"} if "l1" in logged else set()  # the weighted sum of known terms
     panels |= {term: {term: "-"} for term in logged if term not in known}
     if not panels:
@@ -57,18 +53,15 @@ def learning_curves(logs, smooth=5):
     for axes, (title, terms) in zip(spots[0], panels.items()):
         alt += f" {title}:"
         for stage, log in logs.items():
-            for term, dash in terms.items():
-                points = [(r["step"], r[term]) for r in log if term in r]
-                if not points:
-                    continue
-                step, value = np.array(points).T
-                axes.plot(step, value, color=colour(stage), alpha=0.25, linewidth=0.7)
-                smoothed = verdicts.running_mean(value, smooth)[:, 0]
-                (line,) = axes.plot(step, smoothed, dash, color=colour(stage))
+            for term in (term for term in terms if term in log):
+                values = log[term].dropna()
+                axes.plot(values, color=colour(stage), alpha=0.25, linewidth=0.7)
+                smoothed = values.rolling(smooth, center=True, min_periods=1).mean()
+                (line,) = axes.plot(smoothed, terms[term], color=colour(stage))
                 lines.setdefault(stage, line)
-                tenth = max(len(value) // 10, 1)
-                ends = value[:tenth].mean(), value[-tenth:].mean()
-                alt += f" {stage} {term} from {ends[0]:.3f} to {ends[1]:.3f};"
+                tenth = max(len(values) // 10, 1)
+                first, last = values.head(tenth).mean(), values.tail(tenth).mean()
+                alt += f" {stage} {term} from {first:.3f} to {last:.3f};"
         axes.set(xlabel="iteration")
         axes.set_title(title, fontsize=FONT)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -81,21 +74,21 @@ def learning_curves(logs, smooth=5):
 def bars_with_intervals(summaries, names=("ssim", "mask_ssim", "sharpness"), paper=None):
     """Scores with their 95 % intervals, a panel per score. summaries: row -> summary of
     `evaluation.evaluate_row`; paper: row -> {score: printed value}, drawn as diamonds, or None."""
-    rows, legend, alt = list(summaries), {}, "Bars with 95 % intervals over people."
-    height = 1.0 + 0.27 * len(rows)
-    figure, spots = chart(1.2 + 2.3 * len(names), height, len(names), sharey=True, squeeze=False)
-    for axes, name in zip(spots[0], names):
-        values = [summaries[row]["scores"][name] for row in rows]
-        legend |= _bars(axes, SCORES[name], dict(zip(rows, values)))
-        printed = [(place, (paper or {}).get(row, {}).get(name)) for place, row in enumerate(rows)]
-        printed = [(value, place) for place, value in printed if value is not None]
+    paper, legend, alt = paper or {}, {}, "Bars with 95 % intervals over people."
+    width, height = 1.2 + 2.3 * len(names), 1.0 + 0.27 * len(summaries)
+    figure, spots = chart(width, height, len(names), sharey=True, squeeze=False)
+    for axes, score in zip(spots[0], map(SCORES.get, names)):
+        values = {row: summary["scores"][score.name] for row, summary in summaries.items()}
+        legend |= _bars(axes, score, values)
+        printed = [(paper.get(row, {}).get(score.name), place) for place, row in enumerate(values)]
+        printed = [point for point in printed if point[0] is not None]
         if printed:
             diamonds = {"markersize": 4, "mfc": "white", "mec": INK, "linestyle": "none"}
             (legend["printed in the paper"],) = axes.plot(*zip(*printed), "D", **diamonds)
-        if SCORES[name].aim == "target":
+        if score.aim == "target":
             legend["the real images"] = axes.axvline(1, color=GREY, linestyle="--", linewidth=0.9)
-        listed = (f"{row} {score_text(v, SCORES[name])}" for row, v in zip(rows, values))
-        alt += f" {SCORES[name].heading}: {'; '.join(listed)}."
+        listed = (f"{row} {score_text(value, score)}" for row, value in values.items())
+        alt += f" {score.heading}: {'; '.join(listed)}."
     figure.axes[0].invert_yaxis()
     _legend_below(figure, legend)
     figure.set_label(alt)
@@ -134,7 +127,8 @@ def forest(results):
     if not panels:
         raise UserError("no claim has a measured effect to draw: evaluate the rows first.")
     sizes = [len(lines) for lines in panels.values()]
-    figure = new_figure(8.6, LINE * sum(sizes) + HEAD * len(sizes), layout="constrained")
+    height = 0.2 * sum(sizes) + 0.55 * len(sizes)  # lines, and axes of panels, in inches
+    figure = new_figure(8.6, height, layout="constrained")
     spots = figure.subplots(len(panels), 1, squeeze=False, height_ratios=sizes)[:, 0]
     for axes, (title, lines) in zip(spots, panels.items()):
         _draw_panel(axes, title, lines)
@@ -162,10 +156,8 @@ def _draw_panel(axes, title, lines):
     for place, (_, finding) in enumerate(lines):
         comparison, (shade, marker) = finding.comparison, LOOKS[finding.verdict]
         margin = comparison.margin
-        band = (-margin, margin) if comparison.direction == EQUAL else (margin, right)
-        if comparison.direction not in (EQUAL, MORE):
-            band = (left, -margin)
-        low, high = np.clip(band, left, right)
+        bands = {MORE: (margin, right), LESS: (left, -margin), EQUAL: (-margin, margin)}
+        low, high = np.clip(bands[comparison.direction], left, right)
         axes.barh(place, high - low, 0.8, low, color=PALE, alpha=0.55, zorder=0)
         if np.isfinite([finding.low, finding.high]).all():
             axes.plot([finding.low, finding.high], [place] * 2, color=shade, linewidth=1.6)

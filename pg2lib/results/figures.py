@@ -22,11 +22,7 @@ from pg2lib.results.provenance import DPI, FONT, GREY, INK, PICTURES, STYLE, new
 CELL = 128  # approximate width of an image in a grid, in dots
 # Colours and titles of what is no method; those of the methods are in the registry.
 COLOURS = {"condition": "#999999", "target": "#444444"}
-TITLES = {
-    "condition": "Condition image",
-    "pose": "Target pose",
-    "target": "Target image (GT)",
-}
+TITLES = {"condition": "Condition image", "pose": "Target pose", "target": "Target image (GT)"}
 CYCLE = ("#cc79a7", "#b8860b", "#117733", "#882255", "#44aa99", "#332288")  # unknown rows
 
 
@@ -41,18 +37,12 @@ def title(name):
     return (METHODS[name].title if name in METHODS else TITLES.get(name)) or name
 
 
-# --- pictures ----------------------------------------------------------------------------------
-
-
 def joint_colours():
     """An RGB colour per joint, uint8 (18, 3): the right side warm, the left side cool."""
     hues = np.empty(18)
-    for joints, first, last in (
-        ((0, 1), 0.14, 0.17),
-        ((2, 3, 4, 8, 9, 10, 14, 16), 0.11, -0.10),  # the person's right: yellow to magenta
-        ((5, 6, 7, 11, 12, 13, 15, 17), 0.28, 0.74),  # left: green to violet
-    ):
-        hues[list(joints)] = np.linspace(first, last, len(joints))
+    hues[[0, 1]] = 0.14, 0.17
+    hues[[2, 3, 4, 8, 9, 10, 14, 16]] = np.linspace(0.11, -0.10, 8)  # right: yellow to magenta
+    hues[[5, 6, 7, 11, 12, 13, 15, 17]] = np.linspace(0.28, 0.74, 8)  # left: green to violet
     rgb = [colorsys.hsv_to_rgb(hue % 1, 0.75, 1.0) for hue in hues]
     return np.round(np.array(rgb) * 255).astype(np.uint8)
 
@@ -77,6 +67,11 @@ def draw_skeleton(keypoints, height, width, image=None, thickness=None):
     return np.asarray(canvas.resize((width, height), Image.Resampling.BOX))
 
 
+def cell_scale(width):
+    """The whole factor that makes an image about `CELL` dots wide."""
+    return max(1, round(CELL / width))
+
+
 def colour_heatmaps(heatmaps):
     """18 heatmaps (18, H, W) in one picture, uint8 (H, W, 3): each joint in its colour."""
     maps = np.asarray(heatmaps, float).clip(0, 1)
@@ -95,25 +90,18 @@ def gray_mask(mask):
     return np.repeat(np.asarray(mask, bool)[..., None] * np.uint8(255), 3, -1)
 
 
-# --- grids of pictures -------------------------------------------------------------------------
-
-
 @STYLE
 def grid(rows, titles=(), row_labels=(), captions=(), scale=None, breaks=(), arrows=False):
     """Images in rows and columns with thin gaps.
 
     Args:
         rows: a list of rows, each a list of uint8 images (H, W, 3); all of one size, or whole
-            multiples of it, drawn finer.
-        titles: above the columns; wrapped unless they have line breaks.
-        row_labels: left of the rows.
-        captions: right of the rows, wrapped likewise.
+            multiples of it, drawn finer. UserError: different lengths, or nothing to draw.
+        titles, row_labels, captions: above the columns, left and right of the rows; titles and
+            captions are wrapped unless they have line breaks.
         scale: dots per pixel of the smallest image; None makes a column about `CELL` dots wide.
         breaks: columns before which the gap is wider.
         arrows: draw an arrow from each column to the next.
-
-    Raises:
-        UserError: rows of different lengths, or nothing to draw.
     """
     if not rows or not rows[0] or any(len(row) != len(rows[0]) for row in rows):
         raise UserError(f"a grid needs rows of equal length, not {[len(row) for row in rows]}.")
@@ -153,8 +141,9 @@ def grid(rows, titles=(), row_labels=(), captions=(), scale=None, breaks=(), arr
 def _paste(rows, scale, breaks, arrows):
     """The canvas of a grid (H, W, 3), left ends of its columns, middles of its rows, the gap."""
     sizes = [image.shape[:2] for row in rows for image in row]
-    scale = scale or max(1, round(CELL / min(width for _, width in sizes)))
-    high, wide = (scale * min(size[axis] for size in sizes) for axis in (0, 1))
+    high, wide = map(min, zip(*sizes))
+    scale = scale or cell_scale(wide)
+    high, wide = scale * high, scale * wide
     gap, wider = (26, 0) if arrows else (4, 10)
     lefts = [k * (wide + gap) + wider * sum(k >= b for b in breaks) for k in range(len(rows[0]))]
     canvas = np.full((len(rows) * (high + gap) - gap, lefts[-1] + wide, 3), 255, np.uint8)
@@ -177,35 +166,22 @@ def _grid_text(rows, titles, row_labels, captions):
     return text
 
 
-def figure4(columns, row_labels=()):
-    """Figure 4 of the paper: all rows on the same pairs. columns: list of (name, images uint8 (n,
-    H, W, 3)), see `figure4_columns`; row_labels: left of the pairs."""
-    rows = list(zip(*(images for _, images in columns), strict=True))
-    names = [name for name, _ in columns]
-    breaks = (names.index("target") + 1,) if "target" in names[:-1] else ()
-    return grid([list(row) for row in rows], list(map(title, names)), row_labels, breaks=breaks)
-
-
 def figure4_columns(dataset, chosen, generated):
-    """The columns of `figure4` for the test pairs `chosen`: condition image, target pose, target
-    image, the registered rows in the order of the tables, then any other rows. generated: row ->
-    uint8 (k, H, W, 3) of all test pairs."""
+    """The columns of Figure 4 for the test pairs `chosen`, name -> images: condition image, target
+    pose, target image, the registered rows in the order of the tables, then any other rows.
+    generated: row -> uint8 (k, H, W, 3) of all test pairs."""
     condition, target = dataset.test_pairs[chosen].T
-    scale = max(1, round(CELL / dataset.width))
-    poses = [fine_skeleton(keypoints, dataset.height, dataset.width, scale)
-             for keypoints in dataset.keypoints[target]]  # fmt: skip
-    shown = {
-        "condition": dataset.images[condition],
-        "pose": np.stack(poses),
-        "target": dataset.images[target],
-    }
+    poses = [fine_skeleton(dataset.keypoints[k], dataset.height, dataset.width) for k in target]
+    columns = {"condition": dataset.images[condition], "pose": poses,
+               "target": dataset.images[target]}  # fmt: skip
     order = [row for row in METHODS if row in generated]
-    order += [row for row in generated if row not in order and row not in shown]
-    return [*shown.items(), *((row, generated[row][chosen]) for row in order)]
+    order += [row for row in generated if row not in order and row not in columns]
+    return columns | {row: generated[row][chosen] for row in order}
 
 
-def fine_skeleton(keypoints, height, width, scale, image=None):
-    """`draw_skeleton` at `scale` times the size of the keypoints' picture."""
+def fine_skeleton(keypoints, height, width, scale=None, image=None):
+    """`draw_skeleton` at `scale` times the size of the keypoints' picture; None: as in a grid."""
+    scale = scale or cell_scale(width)
     keypoints = np.where(found(keypoints)[:, None], (keypoints + 0.5) * scale - 0.5, -1)
     image = None if image is None else enlarged(image, scale)
     return draw_skeleton(keypoints, height * scale, width * scale, image)
@@ -220,9 +196,8 @@ def figure3(image, keypoints, radius=4, variant="released"):
     maps = joint_heatmaps(batch, height, width, radius)[0].numpy()  # (18, H, W)
     tubes = pose_skeleton(batch, height, width, thick)[0, 0].numpy()
     mask = pose_mask(batch, height, width, radius, variant)[0, 0].numpy()
-    scale = max(1, round(CELL / width))
     pictures = {
-        "Keypoints": fine_skeleton(keypoints, height, width, scale, image),
+        "Keypoints": fine_skeleton(keypoints, height, width, image=image),
         f"Heatmaps $P_B$\n(radius {radius})": colour_heatmaps(maps),
         "Joints connected": gray_mask(tubes),
         "Pose mask $M_B$\n(holes closed)": gray_mask(mask),
@@ -234,21 +209,19 @@ def figure3(image, keypoints, radius=4, variant="released"):
 @STYLE
 def heatmap_overview(image, heatmaps, columns=9):
     """The 18 heatmaps (18, H, W), each over its darkened image, with the joints' names."""
-    maps, colours = np.asarray(heatmaps, float).clip(0, 1), joint_colours()
-    height, width = image.shape[:2]
-    scale = max(1, round(0.75 * CELL / width))
-    rows = -(-len(maps) // columns)
-    figure = new_figure(columns * (width * scale + 10) / DPI, rows * (height * scale + 40) / DPI)
-    spots = list(figure.subplots(rows, columns, squeeze=False).flat)
-    figure.subplots_adjust(0.005, 0.005, 0.995, 1 - 36 / (rows * (height * scale + 40)), 0.06, 0.16)
-    for spot in spots:
-        spot.set_axis_off()
-    for spot, joint, one in zip(spots, JOINTS, maps, strict=False):
-        weight, shade = one[..., None], colours[JOINTS.index(joint)]
+    maps, (height, width) = np.asarray(heatmaps, float).clip(0, 1), image.shape[:2]
+    scale, rows = max(1, round(0.75 * CELL / width)), -(-len(maps) // columns)
+    wide, high = columns * (width * scale + 10), rows * (height * scale + 40)  # in dots
+    figure = new_figure(wide / DPI, high / DPI)
+    figure.subplots_adjust(0.005, 0.005, 0.995, 1 - 36 / high, 0.06, 0.16)
+    spots = figure.subplots(rows, columns, squeeze=False).flat
+    for spot, joint, one, shade in zip(spots, JOINTS, maps, joint_colours()):
+        weight, present, name = one[..., None], one.max() > 0, joint.replace("_", " ")
         spot.imshow((0.5 * image * (1 - weight) + shade * weight).astype(np.uint8))
-        present, name = one.max() > 0, joint.replace("_", " ")
         look = {"fontsize": 0.85 * FONT, "color": INK if present else GREY, "pad": 2}
         spot.set_title(name if present else f"({name})", **look)
+    for spot in figure.axes:
+        spot.set_axis_off()
     figure.set_gid(PICTURES)
     figure.set_label("The 18 heatmaps, each over the darkened image; joints not found in brackets.")
     return figure
@@ -257,27 +230,19 @@ def heatmap_overview(image, heatmaps, columns=9):
 def pair_sheet(dataset, chosen, variant="released"):
     """Test pairs, one per column: condition, its keypoints, target, its keypoints, pose mask of
     the given variant."""
+    size, images, keypoints = (dataset.height, dataset.width), dataset.images, dataset.keypoints
     condition, target = dataset.test_pairs[chosen].T
-    scale = max(1, round(CELL / dataset.width))
 
-    def posed(index):
-        dark = (dataset.images[index] * 0.45).astype(np.uint8)
-        return fine_skeleton(dataset.keypoints[index], dataset.height, dataset.width, scale, dark)
+    def posed(indices):
+        dark = [(images[k] * 0.45).astype(np.uint8) for k in indices]
+        return [fine_skeleton(keypoints[k], *size, image=d) for k, d in zip(indices, dark)]
 
-    masks = pose_mask(
-        torch.from_numpy(dataset.keypoints[target]), dataset.height, dataset.width, variant=variant
-    )
-    rows = {
-        "condition": list(dataset.images[condition]),
-        "its keypoints": [posed(k) for k in condition],
-        "target": list(dataset.images[target]),
-        "its keypoints ": [posed(k) for k in target],
-        "pose mask": [
-            mask_overlay(dataset.images[k], m) for k, m in zip(target, masks[:, 0], strict=True)
-        ],
-    }
-    identities = [f"person {dataset.identities[k]}" for k in target]
-    return grid(list(rows.values()), identities, [name.strip() for name in rows])
+    masks = pose_mask(torch.from_numpy(keypoints[target]), *size, variant=variant)[:, 0]
+    masked = [mask_overlay(image, mask) for image, mask in zip(images[target], masks, strict=True)]
+    rows = [images[condition], posed(condition), images[target], posed(target), masked]
+    labels = ["condition", "its keypoints", "target", "its keypoints", "pose mask"]
+    people = [f"person {dataset.identities[k]}" for k in target]
+    return grid(list(map(list, rows)), people, labels)
 
 
 def difference_panel(coarse, difference, refined, target, row_labels=()):
@@ -294,8 +259,7 @@ def difference_panel(coarse, difference, refined, target, row_labels=()):
 
 
 def select_examples(dataset, count, seed=0):
-    """Indices int64 (count,) of informative test pairs, chosen without looking at generated
-    images.
+    """Indices int64 (count,) of informative test pairs, chosen without any generated image.
 
     A pair gets a point each for different cameras, for at most two missing joints on either side,
     and for poses that differ by more than in a quarter of the pairs. Pairs with more points come
@@ -316,9 +280,6 @@ def select_examples(dataset, count, seed=0):
     people = pd.Series(np.asarray(dataset.identities)[target][order])
     turn = people.groupby(people).cumcount()  # index of the pair within its person
     return order[np.argsort(turn.to_numpy(), kind="stable")][:count]
-
-
-# --- helpers -----------------------------------------------------------------------------------
 
 
 def enlarged(image, factor):

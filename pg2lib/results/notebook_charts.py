@@ -1,8 +1,10 @@
 """The charts that one notebook each draws, in the style of all figures."""
 
 import numpy as np
+import pandas as pd
 
 from pg2lib.results.charts import chart
+from pg2lib.results.comparisons import with_interval
 from pg2lib.results.figures import colour
 from pg2lib.results.provenance import GREY, STYLE
 
@@ -13,8 +15,7 @@ FIRST, SECOND = "#0072b2", "#d55e00"  # two series side by side
 def joints_found_chart(rates):
     """Bars of the share of images in which each joint was found; rates: Series by joint."""
     figure, axes = chart(6.4, 2.9)
-    names = [name.replace("_", " ") for name in rates.index]
-    axes.bar(names, rates, color=FIRST)
+    axes.bar(rates.index.str.replace("_", " "), rates, color=FIRST)
     axes.set(ylim=(0, 1), ylabel="found in share of images")
     axes.tick_params(axis="x", rotation=60)
     return figure
@@ -28,10 +29,9 @@ def shift_chart(shifts, followed):
     for row, means in followed.items():
         axes.plot(shifts, means, "o-", color=colour(row), label=row)
     axes.set(xlabel="pose moved by, pixels", ylabel="person moved by, pixels")
-    listed = "; ".join(f"{row} {', '.join(f'{m:.1f}' for m in means)}"
-                       for row, means in followed.items())  # fmt: skip
-    shifted = ", ".join(f"{pixels:+d}" for pixels in shifts)
-    figure.set_label(f"Pixels the person moved when the pose moved by {shifted}: {listed}.")
+    listed = (f"{row} {', '.join(f'{m:.1f}' for m in means)}" for row, means in followed.items())
+    alt = f"Pixels the person moved when the pose moved by {', '.join(f'{s:+d}' for s in shifts)}: "
+    figure.set_label(f"{alt}{'; '.join(listed)}.")
     axes.legend(fontsize=7, frameon=False)
     return figure
 
@@ -40,7 +40,7 @@ def shift_chart(shifts, followed):
 def interval_chart(groups, labels, xlabel):
     """Points with intervals around zero, a line per label, top to bottom; groups: at most two
     series -> (middle, low, high), each with one value per label."""
-    place, last = np.arange(len(labels)), len(labels) - 0.5
+    place = np.arange(len(labels))
     figure, axes = chart(5.6, 0.8 + 0.32 * len(labels))
     for number, (name, values) in enumerate(groups.items()):
         middle, low, high = (np.asarray(part, float) for part in values)
@@ -50,13 +50,10 @@ def interval_chart(groups, labels, xlabel):
         axes.plot(middle, heights, "o", color=shade, markersize=4, label=name)
     axes.axvline(0, color=GREY, linestyle="--", linewidth=0.9)
     axes.set_yticks(place, labels)
-    axes.set(ylim=(last, -0.5), xlabel=xlabel)
-    listed = "; ".join(
-        f"{label} {name} {middle:+.3f} [{low:+.3f}, {high:+.3f}]"
-        for name, values in groups.items()
-        for label, middle, low, high in zip(labels, *values, strict=True)
-    )
-    figure.set_label(f"Intervals, {xlabel}: {listed}.")
+    axes.set(ylim=(len(labels) - 0.5, -0.5), xlabel=xlabel)
+    listed = [f"{label} {name} {with_interval(*interval)}" for name, values in groups.items()
+              for label, *interval in zip(labels, *values, strict=True)]  # fmt: skip
+    figure.set_label(f"Intervals, {xlabel}: {'; '.join(listed)}.")
     if len(groups) > 1:
         axes.legend(frameon=False, bbox_to_anchor=(1, 1))
     return figure
@@ -68,12 +65,10 @@ def spread_chart(groups, xlabel):
     figure, axes = chart(5.6, 2.1)
     random = np.random.default_rng(0)
     for place, values in enumerate(groups.values()):
-        values = np.asarray(values, float)
-        values = values[~np.isnan(values)]
+        values = pd.Series(values, dtype=float).dropna()
         spread = place + random.uniform(-0.3, 0.3, len(values))
         axes.plot(values, spread, ".", color="#999999", markersize=2)
-        middle = np.median(values) if len(values) else []
-        axes.vlines(middle, place - 0.4, place + 0.4, color=SECOND)
+        axes.vlines(values.median(), place - 0.4, place + 0.4, color=SECOND)
     axes.set_yticks(range(len(groups)), groups)
     axes.set(ylim=(len(groups) - 0.5, -0.5), xlabel=xlabel)
     return figure

@@ -8,7 +8,7 @@ import json
 import platform
 import subprocess
 import time
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -41,47 +41,39 @@ PICTURES = "pictures"  # gid of figures that show images
 
 def new_figure(width, height, layout=None):
     """A Figure of so many inches."""
-    figure = Figure((width, height), dpi=DPI, layout=layout)
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure((width, height), dpi=DPI, layout=layout)
 
 
 @STYLE
-def rendered(figure, dpi=DPI):
+def rendered(figure):
     """The figure as uint8 (H, W, 3)."""
-    before = figure.dpi
-    figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    figure.set_dpi(before)
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def to_png_bytes(picture, scale=1):
-    """A uint8 image (H, W, 3), enlarged by whole pixels, or a Figure, as PNG bytes.
-
-    Fits the `value` of an ipywidgets Image.
-    """
+def to_png_bytes(picture, scale=1, colours=None):
+    """A uint8 image (H, W, 3), enlarged by whole pixels, or a Figure, as PNG bytes, reduced to so
+    many colours. Fits the `value` of an ipywidgets Image."""
     if isinstance(picture, Figure):
         picture = rendered(picture)
-    picture, stream = np.asarray(picture).repeat(scale, 0).repeat(scale, 1), io.BytesIO()
-    Image.fromarray(picture).save(stream, format="PNG", optimize=True)
+    image = Image.fromarray(np.asarray(picture).repeat(scale, 0).repeat(scale, 1))
+    if colours:
+        image = image.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=0)
+    stream = io.BytesIO()
+    image.save(stream, format="PNG", optimize=True)
     return stream.getvalue()
 
 
-def show(figure, colours=128):
+def show(figure):
     """The figure as an IPython image, in few colours so that a notebook stays small."""
     from IPython.display import Image as Shown
 
-    picture = Image.fromarray(rendered(figure))
-    small = picture.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=0)
-    stream = io.BytesIO()
-    small.save(stream, format="PNG", optimize=True)
-    return Shown(stream.getvalue(), width=figure.get_figwidth() * 100)
+    return Shown(to_png_bytes(figure, colours=128), width=figure.get_figwidth() * 100)
 
 
 @STYLE
-def save(figure, path, facts, alt=None, dpi=DPI):
+def save(figure, path, facts, alt=None):
     """Write a figure as PNG, as PDF (charts as vectors) and, as JSON, the record of its making;
     returns the path of the PNG.
 
@@ -91,22 +83,17 @@ def save(figure, path, facts, alt=None, dpi=DPI):
     path = Path(path)
     if path.suffix != ".png":
         raise UserError(f"figures are written as PNG; end {path} in .png.")
-    picture = rendered(figure, dpi)
-    record = {
-        "figure": path.name,
-        "width": picture.shape[1],
-        "height": picture.shape[0],
-        "alt": alt or figure.get_label(),
-        "people": figure.get_gid() == PICTURES,
-        **facts,
-        **stamp(),
-    }
+    picture = rendered(figure)
+    height, width, _ = picture.shape
+    record = {"figure": path.name, "width": width, "height": height}
+    record |= {"alt": alt or figure.get_label(), "people": figure.get_gid() == PICTURES}
     with write_atomically(path.with_suffix(".pdf")) as temporary:
         figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
     with write_atomically(path) as temporary:
         temporary.write_bytes(to_png_bytes(picture))
     with write_atomically(path.with_suffix(".json")) as temporary:
-        text = json.dumps(without_nan(record), indent=1, ensure_ascii=False, default=str)
+        record = without_nan(record | facts | stamp())
+        text = json.dumps(record, indent=1, ensure_ascii=False, default=str)
         temporary.write_text(text + "\n", encoding="utf-8")
     return path
 
@@ -118,33 +105,22 @@ def publish(figure, path, facts, alt=None):
 
 
 def stamp() -> dict:
-    """Time, versions and commit, for the record of a file."""
-    return {
-        "written": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "versions": versions(),
-        "commit": commit(),
-    }
-
-
-def versions() -> dict:
-    """Versions of Python, this library and the packages that determine what a figure shows."""
-    found = {"python": platform.python_version(), "pg2lib": pg2lib.__version__}
-    for name in ("torch", "numpy", "scikit-image", "matplotlib"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
+    """Time, versions of what determines the content of a figure, and commit, for the record of a
+    file."""
+    versions = {"python": platform.python_version(), "pg2lib": pg2lib.__version__}
+    versions |= {name: version(name) for name in ("torch", "numpy", "scikit-image", "matplotlib")}
+    now = time.strftime("%Y-%m-%d %H:%M:%S")
+    return {"written": now, "versions": versions, "commit": commit()}
 
 
 def commit() -> str | None:
-    """The checked-out commit, followed by "+" if tracked files differ from it; None outside git."""
+    """The checked-out commit, followed by "+" if tracked files of the library differ from it; None
+    outside git."""
 
     def git(*arguments):
-        return subprocess.run(
-            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True,
-            timeout=10, check=True,
-        ).stdout.strip()  # fmt: skip
+        command, here = ["git", *arguments], Path(pg2lib.__file__).parent
+        quiet = {"stderr": subprocess.DEVNULL, "text": True, "timeout": 10}
+        return subprocess.check_output(command, cwd=here, **quiet).strip()
 
     try:
         changed = git("status", "--porcelain", "--untracked-files=no", "--", ".")

@@ -16,9 +16,11 @@ BLANK = 225  # grey level where there is no picture
 def rows_sheet(dataset, chosen, generated, label="ID"):
     """Test pairs (indices `chosen`) through several rows, laid out as Figure 4, each labelled with
     its person; generated: row -> uint8 (k, H, W, 3) images of all test pairs."""
-    people = dataset.identities[dataset.test_pairs[chosen, 1]]
     columns = figures.figure4_columns(dataset, chosen, generated)
-    return figures.figure4(columns, [f"{label} {person}" for person in people])
+    people = dataset.identities[dataset.test_pairs[chosen, 1]]
+    labels = [f"{label} {person}" for person in people]
+    rows = [list(row) for row in zip(*columns.values(), strict=True)]
+    return figures.grid(rows, list(map(figures.title, columns)), labels, breaks=(3,))
 
 
 def cameras_sheet(dataset, people, cameras=range(1, 7)):
@@ -49,39 +51,34 @@ def joint_sheet(dataset, pair, joint, radius=4):
 def masks_sheet(dataset, indices, heights=(128, 256)):
     """Images with every variant of their pose mask, made at several heights, over the image at
     the first of them."""
-    titles, rows = [], []
+    lowest, rows = heights[0], []
     for index in indices:
-        image = at_height(dataset, index, heights[0]).image
-        pictures, titles = [image], ["target"]
+        image = at_height(dataset, index, lowest).image
+        rows.append([image])
         for height in heights:
-            fine, view = height // heights[0], at_height(dataset, index, height)
-            backdrop, pose = image.repeat(fine, 0).repeat(fine, 1), torch.from_numpy(view.keypoints)
+            backdrop = figures.enlarged(image, height // lowest)
+            pose = torch.from_numpy(at_height(dataset, index, height).keypoints)[None]
             for variant in heatmaps.VARIANTS:
-                mask = heatmaps.pose_mask(pose[None], *backdrop.shape[:2], variant=variant)
-                pictures.append(figures.mask_overlay(backdrop, mask[0, 0].numpy()))
-                titles.append(f"{height} rows\n{variant}")
-        rows.append(pictures)
+                mask = heatmaps.pose_mask(pose, *backdrop.shape[:2], variant=variant)
+                rows[-1].append(figures.mask_overlay(backdrop, mask[0, 0].numpy()))
+    titles = [f"{height} rows\n{variant}" for height in heights for variant in heatmaps.VARIANTS]
     breaks = [1 + k * len(heatmaps.VARIANTS) for k in range(len(heights))]
-    return figures.grid(rows, titles, scale=max(heights) // heights[0], breaks=breaks)
+    return figures.grid(rows, ["target", *titles], scale=max(heights) // lowest, breaks=breaks)
 
 
 def coloured(values, top, name):
-    """Values (H, W) as a picture, uint8 (H, W, 3), in a colour map of matplotlib.
-
-    The scale is 0 to `top`; for the diverging map "RdBu" it is -top (red) to top (blue).
-    """
+    """Values (H, W) as a picture, uint8 (H, W, 3), in a colour map of matplotlib from 0 to `top`;
+    the diverging map "RdBu" is from -top (red) to top (blue)."""
     low = -top if name == "RdBu" else 0
     shade = matplotlib.colormaps[name]((np.clip(values, low, top) - low) / (top - low))
     return (255 * shade[..., :3]).astype(np.uint8)
 
 
 def errors_sheet(dataset, chosen, masks, generated, errors, top=110, gain=30):
-    """Test pairs by two rows, each beside its map of errors, and the gain of the second row.
-
-    masks: bool (k, H, W) of all test pairs, tinted in the third column. generated, errors: two rows
-    -> uint8 (k, H, W, 3), and (k, H, W) in grey levels. top, gain: grey levels of the brightest
-    error and of the fullest red or blue.
-    """
+    """Test pairs by two rows, each beside its map of errors, and the gain of the second row. masks:
+    bool (k, H, W) of all test pairs, tinted in the third column; generated, errors: two rows ->
+    uint8 (k, H, W, 3), and (k, H, W) in grey levels; top, gain: grey levels of the brightest error
+    and of the fullest red or blue."""
     (first, second), rows = generated, []
     for index in chosen:
         condition, target = (dataset.images[k] for k in dataset.test_pairs[index])
@@ -90,9 +87,9 @@ def errors_sheet(dataset, chosen, masks, generated, errors, top=110, gain=30):
             row += [generated[name][index], coloured(errors[name][index], top, "inferno")]
         row.append(coloured(errors[first][index] - errors[second][index], gain, "RdBu"))
         rows.append(row)
-    names = [figures.title(name).split("\n(")[0] for name in generated]
-    titles = ["condition", "target", "weight 2", names[0], "its error", names[1], "its error",
-              "gain\n(blue)"]  # fmt: skip
+    names = [figures.title(name).partition("\n(")[0] for name in generated]
+    titles = ["condition", "target", "weight 2"]
+    titles += [names[0], "its error", names[1], "its error", "gain\n(blue)"]
     return figures.grid(rows, titles, breaks=(3, 5, 7), scale=max(1, 96 // dataset.width))
 
 
@@ -110,11 +107,11 @@ def shifts_sheet(dataset, pair, moved):
 def failures_sheet(dataset, generated, causes, lines):
     """Pairs that went wrong, with their causes in words; causes, lines: see `difficulty.causes` and
     `difficulty.worst`; generated: uint8 (k, H, W, 3) of all test pairs."""
-    rows, captions, scale = [], [], max(1, round(figures.CELL / dataset.width))
+    rows, captions = [], []
     for line in lines.itertuples():
         condition, target = dataset.test_pairs[line.pair]
-        keypoints = dataset.keypoints[target]
-        pose = figures.fine_skeleton(keypoints, dataset.height, dataset.width, scale)
+        size = dataset.height, dataset.width
+        pose = figures.fine_skeleton(dataset.keypoints[target], *size)
         rows.append([dataset.images[condition], pose, dataset.images[target], generated[line.pair]])
         place = f"{line.cause.upper()}, {line.rank} of {line.of}, score {line.score:.2f}"
         captions.append(f"{place}: {reasons(causes, line.pair)}")

@@ -13,7 +13,7 @@ from PIL import Image
 from pg2lib.apps.photo.photo import FEWEST_JOINTS, check_pose
 from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import found, parse_openpose, read_json
-from pg2lib.results.figures import CELL, enlarged, fine_skeleton
+from pg2lib.results.figures import cell_scale, enlarged, fine_skeleton
 
 LONGEST_GAP = 5  # frames over which a missing joint is interpolated
 STRIP = 8  # most poses in a strip
@@ -119,7 +119,7 @@ def sheet(condition, poses, results, result_below: bool) -> np.ndarray:
     """The condition image, then skeletons and results, enlarged by one whole factor, on white:
     results below their skeletons, or in one line."""
     height, width = condition.shape[:2]
-    factor = max(1, round(CELL / width))
+    factor = cell_scale(width)
     skeletons = [fine_skeleton(pose, height, width, factor) for pose in poses]
     first, *images = (enlarged(image, factor) for image in (condition, *results))
     rows = [[first, *skeletons, *images]]

@@ -111,8 +111,7 @@ class Studio:
     def snapshot(self):
         """The pictures as a matplotlib Figure, a line per row."""
         shown = {picture.name: picture.image for picture in self.pictures()}
-        scale = max(1, round(figures.CELL / self.data.width))
-        pose = figures.fine_skeleton(self.pose, *self.size, scale)
+        pose = figures.fine_skeleton(self.pose, *self.size)
         given = [shown["condition"], pose, shown["heatmaps"], shown["mask"]]
         names = list(max(map(self.generated, self.shown_rows), key=len))  # the row with most parts
         blank = np.full_like(self.image, 255)
