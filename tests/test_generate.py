@@ -259,7 +259,7 @@ def test_an_unknown_row_and_a_folder_that_is_a_file_are_told(pg2, folder, tmp_pa
 def test_what_the_disk_refuses_is_told(tmp_path):
     (tmp_path / "a").touch()
     with pytest.raises(UserError, match="cannot write to .*--out"):
-        generate.write_images({"condition": np.zeros((4, 4, 3), np.uint8)}, tmp_path / "a")
+        generate.write({"condition.png": np.zeros((4, 4, 3), np.uint8)}, tmp_path / "a")
 
 
 def test_a_row_of_the_run_store_paints_too(pg2, tmp_path):

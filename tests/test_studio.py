@@ -230,6 +230,8 @@ def test_a_sequence_is_played(made):
     made.load_key(0)
     np.testing.assert_array_equal(made.pose, first)
     assert not made.playing and made.editor.can_undo
+    made.load_key(1)
+    assert made.frame == 4 and made.pose[3].tolist() == [8, 8]
 
 
 def test_the_timeline_is_edited(made):

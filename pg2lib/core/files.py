@@ -1,6 +1,7 @@
 """The error a user can fix, atomic writing, JSON and checksums."""
 
 import hashlib
+import importlib
 import json
 import math
 import os
@@ -13,6 +14,14 @@ class UserError(Exception):
 
     The command line prints the sentence without a traceback and exits with status 2.
     """
+
+
+def optional(name: str, remedy: str):
+    """The module of an optional dependency; UserError with the remedy if it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise UserError(remedy) from None
 
 
 @contextmanager

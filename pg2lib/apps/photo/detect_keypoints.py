@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from pg2lib.core import downloads
-from pg2lib.core.files import UserError
+from pg2lib.core.files import UserError, optional
 from pg2lib.data.keypoints import found, from_coco17
 
 # torchvision's COCO_V1; its file name holds the first digits of its SHA-256.
@@ -24,9 +24,13 @@ KEYPOINT_RCNN = downloads.Weights(
 PERSON_SCORE, JOINT_SCORE = 0.7, 2.0
 
 
-def find_weights(given=None) -> Path | None:
-    """The file of the weights on this machine, or None; see `downloads.find`."""
-    return downloads.find(KEYPOINT_RCNN, given)
+torchvision_library = partial(
+    optional,
+    "torchvision",
+    "detecting keypoints needs torchvision: pip install torchvision, or give the pose as OpenPose "
+    "JSON or CSV",
+)
+find_weights = partial(downloads.find, KEYPOINT_RCNN)  # the file on this machine, or None
 
 
 def require_weights(given=None) -> Path:
@@ -36,18 +40,6 @@ def require_weights(given=None) -> Path:
         return downloads.require(KEYPOINT_RCNN, given)
     except downloads.NoWeights as error:
         raise UserError(f"{error}, or give the pose as OpenPose JSON or CSV") from None
-
-
-def torchvision_library():
-    """The module torchvision, imported on first use. UserError if it is not installed."""
-    try:
-        import torchvision
-    except ImportError:
-        raise UserError(
-            "detecting keypoints needs torchvision: pip install torchvision, or give the pose as "
-            "OpenPose JSON or CSV"
-        ) from None
-    return torchvision
 
 
 def keypoint_rcnn(state: dict | None = None, **options):

@@ -1,6 +1,5 @@
 """Your own photo in other poses: inputs brought into the frame of the model, results written."""
 
-import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -140,16 +139,42 @@ def generate(generate_fn, image, keypoints, device: str = "cpu", condition_keypo
 def generate_and_write(
     generate_fn, image, poses, out, fps: float = 8.0, device: str = "cpu", pose=None
 ) -> list[Path]:
-    """Generate the person of a photo in each of the poses and write the results; their paths. One
-    pose gives condition, pose, the parts of the output and refined.png, several condition.png and
-    the files of `write_sequence`. In the model's frame: image uint8 (H, W, 3), poses (k, 18, 2) and
-    the photo's own pose (18, 2) or None."""
+    """Generate the person of a photo in each of the poses and write the results; their paths. In
+    the model's frame: image uint8 (H, W, 3), poses (k, 18, 2) and the photo's own pose (18, 2) or
+    None.
+
+    One pose gives condition, pose, the parts of the output and refined.png; several condition.png,
+    frames/000.png ..., figure1c.png and sequence.gif (see `sequence`), and frames of an earlier,
+    longer sequence are removed.
+    """
     if len(poses) == 1:
         images = {"condition": image, "pose": draw_skeleton(poses[0], *image.shape[:2])}
-        return write_images(images | generate(generate_fn, image, poses[0], device, pose), out)
-    results = [generate(generate_fn, image, each, device, pose)["refined"] for each in poses]
-    paths = write_images({"condition": image}, out)
-    return paths + write_sequence(image, poses, results, out, fps)
+        images |= generate(generate_fn, image, poses[0], device, pose)
+        return write({f"{name}.png": picture for name, picture in images.items()}, out)
+    refined = [generate(generate_fn, image, each, device, pose)["refined"] for each in poses]
+    files = {"condition.png": image}
+    files |= {f"frames/{k:03}.png": picture for k, picture in enumerate(refined)}
+    files["figure1c.png"] = sequence.figure1c(image, poses, refined)
+    files["sequence.gif"] = sequence.gif(image, poses, refined, fps)
+    paths = write(files, out)
+    for old in set(Path(out, "frames").glob("*.png")) - set(paths):
+        old.unlink()
+    return [paths[0], *paths[-2:], Path(out, "frames")]
+
+
+def write(files: dict, out) -> list[Path]:
+    """Write files in a folder, name -> uint8 (H, W, 3) or bytes; returns the paths."""
+    paths = [Path(out, name) for name in files]
+    try:
+        for path, content in zip(paths, files.values()):
+            with write_atomically(path) as temporary:
+                if isinstance(content, bytes):
+                    temporary.write_bytes(content)
+                else:
+                    Image.fromarray(content).save(temporary)
+    except OSError as error:
+        raise UserError(f"cannot write to {out} ({error}); name another folder, --out") from None
+    return paths
 
 
 def check_folder(out) -> Path:
@@ -159,38 +184,3 @@ def check_folder(out) -> Path:
     if there.is_file():
         raise UserError(f"{there} is a file; name a folder with --out")
     return out
-
-
-@contextlib.contextmanager
-def disk_errors(out):
-    """Turns an OSError into a UserError."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"cannot write to {out} ({error}); name another folder, --out") from None
-
-
-def write_images(images: dict, out) -> list[Path]:
-    """Write images, name -> uint8 (H, W, 3), as out/NAME.png; returns the paths."""
-    paths = {name: Path(out) / f"{name}.png" for name in images}
-    with disk_errors(out):
-        for name, image in images.items():
-            with write_atomically(paths[name]) as temporary:
-                Image.fromarray(image).save(temporary)
-    return list(paths.values())
-
-
-def write_sequence(condition, poses, results, out, fps: float = 8.0) -> list[Path]:
-    """Write frames/000.png ..., figure1c.png and sequence.gif (see `sequence`); remove frames of
-    an earlier, longer sequence. condition uint8 (H, W, 3), poses (k, 18, 2), k results."""
-    out = Path(out)
-    sequence.check_rate(fps)
-    frames = {f"frames/{k:03}": result for k, result in enumerate(results)}
-    frames["figure1c"] = sequence.figure1c(condition, poses, results)
-    paths = write_images(frames, out)
-    with disk_errors(out):
-        for old in set((out / "frames").glob("*.png")) - set(paths):
-            old.unlink()
-        with write_atomically(out / "sequence.gif") as temporary:
-            temporary.write_bytes(sequence.gif(condition, poses, results, fps))
-    return [*paths[-1:], out / "sequence.gif", out / "frames"]

@@ -1,8 +1,4 @@
-"""Photographs and poses of any size, brought into the frame of a model.
-
-A `Window` is the part of a picture that fills the frame. It has the frame's aspect ratio, so nobody
-is distorted, and may extend beyond the picture; the area outside is padded.
-"""
+"""Photographs and poses of any size, brought into the frame of a model."""
 
 from typing import NamedTuple
 
@@ -27,7 +23,8 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".we
 
 
 class Window(NamedTuple):
-    """A rectangle in the pixels of a picture; may extend beyond it."""
+    """The part of a picture, in its pixels, that fills the frame. It has the frame's aspect ratio,
+    so nobody is distorted, and may extend beyond the picture; the area outside is padded."""
 
     left: float
     top: float
@@ -91,8 +88,7 @@ def around_people(poses, height: int, width: int) -> list[Window]:
     tall = max(needed, (high - low)[:, 0].max() / WIDEST * height / width)
     # Where the width decides, the surplus height goes above and below equally.
     top = top - ABOVE * (bottom - top) - (tall - needed) / 2
-    wide = tall * width / height
-    centres = (low + high)[:, 0] / 2
+    wide, centres = tall * width / height, (low + high)[:, 0] / 2
     return [Window(float(x - wide / 2), float(top), float(wide), float(tall)) for x in centres]
 
 
@@ -110,19 +106,16 @@ def cut(image, window: Window, height: int, width: int, padding: str = "edge") -
     misses the image."""
     scale = height / window.height
     spans = []  # of the part inside the picture: in the frame, and in the picture
-    for start, size, length in zip(window[:2], image.shape[1::-1], (width, height)):
+    for start, whole, length in zip(window[:2], image.shape[1::-1], (width, height)):
         # Rounded to a thousandth of a pixel: a part that just touches the border is not padded.
-        inside = np.clip(np.round((np.array([0, size]) - start) * scale, 3), 0, length)
+        inside = np.clip(np.round((np.array([0, whole]) - start) * scale, 3), 0, length)
         frame = np.floor(inside + 0.5).astype(int)
-        spans.append((frame, np.clip(frame / scale + start, 0, size)))
+        spans.append((frame, np.clip(frame / scale + start, 0, whole)))
     ((left, right), xs), ((top, bottom), ys) = spans
     if left >= right or top >= bottom:
         raise UserError("the person is outside the photo; give the pose that belongs to it")
-    part = Image.fromarray(np.ascontiguousarray(image)).resize(
-        (int(right - left), int(bottom - top)),
-        Image.Resampling.LANCZOS,
-        (xs[0], ys[0], xs[1], ys[1]),
-    )
+    size, box = (int(right - left), int(bottom - top)), (xs[0], ys[0], xs[1], ys[1])
+    part = Image.fromarray(np.ascontiguousarray(image)).resize(size, Image.Resampling.LANCZOS, box)
     framed = np.pad(part, ((top, height - bottom), (left, width - right), (0, 0)), mode="edge")
     if padding != "edge":
         inner = framed[top:bottom, left:right].copy()
@@ -135,8 +128,7 @@ def cut(image, window: Window, height: int, width: int, padding: str = "edge") -
 def to_frame(keypoints, window: Window, height: int, width: int) -> np.ndarray:
     """Keypoints (18, 2) of a picture in the frame of its window: the pixels that contain the
     centres of the old ones, as in training. A joint outside the frame becomes missing."""
-    keypoints = np.asarray(keypoints, np.float32)
-    start = np.array([window.left, window.top])
+    keypoints, start = np.asarray(keypoints, np.float32), np.array(window[:2])
     places = np.floor((keypoints + 0.5 - start) * (height / window.height) + 1e-6)
     inside = found(keypoints) & found(places) & (places < (width, height)).all(-1)
     return np.where(inside[:, None], places, -1).astype(np.float32)

@@ -39,8 +39,11 @@ def read_sequence(path):
     `LONGEST_GAP` frames is interpolated (`fill_gaps`); frames with too few joints are left out.
     UserError for fewer than 2 frames with a person, or a frame that is not OpenPose output.
     """
-    poses = [read_frame(content, where) for where, content in frames_of(Path(path)).items()]
-    poses = np.array(poses, np.float32).reshape(-1, 18, 2)
+    frames = frames_of(Path(path))
+    poses = np.full((len(frames), 18, 2), -1, np.float32)
+    for pose, (where, content) in zip(poses, frames.items()):
+        if not (isinstance(content, dict) and content.get("people") == []):  # nobody detected
+            pose[:] = parse_openpose(content, where)
     filled = fill_gaps(poses)
     whole = filled[found(filled).sum(-1) >= FEWEST_JOINTS]
     if len(whole) < 2:
@@ -74,13 +77,6 @@ def frames_of(path: Path) -> dict:
     return {f"{path}, frame {number}": frame for number, frame in enumerate(frames)}
 
 
-def read_frame(content, where) -> np.ndarray:
-    """The pose (18, 2) in an OpenPose object; all joints are missing if it holds no person."""
-    if isinstance(content, dict) and content.get("people") == []:
-        return np.full((18, 2), -1, np.float32)
-    return parse_openpose(content, where)
-
-
 def fill_gaps(poses, longest: int = LONGEST_GAP) -> np.ndarray:
     """Poses (k, 18, 2) with joints interpolated linearly where they are missing in up to `longest`
     consecutive frames; longer gaps and both ends stay."""
@@ -110,9 +106,6 @@ def in_between(poses, count: int) -> np.ndarray:
         shares = (step / (count + 1) for step in range(1, count + 1))
         frames += [start, *(np.where(both, start + s * (end - start), -1) for s in shares)]
     return np.array([*frames, poses[-1]], np.float32)
-
-
-# --- strip and GIF ------------------------------------------------------------------------------
 
 
 def sheet(condition, poses, results, result_below: bool) -> np.ndarray:
@@ -146,6 +139,7 @@ def check_rate(fps: float):
 
 def gif(condition, poses, results, fps: float = 8.0) -> bytes:
     """An endless GIF: condition image, target pose, generated image."""
+    check_rate(fps)
     sheets = [sheet(condition, [p], [made], False) for p, made in zip(poses, results, strict=True)]
     first, *others = (Image.fromarray(image).quantize(255, dither=0) for image in sheets)
     stream, each = io.BytesIO(), 10 * round(100 / fps)  # milliseconds

@@ -214,8 +214,3 @@ class Timeline:
         if index not in range(len(self.keys)):
             raise UserError(f"the timeline has no key pose {index}; it has {len(self.keys)}.")
         return self.keys[index]
-
-    def position(self, index: int) -> int:
-        """The index of a key pose in `frames`."""
-        self.key(index)
-        return index * (self.between + 1)

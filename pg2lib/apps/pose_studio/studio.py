@@ -45,8 +45,8 @@ class Studio:
     """
 
     def __init__(self, data, load, rows, row=None, second="", device="cpu"):
-        """data: Dataset. load: function row -> generate_fn, called when a row is first chosen. The
-        first condition image and pose are the test pair of `opening`."""
+        """data: Dataset, whose test pair `opening` is shown first. load: function row ->
+        generate_fn, called when a row is first chosen."""
         self.data, self.rows, self.device = data, tuple(rows), device
         self._load, self._cached = cache(load), lru_cache(CACHED)(self._generate)
         self.row, self.second = "", ""
@@ -86,15 +86,15 @@ class Studio:
         batch = torch.from_numpy(self.pose)[None]
         maps = heatmaps.heatmaps(batch, *self.size)[0].numpy()
         mask = heatmaps.pose_mask(batch, *self.size)[0, 0].numpy()
-        shown = [
+        return [
             Picture("condition", "Condition image", self.image),
             Picture("heatmaps", "Pose heatmaps", figures.colour_heatmaps(maps)),
             Picture("mask", "Pose mask", figures.gray_mask(mask)),
+        ] + [
+            Picture(f"{part}:{row}", f"{row}, {part}", image)
+            for row in self.shown_rows
+            for part, image in self.generated(row).items()
         ]
-        for row in self.shown_rows:
-            for part, image in self.generated(row).items():
-                shown.append(Picture(f"{part}:{row}", f"{row}, {part}", image))
-        return shown
 
     def generated(self, row: str, pose=None) -> dict:
         """The images that a row generates from the condition image for a pose (default: the current
@@ -114,15 +114,12 @@ class Studio:
         pose = figures.fine_skeleton(self.pose, *self.size)
         given = [shown["condition"], pose, shown["heatmaps"], shown["mask"]]
         names = list(max(map(self.generated, self.shown_rows), key=len))  # the row with most parts
-        blank = np.full_like(self.image, 255)
-        rows = [
-            given + [shown.get(f"{name}:{row}", blank) for name in names] for row in self.shown_rows
-        ]
+        blank, rows = np.full_like(self.image, 255), self.shown_rows
+        lines = [given + [shown.get(f"{name}:{row}", blank) for name in names] for row in rows]
         titles = ["Condition image", "Target pose", "Heatmaps $P_B$", "Pose mask $M_B$"]
         named = {"difference": "Difference map"} if len(names) > 1 else {"refined": "Generated"}
         titles += [named.get(name, name.capitalize()) for name in names]
-        labels = [figures.title(row) for row in self.shown_rows]
-        return figures.grid(rows, titles, labels, breaks=(len(given),))
+        return figures.grid(lines, titles, list(map(figures.title, rows)), breaks=(len(given),))
 
     # --- condition image and rows ---------------------------------------------------------------
 
@@ -201,7 +198,7 @@ class Studio:
     def load_key(self, index: int):
         """Edit a copy of a key pose."""
         self.editor.take(self.timeline.key(index).pose)
-        self.frame, self.playing = self.timeline.position(index), False
+        self.frame, self.playing = index * (self.timeline.between + 1), False
 
     def clear_keys(self):
         self.set_timeline(replace(self.timeline, keys=()))
@@ -268,13 +265,12 @@ def facts(study: pipeline.Study, made_by: str, rows) -> dict:
     """The provenance of a figure (see `pipeline.facts`), also for the bundled generators."""
     if not shipped.ships(study):
         return pipeline.facts(study, made_by, rows)
-    files = [shipped.weights_file(row) for row in rows]
-    configs = {name: pipeline.method_config(study, name) for name in pipeline.chains(rows)}
     named = {"made_by": made_by, "dataset": study.dataset, "profile": study.profile}
+    methods = pipeline.chains(rows)
     return named | {
         "seed": study.seed,
-        "config": {name: asdict(config) for name, config in configs.items()},
-        "inputs": {file.name: sha256(file) for file in files},
+        "config": {name: asdict(pipeline.method_config(study, name)) for name in methods},
+        "inputs": {file.name: sha256(file) for file in map(shipped.weights_file, rows)},
     }
 
 
@@ -285,10 +281,9 @@ def opening(data):
 
 
 def choices(data) -> list[int]:
-    """Test images with a whole torso, in the order of the data set; at most `MOST_CHOICES`, those
-    of the first test pairs."""
-    first = opening(data).tolist()  # always included
-    order = list(dict.fromkeys(first + np.asarray(data.test_pairs).ravel().tolist()))
-    whole = torso_found(data.keypoints[order])
-    chosen = [index for index, good in zip(order, whole) if good or index in first]
+    """Test images with a whole torso, and those of `opening`, in the order of the data set; at most
+    `MOST_CHOICES`, those of the first test pairs."""
+    first = opening(data).tolist()
+    order = dict.fromkeys(first + np.asarray(data.test_pairs).ravel().tolist())
+    chosen = [index for index in order if index in first or torso_found(data.keypoints[index])]
     return sorted(chosen[:MOST_CHOICES])

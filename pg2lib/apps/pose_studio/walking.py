@@ -62,15 +62,10 @@ def project(joints) -> np.ndarray:
 
 def hidden_joints(yaw: float) -> list[int]:
     """The joints of the face that the head hides."""
-    frontal = np.cos(np.radians(yaw))
-    far = "right" if np.sin(np.radians(yaw)) > 0 else "left"
-    names = {f"{far}_ear"} if frontal < 0.9 else set()
-    names |= {f"{far}_eye"} if frontal < 0.3 else set()
-    names |= {"nose", "right_eye", "left_eye"} if frontal < -0.3 else set()
-    return [JOINTS.index(name) for name in names]
-
-
-# --- size and position --------------------------------------------------------------------------
+    frontal, far = np.cos(np.radians(yaw)), "right" if np.sin(np.radians(yaw)) > 0 else "left"
+    limits = {f"{far}_ear": 0.9, "nose": -0.3, "right_eye": -0.3, "left_eye": -0.3}
+    limits[f"{far}_eye"] = 0.3
+    return [JOINTS.index(name) for name, limit in limits.items() if frontal < limit]
 
 
 def measurable(pose) -> bool:
@@ -87,9 +82,9 @@ def levels(pose):
 
 def leg_ratio(pose) -> float:
     """Leg length relative to the trunk, as a multiple of that of `standing`, within LEGS."""
-    (neck, hips, ankles), usual = levels(pose), levels(standing(1280, 640))
-    ratio, default = (ankles - hips) / (hips - neck), (usual[2] - usual[1]) / (usual[1] - usual[0])
-    return float(np.clip(ratio / default, *LEGS))
+    both = map(levels, (pose, standing(1280, 640)))
+    own, default = ((ankles - hips) / (hips - neck) for neck, hips, ankles in both)
+    return float(np.clip(own / default, *LEGS))
 
 
 def bounds(joints):

@@ -67,11 +67,10 @@ class Trial:
 
 
 def plan(test_pairs, names, seed, protocol=PAPER):
-    """The images of one participant, in order: a list of Trial. No target appears twice, neither
-    real nor generated, so that no pair can be compared.
+    """The images of one participant, in order: a list of Trial, in which no target appears twice,
+    neither real nor generated, so that no pair can be compared. UserError for too few targets.
 
     test_pairs: int (k, 2) of (condition, target); names: of the images; seed: of choice and order.
-    UserError for too few target images.
     """
     pairs = np.asarray(test_pairs)
     targets = np.unique(pairs[:, 1])

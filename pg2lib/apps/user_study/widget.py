@@ -20,12 +20,8 @@ FOLDER = Path(__file__).parent
 class UserStudy(anywidget_library().AnyWidget):
     """Real or generated? The study of one row, for one participant after another.
 
-    Args:
-        start_session: participant -> study.Session, for example a `functools.partial` of
-            `study.start_session`.
-        picture: Trial -> uint8 (H, W, 3), see `study.pictures`.
-        protocol: study.Protocol.
-        participant: the suggested name.
+    start_session: participant -> study.Session, as a `functools.partial` of `study.start_session`;
+    picture: Trial -> uint8 (H, W, 3), see `study.pictures`; participant: the suggested name.
 
     Messages to the browser: {started: participant}, {image: trial, participant} with a PNG, {saved:
     trial, participant} and {failed: sentence}. Messages from it: see `receive`.
