@@ -7,7 +7,7 @@ SEED ?= 0
 SET ?=
 PIP_FLAGS ?=
 
-.PHONY: help lab reproduce report test notebooks pages demo screenshot bench clean
+.PHONY: help lab reproduce claims report test notebooks pages demo screenshot bench clean
 
 help:
 	@echo "make lab         open the notebooks in JupyterLab; 08 and 09 need nothing trained"
@@ -16,6 +16,7 @@ help:
 	@echo "                 SET=\"iterations=500\" changes any number; PROFILE=my.toml is your own"
 	@echo "                 DATASET=all: both drawn data sets, both halves of Table 1"
 	@echo "                 Real data: make reproduce DATASET=market1501 PG2_DATA=<folder>"
+	@echo "make claims      the same, then the ablations and the paper's claims, one by one"
 	@echo "make report      all results on one HTML page, from the latest runs; trains nothing"
 	@echo "make test        unit tests, every notebook re-run and compared (profile smoke), and"
 	@echo "                 JupyterLab in Chromium if that is installed"
@@ -36,7 +37,10 @@ lab: .venv/.installed
 
 reproduce: .venv/.installed
 	@.venv/bin/python -m pg2lib reproduce --dataset $(DATASET) --profile $(PROFILE) --seed $(SEED) \
-	    $(foreach change,$(SET),--set $(change))
+	    $(foreach change,$(SET),--set $(change)) $(CLAIMS)
+
+claims: CLAIMS = --claims
+claims: reproduce
 
 report: .venv/.installed
 	@.venv/bin/python -m pg2lib report
@@ -47,7 +51,7 @@ test: .venv/.installed
 	    --nbval-sanitize-with tests/nbval_sanitize.cfg tests notebooks
 
 notebooks: .venv/.installed
-	@.venv/bin/python -m pg2lib reproduce --update-notebooks
+	@.venv/bin/python -m pg2lib reproduce --claims --update-notebooks
 
 pages: .venv/.installed
 	@.venv/bin/python -m pg2lib.workflow.pages

@@ -119,6 +119,8 @@ def commands():
     """(name, function, help, options) of every command; a name may have two words."""
     return (
         ("reproduce", reproduce, "everything: data, all rows, scores, notebooks", (*STUDY, DRY,
+            option("--claims", action="store_true",
+                   help="also train the ablations and test the paper's claims (notebook 7)"),
             option("--update-notebooks", action="store_true",
                    help="also write the executed notebooks over those in notebooks/"))),
         ("data prepare", data_prepare, "draw or decode the images into the run store",
@@ -208,8 +210,12 @@ def reproduce(options):
     else:
         studies = [study_of(options)]
     if options.dry_run:
-        return log(work.plan_text([entry for study in studies for entry in work.plan(study)]))
-    work.reproduce(studies, log)
+        return log(
+            work.plan_text(
+                [entry for study in studies for entry in work.plan(study, options.claims)]
+            )
+        )
+    work.reproduce(studies, options.claims, log)
     if options.update_notebooks:
         notebooks.update_committed(studies[0], log)
 

@@ -36,6 +36,7 @@ from pg2lib.workflow import run_store as runs
 REFERENCE_ROWS = ("condition", "target")
 KEYPOINTS = "keypoints"  # the network of the pose score, as a name among what is trained
 LOOP = code_keys.entry(training.train)
+PAINTED_BYTES = 1 << 30  # of float32 images that a first stage paints before the second trains
 MASK_VARIANT = "released"  # of the pose mask that scores look through
 RESULTS = (".npy", ".csv", ".json", ".jsonl", ".pt")  # suffixes of what steps leave
 study_from_environment = configs.study_from_environment
@@ -170,19 +171,21 @@ def scoring(study: Study, preset: str, mask_from: str) -> evaluation.Scoring:
     )  # fmt: skip
 
 
-def steps(study: Study) -> list[runs.Step]:
-    """Every step of a study in the order of work."""
+def steps(study: Study, claims: bool = True) -> list[runs.Step]:
+    """Every step of a study in the order of work; claims: with the ablations."""
     found = []
-    for part, rows in wanted(study).items():
+    for part, rows in wanted(study, claims).items():
         found.append(data_step(part))
         found += [train_step(part, name) for name in (*chains(rows), KEYPOINTS)]
         found += [score_step(part, row) for row in rows]
     return found
 
 
-def wanted(study: Study) -> dict[Study, tuple[str, ...]]:
-    """The rows to score for everything that is shown of a study: its own, and those of the study
-    that its ablations come from."""
+def wanted(study: Study, claims: bool = True) -> dict[Study, tuple[str, ...]]:
+    """The rows to score for what is shown of a study: its own and, where its claims are tested,
+    those of the study that its ablations come from."""
+    if not claims:
+        return {study: all_rows()}
     ablations = models.ablations()
     other = ablation_study(study)
     if other == study:
@@ -289,10 +292,34 @@ def train(study: Study, name: str, log=None) -> Path:
             task = pose_score.keypoint_task(config, data(study))
         else:
             refined = generate_fn(study, start) if start else None
-            task = training.method_task(models.find(name), config, refined)
+            images = painted(study, name, start, log) if start else None
+            task = training.method_task(models.find(name), config, refined, images)
         return training.train(task, data(study), folder, study.seed, study.device, progress)
 
     return ensure(train_step(study, name), work, log) / checkpoints.WEIGHTS
+
+
+def painted(study: Study, name: str, start: str, log=None):
+    """What `start` makes of every batch that trains `name`, painted once for all methods that are
+    trained on the same batches; None where it is painted as training goes: on a GPU, by several
+    processes, and above PAINTED_BYTES."""
+    config = method_config(study, name)
+    count = config.iterations * config.batch * 3 * config.height * config.width
+    if device_of(study) != "cpu" or distributed.world() > 1 or 4 * count > PAINTED_BYTES:
+        return None
+    shared = {key: getattr(config, key) for key in ("iterations", "batch", "precision", "threads")}
+    inputs = {"data": data_step(study).key, start: train_step(study, start).key}
+    entries = (code_keys.entry(training.paint),)
+    label = f"{study.name}/{start}"
+    step = runs.Step("paint", label, shared | {"seed": study.seed}, inputs, entries)
+
+    def work(folder, progress):
+        refined = generate_fn(study, start)
+        path = folder / "painted.npy"
+        training.paint(refined, data(study), config, study.seed, "cpu", path, progress)
+        return [path.name], {}
+
+    return np.load(ensure(step, work, log) / "painted.npy", mmap_mode="r")
 
 
 def estimator(study: Study, log=None):
@@ -360,12 +387,13 @@ def paper_rows(study: Study) -> dict:
     return {row: models.find(row).published.get(half, {}) for row in models.rows()}
 
 
-def facts(study: Study, made_by: str, rows=()) -> dict:
-    """What goes beside a figure: the configuration and the keys of the steps it was made from."""
+def facts(study: Study, made_by: str, rows=(), goal="reproduce") -> dict:
+    """What goes beside a figure: the configuration, the keys of the steps it was made from, and
+    the command, `make` and a goal."""
     steps = {"data": data_step(study)} | {row: score_step(study, row) for row in rows}
     return {
         "made_by": made_by,
-        "command": study.command,
+        "command": study.command.replace("make reproduce", f"make {goal}"),
         "dataset": study.dataset,
         "profile": study.profile_name,
         "overrides": list(study.overrides),

@@ -18,36 +18,45 @@ import torch
 from pg2lib import models
 from pg2lib.core import devices
 from pg2lib.core.files import UserError, read_json, write_atomically, write_json
+from pg2lib.evaluation import pose_score
+from pg2lib.models.layers import parameter_count
 from pg2lib.results import render, tables
 from pg2lib.workflow import pipeline
 from pg2lib.workflow import run_store as runs
 from pg2lib.workflow.notebooks import notebook_state, notebook_step, notebooks, run_notebook
 
 
-def plan(study) -> list[tuple[runs.Step, runs.State]]:
+def books(claims: bool):
+    """The notebooks that are executed; claims: with those that need the ablations."""
+    return [notebook for notebook in notebooks() if claims or not notebook.claims]
+
+
+def plan(study, claims: bool) -> list[tuple[runs.Step, runs.State]]:
     """Every step and its state, without doing any."""
-    entries = [(step, runs.state(step)) for step in pipeline.steps(study)]
-    books = notebooks()
-    return entries + [(notebook_step(study, n), notebook_state(study, n)) for n in books]
+    entries = [(step, runs.state(step)) for step in pipeline.steps(study, claims)]
+    return entries + [(notebook_step(study, n), notebook_state(study, n)) for n in books(claims)]
 
 
-def reproduce(studies, log=print):
+def reproduce(studies, claims=False, log=print):
     """Do what is missing of everything, in order, and tell where the results are.
 
-    studies: of one profile, each another data set. All are scored before the first notebook runs,
+    studies: of one profile, each another data set. claims: also train the ablations and test the
+    paper's claims (`make claims`). All are scored before the first notebook runs,
     because the claims compare them; of several, both halves of Table 1 stand in
     figures/all-<profile>/.
     """
     started, seconds = time.time(), Counter()
-    missing = {study: any(not state.hit for _, state in plan(study)) for study in studies}
+    missing = {study: any(not state.hit for _, state in plan(study, claims)) for study in studies}
     for work in (score, present):
         for study in studies:
             began = time.time()
-            work(study, log)
+            work(study, claims, log)
             seconds[study] += time.time() - began
     for study in studies:
         if missing[study]:
-            write_json(pipeline.figures_folder(study) / "run.json", report(study, seconds[study]))
+            write_json(
+                pipeline.figures_folder(study) / "run.json", report(study, claims, seconds[study])
+            )
     if len(studies) > 1:
         folder = both_halves(studies)
         if any(missing.values()):
@@ -59,23 +68,27 @@ def reproduce(studies, log=print):
     log(f"done in {time.time() - started:.0f} s")
 
 
-def score(study, log):
-    """Data, training and scores of a study and of the one that its ablations come from."""
-    for part, rows in pipeline.wanted(study).items():
+def score(study, claims, log):
+    """Data, training and scores of a study and, for the claims, of the one that its ablations come
+    from."""
+    for part, rows in pipeline.wanted(study, claims).items():
         pipeline.data(part, log)
         train_all(part, rows, log)
         for row in rows:
             pipeline.evaluate(part, row, log=log)
 
 
-def present(study, log):
+def present(study, claims, log):
     """Notebooks, and with them tables and figures, of a study that is scored."""
-    for notebook in notebooks():
+    for notebook in books(claims):
         run_notebook(study, notebook, log)
     folder = pipeline.figures_folder(study)
-    write_logs(study, folder / "logs.csv")
+    write_logs(study, claims, folder / "logs.csv")
     log(f"\n{(folder / 'table1.md').read_text().strip()}\n")
     log(f"figures and tables: {relative(folder)}")
+    if not claims and (folder / "claims.md").exists():
+        command = study.command.replace("make reproduce", "make claims")
+        log(f"the paper's claims: {relative(folder)}/claims.md, of an earlier {command}")
     log(f"executed notebooks: {relative(runs.root() / 'notebook' / study.name)}")
 
 
@@ -93,9 +106,9 @@ def both_command(studies) -> str:
     return studies[0].command.replace(f"DATASET={studies[0].dataset}", "DATASET=all")
 
 
-def write_logs(study, path: Path):
+def write_logs(study, claims, path: Path):
     """The numbers of the learning curves: a line per method and step of its log, in one CSV."""
-    stages = pipeline.chains(pipeline.wanted(study)[study])
+    stages = pipeline.chains(pipeline.wanted(study, claims)[study])
     logs = [pd.DataFrame(pipeline.training_log(study, name)).assign(stage=name) for name in stages]
     table = pd.concat(logs).drop(columns="images_per_second")  # the rest is the same at every run
     table.insert(0, "stage", table.pop("stage"))
@@ -112,13 +125,25 @@ def train_all(study, rows, log):
     lanes = min(devices.cpu_count(), MOST_LANES, len(missing))
     single = all(pipeline.method_config(study, name).threads == 1 for name in names)
     if lanes > 1 and pipeline.device_of(study) == "cpu" and single:
-        # Those that refine another method in training come last; each waits for it at its lock.
-        waiting = {n for n in missing if n in models.METHODS and models.find(n).start in missing}
         log(f"train    {len(missing)} networks, {lanes} at a time")
-        in_order = sorted(missing, key=waiting.__contains__)
+        in_order = training_order(study, missing)
         side_by_side([train_command(study, name) for name in in_order], lanes, log)
     for name in names:
         pipeline.train(study, name, log)
+
+
+def training_order(study, names) -> list[str]:
+    """Names so that no core idles at the end: what others refine first, those others last (each
+    waits for it at its lock), and in between the most work first."""
+    starts = {name: models.find(name).start for name in names if name in models.METHODS}
+
+    def place(name):
+        task = models.find(name) if name in models.METHODS else pose_score
+        config = pipeline.method_config(study, name)
+        weights = sum(map(parameter_count, task.build(config).values()))
+        return starts.get(name) in names, name not in starts.values(), -weights * config.iterations
+
+    return sorted(names, key=place)
 
 
 MOST_LANES = 4  # each takes about a gigabyte
@@ -172,16 +197,16 @@ def side_by_side(commands, lanes: int, log):
             raise
 
 
-def report(study, seconds: float) -> dict:
+def report(study, claims, seconds: float) -> dict:
     """Where the time went: seconds of this call, of every step when it was made, and of the
     installation; peak memory of this process and of its largest child in MB; the machine."""
-    steps = [*pipeline.steps(study), *(notebook_step(study, book) for book in notebooks())]
+    steps = pipeline.steps(study, claims) + [notebook_step(study, n) for n in books(claims)]
     peak = {
         who: round(resource.getrusage(code).ru_maxrss / 1000)
         for who, code in (("main", resource.RUSAGE_SELF), ("child", resource.RUSAGE_CHILDREN))
     }
     return {
-        "command": study.command,
+        "command": study.command.replace("reproduce", "claims") if claims else study.command,
         "seconds": round(seconds),
         "installation_seconds": read_json(runs.project() / ".venv" / ".installed"),
         "steps": {f"{s.kind} {s.name}": runs.read_done(s)["seconds"] for s in steps},
