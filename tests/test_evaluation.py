@@ -192,8 +192,7 @@ def test_an_estimator_gives_pose_and_copy_scores(dataset, tmp_path):
     known = {image.tobytes(): k for k, image in enumerate(dataset.images)}
 
     def estimator(images):
-        seen = [dataset.keypoints[known[image.tobytes()]] for image in images]
-        return np.array(seen), np.ones((len(images), 18))
+        return np.array([dataset.keypoints[known[image.tobytes()]] for image in images])
 
     found, pairs = {}, {}
     for row in ("condition", "target"):

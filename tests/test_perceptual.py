@@ -114,7 +114,7 @@ def test_without_torch_fidelity_the_sentence_names_the_extra(images, monkeypatch
     monkeypatch.delenv("PG2_INCEPTION", raising=False)
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
     for call in (
-        inception.require_inception,
+        inception.INCEPTION.require,
         lambda: inception.inception_features(images, "weights.pth"),
     ):
         with pytest.raises(NoWeights, match=r"pip install \.\[scores\]"):
@@ -277,7 +277,7 @@ def test_without_the_package_lpips_the_sentence_names_the_extra(monkeypatch):
     monkeypatch.delenv("PG2_LPIPS", raising=False)
     monkeypatch.setitem(sys.modules, "lpips", None)
     with pytest.raises(NoWeights, match=r"pip install \.\[scores\]"):
-        perceptual.require_lpips()
+        perceptual.VGG16.require()
     assert perceptual.lpips_weights() is None
 
 
@@ -305,14 +305,14 @@ def test_weights_found_are_checked(hub, monkeypatch):
     monkeypatch.setenv("PG2_DOWNLOAD", "off")
     assert inception.inception_weights() is None
     with pytest.raises(NoWeights, match="downloads are off.*PG2_INCEPTION"):
-        inception.require_inception()
+        inception.INCEPTION.require()
 
     hub.mkdir()
     path = hub / inception.INCEPTION.file
     path.write_bytes(b"not the weights")
     assert inception.inception_weights() is None
     with pytest.raises(NoWeights, match="SHA-256"):
-        inception.require_inception()
+        inception.INCEPTION.require()
 
     expect(monkeypatch, b"not the weights")
     assert inception.inception_weights() == path
@@ -338,7 +338,7 @@ def test_offline_fails_fast_and_asks_once(hub, monkeypatch):
     for find in (inception.inception_weights, perceptual.lpips_weights):
         assert find(download=False) is None and not attempts
     for _ in range(2):
-        for require in (inception.require_inception, perceptual.require_lpips):
+        for require in (inception.INCEPTION.require, perceptual.VGG16.require):
             with pytest.raises(NoWeights, match="offline.*or put the file there"):
                 require()
     assert len(attempts) == 2
@@ -355,5 +355,5 @@ def test_a_download_is_checked_before_it_counts(honest, hub, tmp_path, monkeypat
         assert perceptual.lpips_weights().read_bytes() == b"net"
     else:
         with pytest.raises(NoWeights, match="invalid hash"):
-            inception.require_inception()
+            inception.INCEPTION.require()
         assert not list(hub.iterdir())

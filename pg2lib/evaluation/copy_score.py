@@ -45,11 +45,9 @@ def copy_scores(generated, condition, target, old, new, estimated, typical, vari
         variant: of the pose masks, see `heatmaps.pose_mask`.
 
     Returns:
-        dict of float64 (k,). NaN scores (with weight 0) where a pair has no such region or joint.
-        "background_copy", "background_weight": outside both bodies, see `copied`.
-        "body_copy", "body_weight": where the condition's body is and the target's is not (ghost
-            limbs).
-        "pose_copy", "pose_weight": see `pose_copy`.
+        dict of float64 (k,): "background_copy", outside both bodies, and "body_copy", where the
+        condition's body is and the target's is not (ghost limbs), see `copied`; `pose_copy`; and
+        "background_weight" and so on. NaN, weight 0, where a pair has no such region or joint.
     """
     before, after = (
         pose_mask(torch.from_numpy(np.array(k)), *typical.shape[:2], variant=variant)[:, 0]

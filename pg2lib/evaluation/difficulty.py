@@ -58,14 +58,11 @@ def effects(values, flags, identities, resamples=2000, seed=0):
     coefficient of the cause in a linear regression on all causes, which are correlated (turning
     often hides an arm). Intervals: 95 %, percentile bootstrap over people.
 
-    Args:
-        values: float (k,), a score per pair; NaN values are left out.
-        flags: DataFrame of bool, a column per cause and a row per pair.
-        identities: (k,).
+    values: float (k,), a score per pair; NaN values are left out. flags: DataFrame of bool, a
+    column per cause and a row per pair. identities: (k,).
 
-    Returns:
-        DataFrame indexed by cause: pairs, with, without (means), effect, low, high,
-        fixed, fixed_low, fixed_high. NaN where all pairs or none have the cause.
+    Returns a DataFrame indexed by cause: pairs, with, without (means), effect, low, high, fixed,
+    fixed_low, fixed_high. NaN where all pairs or none have the cause.
     """
     values, known = np.asarray(values, float), ~np.isnan(values)
     values, flags = values[known], flags[known].astype(float)
@@ -105,17 +102,12 @@ def _coefficients(values, flags, person, drawn):
 
 
 def worst(scores, table, per_cause=None, by="body_ssim", once=False):
-    """The pairs with the lowest score under each cause, and under none.
+    """The pairs with the lowest score under each cause, in the order of `CAUSES`, then `NONE`: a
+    DataFrame of cause, rank (from 1), of (pairs with the cause), pair (its position) and score.
 
-    Args:
-        scores: DataFrame with a row per pair and the column `by`; NaN scores are left out.
-        table: what `causes` returns for the same pairs.
-        per_cause: how many; None ranks all.
-        once: list no person (column "identity") twice.
-
-    Returns:
-        DataFrame with columns cause, rank (from 1), of (pairs with the cause), pair (its
-        position) and score, by cause in the order of `CAUSES`, then `NONE`.
+    scores: DataFrame with a row per pair and the column `by`; NaN scores are left out. table: what
+    `causes` returns for the same pairs. per_cause: how many; None ranks all. once: list no person
+    (column "identity") twice.
     """
     value = scores[by].to_numpy()
     order = np.argsort(value, kind="stable")

@@ -1,7 +1,6 @@
 """Inception Score, FID and KID, from the Inception network that torch-fidelity provides.
 
-Only `require_inception` touches disk or network; everything else is a pure function of uint8
-images, logits or features.
+Pure functions of uint8 images, logits or features, but for finding the network's weights.
 """
 
 import math
@@ -12,42 +11,26 @@ from scipy.special import log_softmax, xlogy
 
 from pg2lib.core import downloads
 from pg2lib.core.files import UserError
-from pg2lib.evaluation.perceptual import optional
+from pg2lib.evaluation.perceptual import PackageWeights
 from pg2lib.evaluation.ssim import channels_first, check_images, masked, parts
 from pg2lib.evaluation.statistics import UNKNOWN, draws, middle
 
 # The 2015 TensorFlow weights that the paper's score is based on, converted; 95.6 MB.
-INCEPTION = downloads.Weights(
+INCEPTION = PackageWeights(
     "torch-fidelity's Inception network",
     "weights-inception-2015-12-05-6726825d.pth",
     "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
     "weights-inception-2015-12-05-6726825d.pth",
     "PG2_INCEPTION",
+    "torch_fidelity.feature_extractor_inceptionv3",
+    "Inception Score, FID and KID need torch-fidelity",
 )
 
 
 def inception_weights(download=True):
-    """`require_inception`, but None where the weights or torch-fidelity are not available.
-
-    NoWeights: $PG2_INCEPTION is set, but not to that file.
-    """
-    return downloads.or_none(require_inception, INCEPTION, download)
-
-
-def require_inception(download=True):
-    """Path of torch-fidelity's Inception weights, checked by SHA-256; see `downloads.require`.
-
-    NoWeights: no torch-fidelity, no file, no network, or a wrong checksum; says which.
-    """
-    _network_class()
-    return downloads.require(INCEPTION, download=download)
-
-
-def _network_class():
-    name = "torch_fidelity.feature_extractor_inceptionv3"
-    scores = "Inception Score, FID and KID need torch-fidelity"
-    return optional(name, scores).FeatureExtractorInceptionV3
+    """Path of the weights, or None without them or torch-fidelity; see `downloads.or_none`."""
+    return downloads.or_none(INCEPTION.require, INCEPTION, download)
 
 
 def inception_features(
@@ -67,9 +50,9 @@ def inception_features(
         index: int (n,), the images to take, in this order, or None for all.
     """
     check_images(images)
-    network = _network_class()(
-        "inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(weights)
-    ).to(device)
+    Network = INCEPTION.package().FeatureExtractorInceptionV3
+    layers = ["2048", "logits_unbiased"]
+    network = Network("inception", layers, feature_extractor_weights_path=str(weights)).to(device)
     found = []
     with torch.inference_mode():
         for part in parts(len(images) if index is None else len(index), batch, progress):
@@ -180,10 +163,8 @@ def kid(generated, target, identities, resamples=2000, seed=0):
 
 
 def _kernel_sums(a, b, member, chunk=1000):
-    """Sums of the kernel over the images of each two people, (people, people).
-
-    Of one set with itself (a is b), no image is compared with itself.
-    """
+    """Sums of the kernel over the images of each two people, (people, people); of one set with
+    itself (a is b), no image is compared with itself."""
     total = 0
     for rows, owners in zip(a.split(chunk), member.split(chunk)):
         total = total + owners.T @ ((rows @ b.T / a.shape[1] + 1) ** 3 @ member)
@@ -193,9 +174,7 @@ def _kernel_sums(a, b, member, chunk=1000):
 
 
 def _of_people(sums, drawn):
-    """Sums over all pairs of drawn people, (k,), if each is drawn (k, people) times.
-
-    Copies of one person are not paired with each other.
-    """
+    """Sums over all pairs of drawn people, (k,), if each is drawn (k, people) times; copies of one
+    person are not paired with each other."""
     within = torch.diagonal(sums)
     return ((drawn @ sums) * drawn).sum(1) - (drawn.square() - drawn) @ within

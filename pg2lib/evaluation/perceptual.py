@@ -6,6 +6,7 @@ file.
 
 import importlib
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,47 +16,49 @@ from pg2lib.core import downloads
 from pg2lib.core.downloads import NoWeights
 from pg2lib.evaluation.ssim import channels_first, check_images, parts
 
-VGG16 = downloads.Weights(  # 553 MB
+
+@dataclass(frozen=True)
+class PackageWeights(downloads.Weights):
+    """Published weights of a network that an optional package defines.
+
+    Where the package is missing NoWeights names the extra that installs it.
+    """
+
+    module: str  # of the package
+    needs: str  # which scores need which package, for the message
+
+    def package(self):
+        """The module, imported."""
+        try:
+            return importlib.import_module(self.module)
+        except ImportError:
+            raise NoWeights(f"{self.needs}: pip install .[scores].") from None
+
+    def require(self, download=True):
+        """The path of the file, see `downloads.require`."""
+        self.package()
+        return downloads.require(self, download=download)
+
+
+VGG16 = PackageWeights(  # 553 MB
     "torchvision's VGG16",
     "vgg16-397923af.pth",
     "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
     "https://download.pytorch.org/models/vgg16-397923af.pth",
     "PG2_LPIPS",
+    "lpips",
+    "LPIPS needs the package lpips",
 )
 
 
-def optional(module, scores):
-    """A module of an optional package; NoWeights, which starts with `scores`, if it is missing."""
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise NoWeights(f"{scores}: pip install .[scores].") from None
-
-
 def lpips_weights(download=True):
-    """`require_lpips`, but None where the weights or the package `lpips` are not available.
-
-    NoWeights: $PG2_LPIPS is set, but not to that file.
-    """
-    return downloads.or_none(require_lpips, VGG16, download)
-
-
-def require_lpips(download=True):
-    """Path of VGG16's weights, checked by SHA-256; see `downloads.require`.
-
-    NoWeights: no package `lpips`, no file, no network, or a wrong checksum; says which.
-    """
-    _package()
-    return downloads.require(VGG16, download=download)
-
-
-def _package():
-    return optional("lpips", "LPIPS needs the package lpips")
+    """Path of VGG16's weights, or None without them or `lpips`; see `downloads.or_none`."""
+    return downloads.or_none(VGG16.require, VGG16, download)
 
 
 def lpips_network(weights, device="cpu"):
     """The LPIPS network with VGG16's weights from a path, see `lpips_weights`."""
-    package = _package()
+    package = VGG16.package()
     heads = Path(package.__file__).with_name("weights") / "v0.1" / "vgg.pth"
     vgg, heads = (torch.load(x, map_location="cpu", weights_only=True) for x in (weights, heads))
     with torch.device("meta"), warnings.catch_warnings():  # without weights: none are downloaded

@@ -217,9 +217,9 @@ def load_keypoints(path, device: str | None = None) -> KeypointNet:
 
 @torch.no_grad()
 def estimate(network, images, batch=256):
-    """The joints that a network of `load_keypoints` finds in images, uint8 (k, H, W, 3): keypoints
-    float32 (k, 18, 2) in pixels, a best guess for every joint, and confidence float32 (k, 18), the
-    probability that the joint is visible. UserError: not the size it was trained with."""
+    """The joints that a network of `load_keypoints` finds in images, uint8 (k, H, W, 3): float32
+    (k, 18, 2) in pixels, a best guess for every joint. UserError: not the size it was trained with.
+    """
     if tuple(images.shape[1:]) != (*network.size, 3):
         raise UserError(
             f"the keypoint network was trained on {network.size[0]}x{network.size[1]} images, "
@@ -227,9 +227,7 @@ def estimate(network, images, batch=256):
         )
     device = next(network.parameters()).device
     keypoints = np.empty((len(images), len(JOINTS), 2), np.float32)
-    confidence = np.empty((len(images), len(JOINTS)), np.float32)
     for part in parts(len(images), batch):
-        where, there = network(datasets.to_float(channels_first(images[part], device)))
+        where, _ = network(datasets.to_float(channels_first(images[part], device)))
         keypoints[part] = decode(where, network.size).cpu().numpy()
-        confidence[part] = there.sigmoid().cpu().numpy()
-    return keypoints, confidence
+    return keypoints

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 
 from pg2lib.core.files import UserError, without_nan
-from pg2lib.evaluation.score_row import pair_masks, with_interval
+from pg2lib.evaluation.score_row import facts, pair_masks, with_interval
 from pg2lib.evaluation.ssim import mask_ssim, parts
 
 PRESET_NAMES = ("pg2", "pg2-trainlog", "patn", "patn-fashion")  # those that differ
@@ -18,18 +18,12 @@ PRESET_MEASURES = {"ssim": None, "mask_ssim": "target", "mask_ssim_condition": "
 def score_presets(generated, dataset, mask_variant="released", seed=0, batch=256, device="cpu"):
     """SSIM and mask-SSIM of the same images under every preset and with either mask.
 
-    Args:
-        generated: row -> uint8 (k, H, W, 3) such as generated.npy, of the first k test pairs, the
-            same k in every row, else UserError; memory maps are read a batch of pairs at a time.
-        dataset: data.dataset.Dataset.
-        mask_variant: see `pair_masks`.
-        seed: of the bootstrap.
+    generated: row -> uint8 (k, H, W, 3) such as generated.npy, of the first k test pairs, the same
+    k in every row, else UserError; memory maps are read a batch of pairs at a time. mask_variant:
+    see `pair_masks`; seed: of the bootstrap.
 
-    Returns:
-        dict of JSON values: "dataset", "height", "width", "pairs", "identities", "mask_variant",
-        "presets" (names) and "rows": row -> {measure: {preset: {"mean", "low", "high"}}}, for the
-        measures of PRESET_MEASURES; low and high are a 95 % bootstrap interval over identities, or
-        None.
+    Returns a dict of JSON values: `facts`, "mask_variant", "presets" (names) and "rows": row ->
+    {measure of PRESET_MEASURES: {preset: `with_interval`}}, with None for NaN.
     """
     counts = {len(images) for images in generated.values()}
     if len(counts) != 1 or not min(counts) or max(counts) > len(dataset.test_pairs):
@@ -49,14 +43,5 @@ def score_presets(generated, dataset, mask_variant="released", seed=0, batch=256
     for (row, measure, preset), found in values.items():
         interval = with_interval(np.concatenate(found), people, seed=seed)
         rows.setdefault(row, {}).setdefault(measure, {})[preset] = interval
-    table = {
-        "dataset": dataset.name,
-        "height": dataset.height,
-        "width": dataset.width,
-        "pairs": len(pairs),
-        "identities": len(np.unique(people)),
-        "mask_variant": mask_variant,
-        "presets": list(PRESET_NAMES),
-        "rows": rows,
-    }
-    return without_nan(table)
+    table = {"mask_variant": mask_variant, "presets": list(PRESET_NAMES), "rows": rows}
+    return without_nan(facts(dataset, people) | table)

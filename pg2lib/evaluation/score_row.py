@@ -117,9 +117,8 @@ def evaluate_row(
     Args:
         name: of the row; those of the reference rows, "condition" and "target", copy an image.
         generate_fn: see `generate_pairs`; None for the reference rows.
-        folder: pathlib.Path.
-        estimator: function uint8 (b, H, W, 3) -> (keypoints (b, 18, 2), confidence), see
-            `pose_score.estimate`, or None: no pose scores and copy scores.
+        estimator: function uint8 (b, H, W, 3) -> keypoints (b, 18, 2), see `pose_score.estimate`,
+            or None: no pose scores and copy scores.
         progress: called with (done, of how many, what) now and then, or None.
 
     Raises:
@@ -217,7 +216,7 @@ def _scorer(dataset, scoring, estimator):
             "target_gradient": real,
         }
         if estimator:
-            estimated, _ = estimator(generated)
+            estimated = estimator(generated)
             old, new = (dataset.keypoints[index] for index in indices)
             columns["pck"] = pck(estimated, new)
             columns["pckh"] = pckh(estimated, new, dataset.height)
@@ -235,24 +234,15 @@ def _scorer(dataset, scoring, estimator):
 def _summary(name, dataset, table, scoring, difference):
     """The content of summary.json, without the scores that need the Inception network."""
     values = {
-        score: with_interval(
-            table[score], table.identity, weights(table, score), scoring.seed
-        ) if score in table else None
+        score: with_interval(table[score], table.identity, weights(table, score), scoring.seed)
         for score in names(set_score=False)
-    }  # fmt: skip
-    summary = {
-        "row": name,
-        "dataset": dataset.name,
-        "pairs": len(table),
-        "identities": int(table.identity.nunique()),
-        "height": dataset.height,
-        "width": dataset.width,
-        "preset": scoring.preset,
-        "mask_from": scoring.mask_from,
-        "mask_variant": scoring.mask_variant,
-        "seed": scoring.seed,
-        "scores": values | dict.fromkeys(names(set_score=True)),
+        if score in table
     }
+    settings = ("preset", "mask_from", "mask_variant", "seed")
+    summary = {"row": name, **facts(dataset, table.identity)}
+    summary |= {setting: getattr(scoring, setting) for setting in settings}
+    every = dict.fromkeys((*names(set_score=False), *names(set_score=True)))
+    summary["scores"] = every | values
     if difference is not None:
         # How much stage II changes, in [-1, 1] units: near 0 means that it adds nothing.
         pixels = len(table) * dataset.height * dataset.width
@@ -296,6 +286,17 @@ def with_interval(values, people, weights=None, seed=0):
     """{"mean", "low", "high"}: the (weighted) mean with its bootstrap interval over people."""
     low, high = statistics.bootstrap_interval(values, people, weights, seed=seed)
     return {"mean": statistics.mean(values, weights), "low": low, "high": high}
+
+
+def facts(dataset, people):
+    """What a table says of its test pairs; people: (k,), the person of each."""
+    return {
+        "dataset": dataset.name,
+        "pairs": len(people),
+        "identities": len(np.unique(people)),
+        "height": dataset.height,
+        "width": dataset.width,
+    }
 
 
 def pair_table(dataset, pairs):

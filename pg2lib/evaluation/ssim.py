@@ -116,10 +116,8 @@ def _ssim(x, y, preset):
 
 
 def _uniform_means(images):
-    """Means over 7x7 windows, float64 (n, H - 6, W - 6, C), of (n, H, W, C).
-
-    Shifted images are added: much faster than pooling or convolution in float64.
-    """
+    """Means over 7x7 windows, float64 (n, H - 6, W - 6, C), of (n, H, W, C). Shifted images are
+    added: much faster than pooling or convolution in float64."""
     for axis in (1, 2):
         size = images.shape[axis] - 6
         two = images.narrow(axis, 0, size + 5) + images.narrow(axis, 1, size + 5)

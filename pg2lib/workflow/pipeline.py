@@ -323,7 +323,7 @@ def painted(study: Study, name: str, start: str, log=None):
 
 
 def estimator(study: Study, log=None):
-    """KEYPOINTS as a function: uint8 images (k, H, W, 3) -> (keypoints, confidence)."""
+    """KEYPOINTS as a function: uint8 images (k, H, W, 3) -> keypoints (k, 18, 2)."""
     train(study, KEYPOINTS, log)
     path = runs.checked(train_step(study, KEYPOINTS), checkpoints.WEIGHTS)
     network = pose_score.load_keypoints(path, study.device)
