@@ -12,7 +12,13 @@ def test_names_select_by_table_and_field():
     table1, more = scores.names("table1"), scores.names("more")
     assert table1[:4] == ("ssim", "mask_ssim", "inception", "mask_inception")
     assert scores.names() == table1 + more
-    assert set(scores.names(set_score=True)) == {"inception", "mask_inception", "fid", "kid"}
+    assert set(scores.names(set_score=True)) == {
+        "inception",
+        "mask_inception",
+        "fid",
+        "kid",
+        "fixed_share",
+    }
     assert set(scores.names(printed=True)) <= set(table1)
     assert set(scores.names(compared=True)) <= set(scores.names(set_score=False))
     assert not {"detail", "colour"} & set(scores.names())  # computed for claims alone

@@ -199,6 +199,7 @@ def test_more_scores_of_any_rows(tmp_path):
         "pck": {"mean": 0.5, "low": 0.4, "high": 0.6}, "lpips": None,
         "fid": {"mean": 123.456, "low": None, "high": None},
         "kid": {"mean": 0.12345, "low": 0.1, "high": 0.2},
+        "stripes": {"mean": 1.5, "low": 1.4, "high": 1.6}, "fixed_share": None,
     }  # fmt: skip
     made = tables.more_scores({"G1-noResidual": row, "target": summary("target")}, FACTS)
     text = render.markdown(made)
@@ -212,6 +213,8 @@ def test_more_scores_of_any_rows(tmp_path):
         "LPIPS": "no weights",
         "FID": "123.5",
         "KID": "0.1235 [0.1000, 0.2000]",
+        "period-2 energy": "1.500 [1.400, 1.600]",
+        "one picture": "one stage",
     }
     assert "the ceiling" in text
     paths = render.write(tmp_path, "more_scores", made)

@@ -20,7 +20,7 @@ from pg2lib.core import distributed
 from pg2lib.core.files import UserError, without_nan, write_atomically
 from pg2lib.data import dataset as datasets
 from pg2lib.data.heatmaps import pose_mask
-from pg2lib.evaluation import copy_score, detail, inception, perceptual, statistics
+from pg2lib.evaluation import copy_score, detail, health, inception, perceptual, statistics
 from pg2lib.evaluation.pck import joint_counts, pck, pckh
 from pg2lib.evaluation.scores import names, weights
 from pg2lib.evaluation.ssim import DEFAULT_PRESET, find_preset, mask_ssim, parts, ssim
@@ -145,6 +145,9 @@ def evaluate_row(
         if distributed.rank() == 0:
             table = pair_table(dataset, pairs).assign(**columns)
             summary = _summary(name, dataset, table, scoring, difference)
+            if "difference" in files:
+                share = health.fixed_share(np.load(files["difference"], mmap_mode="r"))
+                summary["scores"]["fixed_share"] = {"mean": share, "low": None, "high": None}
             if scoring.inception:
                 images = np.load(files["generated"], mmap_mode="r")
                 summary["scores"] |= _set_scores(images, dataset, scoring, progress)
@@ -209,11 +212,14 @@ def _scorer(dataset, scoring, estimator):
         condition, target = (np.asarray(dataset.images[index]) for index in indices)
         masks = scoring.masks(dataset, part)
         energy, real = (detail.gradient_energy(images, masks) for images in (generated, target))
+        striped, usual = (health.stripes(images) for images in (generated, target))
         columns = {
             "ssim": ssim(generated, target, scoring.preset),
             "mask_ssim": mask_ssim(generated, target, masks, scoring.preset),
             "sharpness": detail.energy_ratio(energy, real),
             "target_gradient": real,
+            "stripes": detail.energy_ratio(striped, usual),
+            "target_stripes": usual,
         }
         if estimator:
             estimated = estimator(generated)

@@ -62,6 +62,10 @@ _NOTES = {
     "fid": "FID: lower is better; against the real targets of the same pairs, with the Inception "
     "network of 2015. It has no interval: a sample with repetitions scores worse than the one it "
     "is drawn from.",
+    "stripes": "Period-2 energy: share of an image's variance in stripes two pixels wide, over the "
+    "real targets' share; above 1, a network paints stripes.",
+    "fixed_share": "One picture: share of the energy of stage II's difference maps that is common "
+    "to all pairs; a stage II that looks at its inputs is near 0.",
     "kid": "KID: lower is better; against the real targets of the same pairs, with the Inception "
     "network of 2015.",
 }
@@ -94,6 +98,11 @@ _ALL = (
     _score("fid", "FID", "lower", digits=1, set_score=True, **_MORE),
     # unbiased, so that equal distributions may score slightly below 0
     _score("kid", "KID", "zero", digits=4, set_score=True, **_MORE),
+    _score(
+        "stripes", "period-2 energy", "lower", unit=REAL, weight="target_stripes",
+        missing="not scored", **_MORE,
+    ),
+    _score("fixed_share", "one picture", "lower", set_score=True, missing="one stage", **_MORE),
     # computed for claims alone, see `detail` and, of training curves, `results.verdicts`
     _score("body_ssim", "body-SSIM", unit=LIKENESS),
     _score("blur_gain", "SSIM gained by blurring", "zero", unit=LIKENESS),
