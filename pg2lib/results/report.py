@@ -83,11 +83,11 @@ class Study:
             facts = table["facts"]
             parts.append(f"{facts['pairs']:,} test pairs of {facts['identities']:,} people")
         for name in ("ssim", "sharpness") if table else ():
-            means = {row["row"]: (row["ours"].get(name) or {}).get("mean") for row in table["rows"]
-                     if row["row"] not in render.LABELS}  # fmt: skip
-            best = max(filter(means.get, means), key=means.get, default=None)
-            if best:
-                parts.append(f"highest {SCORES[name].heading} {means[best]:.3f} ({best})")
+            means = [((row["ours"].get(name) or {}).get("mean") or 0, row["row"])
+                     for row in table["rows"] if row["row"] not in render.LABELS]  # fmt: skip
+            mean, row = max(means, default=(0, ""), key=lambda pair: pair[0])
+            if mean:
+                parts.append(f"highest {SCORES[name].heading} {mean:.3f} ({row})")
         text = f"{self.heading}: {'; '.join(parts)}."
         return f"{text} {claims['notes'][0]}" if claims else text
 
@@ -104,9 +104,8 @@ class Study:
 
 def write_report(figures, out, comparison=None) -> list[Path]:
     """Write the report of every study in a figures folder; returns the paths of its files, the
-    page first.
+    page first. An older report in `out` is replaced as a whole at the end; other files are kept.
 
-    An older report in `out` is replaced as a whole at the end; other files there are kept.
     comparison: Markdown file with a table to append (docs/paper-vs-code.md), or None. UserError:
     no results, a damaged file, or `out` holds files but no report."""
     out = Path(out).absolute()
@@ -117,7 +116,7 @@ def write_report(figures, out, comparison=None) -> list[Path]:
         for study in studies:
             fill(study, new)
         (new / PAGE).write_text(page(studies, comparison), encoding="utf-8")
-        names = sorted(str(path.relative_to(new)) for path in new.rglob("*") if path.is_file())
+        names = files_in(new)
         files = {name: sha256(new / name) for name in names}
         write_json(new / MANIFEST, {"made_by": MADE_BY, "files": files} | provenance.stamp())
         for name in kept:
@@ -131,27 +130,27 @@ def write_report(figures, out, comparison=None) -> list[Path]:
     return [out / name for name in (PAGE, *(n for n in names if n != PAGE), MANIFEST)]
 
 
+def files_in(folder: Path) -> list[str]:
+    """The files of a folder and its folders, by name below it, sorted."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
 def user_files(out: Path) -> list[str]:
     """Names of the files in a report's folder that no report wrote, or that were changed since.
     UserError: out is a file, or a folder that holds files but no report."""
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; name a folder for the report")
-    names = [str(path.relative_to(out)) for path in sorted(out.rglob("*")) if path.is_file()]
-    manifest = read_json(out / MANIFEST) or {}
+    names, manifest = files_in(out), read_json(out / MANIFEST) or {}
     if names and manifest.get("made_by") != MADE_BY:
         raise UserError(f"{out} holds files but no report; name another folder or empty it")
     own = {**manifest.get("files", {}), MANIFEST: sha256(out / MANIFEST)} if names else {}
     return [name for name in names if own.get(name) != sha256(out / name)]
 
 
-# --- what there is to report -------------------------------------------------------------------
-
-
 def studies_in(figures) -> list[Study]:
     """The studies in a figures folder, newest first, without those of profile smoke. UserError:
     there are none, or a file is not JSON."""
-    folders = sorted(Path(figures).iterdir()) if Path(figures).is_dir() else []
-    studies = [study_of(path) for path in folders if path.is_dir() and path.name[0] != "."]
+    studies = [study_of(path) for path in sorted(Path(figures).glob("[!.]*/"))]
     studies = [study for study in studies if study and study.profile != "smoke"]
     if not studies:
         raise UserError(
@@ -168,7 +167,7 @@ def study_of(folder: Path) -> Study | None:
     facts = next(filter(None, map(study_facts, records)), None)
     if not facts:
         return None
-    setting = SETTINGS.get(facts["dataset"])
+    dataset, setting = facts["dataset"], SETTINGS.get(facts["dataset"])
     drawn = facts.get("drawn", setting is not None and setting.drawn)
     books = sorted({record["made_by"] for record in records if "made_by" in record})
     command = facts.get("command") or f".venv/bin/jupyter execute {' '.join(books)}"
@@ -176,8 +175,7 @@ def study_of(folder: Path) -> Study | None:
     changed = time.localtime(max(path.stat().st_mtime for path in paths))
     written = max(record.get("written", "") for record in records)
     written = written or time.strftime("%Y-%m-%d %H:%M:%S", changed)
-    seed = facts.get("seed") or 0
-    return Study(folder, facts["dataset"], facts["profile"], seed, command, drawn, written)
+    return Study(folder, dataset, facts["profile"], facts.get("seed") or 0, command, drawn, written)
 
 
 def study_facts(record: dict) -> dict | None:
@@ -198,9 +196,6 @@ def load(path: Path):
     if record is None and path.exists():
         raise UserError(f"{path} is not JSON; delete it and run `make reproduce` again")
     return record
-
-
-# --- filling the page --------------------------------------------------------------------------
 
 
 def fill(study: Study, out: Path):
@@ -233,8 +228,8 @@ def table_entry(study: Study, path: Path, out: Path) -> dict:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(files[suffix], encoding="utf-8", newline="\n")
     facts = record.get("facts", {}) if isinstance(record, dict) else {}
-    entry = {"name": name, "anchor": f"{study.anchor}-{slug(name)}", "view": view, "files": links}
-    return entry | {"facts": facts | {"command": study.command}}
+    return {"name": name, "anchor": f"{study.anchor}-{slug(name)}", "view": view, "files": links,
+            "facts": facts | {"command": study.command}}  # fmt: skip
 
 
 def figure_entry(study: Study, path: Path, out: Path) -> dict:
@@ -257,7 +252,7 @@ def figure_entry(study: Study, path: Path, out: Path) -> dict:
         "name": path.stem,
         "anchor": f"{study.anchor}-{slug(path.stem)}",
         "caption": caption,
-        "alt": facts.get("alt") or alternative(caption, study, facts),
+        "alt": facts.get("alt") or f"{caption} {study.heading}.",
         "data": base64.b64encode(path.read_bytes()).decode(),
         "width": width,
         "height": height,
@@ -267,39 +262,25 @@ def figure_entry(study: Study, path: Path, out: Path) -> dict:
     }
 
 
-def alternative(caption: str, study: Study, facts: dict) -> str:
-    """Text for a figure whose JSON file has no "alt": caption, data and rows."""
-    data = facts.get("config", {}).get("data", {})
-    size = f" at {data['height']}x{data['width']}" if {"height", "width"} <= set(data) else ""
-    rows = [row.removesuffix(".safetensors") for row in facts.get("inputs", {}) if row != "data"]
-    made = f" Rows: {', '.join(rows)}." if rows else ""
-    dataset = facts.get("dataset", study.dataset)
-    return f"{caption} {dataset}{size}, profile {study.profile}.{made}"
-
-
 def page(studies, comparison=None) -> str:
     """The page as HTML. Arguments as for `write_report`; the studies are filled."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATE), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"slug": slug, "pieces": pieces}
-    shown = [study for study in studies if not study.drawn
+    loader = FileSystemLoader(TEMPLATE)
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"slug": slug, "inline": inline}
+    shown = [study.dataset for study in studies if not study.drawn
              and any(f["people"] for _, _, figures in study.sections for f in figures)]  # fmt: skip
     halves = {name: render.HALVES[setting.half] for name, setting in SETTINGS.items()}
     claims = [(study, study.record("claims")) for study in studies]
     return environment.get_template("page.html").render(
         studies=studies,
-        people=list(dict.fromkeys(halves.get(s.dataset, s.dataset) for s in shown)),
+        people=list(dict.fromkeys(halves.get(name, name) for name in shown)),
         small=not any(study.profile in ("paper", "released") for study in studies),
-        failed=[
-            (study, table["notes"][0], [c for c in table["claims"] if c["verdict"] == FAILS])
-            for study, table in claims
-            if table
-        ],  # fmt: skip
+        failed=[(study, table["notes"][0], [c for c in table["claims"] if c["verdict"] == FAILS])
+                for study, table in claims if table],
         comparison=comparison_table(Path(comparison)) if comparison else None,
         stamp=provenance.stamp(),
         manifest=MANIFEST,
-    )
+    )  # fmt: skip
 
 
 def comparison_table(path: Path):
@@ -311,18 +292,16 @@ def comparison_table(path: Path):
     return head, rows
 
 
-PIECES = re.compile(
+MARKED = re.compile(
     r"`(?P<code>[^`]+)`|\*(?P<em>[^*\s][^*]*)\*| (?P<small>\[[+-]?\d[\d.]*, [+-]?\d[\d.]*\])"
 )
+TAGS = {"code": "<code>{}</code>", "em": "<em>{}</em>",
+        "small": ' <span class="interval">{}</span>'}  # fmt: skip
 
 
-def pieces(text: str) -> list[tuple[str, str]]:
-    """Text as (tag, part): `code`, *emphasis* and [intervals] have a tag, the rest has ""."""
-    parts, end = [], 0
-    for match in PIECES.finditer(text):
-        parts += [("", text[end : match.start()]), (match.lastgroup, match[match.lastgroup])]
-        end = match.end()
-    return [*parts, ("", text[end:])]
+def inline(text: str) -> str:
+    """Escaped text as HTML: `code`, *emphasis* and [intervals] in tags of their own."""
+    return MARKED.sub(lambda match: TAGS[match.lastgroup].format(match[match.lastgroup]), text)
 
 
 def slug(text: str) -> str:
