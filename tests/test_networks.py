@@ -163,3 +163,11 @@ def test_a_g2_that_starts_at_zero_paints_no_difference_and_has_lively_layers():
     (difference, inside), (usual, usual_inside) = painted_by_g2("zero"), painted_by_g2("xavier")
     assert (difference == 0).all() and (usual != 0).any()
     assert inside.std() > 5 * usual_inside.std()
+
+
+def test_a_gain_scales_the_first_weights_of_g1_and_nothing_else():
+    scaled = []
+    for gain in (1.0, 0.5):
+        torch.manual_seed(0)
+        scaled.append(pg2.build(smoke.config("G1-L1", init_gain=gain))["generator"].state_dict())
+    assert all(torch.equal(scaled[0][name] * 0.5, scaled[1][name]) for name in scaled[0])

@@ -11,7 +11,7 @@ import torch
 from pg2lib import models
 from pg2lib.core.files import UserError
 from pg2lib.models import losses, pg2
-from pg2lib.models.base import Output, cosine, linear_decay
+from pg2lib.models.base import Output, cosine, linear_decay, schedule_of
 from pg2lib.training import checkpoints
 from pg2lib.training import loop as training
 
@@ -226,6 +226,9 @@ def test_learning_rate_schedules():
     assert cosine(0, 100) == 1 and cosine(50, 100) == pytest.approx(0.5)
     assert cosine(99, 100) < 0.001
     assert [linear_decay(step, 100, 60) for step in (0, 59, 60, 80, 100)] == [1, 1, 1, 0.5, 0]
+    warm = schedule_of("linear", 100, warmup=0.1)
+    assert [warm(step) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5 * 0.96, 0.91])
+    assert schedule_of("constant", 100) is None and schedule_of("linear", 100)(75) == 0.25
     rates = pg2.optimizers(smoke.config("G1+D", schedule="cosine", iterations=100))
     assert rates["generator"].rate(50) == pytest.approx(0.5e-3)
     assert pg2.optimizers(smoke.config("G1-L1"))["generator"].rate(5) == 1e-3

@@ -18,6 +18,7 @@ from pg2lib.core import devices
 from pg2lib.core.config import require_in
 from pg2lib.core.files import UserError
 
+SCHEDULES = ("constant", "cosine", "linear")
 INPUTS = frozenset({"condition", "condition_pose", "target_pose"})  # and any name in extras
 
 
@@ -163,11 +164,19 @@ def cosine(step: int, iterations: int) -> float:
     return (1 + math.cos(math.pi * step / iterations)) / 2
 
 
-def warm(schedule, steps: int, step: int) -> float:
-    """A straight line up to 1 over the first steps, times schedule(step) if there is one."""
+def linear_decay(step: int, iterations: int, begin: int = 0) -> float:
+    """1 until `begin`, then a straight line to 0 at `iterations`."""
+    return 1.0 if step < begin else (iterations - step) / max(iterations - begin, 1)
+
+
+def _warm(schedule, steps: int, step: int) -> float:
     return min((step + 1) / steps, 1.0) * (schedule(step) if schedule else 1.0)
 
 
-def linear_decay(step: int, iterations: int, begin: int) -> float:
-    """1 until `begin`, then a straight line to 0 at `iterations`."""
-    return 1.0 if step < begin else (iterations - step) / max(iterations - begin, 1)
+def schedule_of(name: str, iterations: int, warmup: float = 0.0) -> Callable | None:
+    """A schedule for `Adam` by its name in SCHEDULES; the rate rises on a straight line through a
+    share `warmup` of the steps."""
+    falling = {"cosine": cosine, "linear": linear_decay}.get(name)
+    schedule = partial(falling, iterations=iterations) if falling else None
+    steps = round(warmup * iterations)
+    return partial(_warm, schedule, steps) if steps else schedule

@@ -91,10 +91,11 @@ class BatchNorm(nn.BatchNorm2d):
         return (centred * (variance + self.eps).rsqrt() * weight + bias).to(x.dtype)
 
 
-def xavier(module):
-    """Xavier-uniform weights and zero biases, the released code's initialisation of G1 and G2."""
+def xavier(module, gain=1.0):
+    """Xavier-uniform weights times a gain, and zero biases; the released code starts G1 and G2 so,
+    without a gain."""
     if isinstance(module, (nn.Conv2d, nn.Linear)):
-        nn.init.xavier_uniform_(module.weight)
+        nn.init.xavier_uniform_(module.weight, gain)
         nn.init.zeros_(module.bias)
 
 

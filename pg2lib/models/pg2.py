@@ -18,7 +18,16 @@ from torch import nn
 
 from pg2lib.core.files import UserError
 from pg2lib.data.heatmaps import VARIANTS, heatmaps, pose_mask
-from pg2lib.models.base import Adam, Inputs, Method, Output, TrainingConfig, Update, cosine, warm
+from pg2lib.models.base import (
+    SCHEDULES,
+    Adam,
+    Inputs,
+    Method,
+    Output,
+    TrainingConfig,
+    Update,
+    schedule_of,
+)  # fmt: skip
 from pg2lib.models.discriminators import D
 from pg2lib.models.layers import Encoder, ResidualBlock, blocks_for, conv3, frozen, he, xavier
 from pg2lib.models.losses import bce, feature_matching, masked_l1
@@ -53,10 +62,11 @@ class PG2Config(TrainingConfig):
     residual: bool = True  # blocks of G1 add their input (3.1); False: an ablation
     g2_paints: str = "difference"  # or the whole "image" (3.2), an ablation
     fully_connected: bool = False  # at the bottleneck of G2 (3.2); True: an ablation
+    init_gain: float = 1.0  # times Xavier's weights of G1 (released code: 1)
     g2_init: str = "xavier"  # released code; "zero": He inside, a difference map that starts at 0
     learning_rate: float = 2e-5  # Adam of the generator (paper 4.1)
     d_learning_rate: float = 2e-5  # Adam of D
-    schedule: str = "constant"  # paper and released code; "cosine" falls to zero at the end
+    schedule: str = "constant"  # paper, released code; "cosine" and "linear" fall to 0 at the end
     warmup: float = 0.0  # share of the steps in which the rate rises to its value
     beta1: float = 0.5
     beta2: float = 0.999
@@ -66,7 +76,7 @@ class PG2Config(TrainingConfig):
         "mask_variant": VARIANTS, "d_mode": ("pair", "triplet", "single"),
         "d_batch": ("same", "own"), "d_output": ("image", "patch"),
         "d_norm": ("batch", "spectral"), "g2_init": ("xavier", "zero"),
-        "g2_paints": ("difference", "image"), "schedule": ("constant", "cosine"),
+        "g2_paints": ("difference", "image"), "schedule": SCHEDULES,
     }  # fmt: skip
 
     @property
@@ -87,8 +97,9 @@ class G1(nn.Module):
     """
 
     def __init__(
-        self, height=128, width=64, channels=128, embedding=64, pose="concatenation", residual=True
-    ):
+        self, height=128, width=64, channels=128, embedding=64, pose="concatenation",
+        residual=True, gain=1.0,
+    ):  # fmt: skip
         super().__init__()
         if pose not in POSE_EMBEDDINGS:
             raise UserError(f"unknown pose embedding {pose!r}; choose one of {POSE_EMBEDDINGS}")
@@ -114,7 +125,7 @@ class G1(nn.Module):
             nn.Conv2d(a + b, c, 1) for a, b, c in zip(incoming, skips, incoming[1:])
         )
         self.last = conv3(incoming[-1] + skips[-1], 3)
-        self.apply(xavier)
+        self.apply(partial(xavier, gain=gain))
 
     def forward(self, condition, heatmaps=None, keypoints=None):
         """condition I_A (B, 3, H, W); heatmaps P_B (B, 18, H, W), or for CE keypoints
@@ -211,7 +222,7 @@ def build(config: PG2Config) -> dict[str, nn.Module]:
     """G1 or G2; in adversarial runs also D, at half its width (64 for the paper's 128)."""
     c, size = config, (config.height, config.width)
     if c.network == "G1":
-        generator = G1(*size, c.channels, c.embedding, c.pose, c.residual)
+        generator = G1(*size, c.channels, c.embedding, c.pose, c.residual, c.init_gain)
     else:
         generator = G2(*size, c.channels, c.skip_full_res, c.fully_connected, c.embedding)
         if c.g2_init == "zero":
@@ -315,11 +326,7 @@ def adversarial_loss(logits):
 
 
 def optimizers(config: PG2Config) -> dict[str, Adam]:
-    schedule = None
-    if config.schedule == "cosine":
-        schedule = partial(cosine, iterations=config.iterations)
-    if config.warmup:
-        schedule = partial(warm, schedule, max(round(config.warmup * config.iterations), 1))
+    schedule = schedule_of(config.schedule, config.iterations, config.warmup)
     betas = config.beta1, config.beta2
     chosen = {"generator": Adam(config.learning_rate, *betas, schedule)}
     if config.adversarial:
