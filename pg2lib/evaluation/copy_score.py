@@ -20,6 +20,7 @@ from pg2lib.data.dataset import blocks
 from pg2lib.data.geometry import body_size
 from pg2lib.data.heatmaps import pose_mask
 from pg2lib.data.keypoints import found
+from pg2lib.evaluation.pck import share
 
 LEAST_PIXELS = 8  # of a region
 LEAST_ENERGY = 1.0  # <c', c'> per value, squared grey levels; below it both images are the same
@@ -102,5 +103,4 @@ def pose_copy(estimated, old, new, alpha=0.4):
     moved = np.linalg.norm(old - new, axis=-1) > alpha * body_size(new)[:, None]
     counted = moved & found(estimated) & found(old) & found(new)  # (k, 18)
     nearer = np.linalg.norm(estimated - old, axis=-1) < np.linalg.norm(estimated - new, axis=-1)
-    weight = counted.sum(-1)
-    return (nearer & counted).sum(-1) / np.where(weight, weight, np.nan), weight.astype(np.float64)
+    return share(nearer, counted), counted.sum(-1).astype(np.float64)

@@ -22,7 +22,7 @@ def pck(estimated, reference, alpha=0.2):
     """
     reach = alpha * body_size(reference)[:, None]  # (k, 1)
     away = np.linalg.norm(np.asarray(estimated, np.float64) - reference, axis=-1)  # (k, 18)
-    return _share(found(np.asarray(estimated)) & (away <= reach), found(np.asarray(reference)))
+    return share(found(np.asarray(estimated)) & (away <= reach), found(np.asarray(reference)))
 
 
 def pckh(estimated, reference, height, least=0.1):
@@ -44,7 +44,7 @@ def pckh(estimated, reference, height, least=0.1):
     known = found(heads).sum(1) >= 2
     box = np.maximum(span(heads), least * height)  # (k, 2), NaN without any joint
     near = (np.abs(estimated - reference) < box[:, None] / 2).all(-1)  # (k, 18)
-    return _share(found(estimated) & near, found(reference) & known[:, None])
+    return share(found(estimated) & near, found(reference) & known[:, None])
 
 
 def joint_counts(reference):
@@ -52,7 +52,7 @@ def joint_counts(reference):
     return found(np.asarray(reference)).sum(-1)
 
 
-def _share(right, counted):
+def share(right, counted):
     """Share of `right` among `counted` per row, NaN where nothing counts."""
     total = counted.sum(-1)
     return (right & counted).sum(-1) / np.where(total, total, np.nan)
