@@ -375,7 +375,6 @@ def export(options):
     else:
         row = require_in("row", options.row, [*models.METHODS, "all"])
         files = {row: weights.check_suffix(options.out)}
-    weights.safetensors_library()  # before the row is trained, if it has to be
     for row, out in files.items():
         pipeline.train(study, row, log)
         names = pipeline.chains([row])

@@ -1,5 +1,7 @@
 """What a row costs before it is run: parameters, GFLOPs and training schedule."""
 
+from dataclasses import asdict
+
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -30,7 +32,7 @@ def describe_method(method, config) -> dict:
         "other_parameters": sum(counts.values()) - generators,
         "gflops": round(counter.get_total_flops() / 1e9, 2),
         "rates": {name: adam.learning_rate for name, adam in method.optimizers(config).items()},
-        "config": {f: getattr(config, f) for f in config.__dataclass_fields__},
+        "config": asdict(config),
     }
 
 
@@ -43,14 +45,8 @@ def describe(study, names=None) -> list[dict]:
             describe_method(m, override(m.configure(*sized(study)), study.overrides, m.name))
             for m in chain(name)
         ]
-        entries.append(
-            {
-                "row": name,
-                "parameters": sum(s["parameters"] for s in stages),
-                "gflops": round(sum(s["gflops"] for s in stages), 2),
-                "stages": stages,
-            }
-        )
+        sums = {key: round(sum(s[key] for s in stages), 2) for key in ("parameters", "gflops")}
+        entries.append({"row": name, **sums, "stages": stages})
     return entries
 
 
@@ -59,27 +55,16 @@ def description_text(entries: list[dict], study) -> str:
     lines = [("row", "stage", "parameters", "GFLOPs", "D params", "steps", "batch", "lr")]
     for entry in entries:
         for position, s in enumerate(entry["stages"]):
+            config, other = s["config"], s["other_parameters"]
             rates = " ".join(f"{rate:g}" for rate in s["rates"].values())
-            lines.append(
-                (
-                    entry["row"] if position == 0 else "",
-                    s["name"],
-                    f"{s['parameters']:,}",
-                    f"{s['gflops']:.2f}",
-                    f"{s['other_parameters']:,}" if s["other_parameters"] else "-",
-                    f"{s['config']['iterations']:,}",
-                    str(s["config"]["batch"]),
-                    f"{rates} {s['config'].get('schedule', '')}",
-                )
-            )
+            lines.append((
+                "" if position else entry["row"], s["name"], f"{s['parameters']:,}",
+                f"{s['gflops']:.2f}", f"{other:,}" if other else "-", f"{config['iterations']:,}",
+                str(config["batch"]), f"{rates} {config.get('schedule', '')}",
+            ))  # fmt: skip
     widths = [max(map(len, column)) for column in zip(*lines)]
-    aligned = [
-        "  ".join(
-            cell.rjust(width) if 2 <= k <= 6 else cell.ljust(width)
-            for k, (cell, width) in enumerate(zip(line, widths))
-        ).rstrip()
-        for line in lines
-    ]
+    form = "  ".join(f"{{:{'>' if 2 <= k <= 6 else '<'}{width}}}" for k, width in enumerate(widths))
+    aligned = [form.format(*line).rstrip() for line in lines]
     size = entries[0]["stages"][0]["size"]
     about = f"{study.dataset}, profile {study.changes}, images {size} (HxW)"
     return "\n".join([about, "", *aligned])

@@ -12,6 +12,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import safetensors.torch
 import torch
 
 import pg2lib
@@ -23,6 +24,7 @@ from pg2lib.training import checkpoints
 
 FORMAT = "pg2lib weights 2"
 SUFFIX = ".safetensors"
+JSON = ("configs", "seed", "keys")  # of the metadata; the other values are plain text
 STEP = ".step"
 
 
@@ -54,17 +56,6 @@ def about(published: Published) -> str:
     )
 
 
-def safetensors_library():
-    """The package, imported only where it is needed; UserError if it is not installed."""
-    try:
-        import safetensors.torch
-    except ImportError:
-        raise UserError(
-            "published weights need the package safetensors: pip install safetensors"
-        ) from None
-    return safetensors
-
-
 def check_suffix(path) -> Path:
     """The path, if it ends as published weights do; else UserError."""
     if Path(path).suffix != SUFFIX:
@@ -78,34 +69,22 @@ def export(out, trained: dict, published: Published, small: bool = False) -> Pat
     trained: method -> path of its weights.pt, in the order of training; small: generators alone,
     with eight bits a weight. UserError for another suffix, or where `out` cannot be written.
     """
-    library, out = safetensors_library(), check_suffix(out)
-    tensors = {}
+    out, tensors = check_suffix(out), {}
     for method, path in trained.items():
         states = checkpoints.load_state(path, "cpu")["networks"]
         for network in METHODS[method].generators if small else states:
-            for name, tensor in states[network].items():
-                name = f"{method}/{network}/{name}"
+            for parameter, tensor in states[network].items():
+                name = f"{method}/{network}/{parameter}"
                 if tensor.is_floating_point():
                     tensor = tensor.float()
-                tensor = tensor.contiguous()
+                tensors[name] = tensor.contiguous()
                 if small and tensor.ndim > 1:
-                    tensors[name], tensors[name + STEP] = eight_bits(tensor)
-                else:
-                    tensors[name] = tensor
-    configs = {name: dataclasses.asdict(config) for name, config in published.configs.items()}
-    metadata = {
-        "format": FORMAT,
-        "row": published.row,
-        "configs": json.dumps(configs),
-        "dataset": published.dataset,
-        "profile": published.profile,
-        "seed": str(published.seed),
-        "keys": json.dumps(published.keys),
-        "made_by": published.made_by,
-    }
+                    tensors[name], tensors[name + STEP] = eight_bits(tensors[name])
+    texts = dataclasses.asdict(published)
+    texts |= {name: json.dumps(texts[name]) for name in JSON}
     try:
         with write_atomically(out) as temporary:
-            temporary.write_bytes(library.torch.save(tensors, metadata))
+            temporary.write_bytes(safetensors.torch.save(tensors, {"format": FORMAT} | texts))
     except OSError as error:
         raise UserError(f"cannot write {out} ({error}); name another file, --out") from None
     return out
@@ -125,15 +104,13 @@ def along_outputs(steps, tensor):
 
 def float_weights(tensors: dict) -> dict:
     """All weights of a file as float32, those of eight bits multiplied by their steps."""
-    return {
-        name: tensor.float() * along_outputs(tensors[name + STEP], tensor)
-        if tensor.dtype == torch.int8
-        else tensor.float()
-        if tensor.is_floating_point()
-        else tensor
-        for name, tensor in tensors.items()
-        if not name.endswith(STEP)
-    }
+    found = {name: tensor for name, tensor in tensors.items() if not name.endswith(STEP)}
+    for name, tensor in found.items():
+        if tensor.dtype == torch.int8:
+            found[name] = tensor.float() * along_outputs(tensors[name + STEP], tensor)
+        elif tensor.is_floating_point():
+            found[name] = tensor.float()
+    return found
 
 
 def load(path, device: str | None = None):
@@ -145,24 +122,23 @@ def load(path, device: str | None = None):
         UserError: no such file, a damaged one, or one whose row, configuration or parameters this
             version of pg2lib cannot build.
     """
-    library, path = safetensors_library(), Path(path)
+    path = Path(path)
     if not path.is_file():
         raise UserError(f"{path} does not exist; name a file that `pg2 export` wrote")
     check_suffix(path)
     try:
-        with library.safe_open(path, framework="pt", device="cpu") as file:
+        with safetensors.safe_open(path, framework="pt", device="cpu") as file:
             published = read_metadata(file.metadata() or {}, path)
             tensors = float_weights({name: file.get_tensor(name) for name in file.keys()})
-    except (library.SafetensorError, OSError, KeyError, RuntimeError) as error:
+    except (safetensors.SafetensorError, OSError, KeyError, RuntimeError) as error:
         raise UserError(f"{path} is damaged ({error}); fetch it again") from None
-    generate = None
+    states, generate = {}, None
+    for name, tensor in tensors.items():
+        method, network, parameter = name.split("/", 2)
+        states.setdefault(method, {}).setdefault(network, {})[parameter] = tensor
     for method in chain(published.row):
-        config, states = published.configs[method.name], {}
-        for name, tensor in tensors.items():
-            owner, network, parameter = name.split("/", 2)
-            if owner == method.name:
-                states.setdefault(network, {})[parameter] = tensor
-        networks = checkpoints.load_generators(method, config, states, device, path)
+        config, own = published.configs[method.name], states.get(method.name, {})
+        networks = checkpoints.load_generators(method, config, own, device, path)
         generate = bind(method, networks, config, generate)
     return published, generate
 
@@ -175,19 +151,15 @@ def read_metadata(metadata: dict, path) -> Published:
             f"{metadata.get('format')!r}, not {FORMAT!r}); name a file that `pg2 export` wrote"
         )
     try:
-        configs = dict(json.loads(metadata["configs"]))
-        methods = [method.name for method in chain(metadata["row"])]
-        if list(configs) != methods:
-            raise ValueError(f"it holds {', '.join(configs)} instead of {', '.join(methods)}")
-        published = Published(
-            row=metadata["row"],
-            configs={name: read_config(name, fields) for name, fields in configs.items()},
-            dataset=metadata["dataset"],
-            profile=metadata["profile"],
-            seed=int(metadata["seed"]),
-            keys=dict(json.loads(metadata["keys"])),
-            made_by=metadata["made_by"],
-        )
+        values = {field.name: metadata[field.name] for field in dataclasses.fields(Published)}
+        values |= {name: json.loads(values[name]) for name in JSON}
+        published = Published(**values)
+        check_type("its seed", published.seed, int)
+        methods, held = [method.name for method in chain(published.row)], list(published.configs)
+        if held != methods:
+            raise ValueError(f"it holds {', '.join(held)} instead of {', '.join(methods)}")
+        for name, fields in published.configs.items():
+            published.configs[name] = read_config(name, fields)
         if len({(c.height, c.width) for c in published.configs.values()}) > 1:
             raise ValueError("its methods have different image sizes")
     except KeyError as error:

@@ -9,6 +9,7 @@ their own.
 
 import ast
 import hashlib
+import importlib.util
 import sys
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,7 +27,7 @@ class Module:
 
     name: str
     definitions: dict = field(default_factory=dict)  # name -> list of nodes
-    imports: dict = field(default_factory=dict)  # name -> (module, name or None)
+    imports: dict = field(default_factory=dict)  # name -> (module, name in it or "*" for all)
     effects: list = field(default_factory=list)  # statements that run at import
 
 
@@ -55,16 +56,13 @@ def hashes(*entries: tuple[str, str]) -> dict[str, str]:
 
     An entry is (module, name); the name "*" takes the whole module.
     """
-    reached = {}
-    pending = list(dict.fromkeys(entries))
+    reached, pending = {}, list(entries)
     while pending:
         module, name = pending.pop()
         if (module, name) in IGNORED or source(module) is None or name in reached.get(module, ()):
             continue
-        names = reached.setdefault(module, {})
-        names[name] = ""
-        texts, used = reach(module, name)
-        names[name] = texts
+        code, used = reach(module, name)
+        reached.setdefault(module, {})[name] = code
         pending += used
     return {
         module: hashlib.sha256(repr(sorted(names.items())).encode()).hexdigest()[:12]
@@ -77,38 +75,40 @@ def reach(module: str, name: str) -> tuple[str, tuple]:
     """The code of one top-level name of a module, and the (module, name) that it uses."""
     parsed = parse(module, source(module).read_text(encoding="utf-8"))
     if name == "*":
-        used = [(module, each) for each in (*parsed.definitions, *parsed.imports)]
-        return "", (*used, (module, ""))
-    if name == "":  # what runs at import
-        return bare(parsed.effects), tuple(uses(parsed, parsed.effects))
-    if name in parsed.definitions:
-        nodes = parsed.definitions[name]
-        return bare(nodes), (*uses(parsed, nodes), (module, ""))
+        names = (*parsed.definitions, *parsed.imports, "")
+        return "", tuple((module, each) for each in names)
+    if name == "" or name in parsed.definitions:  # "": what runs at import
+        nodes = parsed.definitions[name] if name else parsed.effects
+        used = uses(parsed, nodes)
+        return "\n".join(map(ast.unparse, nodes)), (*used, *([(module, "")] if name else []))
     if name in parsed.imports:
-        target, attribute = parsed.imports[name]
-        return "", ((target, attribute or "*"),)
-    if source(f"{module}.{name}"):
-        return "", ((f"{module}.{name}", "*"),)
-    return "", ()
+        return "", (parsed.imports[name],)
+    return "", ((f"{module}.{name}", "*"),)  # a module of this package, else nothing
 
 
 @cache
 def parse(module: str, text: str) -> Module:
-    """The top level of a source text."""
-    parsed = Module(module)
-    package = module if (source(module) or Path()).name == "__init__.py" else None
-    for node in flat(ast.parse(text).body):
+    """The top level of a source text, bare of docstrings and annotations of functions."""
+    parsed, tree = Module(module), ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+        match getattr(node, "body", None):
+            case [ast.Expr(ast.Constant(str())), *rest]:
+                node.body = rest
+    for node in flat(tree.body):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            parsed.imports.update(imported(node, package or module.rpartition(".")[0]))
+            parsed.imports.update(imported(node, module))
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             parsed.definitions.setdefault(node.name, []).append(node)
         elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            for target in targets:
+            for target in getattr(node, "targets", None) or [node.target]:
                 for each in ast.walk(target):
                     if isinstance(each, ast.Name):
                         parsed.definitions.setdefault(each.id, []).append(node)
-        elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+        else:
             parsed.effects.append(node)
     return parsed
 
@@ -116,96 +116,68 @@ def parse(module: str, text: str) -> Module:
 def flat(body):
     """Top-level statements, those inside if, try and with among them."""
     for node in body:
-        inner = [getattr(node, part, []) for part in ("body", "orelse", "finalbody")]
         if isinstance(node, ast.If | ast.Try | ast.With):
-            for part in inner:
-                yield from flat(part)
+            for part in ("body", "orelse", "finalbody"):
+                yield from flat(getattr(node, part, []))
         else:
             yield node
 
 
-def imported(node, package: str) -> dict:
-    """What an import statement binds: name -> (module, name in it, or None for the module)."""
+def imported(node, module: str) -> dict:
+    """What an import statement of a module binds: name -> (module, name in it or "*")."""
     if isinstance(node, ast.Import):
-        return {
-            alias.asname or alias.name.split(".")[0]: (
-                alias.name if alias.asname else alias.name.split(".")[0],
-                None,
-            )
-            for alias in node.names
-        }
-    module = node.module or ""
-    if node.level:
-        module = ".".join([package.rsplit(".", node.level - 1)[0], *([module] if module else [])])
+        names = {each.asname: each.name for each in node.names if each.asname}
+        names |= dict.fromkeys(e.name.partition(".")[0] for e in node.names if not e.asname)
+        return {name: (whole or name, "*") for name, whole in names.items()}
+    is_package = source(module) and source(module).name == "__init__.py"
+    package = module if is_package else module.rpartition(".")[0]
+    origin = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
     found = {}
-    for alias in node.names:
-        whole = f"{module}.{alias.name}"
-        is_module = source(whole) is not None
-        found[alias.asname or alias.name] = (whole, None) if is_module else (module, alias.name)
+    for each in node.names:
+        whole = f"{origin}.{each.name}"
+        found[each.asname or each.name] = (whole, "*") if source(whole) else (origin, each.name)
     return found
 
 
-def uses(parsed: Module, nodes) -> list:
+def uses(parsed: Module, nodes) -> tuple:
     """The (module, name) that nodes of a module refer to."""
-    found, imports = [], dict(parsed.imports)
+    imports = dict(parsed.imports)
     for node in nodes:
         for inner in ast.walk(node):
             if isinstance(inner, ast.Import | ast.ImportFrom):
-                imports.update(imported(inner, parsed.name.rpartition(".")[0]))
+                imports.update(imported(inner, parsed.name))
+    names = Names()
     for node in nodes:
-        visit(node, parsed, imports, found)
-    return list(dict.fromkeys(found))
+        names.visit(node)
+    found = []
+    for first, *attributes in names.found:
+        if first in imports:
+            module, name = imports[first]
+            while name == "*" and attributes:  # the module's attribute, or a module below it
+                name = attributes.pop(0)
+                if source(f"{module}.{name}"):
+                    module, name = f"{module}.{name}", "*"
+            found.append((module, name))
+        elif first in parsed.definitions:
+            found.append((parsed.name, first))
+    return tuple(dict.fromkeys(found))
 
 
-def visit(node, parsed, imports, found):
-    """Add what a node refers to; annotations of functions are left out, they decide nothing."""
-    if isinstance(node, ast.arg):
-        return
-    if isinstance(node, ast.Attribute):
-        chain, base = [node.attr], node.value
-        while isinstance(base, ast.Attribute):
-            chain.append(base.attr)
-            base = base.value
-        if isinstance(base, ast.Name) and imports.get(base.id, (None, 0))[1] is None:
-            module = imports[base.id][0]
-            while chain:
-                name = chain.pop()
-                if source(f"{module}.{name}") is None:
-                    found.append((module, name))
-                    return
-                module = f"{module}.{name}"
-            found.append((module, "*"))
-            return
-    if isinstance(node, ast.Name):
-        if node.id in imports:
-            module, name = imports[node.id]
-            found.append((module, name or "*"))
-        elif node.id in parsed.definitions:
-            found.append((parsed.name, node.id))
-    for part, value in ast.iter_fields(node):
-        if part == "returns":
-            continue
-        for child in value if isinstance(value, list) else [value]:
-            if isinstance(child, ast.AST):
-                visit(child, parsed, imports, found)
+class Names(ast.NodeVisitor):
+    """Collects the names in code, each with the attributes asked of it: a.b.c as [a, b, c]."""
 
+    def __init__(self):
+        self.found = []
 
-def bare(nodes) -> str:
-    """The code of nodes without docstrings, annotations of functions, comments and layout."""
-    texts = []
-    for node in nodes:
-        tree = ast.parse(ast.unparse(node))
-        for inner in ast.walk(tree):
-            if isinstance(inner, ast.arg):
-                inner.annotation = None
-            if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
-                inner.returns = None
-            body = getattr(inner, "body", None)
-            if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-                if isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
-                    inner.body = body[1:] or [ast.Pass()]
-        texts.append(ast.unparse(tree))
-    return "\n".join(texts)
+    def visit_Name(self, node):
+        self.found.append([node.id])
+
+    def visit_Attribute(self, node):
+        chain = ast.unparse(node).split(".")
+        if all(part.isidentifier() for part in chain):
+            self.found.append(chain)
+        else:  # of the result of an expression
+            self.visit(node.value)
 
 
 def notebook_entries(cells) -> list[tuple[str, str]]:
@@ -215,4 +187,4 @@ def notebook_entries(cells) -> list[tuple[str, str]]:
     parsed = parse("notebook", text)
     nodes = [node for nodes in parsed.definitions.values() for node in nodes] + parsed.effects
     found = [use for use in uses(parsed, nodes) if use[0] != "notebook"]
-    return found + [(module, name or "*") for module, name in parsed.imports.values() if name]
+    return found + [target for target in parsed.imports.values() if target[1] != "*"]
