@@ -6,17 +6,19 @@ that it declares is in the figures folder, unchanged.
 """
 
 import contextlib
-import copy
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
+
 from pg2lib import models
 from pg2lib.core.config import Study
-from pg2lib.core.files import UserError, sha256
+from pg2lib.core.files import UserError, sha256, write_atomically
 from pg2lib.results import claims
 from pg2lib.workflow import code_keys, pipeline
 from pg2lib.workflow import run_store as runs
@@ -33,11 +35,15 @@ class Notebook:
     """
 
     name: str
-    rows: tuple[str, ...]
-    outputs: tuple[str, ...]
+    rows: Sequence[str]
+    outputs: Sequence[str]
     claims: bool = False
     answers: bool = False
     ships: bool = False
+
+    @property
+    def path(self) -> Path:
+        return notebooks_folder() / f"{self.name}.ipynb"
 
 
 def notebooks_folder() -> Path:
@@ -45,32 +51,26 @@ def notebooks_folder() -> Path:
 
 
 def notebooks() -> tuple[Notebook, ...]:
-    """All notebooks of the project, in the order of their numbers."""
-    import nbformat
-
-    found = []
-    for path in sorted(notebooks_folder().glob("[0-9][0-9]_*.ipynb")):
-        about = dict(nbformat.read(path, as_version=4).metadata.get("pg2", {}))
-        rows = pipeline.all_rows() if about.get("rows") == "all" else tuple(about.pop("rows", ()))
-        about.pop("rows", None)
-        outputs = tuple(about.pop("outputs", ()))
-        found.append(Notebook(path.stem, rows, outputs, **about))
+    """All notebooks of the project, in the order of their numbers. UserError if there are none."""
+    folder, found = notebooks_folder(), []
+    for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
+        about = {"rows": (), "outputs": ()} | read(path).metadata.get("pg2", {})
+        if about["rows"] == "all":
+            about["rows"] = pipeline.all_rows()
+        found.append(Notebook(path.stem, **about))
+    if not found:
+        raise UserError(f"{folder} holds no notebooks; run from a checkout of the project")
     return tuple(found)
 
 
-def read_notebook(name: str):
-    import nbformat
-
-    path = notebooks_folder() / f"{name}.ipynb"
-    if not path.exists():
-        raise UserError(f"{path} is missing; run from a checkout of the project")
+def read(path: Path):
     return nbformat.read(path, as_version=4)
 
 
 def notebook_step(study: Study, notebook: Notebook) -> runs.Step:
     """The step of one notebook: its source cells, its parameters, every score it reads, what the
     methods' papers printed, and the code that its cells use."""
-    cells = [[cell.cell_type, cell.source] for cell in read_notebook(notebook.name).cells]
+    cells = [[cell.cell_type, cell.source] for cell in read(notebook.path).cells]
     shown = [name for name in notebook.rows if name in models.METHODS]
     config = {
         "cells": cells,
@@ -145,33 +145,31 @@ def run_notebook(study, notebook: Notebook, log) -> Path:
 def execute(study, notebook: Notebook, output: Path):
     """papermill on one notebook, with its own progress bar. A failed cell, a dead kernel or an
     unknown parameter ends in a UserError that names notebook and cell."""
-    import nbformat
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from traitlets.config import Config
 
-    book = read_notebook(notebook.name)
-    known = papermill.inspect_notebook(notebooks_folder() / f"{notebook.name}.ipynb")
-    unknown = sorted(set(parameters(study)) - set(known))
-    if unknown:
+    known = papermill.inspect_notebook(str(notebook.path))
+    if unknown := sorted(set(parameters(study)) - set(known)):
         raise UserError(
             f"notebook {notebook.name} has no parameter {', '.join(unknown)}; its parameters cell "
             f"knows {', '.join(sorted(known)) or 'none'}"
         )
-    environment = kernel_environment(study)
-    wanted = os.environ.get("PG2_PROGRESS", "auto")
-    on_terminal = wanted == "bar" or (wanted == "auto" and sys.stderr.isatty())
-    bar = {"desc": f"notebook {notebook.name}", "leave": False} if on_terminal else False
+    mode = os.environ.get("PG2_PROGRESS", "auto")
+    bar = mode == "bar" or (mode == "auto" and sys.stderr.isatty())
+    bar = bar and {"desc": f"notebook {notebook.name}", "leave": False}
+    before = dict(os.environ)
     with kernel_address() as address:
-        previous = {name: os.environ.get(name) for name in environment}
-        os.environ.update(environment)
+        os.environ.update(kernel_environment(study))
         try:
             papermill.execute_notebook(
-                copy.deepcopy(book),
+                str(notebook.path),
                 str(output),
                 parameters=parameters(study),
                 kernel_name="python3",
-                progress_bar=bar,
+                progress_bar={"desc": f"notebook {notebook.name}", "leave": False}
+                if bar
+                else False,
                 cwd=str(notebooks_folder()),
                 start_timeout=300,
                 # sockets in the file system: no port is opened, and ipykernel has no warning
@@ -186,14 +184,13 @@ def execute(study, notebook: Notebook, output: Path):
             reason = first_line(error)
             raise UserError(f"notebook {notebook.name} ran out of time: {reason}") from None
         except DeadKernelError:
-            done = nbformat.read(output, as_version=4) if output.exists() else book
             raise UserError(
-                f"the kernel of notebook {notebook.name} died in cell {last_cell(done)} (out of "
+                f"the kernel of notebook {notebook.name} died in cell {last_cell(output)} (out of "
                 "memory?); run it again to resume"
             ) from None
         finally:
-            for name, value in previous.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
+            os.environ.clear()
+            os.environ.update(before)
 
 
 @contextlib.contextmanager
@@ -221,61 +218,44 @@ def kernel_environment(study) -> dict:
     return environment
 
 
-def last_cell(book) -> int:
-    """Index of the last cell that began to run, for the message about a dead kernel."""
-    begun = [
-        index
-        for index, cell in enumerate(book.cells)
-        if cell.get("metadata", {}).get("papermill", {}).get("start_time")
-    ]
-    return begun[-1] if begun else 0
+def last_cell(path: Path) -> int:
+    """Index of the last cell of an unfinished copy that began to run."""
+    cells = read(path).cells if path.exists() else []
+    begun = (k for k, c in enumerate(cells) if c.metadata.get("papermill", {}).get("start_time"))
+    return max(begun, default=0)
 
 
 def first_line(text) -> str:
-    return (str(text).strip().splitlines() or [""])[0]
+    return str(text).strip().partition("\n")[0]
 
 
 def committed_copy(executed: Path):
     """The executed notebook as the project keeps it: no papermill traces, no widget state, no
     injected cell, counted 1..n."""
-    import nbformat
-
-    book = nbformat.read(executed, as_version=4)
-    book.cells = [
-        cell for cell in book.cells if "injected-parameters" not in cell.metadata.get("tags", [])
-    ]
-    count = 0
+    book = read(executed)
+    book.cells = [c for c in book.cells if "injected-parameters" not in c.metadata.get("tags", [])]
     for cell in book.cells:
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
-        if cell.cell_type == "code":
-            count += 1
-            cell.execution_count = count
-            for output in cell.outputs:
-                if output.output_type == "execute_result":
-                    output.execution_count = count
-    language = book.metadata.get("language_info", {})
-    own = {"pg2": book.metadata["pg2"]} if "pg2" in book.metadata else {}
-    book.metadata = nbformat.from_dict(
-        own
-        | {
-            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-            "language_info": {"name": language.get("name", "python")},
-        }
-    )
+    for count, cell in enumerate((c for c in book.cells if c.cell_type == "code"), 1):
+        cell.execution_count = count
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = count
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    own = {name: value for name, value in book.metadata.items() if name == "pg2"}
+    own |= {"kernelspec": kernel, "language_info": {"name": "python"}}
+    book.metadata = nbformat.from_dict(own)
     nbformat.validate(book)
     return book
 
 
 def update_committed(study, log):
     """Write the executed notebooks of a study over those of the project."""
-    import nbformat
-
     shipped = Study(profile=demo.PROFILE, device=study.device)
     for notebook in notebooks():
         executed = run_notebook(shipped if notebook.ships else study, notebook, log)
-        path = notebooks_folder() / f"{notebook.name}.ipynb"
-        temporary = path.with_suffix(".tmp")
-        nbformat.write(committed_copy(executed), temporary)
-        os.replace(temporary, path)
-        log(f"{'wrote':8} notebooks/{path.name} ({path.stat().st_size // 1000} KB)")
+        with write_atomically(notebook.path) as temporary:
+            nbformat.write(committed_copy(executed), temporary)
+        kilobytes = notebook.path.stat().st_size // 1000
+        log(f"{'wrote':8} notebooks/{notebook.path.name} ({kilobytes} KB)")
