@@ -54,7 +54,7 @@ notebooks: .venv/.installed
 	@.venv/bin/python -m pg2lib reproduce --claims --update-notebooks
 
 pages: .venv/.installed
-	@.venv/bin/python -m pg2lib.workflow.pages
+	@.venv/bin/python -m pg2lib pages
 
 demo: .venv/.installed
 	@.venv/bin/python -m pg2lib train all --profile demo

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks import data, growth, parity, processes, scoring, steps, studio
 from benchmarks.common import CHECK, Size
+from pg2lib.cli import status_of
 from pg2lib.core import devices
 from pg2lib.core.files import UserError, write_atomically
 from pg2lib.workflow.reproduce import machine
@@ -139,8 +140,4 @@ def number(value) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        print(f"benchmarks: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(status_of(main))

@@ -1,4 +1,4 @@
-"""Copy the tables that pages quote in from figures/: `python -m pg2lib.workflow.pages`.
+"""Copy the tables that pages quote in from figures/: `pg2 pages`.
 
 A page says `<!-- quote FILE -->`, a path from the project's root; the text between that and
 `<!-- end -->` is replaced by the file. `<!-- quote FILE columns SSIM, PCKh -->` takes only the
@@ -7,7 +7,6 @@ file's first table, with its first column and those named. So no number on a pag
 
 import itertools
 import re
-import sys
 from pathlib import Path
 
 from pg2lib.core.files import UserError, write_atomically
@@ -50,17 +49,11 @@ def select_columns(text: str, names: list[str], path: Path) -> str:
     return "\n".join("| " + " | ".join(row[i] for i in chosen) + " |" for row in rows)
 
 
-def main():
-    for name in PAGES:
-        path = project() / name
+def update_pages() -> list[Path]:
+    """Update the quotes of all pages; returns the pages."""
+    paths = [project() / name for name in PAGES]
+    for path in paths:
         page = quoted(path.read_text(encoding="utf-8"), project())
         with write_atomically(path) as temporary:
             temporary.write_text(page, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        print(f"pg2: {error}", file=sys.stderr)
-        sys.exit(2)
+    return paths

@@ -1,0 +1,206 @@
+"""The commands of `pg2`, each a function of its options; `cli` says what these are."""
+
+import json
+import os
+from pathlib import Path
+
+from pg2lib import models
+from pg2lib.apps.photo import detect_keypoints as keypoint_rcnn
+from pg2lib.apps.photo import generate as photos
+from pg2lib.apps.photo.photo import read_image
+from pg2lib.apps.photo.sequence import check_count, check_rate, in_between
+from pg2lib.core import distributed
+from pg2lib.core.config import Study, drawn, require_in
+from pg2lib.core.files import UserError
+from pg2lib.data.prepare import card_text, verify
+from pg2lib.results import figures, provenance, render
+from pg2lib.results.report import write_report
+from pg2lib.training import checkpoints, weights
+from pg2lib.training import describe as costs
+from pg2lib.workflow import notebooks, pipeline
+from pg2lib.workflow import reproduce as workflow
+from pg2lib.workflow import run_store as runs
+from pg2lib.workflow.pages import update_pages
+
+
+def study_of(options, dataset=None):
+    pairs = [] if options.test_pairs is None else [f"test_pairs={options.test_pairs}"]
+    profile = options.profile
+    if profile.endswith(".toml"):
+        profile = str(Path(profile).resolve())  # notebooks run in another folder
+    study = Study(
+        dataset or options.dataset, profile, options.seed, options.data, options.device,
+        options.keypoint_frame, (*options.set, *pairs),
+    )  # fmt: skip
+    pipeline.check(study)
+    return study
+
+
+def log(line):
+    if int(os.environ.get("RANK") or 0) == 0:  # of the processes of a launch one talks
+        print(line, flush=True)
+
+
+def log_plan(steps):
+    log(workflow.plan_text([(step, runs.state(step)) for step in steps]))
+
+
+def reproduce(options):
+    names = drawn() if options.dataset == "all" else [options.dataset]
+    studies = [study_of(options, name) for name in names]
+    if options.dry_run:
+        entries = [entry for study in studies for entry in workflow.plan(study, options.claims)]
+        return log(workflow.plan_text(entries))
+    workflow.reproduce(studies, options.claims, log)
+    if options.update_notebooks:
+        notebooks.update_committed(studies[0], log)
+
+
+def data_prepare(options):
+    study = study_of(options)
+    if options.dry_run:
+        return log_plan([pipeline.data_step(study)])
+    log(card_text(pipeline.data(study, log).card))
+
+
+def data_verify(options):
+    study = study_of(options)
+    source = pipeline.source_folder(study)
+    if source is None:  # drawn people: check the drawn store
+        card = verify(pipeline.data(study, log))
+    else:
+        card = verify(pipeline.data_config(study), source)
+    log(card_text(card))
+    if card.get("problems"):
+        raise UserError(f"{len(card['problems'])} problems found; see the card above")
+
+
+def data_show(options):
+    study = study_of(options)
+    dataset = pipeline.data(study)
+    chosen = figures.select_examples(dataset, options.count, study.seed)
+    figure = figures.pair_sheet(dataset, chosen, pipeline.MASK_VARIANT)
+    provenance.save(figure, options.out, pipeline.facts(study, "pg2 data show"))
+    log(f"wrote {options.out}")
+
+
+def train(options):
+    study = study_of(options)
+    names = [each for row in options.row for each in (models.rows() if row == "all" else [row])]
+    for name in names:
+        require_in("row", name, [*models.METHODS, pipeline.KEYPOINTS, "all"])
+    if options.dry_run:
+        rows = [name for name in names if name != pipeline.KEYPOINTS]
+        wanted = (*pipeline.chains(rows), *([pipeline.KEYPOINTS] if rows != names else []))
+        steps = [pipeline.train_step(study, name) for name in wanted]
+        return log_plan([pipeline.data_step(study), *steps])
+    pipeline.data(study, log)
+    for name in names:
+        log(f"{name}: {pipeline.train(study, name, log)}")
+
+
+def evaluate(options):
+    study = study_of(options)
+    rows = options.row or list(pipeline.all_rows())
+    for row in rows:
+        require_in("row", row, [*pipeline.REFERENCE_ROWS, *models.METHODS])
+    step = pipeline.score_step
+    if options.dry_run:
+        return log_plan([step(study, row, options.preset, options.mask_from) for row in rows])
+    for row in rows:
+        pipeline.evaluate(study, row, options.preset, options.mask_from, log)
+    if set(rows) != set(pipeline.all_rows()):
+        return log("Table 1 is written when all rows are named, or none")
+    table = pipeline.table1(study, options.preset, options.mask_from)
+    if distributed.rank() > 0:
+        return None
+    log("\n" + render.markdown(table))
+    usual = (options.preset, options.mask_from) == ("pg2", "target")
+    inside = "" if usual else f"/{options.preset}-{options.mask_from}"  # keeps the usual table
+    folder = pipeline.named_folder(study.name + inside)
+    log("wrote " + ", ".join(str(path) for path in render.write(folder, "table1", table)))
+
+
+def describe(options):
+    study = study_of(options)
+    entries = costs.describe(study)
+    log(json.dumps(entries, indent=1) if options.json else costs.description_text(entries, study))
+
+
+def generate(options):
+    study = study_of(options)
+    device = pipeline.device_of(study)
+    out = photos.check_folder(options.out)
+    check_rate(options.fps)
+    check_count(options.between)
+    frame = parse_frame(options.frame) if options.frame else None
+    image = read_image(options.image)
+    if options.weights and options.row:
+        raise UserError("--weights names the row already; leave out --row")
+    if options.weights:
+        published, generate_fn = weights.load(options.weights, device)
+        size = published.size
+        log(f"weights: {weights.about(published)}")
+    else:
+        options.row = models.find(options.row or models.rows()[-1]).name
+        config = pipeline.method_config(study, options.row)
+        size, generate_fn = (config.height, config.width), None
+
+    detector = photos.keypoint_detector(options.keypoint_rcnn, device)
+    poses, about = photos.read_poses(options.target_pose, options.name, detector)
+    targets, done = photos.place(poses, size, frame, options.target_pose)
+    log(f"pose: {about}; {done}")
+    pose = None
+    if options.pose:
+        pose, _ = photos.read_pose(options.pose, options.image.name, detector)
+    elif keypoint_rcnn.find_weights(options.keypoint_rcnn) is None:
+        detector = None  # a photo is worth no download, its pose only makes the crop better
+    image, pose, done = photos.condition_photo(
+        image, size, pose, options.fit, options.padding, detector, options.image
+    )
+    log(f"photo: {done}")
+    # Only now, after every mistake was told: a row may have to be trained.
+    generate_fn = generate_fn or pipeline.generate_fn(study, options.row, log)
+    poses = in_between(targets, options.between)
+    for path in photos.generate_and_write(
+        generate_fn, image, poses, out, options.fps, device, pose
+    ):
+        log(f"wrote {path}")
+
+
+def export(options):
+    study = study_of(options)
+    if options.row == "all":
+        files = {row: options.out / f"{row}{weights.SUFFIX}" for row in models.rows()}
+    else:
+        row = require_in("row", options.row, [*models.METHODS, "all"])
+        files = {row: weights.check_suffix(options.out)}
+    for row, out in files.items():
+        pipeline.train(study, row, log)
+        names = pipeline.chains([row])
+        steps = {name: pipeline.train_step(study, name) for name in names}
+        trained = {n: runs.checked(step, checkpoints.WEIGHTS) for n, step in steps.items()}
+        own = {name: pipeline.method_config(study, name) for name in names}
+        keys = {name: step.key for name, step in steps.items()}
+        published = weights.Published(row, own, study.dataset, study.changes, study.seed, keys)
+        weights.export(out, trained, published, options.small)
+        log(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)")
+
+
+def report(options):
+    out = options.out or runs.project() / "report"
+    comparison = runs.project() / "docs" / "paper-vs-code.md"
+    log(f"wrote {write_report(pipeline.named_folder(''), out, comparison)[0]}")
+
+
+def pages(options):
+    for path in update_pages():
+        log(f"wrote {path}")
+
+
+def parse_frame(text: str) -> tuple[int, int]:
+    """'64x128' (width x height) -> (128, 64)."""
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise UserError(f"--frame {text} is not WIDTHxHEIGHT; write for example 64x128")
+    return int(sides[1]), int(sides[0])
