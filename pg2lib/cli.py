@@ -35,7 +35,7 @@ def main(arguments=None) -> int:
 
 
 def status_of(work, *arguments) -> int:
-    """Do work(*arguments); its exit status, with a sentence on stderr for what a user can repair."""
+    """Do work(*arguments); the exit status, with one sentence on stderr after a user's mistake."""
     try:
         work(*arguments)
     except UserError as error:
@@ -163,7 +163,9 @@ def parser() -> argparse.ArgumentParser:
         if group not in groups:
             parent = groups[""].add_parser(group, help="prepare, verify or show a data set")
             groups[group] = parent.add_subparsers(required=True, metavar="ACTION")
-        command = groups[group].add_parser(last, help=text, description=f"{text.capitalize()}.")
+        command = groups[group].add_parser(
+            last, help=text, description=f"{text[0].upper()}{text[1:]}."
+        )
         command.set_defaults(command=name, dry_run=False)
         for names, settings in options:
             command.add_argument(*names, **settings)

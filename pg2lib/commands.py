@@ -161,10 +161,8 @@ def generate(options):
     log(f"photo: {done}")
     # Only now, after every mistake was told: a row may have to be trained.
     generate_fn = generate_fn or pipeline.generate_fn(study, options.row, log)
-    poses = in_between(targets, options.between)
-    for path in photos.generate_and_write(
-        generate_fn, image, poses, out, options.fps, device, pose
-    ):
+    poses, fps = in_between(targets, options.between), options.fps
+    for path in photos.generate_and_write(generate_fn, image, poses, out, fps, device, pose):
         log(f"wrote {path}")
 
 
