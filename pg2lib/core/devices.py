@@ -9,7 +9,6 @@ import importlib.util
 import multiprocessing
 import os
 import re
-import subprocess
 import threading
 from functools import cache
 from pathlib import Path
@@ -105,25 +104,14 @@ def cpu_count() -> int:
     return os.cpu_count() or 1
 
 
-def start_child(command, **options) -> subprocess.Popen:
-    """Start a Python program that calls `end_with_parent`; options as of subprocess.Popen."""
-    environment = {**options.pop("env", os.environ), "PG2_CHILD": "1"}
-    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, **options)
-
-
 def end_with_parent():
-    """End this process when the one that started it is gone, however that one ended.
-
-    For processes of `start_child`, whose standard input closes then, and of multiprocessing. In
-    any other process this does nothing.
-    """
+    """End this process of multiprocessing when the one that started it is gone, however that one
+    ended. In any other process this does nothing."""
     parent = multiprocessing.parent_process()
-    started = os.environ.pop("PG2_CHILD", None)
-    if not (parent or started):
-        return
 
     def watch():
-        parent.join() if parent else os.read(0, 1)
+        parent.join()
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    if parent:
+        threading.Thread(target=watch, daemon=True).start()

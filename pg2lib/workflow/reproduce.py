@@ -4,12 +4,13 @@ import os
 import platform
 import re
 import resource
-import subprocess
-import sys
-import threading
+import signal
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import pandas as pd
@@ -88,7 +89,7 @@ def present(study, claims, log):
     log(f"figures and tables: {relative(folder)}")
     if not claims and (folder / "claims.md").exists():
         command = study.command.replace("make reproduce", "make claims")
-        log(f"the paper's claims: {relative(folder)}/claims.md, of an earlier {command}")
+        log(f"the paper's claims: {relative(folder)}claims.md, of an earlier {command}")
     log(f"executed notebooks: {relative(runs.root() / 'notebook' / study.name)}")
 
 
@@ -127,7 +128,7 @@ def train_all(study, rows, log):
     if lanes > 1 and pipeline.device_of(study) == "cpu" and single:
         log(f"train    {len(missing)} networks, {lanes} at a time")
         in_order = training_order(study, missing)
-        side_by_side([train_command(study, name) for name in in_order], lanes, log)
+        side_by_side(partial(train_alone, study), in_order, lanes)
     for name in names:
         pipeline.train(study, name, log)
 
@@ -149,52 +150,31 @@ def training_order(study, names) -> list[str]:
 MOST_LANES = 4  # each takes about a gigabyte
 
 
-def train_command(study, row: str) -> list[str]:
-    given = {"device": "cpu", "dataset": study.dataset, "profile": study.profile}
-    given |= {"seed": study.seed, "keypoint-frame": study.keypoint_frame, "data": study.source}
-    words = [f"--{name}={value}" for name, value in given.items() if value is not None]
-    words += [f"--set={change}" for change in study.overrides]
-    return [sys.executable, "-m", "pg2lib", "train", row, *words]
+def train_alone(study, name):
+    pipeline.train(study, name, partial(print, flush=True))
 
 
-def side_by_side(commands, lanes: int, log):
-    """Run commands, `lanes` at a time, and pass on what they print, line by line. When one fails
-    the others are stopped; they go on where they were at the next start."""
+def side_by_side(work, items, lanes: int):
+    """work(item) of all items in processes of their own, `lanes` at a time. When one fails the
+    others are stopped; they go on where they were at the next start."""
     mode = "off" if os.environ.get("PG2_PROGRESS") == "off" else "plain"
-    options = {"env": os.environ | {"PG2_PROGRESS": mode}, "text": True}
-    options |= {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    running, stopped = [], threading.Event()
-
-    def stop():
-        stopped.set()
-        for process in running:
-            process.terminate()
-
-    def work(command):
-        if stopped.is_set():
-            return
-        process = devices.start_child(command, **options)
-        running.append(process)
-        if stopped.is_set():  # another one failed while this one was being started
-            process.terminate()
-        last = "nothing"
-        for line in process.stdout:
-            last = line.rstrip()
-            if " HIT " not in last and not last.endswith(".pt"):
-                log(last)
-        if process.wait() and not stopped.is_set():
-            stop()
-            last = last.removeprefix("pg2: ")
-            if process.returncode != 2:  # not a mistake that it explained itself
-                last = f"a training process ended with status {process.returncode}: {last}"
-            raise UserError(last)
-
-    with ThreadPoolExecutor(lanes) as pool:
+    with ProcessPoolExecutor(lanes, get_context("spawn"), begin_lane, (mode,)) as pool:
         try:
-            list(pool.map(work, commands))
-        except BaseException:  # a failed command, or Ctrl-C
-            stop()
+            for job in as_completed([pool.submit(work, item) for item in items]):
+                job.result()
+        except BaseException as error:  # Ctrl-C among them
+            for process in active_children():
+                process.terminate()
+            if isinstance(error, BrokenProcessPool):
+                words = "a training process died (out of memory?); start again to resume"
+                raise UserError(words) from None
             raise
+
+
+def begin_lane(progress: str):
+    os.environ["PG2_PROGRESS"] = progress
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends us
+    devices.end_with_parent()
 
 
 def report(study, claims, seconds: float) -> dict:
