@@ -94,8 +94,8 @@ def notebook_step(study: Study, notebook: Notebook) -> runs.Step:
 
 
 def parameters(study: Study) -> dict:
-    given = {"dataset": study.dataset, "profile": study.profile, "seed": study.seed}
-    return given | ({"overrides": " ".join(study.overrides)} if study.overrides else {})
+    own = {"overrides": " ".join(study.overrides)} if study.overrides else {}
+    return {"dataset": study.dataset, "profile": study.profile, "seed": study.seed} | own
 
 
 def notebook_state(study, notebook: Notebook) -> runs.State:
@@ -103,9 +103,7 @@ def notebook_state(study, notebook: Notebook) -> runs.State:
     step = notebook_step(study, notebook)
     state = runs.state(step)
     if not state.hit:
-        if "cells" in state.reason:
-            return runs.State(False, "the notebook's cells changed")
-        return state
+        return runs.State(False, "its cells changed") if "cells" in state.reason else state
     folder = pipeline.figures_folder(study)
     for name, digest in runs.read_done(step)["facts"]["figures"].items():
         if not (folder / name).exists():
@@ -118,18 +116,15 @@ def notebook_state(study, notebook: Notebook) -> runs.State:
 def run_notebook(study, notebook: Notebook, log) -> Path:
     """Execute one notebook if it is not done; the path of its executed copy."""
     step, state = notebook_step(study, notebook), notebook_state(study, notebook)
+    path, figures = step.folder / f"{notebook.name}.ipynb", pipeline.figures_folder(study)
     log(step.line(state))
-    path = step.folder / f"{notebook.name}.ipynb"
     if state.hit:
         return path
     with runs.claim(step):
         (step.folder / "done.json").unlink(missing_ok=True)
-        started = time.time()
-        temporary = step.folder / f"{notebook.name}.running.ipynb"
-        figures = pipeline.figures_folder(study)
+        started, temporary = time.time(), path.with_suffix(".running.ipynb")
         execute(study, notebook, temporary)
-        missing = [name for name in notebook.outputs if not (figures / name).exists()]
-        if missing:
+        if missing := [name for name in notebook.outputs if not (figures / name).exists()]:
             raise UserError(f"notebook {notebook.name} ran but did not write {', '.join(missing)}")
         os.replace(temporary, path)
         digests = {
@@ -146,7 +141,7 @@ def execute(study, notebook: Notebook, output: Path):
     """papermill on one notebook, with its own progress bar. A failed cell, a dead kernel or an
     unknown parameter ends in a UserError that names notebook and cell."""
     import papermill
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from nbclient.exceptions import DeadKernelError
     from traitlets.config import Config
 
     known = papermill.inspect_notebook(str(notebook.path))
@@ -176,13 +171,11 @@ def execute(study, notebook: Notebook, output: Path):
                 config=Config(KernelManager={"transport": "ipc", "ip": address}),
             )
         except papermill.exceptions.PapermillExecutionError as error:
+            reason = str(error.evalue).strip().partition("\n")[0]
             raise UserError(
                 f"notebook {notebook.name} failed in cell {error.cell_index}: {error.ename}: "
-                f"{first_line(error.evalue)}; the executed copy is {output}"
+                f"{reason}; the executed copy is {output}"
             ) from None
-        except CellTimeoutError as error:
-            reason = first_line(error)
-            raise UserError(f"notebook {notebook.name} ran out of time: {reason}") from None
         except DeadKernelError:
             raise UserError(
                 f"the kernel of notebook {notebook.name} died in cell {last_cell(output)} (out of "
@@ -208,14 +201,15 @@ def kernel_address():
 
 def kernel_environment(study) -> dict:
     """What a notebook's kernel inherits besides its parameters."""
-    environment = {"PG2_PROGRESS": "off", "PG2_RUNS": str(runs.root().resolve())}
-    environment["PG2_KEYPOINT_FRAME"] = study.keypoint_frame
     source = pipeline.source_folder(study)
-    if source:
-        environment["PG2_DATA"] = str(source.resolve())
-    if study.device:
-        environment["PG2_DEVICE"] = study.device
-    return environment
+    environment = {
+        "PG2_PROGRESS": "off",
+        "PG2_RUNS": str(runs.root().resolve()),
+        "PG2_KEYPOINT_FRAME": study.keypoint_frame,
+        "PG2_DATA": source and str(source.resolve()),
+        "PG2_DEVICE": study.device,
+    }
+    return {name: value for name, value in environment.items() if value}
 
 
 def last_cell(path: Path) -> int:
@@ -223,10 +217,6 @@ def last_cell(path: Path) -> int:
     cells = read(path).cells if path.exists() else []
     begun = (k for k, c in enumerate(cells) if c.metadata.get("papermill", {}).get("start_time"))
     return max(begun, default=0)
-
-
-def first_line(text) -> str:
-    return str(text).strip().partition("\n")[0]
 
 
 def committed_copy(executed: Path):

@@ -33,20 +33,13 @@ def root() -> Path:
 
 @dataclass(frozen=True)
 class Step:
-    """One piece of work and what decides its result.
+    """One piece of work and what decides its result."""
 
-    kind     "data", "train", "evaluate" or "notebook"; the folder above
-    name     for people, may contain "/"
-    config   plain JSON values
-    inputs   name -> key of each step this one reads
-    entries  (module, name) of the functions that decide the result, see `code_keys`
-    """
-
-    kind: str
-    name: str
-    config: dict
-    inputs: dict = field(default_factory=dict)
-    entries: tuple = ()
+    kind: str  # "data", "train", "evaluate" or "notebook"; the folder above
+    name: str  # for people, may contain "/"
+    config: dict  # plain JSON values
+    inputs: dict = field(default_factory=dict)  # name -> key of each step this one reads
+    entries: tuple = ()  # (module, name) of the functions that decide the result, see `code_keys`
 
     @property
     def identity(self) -> dict:
@@ -125,31 +118,23 @@ def claim(step: Step, waiting=None):
     step.folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(step.folder / ".lock")
     try:
-        lock.acquire(blocking=False)
+        held = lock.acquire(blocking=False)
     except Timeout:
         if waiting:
             waiting()
-        lock.acquire()
-    try:
+        held = lock.acquire()
+    with held:
         if not (step.folder / "step.json").exists():
             write_json(step.folder / "step.json", step.identity)
         yield step.folder
-    finally:
-        lock.release()
 
 
 def finish(step: Step, outputs, seconds: float, facts: dict | None = None):
     """Mark the step complete: writes done.json with size and SHA-256 of every output file."""
     paths = {name: step.folder / name for name in outputs}
-    record = {
-        "outputs": {
-            name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
-            for name, path in paths.items()
-        },
-        "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "seconds": round(seconds, 2),
-        "facts": facts or {},
-    }
+    sums = {n: {"bytes": p.stat().st_size, "sha256": sha256(p)} for n, p in paths.items()}
+    now = time.strftime("%Y-%m-%d %H:%M:%S")
+    record = {"outputs": sums, "finished": now, "seconds": round(seconds, 2), "facts": facts or {}}
     write_json(step.folder / "done.json", record)
 
 
