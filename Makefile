@@ -7,7 +7,7 @@ SEED ?= 0
 SET ?=
 PIP_FLAGS ?=
 
-.PHONY: help lab reproduce claims report test notebooks pages demo screenshot bench clean
+.PHONY: help lab reproduce claims report test notebooks pages demo screenshot bench record clean
 
 help:
 	@echo "make lab         open the notebooks in JupyterLab; 08 and 09 need nothing trained"
@@ -25,6 +25,7 @@ help:
 	@echo "make demo        train the small generators that ship with the project again"
 	@echo "make screenshot  take the picture of the pose studio for README.md"
 	@echo "make bench       measure speed and memory, half an hour; keep the machine idle"
+	@echo "make record      CHANGE=\"what is new\": cost and quality of quick, a line of docs/records.md"
 	@echo "make clean       remove .venv and caches; keeps runs/, which may hold days of training"
 	@echo
 	@echo "Each target first installs into .venv if needed: about 6 GB, half of it CUDA. On Linux"
@@ -65,6 +66,9 @@ screenshot: .venv/.installed
 
 bench: .venv/.installed
 	@.venv/bin/python -m benchmarks
+
+record: .venv/.installed
+	@.venv/bin/python -m benchmarks.record "$(CHANGE)" $(foreach change,$(SET),--set $(change))
 
 # pip -qq still shows errors, but not its many harmless warnings. The stamp holds the seconds the
 # installation took and is written last, so that an interrupted installation is repeated.
