@@ -7,7 +7,7 @@ from pg2lib.evaluation import scores, statistics
 UNDECIDED = "undecided: the interval contains zero"
 
 
-def with_interval(value, low, high, form="+.3f"):
+def interval_text(value, low, high, form="+.3f"):
     """E.g. "+0.010 [+0.005, +0.015]"; value: a number, or a text; alone if low is None."""
     text = value if isinstance(value, str) else f"{value:{form}}"
     return text if low is None else f"{text} [{low:{form}}, {high:{form}}]"
@@ -28,7 +28,7 @@ def difference_lines(differences):
     """A line of text per line of a table of differences (`tables.differences_table`)."""
     lines = []
     for line in differences.itertuples():
-        interval = with_interval(line.difference, line.low, line.high)
+        interval = interval_text(line.difference, line.low, line.high)
         paper = "" if math.isnan(line.paper) else f" (paper {line.paper:+.3f})"
         words = outcome(line.low, line.high, line.paper)
         heading = scores.SCORES[line.score].heading
@@ -42,9 +42,9 @@ def mean_lines(values, identities, against, unit, seed=0):
     lines = []
     for row, ours in values.items():
         interval = statistics.bootstrap_interval(ours, identities, seed=seed)
-        line = with_interval(f"{row:10} {statistics.mean(ours):6.2f} {unit}", *interval, ".2f")
+        line = interval_text(f"{row:10} {statistics.mean(ours):6.2f} {unit}", *interval, ".2f")
         if row != against:
             gap = statistics.paired_difference(ours, values[against], identities, seed=seed)
-            line += f"; minus {against}: {with_interval(*gap, '+.2f')}"
+            line += f"; minus {against}: {interval_text(*gap, '+.2f')}"
         lines.append(line)
     return lines

@@ -6,6 +6,7 @@ the others return a matplotlib Figure for `provenance.publish`.
 
 import colorsys
 import textwrap
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -95,14 +96,15 @@ def grid(rows, titles=(), row_labels=(), captions=(), scale=None, breaks=(), arr
     """Images in rows and columns with thin gaps.
 
     Args:
-        rows: a list of rows, each a list of uint8 images (H, W, 3); all of one size, or whole
-            multiples of it, drawn finer. UserError: different lengths, or nothing to draw.
+        rows: rows of uint8 images (H, W, 3); all of one size, or whole multiples of it, drawn
+            finer. UserError: different lengths, or nothing to draw.
         titles, row_labels, captions: above the columns, left and right of the rows; titles and
             captions are wrapped unless they have line breaks.
         scale: dots per pixel of the smallest image; None makes a column about `CELL` dots wide.
         breaks: columns before which the gap is wider.
         arrows: draw an arrow from each column to the next.
     """
+    rows = [list(row) for row in rows]
     if not rows or not rows[0] or any(len(row) != len(rows[0]) for row in rows):
         raise UserError(f"a grid needs rows of equal length, not {[len(row) for row in rows]}.")
     canvas, lefts, middles, gap = _paste(rows, scale, breaks, arrows)
@@ -128,11 +130,9 @@ def grid(rows, titles=(), row_labels=(), captions=(), scale=None, breaks=(), arr
         axes.text(-6 / dot, middle, label, ha="right", va="center")
     for caption, middle in zip(captions, middles, strict=False):
         axes.text(canvas.shape[1] + 6 / dot, middle, _wrapped(caption, per_line), va="center")
-    if arrows:
-        for left in lefts[1:]:
-            for middle in middles:
-                tips = {"xy": (left - 4, middle), "xytext": (left - gap + 4, middle)}
-                axes.annotate("", **tips, arrowprops={"arrowstyle": "->", "color": INK})
+    for left, middle in product(lefts[1:], middles) if arrows else ():
+        tips = {"xy": (left - 4, middle), "xytext": (left - gap + 4, middle)}
+        axes.annotate("", **tips, arrowprops={"arrowstyle": "->", "color": INK})
     figure.set_gid(PICTURES)
     figure.set_label(_grid_text(rows, titles, row_labels, captions))
     return figure
@@ -156,13 +156,10 @@ def _paste(rows, scale, breaks, arrows):
 
 def _grid_text(rows, titles, row_labels, captions):
     """The alternative text of a grid."""
-
-    def listed(texts):
-        return "; ".join(text.replace("-\n", "-").replace("\n", " ") for text in texts)
-
     text = f"Grid of images, {len(rows)} x {len(rows[0])} (rows x columns)."
     for name, texts in (("Columns", titles), ("Rows", row_labels), ("Captions", captions)):
-        text += f" {name}: {listed(texts)}." if any(texts) else ""
+        listed = "; ".join(texts).replace("-\n", "-").replace("\n", " ")
+        text += f" {name}: {listed}." if any(texts) else ""
     return text
 
 
@@ -242,7 +239,7 @@ def pair_sheet(dataset, chosen, variant="released"):
     rows = [images[condition], posed(condition), images[target], posed(target), masked]
     labels = ["condition", "its keypoints", "target", "its keypoints", "pose mask"]
     people = [f"person {dataset.identities[k]}" for k in target]
-    return grid(list(map(list, rows)), people, labels)
+    return grid(rows, people, labels)
 
 
 def difference_panel(coarse, difference, refined, target, row_labels=()):
@@ -254,8 +251,7 @@ def difference_panel(coarse, difference, refined, target, row_labels=()):
     drawn = (127.5 + 127.5 * gain * difference).clip(0, 255).round().astype(np.uint8)
     title = "Difference\nmap" + (f" (x{gain})" if gain > 1 else "")
     titles = ["Coarse\n$I_{B1}$", title, "Refined\n$I_{B2}$", "Target\n(GT)"]
-    rows = zip(coarse, drawn, refined, target, strict=True)
-    return grid([list(row) for row in rows], titles, row_labels)
+    return grid(zip(coarse, drawn, refined, target, strict=True), titles, row_labels)
 
 
 def select_examples(dataset, count, seed=0):
@@ -272,14 +268,15 @@ def select_examples(dataset, count, seed=0):
     shift = np.where(both, shift - (shift.sum(1) / joints)[:, None], 0)  # minus the mean shift
     moved = np.sqrt((shift**2).sum((1, 2)) / joints[:, 0])  # (k,) in pixels
     whole = np.minimum(known[condition].sum(1), known[target].sum(1)) >= 16
-    good = whole.astype(int) + (moved > np.quantile(moved, 0.25))
-    good = good + (np.asarray(dataset.cameras)[condition] != np.asarray(dataset.cameras)[target])
+    cameras = np.asarray(dataset.cameras)
+    good = (cameras[condition] != cameras[target]) + whole.astype(int)
+    good += moved > np.quantile(moved, 0.25)
 
-    order = np.random.default_rng((seed, 4)).permutation(len(target))
-    order = order[np.argsort(-good[order], kind="stable")]
-    people = pd.Series(np.asarray(dataset.identities)[target][order])
-    turn = people.groupby(people).cumcount()  # index of the pair within its person
-    return order[np.argsort(turn.to_numpy(), kind="stable")][:count]
+    pairs = pd.DataFrame({"good": good, "person": np.asarray(dataset.identities)[target]})
+    pairs = pairs.iloc[np.random.default_rng((seed, 4)).permutation(len(target))]
+    pairs = pairs.sort_values("good", ascending=False, kind="stable")
+    turn = pairs.groupby("person").cumcount()  # index of the pair within its person
+    return turn.sort_values(kind="stable").index.to_numpy()[:count]
 
 
 def enlarged(image, factor):

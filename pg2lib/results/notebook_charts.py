@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pg2lib.results.charts import chart
-from pg2lib.results.comparisons import with_interval
+from pg2lib.results.comparisons import interval_text
 from pg2lib.results.figures import colour
 from pg2lib.results.provenance import GREY, STYLE
 
@@ -51,7 +51,7 @@ def interval_chart(groups, labels, xlabel):
     axes.axvline(0, color=GREY, linestyle="--", linewidth=0.9)
     axes.set_yticks(place, labels)
     axes.set(ylim=(len(labels) - 0.5, -0.5), xlabel=xlabel)
-    listed = [f"{label} {name} {with_interval(*interval)}" for name, values in groups.items()
+    listed = [f"{label} {name} {interval_text(*interval)}" for name, values in groups.items()
               for label, *interval in zip(labels, *values, strict=True)]  # fmt: skip
     figure.set_label(f"Intervals, {xlabel}: {'; '.join(listed)}.")
     if len(groups) > 1:

@@ -1,8 +1,6 @@
-"""Tables as text: every table of the project as Markdown, CSV, LaTeX and JSON.
-
-A table is a record of JSON values, from `tables`, `verdicts` or `apps.user_study.table2`; its .json
-file is enough to write the other files again.
-"""
+"""Tables as text: every table of the project as Markdown, CSV, LaTeX and JSON. A table is a record
+of JSON values, from `tables`, `verdicts` or `apps.user_study.table2`; its .json file is enough to
+write the other files again."""
 
 import json
 import re
@@ -16,7 +14,7 @@ from pg2lib.core.files import UserError, write_atomically
 from pg2lib.evaluation.scores import SCORES
 from pg2lib.evaluation.ssim import PRESETS
 from pg2lib.models import METHODS
-from pg2lib.results.comparisons import outcome, with_interval
+from pg2lib.results.comparisons import interval_text, outcome
 
 LABELS = {"condition": "condition image, copied", "target": "real target"}
 HALVES = {"market1501": "Market-1501", "deepfashion": "DeepFashion"}
@@ -77,8 +75,7 @@ def csv_text(table: View) -> str:
     """A line per dict of `numbers`; floats with six digits, empty where there is no value."""
 
     def cell(value):
-        known_float = isinstance(value, float) and not np.isnan(value)
-        return f"{value:.6g}" if known_float else value
+        return f"{value:.6g}" if isinstance(value, float) and not np.isnan(value) else value
 
     lines = pd.DataFrame(table.numbers, dtype=object).map(cell)
     return lines.to_csv(index=False, lineterminator="\n") if table.numbers else ""
@@ -154,14 +151,14 @@ def score_text(value, score) -> str:
         return MISSING
     digits, std = f".{score.digits}f", value.get("std")
     mean = f"{value['mean']:{digits}}" + (f" ± {std:{digits}}" if std is not None else "")
-    return with_interval(mean, value.get("low"), value.get("high"), digits)
+    return interval_text(mean, value.get("low"), value.get("high"), digits)
 
 
 def percent(value) -> str:
     """A rate in percent: a number, or {"mean", "low", "high"}; "—" for None."""
     if isinstance(value, dict):
         mean, low, high = percent(value["mean"]), value["low"], value["high"]
-        return mean if mean == MISSING else with_interval(mean, 100 * low, 100 * high, ".1f")
+        return mean if mean == MISSING else interval_text(mean, 100 * low, 100 * high, ".1f")
     return MISSING if value is None else f"{100 * value:.1f} %"
 
 
@@ -234,11 +231,8 @@ def _best(rows, shown):
     return frozenset(marked)
 
 
-PRESET_MEASURES = {
-    "ssim": "SSIM",
-    "mask_ssim": "mask-SSIM, target's mask",
-    "mask_ssim_condition": "mask-SSIM, condition's mask",
-}
+PRESET_MEASURES = {"ssim": "SSIM", "mask_ssim": "mask-SSIM, target's mask",
+                   "mask_ssim_condition": "mask-SSIM, condition's mask"}  # fmt: skip
 
 
 def preset_view(table) -> View:
@@ -298,13 +292,11 @@ def difference_view(lines) -> View:
 
 
 def _signed(value, low=None, high=None):
-    return MISSING if value is None else with_interval(value, low, high)
+    return MISSING if value is None else interval_text(value, low, high)
 
 
 def _probability(p):
-    if p is None:
-        return MISSING
-    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+    return MISSING if p is None else f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
 def claim_view(table) -> View:

@@ -19,8 +19,8 @@ def rows_sheet(dataset, chosen, generated, label="ID"):
     columns = figures.figure4_columns(dataset, chosen, generated)
     people = dataset.identities[dataset.test_pairs[chosen, 1]]
     labels = [f"{label} {person}" for person in people]
-    rows = [list(row) for row in zip(*columns.values(), strict=True)]
-    return figures.grid(rows, list(map(figures.title, columns)), labels, breaks=(3,))
+    rows, titles = zip(*columns.values(), strict=True), [figures.title(name) for name in columns]
+    return figures.grid(rows, titles, labels, breaks=(3,))
 
 
 def cameras_sheet(dataset, people, cameras=range(1, 7)):
@@ -107,10 +107,9 @@ def shifts_sheet(dataset, pair, moved):
 def failures_sheet(dataset, generated, causes, lines):
     """Pairs that went wrong, with their causes in words; causes, lines: see `difficulty.causes` and
     `difficulty.worst`; generated: uint8 (k, H, W, 3) of all test pairs."""
-    rows, captions = [], []
+    rows, captions, size = [], [], (dataset.height, dataset.width)
     for line in lines.itertuples():
         condition, target = dataset.test_pairs[line.pair]
-        size = dataset.height, dataset.width
         pose = figures.fine_skeleton(dataset.keypoints[target], *size)
         rows.append([dataset.images[condition], pose, dataset.images[target], generated[line.pair]])
         place = f"{line.cause.upper()}, {line.rank} of {line.of}, score {line.score:.2f}"

@@ -16,7 +16,7 @@ from pg2lib.evaluation.score_row import pair_masks, read_pairs, read_summary
 from pg2lib.evaluation.scores import weights
 from pg2lib.evaluation.statistics import CANNOT, EQUAL, FAILS, HOLDS, MORE, verdict
 from pg2lib.results.claims import CLAIMS, UNTESTED, WAYS, Claim, Comparison, scores_of
-from pg2lib.results.comparisons import with_interval
+from pg2lib.results.comparisons import interval_text
 from pg2lib.results.tables import check_same_pairs
 
 # PCKh is used only where the real images score this much higher than the condition images.
@@ -226,7 +226,7 @@ class Finding:
     def interval(self) -> str:
         form = f"+.{self.comparison.measure.digits}f"
         known = not math.isnan(self.effect)
-        return with_interval(self.effect, self.low, self.high, form) if known else "not measured"
+        return interval_text(self.effect, self.low, self.high, form) if known else "not measured"
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,6 @@ class Result:
 
 def evaluate_claims(main, ablations=None, sibling=None, claims=CLAIMS):
     """The Results of all claims but those that the paper makes for the other half only, in order.
-
     ablations: Evidence of the study whose ablations are used (None: `main`); sibling: Evidence of
     the other half's data set, or None. UserError: two rows were scored on different pairs."""
     return [
@@ -274,8 +273,7 @@ def evaluate_comparison(comparison, evidence, sibling=None):
     try:
         effect, low, high = map(float, EFFECTS[comparison.how](comparison, evidence, sibling))
     except NotMeasured as missing:
-        nothing = [math.nan] * 3
-        return Finding(comparison, *nothing, CANNOT, f"not measured: {missing}")
+        return Finding(comparison, *[math.nan] * 3, CANNOT, f"not measured: {missing}")
     decision = verdict(effect, low, high, comparison.direction, comparison.margin)
     why = _reason(comparison, low, high, decision)
     return Finding(comparison, effect, low, high, decision, why)
