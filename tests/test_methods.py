@@ -158,3 +158,8 @@ def test_a_profile_of_ones_own(tmp_path):
             Study(profile=str(bad))
     with pytest.raises(UserError, match="cannot read the profile"):
         Study(profile=str(tmp_path / "none.toml"))
+    for text, words in (("warmpu = 0.1", "unknown field 'warmpu'"), ('warmup = "a"', "must be of")):
+        file.write_text(f"[training]\n{text}\n")
+        configs.load_profile.cache_clear()
+        with pytest.raises(UserError, match=f"profile mine: .*{words}|profile mine: {words}"):
+            pipeline.method_config(Study(profile=str(file), seed=len(text)), "G1-L1")

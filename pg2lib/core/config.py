@@ -311,6 +311,17 @@ def override(config, overrides, owner: str):
     return replace(config, **changed) if changed else config
 
 
+def with_fields(config, fields: dict, where: str):
+    """A frozen config with some fields changed; UserError that names `where` for an unknown field
+    or a value of another type."""
+    known = {f.name: f.type for f in dataclasses.fields(config)}
+    for name, value in fields.items():
+        if name not in known:
+            raise UserError(f"{where}: unknown field {name!r}; fields are {', '.join(known)}")
+        check_type(f"{where}: {name}", value, known[name])
+    return replace(config, **fields)
+
+
 def check_overrides(overrides, configs: dict, named_only: dict):
     """UserError for an override that changes nothing. configs and named_only are owner -> config;
     those of named_only are changed only where an override names them."""

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from pg2lib.core.config import with_fields
 from pg2lib.core.files import UserError
 from pg2lib.data.heatmaps import VARIANTS, heatmaps, pose_mask
 from pg2lib.models.base import (
@@ -353,11 +354,8 @@ PAPER = {
 
 
 def configure(setting, profile, l1_factor: float = 1.0, **own) -> PG2Config:
-    """The configuration of a row whose own fields are `own`, for a data set and a profile.
-
-    setting: config.Setting at the study's image size; profile: config.Profile; l1_factor
-    multiplies lambda, for the ablations that sweep it.
-    """
+    """The configuration of a row whose own fields are `own`, for a data set (config.Setting at the
+    study's image size) and a config.Profile; l1_factor multiplies lambda, for ablations."""
     paper, c = PAPER[setting.half], PG2Config(**own)
     lengths = paper.released_iterations if profile.released else paper.iterations
     chosen = dict(profile.training)
@@ -374,8 +372,8 @@ def configure(setting, profile, l1_factor: float = 1.0, **own) -> PG2Config:
         iterations=(profile.iterations or lengths)[c.network == "G2"],
         batch=profile.batch or (paper.released_batch if profile.released else paper.batch),
         threads=profile.threads,
-        **chosen,
     )
+    c = with_fields(c, chosen, f"profile {profile.name}")
     if not profile.released:
         return c
     return replace(
