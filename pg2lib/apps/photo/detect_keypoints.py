@@ -47,9 +47,8 @@ def keypoint_rcnn(state: dict | None = None, **options):
     for COCO_V1 (frozen batch normalisation, epsilon 0), which it does not do for a file."""
     library = torchvision_library()
     detection, norm = library.models.detection, partial(library.ops.FrozenBatchNorm2d, eps=0.0)
-    backbone = detection.backbone_utils.resnet_fpn_backbone(
-        backbone_name="resnet50", weights=None, norm_layer=norm
-    )
+    build = detection.backbone_utils.resnet_fpn_backbone
+    backbone = build(backbone_name="resnet50", weights=None, norm_layer=norm)
     network = detection.KeypointRCNN(backbone, num_classes=2, num_keypoints=17, **options)
     if state is not None:
         network.load_state_dict(state)
@@ -84,4 +83,4 @@ def detect(image, network, device: str = "cpu", where="the photo") -> np.ndarray
     joints = result["keypoints"][best, :, :2].float()
     inside = found(joints) & (joints < joints.new_tensor(image.shape[1::-1])).all(-1)
     kept = inside & (result["keypoints_scores"][best] >= JOINT_SCORE)
-    return from_coco17(torch.where(kept[:, None], joints, -1)).numpy().astype(np.float32)
+    return from_coco17(torch.where(kept[:, None], joints, -1)).numpy()

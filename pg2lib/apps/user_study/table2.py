@@ -26,8 +26,7 @@ def results(study, row):
     counted = answers[done & ~answers.practice.astype(bool)]
     if not len(counted):
         return None
-    half, exposure = study.setting.half, counted.exposure_ms
-    ends = {"median": exposure.median(), "low": exposure.min(), "high": exposure.max()}
+    half, exposure = study.setting.half, counted.exposure_ms.astype(float)
     return {
         "row": row,
         "dataset": study.dataset,
@@ -39,7 +38,7 @@ def results(study, row):
         "answers": len(counted),
         "ours": rates(counted),
         "paper": PAPER_TABLE2.get(row, {}).get(half),
-        "exposure_ms": {name: float(value) for name, value in ends.items()},
+        "exposure_ms": exposure.agg(median="median", low="min", high="max").to_dict(),
         "shown_again": int((counted.shown > 1).sum()),
         "protocols": sorted({str(protocol) for protocol in counted.protocol}),
         "generators": sorted(counted.generator.unique()),
