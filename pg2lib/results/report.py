@@ -9,7 +9,6 @@ import json
 import re
 import shutil
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,11 +25,9 @@ PAGE, MANIFEST = "report.html", "manifest.json"
 MADE_BY = "pg2 report"  # in the manifest: marks a folder as a report
 PDF_AGE = 60  # seconds: an older PDF was not written together with its PNG
 TEMPLATE = Path(__file__).with_name("report_page")
-# Heading -> {table or figure: caption}, in the order of the page; {}: all other figures.
+# Heading -> {figure: caption, or table: ""}, in the order of the page; {}: all other figures.
 SECTIONS = json.loads((TEMPLATE / "sections.json").read_text(encoding="utf-8"))
 CAPTIONS = {name: caption for names in SECTIONS.values() for name, caption in names.items()}
-TABLES = ("table1", "table2", "claims", "more_scores", "differences", "presets")
-ANSWERS = "Table 2 needs answers: open notebooks/09_user_study.ipynb."
 CHART = re.compile("curves|scores|effects|convergence|check|shift")  # figures without people
 
 
@@ -44,7 +41,7 @@ class Study:
     seed: int
     command: str
     drawn: bool
-    written: str
+    written: str  # "" if no record says when
     sections: list = field(default_factory=list)  # (heading, tables, figures), see `fill`
 
     @property
@@ -72,7 +69,8 @@ class Study:
         lost = [name for name in CAPTIONS if name not in shown]
         rest = ", ".join(name for name in lost if name != "table2")
         text = f"Not in {self.name}: {rest}; run `{self.command}`. " if rest else ""
-        return text + ANSWERS * ("table2" in lost)
+        answers = "Table 2 needs answers: open notebooks/09_user_study.ipynb."
+        return text + (answers if "table2" in lost else "")
 
     @property
     def outcome(self) -> str:
@@ -143,8 +141,8 @@ def user_files(out: Path) -> list[str]:
     names, manifest = files_in(out), read_json(out / MANIFEST) or {}
     if names and manifest.get("made_by") != MADE_BY:
         raise UserError(f"{out} holds files but no report; name another folder or empty it")
-    own = {**manifest.get("files", {}), MANIFEST: sha256(out / MANIFEST)} if names else {}
-    return [name for name in names if own.get(name) != sha256(out / name)]
+    own = manifest.get("files", {})
+    return [n for n in names if n != MANIFEST and own.get(n) != sha256(out / n)]
 
 
 def studies_in(figures) -> list[Study]:
@@ -153,10 +151,8 @@ def studies_in(figures) -> list[Study]:
     studies = [study_of(path) for path in sorted(Path(figures).glob("[!.]*/"))]
     studies = [study for study in studies if study and study.profile != "smoke"]
     if not studies:
-        raise UserError(
-            f"{figures} holds no results; run `make reproduce`, or name another folder with "
-            "PG2_FIGURES"
-        )
+        remedy = "run `make reproduce`, or name another folder with PG2_FIGURES"
+        raise UserError(f"{figures} holds no results; {remedy}")
     return sorted(studies, key=lambda study: study.written, reverse=True)
 
 
@@ -172,9 +168,7 @@ def study_of(folder: Path) -> Study | None:
     books = sorted({record["made_by"] for record in records if "made_by" in record})
     command = facts.get("command") or f".venv/bin/jupyter execute {' '.join(books)}"
     command += "" if drawn or "PG2_DATA" in command else " PG2_DATA=<folder>"
-    changed = time.localtime(max(path.stat().st_mtime for path in paths))
     written = max(record.get("written", "") for record in records)
-    written = written or time.strftime("%Y-%m-%d %H:%M:%S", changed)
     return Study(folder, dataset, facts["profile"], facts.get("seed") or 0, command, drawn, written)
 
 
@@ -204,7 +198,7 @@ def fill(study: Study, out: Path):
     other = [name for name, path in pictures.items()
              if name not in CAPTIONS and path.with_suffix(".json").exists()]  # fmt: skip
     for heading, names in SECTIONS.items():
-        tables = [study.folder / f"{name}.json" for name in names if name in TABLES]
+        tables = [study.folder / f"{name}.json" for name in names if not names[name]]
         if "table1" in names:  # and those of other SSIM recipes, in folders of their own
             tables += sorted(study.folder.glob("*/table1.json"))
         tables = [table_entry(study, path, out) for path in tables if path.exists()]
