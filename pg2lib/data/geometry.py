@@ -12,55 +12,50 @@ NOSE, NECK, EARS = 0, 1, (16, 17)
 SHOULDER_RATIO = 0.8
 
 
+def _points(keypoints):
+    """float64 (..., 18, 2), NaN for missing joints."""
+    return np.where(found(keypoints)[..., None], keypoints, np.nan).astype(float)
+
+
+def _mean(values, axis, least=1):
+    """The mean of what is not NaN; NaN of fewer than `least` values."""
+    count = (~np.isnan(values)).sum(axis)
+    return np.nansum(values, axis) / np.where(count >= least, count, np.nan)
+
+
 def normalised(keypoints):
-    """Poses independent of position and size: centred on the torso, in torso lengths.
+    """Poses (n, 18, 2) independent of position and size: centred on the torso, in torso lengths.
 
     The centre is the mean of the shoulders and hips that were found, the torso length the largest
     distance between two of them, which stays long for a person bending towards the camera.
 
-    Args:
-        keypoints: (n, 18, 2).
-
-    Returns:
-        float64 (n, 18, 2); NaN for missing joints, and for all joints of a pose that has fewer
-        than two of the four.
+    Returns float64 (n, 18, 2); NaN for missing joints, and for all joints of a pose that has
+    fewer than two of the four.
     """
-    points = np.where(found(keypoints)[..., None], keypoints, np.nan).astype(float)
-    corners = points[:, list(TORSO)]  # (n, 4, 2)
-    have = found(keypoints)[:, list(TORSO), None]
-    count = have.sum(1)  # (n, 1)
-    centre = np.where(have, corners, 0).sum(1) / np.where(count >= 2, count, np.nan)
+    points = _points(keypoints)
+    corners = points[:, TORSO]  # (n, 4, 2)
+    centre = _mean(corners, 1, least=2)
     apart = np.linalg.norm(corners[:, :, None] - corners[:, None], axis=-1)  # (n, 4, 4)
     length = np.nan_to_num(apart).max((1, 2))
     return (points - centre[:, None]) / np.where(length > 0, length, np.nan)[:, None, None]
 
 
 def pose_distance(keypoints, training, shared=2 / 3, chunk=1024):
-    """Distance of each pose to its nearest training pose, mirrored ones included.
+    """Distance of each pose (n, 18, 2) to its nearest training pose (m, 18, 2), mirrored ones
+    included, as training mirrors images (paper 4.1).
 
-    The root mean square over the joints that both have, after `normalised`. A training pose with
-    fewer than `shared` of the pose's joints does not count: nearly empty poses would be near to
-    everything.
+    The root mean square over the joints that both have, after `normalised`. A training pose must
+    have the share `shared` of the pose's joints: nearly empty ones would be near to everything.
+    `chunk` poses at a time take chunk * m * 32 bytes.
 
-    Args:
-        keypoints: (n, 18, 2).
-        training: (m, 18, 2); training mirrors images (paper 4.1), and so their poses.
-        shared: share of the pose's joints that a neighbour must have.
-        chunk: poses at a time; a chunk takes chunk * m * 32 bytes.
-
-    Returns:
-        float64 (n,) in torso lengths; NaN for a pose without torso or without any neighbour.
+    Returns float64 (n,) in torso lengths; NaN for a pose without torso or any neighbour.
     """
     known = normalised(training)
     # A mirrored pose: x changes sign about the torso's centre, left becomes right.
     known = np.concatenate([known, known[:, SWAP] * (-1, 1)])
     known = known[~np.isnan(known).all((1, 2))]
-    return np.concatenate(
-        [
-            _nearest(part, known, shared)
-            for part in np.array_split(normalised(keypoints), -(-len(keypoints) // chunk) or 1)
-        ]
-    )
+    parts = np.array_split(normalised(keypoints), -(-len(keypoints) // chunk) or 1)
+    return np.concatenate([_nearest(part, known, shared) for part in parts])
 
 
 def _nearest(poses, known, shared):
@@ -76,30 +71,22 @@ def _nearest(poses, known, shared):
 
 
 def facing(keypoints):
-    """The direction people face, from the order and distance of the shoulders and from the face.
+    """The direction people (n, 18, 2) face, from shoulders and face.
 
     Seen from the front the person's right shoulder is on the left of the image and both are
     `SHOULDER_RATIO` torso lengths apart. Their distance falls with the cosine of the rotation and
     changes sign at a quarter turn. The side follows from the nose relative to the neck, or from
     behind from the one visible ear.
 
-    Args:
-        keypoints: (n, 18, 2).
-
-    Returns:
-        (yaw, sided): yaw float64 (n,) in degrees: 0 faces the camera, +90 the right of the
-        image, 180 away from it; NaN without both shoulders and a hip. sided bool (n,): whether
-        the sign of yaw is known; if not, yaw is positive.
+    Returns (yaw, sided): yaw float64 (n,) in degrees, 0 towards the camera, +90 to the right of
+    the image, 180 away, NaN without both shoulders and a hip; sided bool (n,), whether the sign
+    of yaw is known (if not, it is positive).
     """
-    points = np.where(found(keypoints)[..., None], keypoints, np.nan).astype(float)
+    points = _points(keypoints)
     right, left = points[:, TORSO[0]], points[:, TORSO[1]]
-    hips, have = points[:, list(TORSO[2:])], found(keypoints)[:, list(TORSO[2:]), None]
-    count = have.sum(1)
-    hip = np.where(have, hips, 0).sum(1) / np.where(count, count, np.nan)  # (n, 2)
-    torso = np.linalg.norm((right + left) / 2 - hip, axis=1)
+    torso = np.linalg.norm((right + left) / 2 - _mean(points[:, TORSO[2:]], 1), axis=1)
     cosine = (left - right)[:, 0] / (SHOULDER_RATIO * np.where(torso > 0, torso, np.nan))
     yaw = np.degrees(np.arccos(cosine.clip(-1, 1)))
-
     side = np.nan_to_num(np.sign(points[:, NOSE, 0] - points[:, NECK, 0]))
     right_ear, left_ear = (found(keypoints)[:, ear] for ear in EARS)
     side = np.where(side == 0, right_ear.astype(int) - left_ear, side)
@@ -119,8 +106,8 @@ def rotation(condition, target):
 def unseen(condition, target):
     """Number of body joints of the target that the condition image does not show: int (n,).
 
-    A joint counts when the target has it and the condition either lacks it or has it across its
-    own torso, where the target does not (see `crossing`): there arm and torso hide each other.
+    The condition lacks such a joint, or has it across its own torso where the target does not (see
+    `crossing`): there arm and torso hide each other.
     """
     has, had = found(target), found(condition)
     hidden = has & (~had | (crossing(condition) & ~crossing(target)))
@@ -144,36 +131,23 @@ def crossing(keypoints):
 
 
 def torso(keypoints):
-    """Torso size: the mean length of the diagonals from a shoulder to the opposite hip.
-
-    keypoints: float (..., 18, 2). Returns float64 (...) in pixels; the length of one diagonal
-    where the other lacks an end, NaN where both do.
-    """
-    keypoints = np.asarray(keypoints, np.float64)
-    known, ends = found(keypoints), []
-    for shoulder, hip in ((2, 11), (5, 8)):
-        length = np.linalg.norm(keypoints[..., shoulder, :] - keypoints[..., hip, :], axis=-1)
-        ends.append(np.where(known[..., shoulder] & known[..., hip], length, np.nan))
-    count = (~np.isnan(ends)).sum(0)
-    return np.nansum(ends, 0) / np.where(count, count, np.nan)
+    """Torso size (...) in pixels of (..., 18, 2): the mean length of the diagonals from a shoulder
+    to the opposite hip, or of the only complete one; NaN without any."""
+    points = _points(keypoints)
+    return _mean(np.linalg.norm(points[..., (2, 5), :] - points[..., (11, 8), :], axis=-1), -1)
 
 
 def body_size(keypoints):
     """The unit of pose errors: `torso`, or half the longer side of the box around all joints where
     there is no torso diagonal (close-ups of DeepFashion).
 
-    keypoints: float (..., 18, 2). Returns float64 (...) in pixels, at least 1; NaN without joints.
+    (..., 18, 2) to float64 (...) in pixels, at least 1; NaN without joints.
     """
-    size = torso(keypoints)
-    box = span(keypoints).max(-1) / 2
-    return np.fmax(np.where(np.isnan(size), box, size), np.where(np.isnan(box), np.nan, 1))
+    size, box = torso(keypoints), span(keypoints).max(-1) / 2
+    return np.maximum(np.where(np.isnan(size), box, size), 1)
 
 
 def span(keypoints):
-    """Width and height of the box around the found joints (..., j, 2): float64 (..., 2), NaN
-    without any."""
-    keypoints = np.asarray(keypoints, np.float64)
-    known = found(keypoints)[..., None]
-    high = np.where(known, keypoints, -np.inf).max(-2)
-    low = np.where(known, keypoints, np.inf).min(-2)
-    return np.where(known.any(-2), high - low, np.nan)
+    """Width and height of the box around the found joints (..., j, 2): float64 (..., 2), or NaN."""
+    points = _points(keypoints)
+    return np.fmax.reduce(points, axis=-2) - np.fmin.reduce(points, axis=-2)

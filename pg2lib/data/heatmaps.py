@@ -3,6 +3,7 @@
 Everything is batched and stays on the keypoints' device, without a host synchronisation.
 """
 
+from functools import reduce
 from itertools import combinations
 
 import torch
@@ -25,22 +26,14 @@ VARIANTS = ("released", "scaled")
 
 
 def heatmaps(keypoints, height, width, radius=4, values="paper"):
-    """One map per joint: a filled disc about the joint, nothing if the joint is missing.
+    """One map per joint of (B, 18, 2): a filled disc, nothing for a missing joint.
 
     The disc holds the pixels with sqrt(dx² + dy²) <= radius about the joint's pixel, its
-    coordinates truncated, and is clipped at the border; 49 pixels at the paper's radius 4.
+    coordinates truncated, and is clipped at the border; 49 pixels at the paper's radius 4. The
+    radius does not grow with the size (the released code uses 4 at 256x256 too). `values`:
+    "paper" for 1 inside and 0 outside (section 3.1), "released" for +1 and -1.
 
-    Args:
-        keypoints: (B, 18, 2), any device.
-        height, width: size of the maps in pixels.
-        radius: in pixels, not scaled with the size (the released code uses 4 at 256x256 too).
-        values: "paper" for 1 inside and 0 outside (section 3.1), "released" for +1 and -1.
-
-    Returns:
-        float32 (B, 18, H, W).
-
-    Raises:
-        UserError: unknown `values`, a bad size or radius, or keypoints of another shape.
+    Returns float32 (B, 18, H, W). UserError: unknown `values`, a bad size, radius or shape.
     """
     if values not in VALUES:
         raise UserError(f"heatmap values must be one of {', '.join(VALUES)}, not '{values}'.")
@@ -65,17 +58,9 @@ def pose_mask(keypoints, height, width, radius=4, variant="released"):
     height / 128, and the convex hull of the shoulders and hips (the triangle, if one of the
     four is missing) is filled, so that no size leaves a hole in the torso.
 
-    Args:
-        keypoints: (B, 18, 2), any device.
-        height, width: size of the mask in pixels.
-        radius: half the thickness of a limb in pixels; for "scaled" at height 128.
-        variant: "released" or "scaled".
-
-    Returns:
-        float32 (B, 1, H, W) of 0 and 1.
-
-    Raises:
-        UserError: unknown `variant`, a bad size or radius, or keypoints of another shape.
+    `keypoints` (B, 18, 2); `radius` is half the thickness of a limb in pixels, for "scaled" at
+    height 128. Returns float32 (B, 1, H, W) of 0 and 1. UserError: an unknown `variant`, a bad
+    size, radius or shape.
     """
     if variant not in VARIANTS:
         raise UserError(f"the mask variant must be one of {', '.join(VARIANTS)}, not '{variant}'.")
@@ -98,7 +83,7 @@ def pose_skeleton(keypoints, height, width, radius=4):
     Args and errors as for `pose_mask`; returns float32 (B, 1, H, W) of 0 and 1.
     """
     _check(keypoints, height, width, radius)
-    # Double precision, where the device has it: truncation must agree with the released code.
+    # Double precision, where there is any: truncation must agree with the released code.
     precise = keypoints.float() if keypoints.device.type == "mps" else keypoints.double()
     start, end = (torch.stack([precise[:, limb[i]] for limb in MASK_LIMBS], 1) for i in (0, 1))
     drawn = found(start) & found(end)  # (B, 23)
@@ -123,41 +108,23 @@ def pose_skeleton(keypoints, height, width, radius=4):
 
 
 def _stamp(points, radius):
-    """The union of discs about the marked cells, row by row: a disc is a stack of bars.
-
-    (B, 1, H + 2 margin, W + 2 margin) -> (B, 1, H, W).
-    """
+    """Discs about the marked cells: (B, 1, H + 2 margin, W + 2 margin) -> (B, 1, H, W)."""
     margin = int(radius)
     height, width = (size - 2 * margin for size in points.shape[2:])
-    bars, stamped = {}, None
-    for dy in range(-margin, margin + 1):
-        half = int((radius**2 - dy**2) ** 0.5)
-        if half not in bars:
-            reached = points[..., margin - half : margin + width + half]
-            bars[half] = _widest(reached, 2 * half + 1, 3)
-        row = bars[half][:, :, margin + dy : margin + dy + height]
-        stamped = row if stamped is None else torch.maximum(stamped, row)
-    return stamped
+    around = range(-margin, margin + 1)
+    disc = [(dy, dx) for dy in around for dx in around if dy**2 + dx**2 <= radius**2]
+    shifted = (points[:, :, margin + dy :, margin + dx :] for dy, dx in disc)
+    return reduce(torch.maximum, (part[:, :, :height, :width] for part in shifted))
 
 
 def _dilate(images, reach):
-    """Largest value in a square of 2 reach + 1, ignoring what lies outside the image."""
-    for axis, padding in ((2, (0, 0, reach, reach)), (3, (reach, reach))):
-        images = _widest(F.pad(images, padding, value=-torch.inf), 2 * reach + 1, axis)
-    return images
+    """Largest value in a square of 2 reach + 1, ignoring what lies outside the image.
 
-
-def _widest(images, window, axis):
-    """Running maximum over `window` cells along `axis`, which gets window - 1 cells shorter.
-
-    By doubling, in vectorised maxima of shifted views: on a CPU far faster than max_pool2d.
+    Maxima of shifted views are far faster on a CPU than max_pool2d.
     """
-    span = 1
-    while span < window:
-        shift = min(span, window - span)
-        length = images.shape[axis] - shift
-        images = torch.maximum(images.narrow(axis, 0, length), images.narrow(axis, shift, length))
-        span += shift
+    for axis, padding in ((2, (0, 0, reach, reach)), (3, (reach, reach))):
+        wide, length = F.pad(images, padding, value=-torch.inf), images.shape[axis]
+        images = reduce(torch.maximum, (wide.narrow(axis, i, length) for i in range(2 * reach + 1)))
     return images
 
 
