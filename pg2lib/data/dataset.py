@@ -1,7 +1,6 @@
 """What training and scoring read: an opened data set, its pairs and batches.
 
-`prepare.prepare` writes a data set as one folder of NumPy files, `load` opens it, `batches`
-gathers its pairs on the training device. Every random choice is a pure function of a seed.
+Every random choice is a pure function of a seed.
 """
 
 import json
@@ -9,7 +8,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import count
+from itertools import count, permutations
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +20,7 @@ from pg2lib.data.keypoints import flip_keypoints
 
 AHEAD = 2  # batches fetched before they are asked for
 BLOCK = 4 << 20  # bytes of images handled at once
-ARRAYS = (
-    "images", "keypoints", "identities", "cameras", "names", "train", "train_pairs", "test_pairs",
-)  # fmt: skip
+ARRAYS = "images keypoints identities cameras names train train_pairs test_pairs".split()
 
 
 @dataclass(frozen=True)
@@ -76,16 +73,12 @@ class Batch:
 
 
 def load(folder):
-    """Open a store written by `prepare.prepare`.
-
-    Raises:
-        UserError: `folder` is not a complete store, or damaged.
-    """
+    """The Dataset of a folder of `prepare.prepare`; UserError if incomplete or damaged."""
     return open_arrays(Path(folder), read_card(Path(folder)))
 
 
 def read_card(folder):
-    """The data card of a complete store."""
+    """The data card of a complete store; UserError if there is none."""
     try:
         return json.loads((folder / "card.json").read_text())
     except FileNotFoundError:
@@ -113,10 +106,9 @@ def open_arrays(folder, card):
 def _open_extra(path, size):
     """An array of n rows; one of two axes holds packed masks: bool (n, H, W)."""
     array = np.load(path, mmap_mode="c")
-    if array.ndim == 2:
-        array = np.unpackbits(array, axis=1, count=size[0] * size[1])
-        array = array.view(bool).reshape(-1, *size)
-    return array
+    if array.ndim != 2:
+        return array
+    return np.unpackbits(array, axis=1, count=size[0] * size[1]).view(bool).reshape(-1, *size)
 
 
 def blocks(images):
@@ -135,23 +127,15 @@ def ordered_pairs(identities, usable):
     The paper asks for a different pose; like the released code and the standard lists we do not
     test for it. "Usable" is the standard rule, `keypoints.torso_found`.
 
-    Args:
-        identities: int (n,).
-        usable: bool (n,).
-
-    Returns:
-        int64 (m, 2) of indices (condition, target), by person, then in the order of the images.
+    int (n,) and bool (n,) to int64 (m, 2), indices (condition, target), by person.
     """
-    pairs = [np.empty((0, 2), np.int64)]
-    for identity in np.unique(identities[usable]):
-        members = np.flatnonzero(usable & (identities == identity))
-        both = np.stack(np.meshgrid(members, members, indexing="ij"), -1).reshape(-1, 2)
-        pairs.append(both[both[:, 0] != both[:, 1]])
-    return np.concatenate(pairs)
+    people = (np.flatnonzero(usable & (identities == i)) for i in np.unique(identities[usable]))
+    pairs = [pair for images in people for pair in permutations(images.tolist(), 2)]
+    return np.array(pairs, np.int64).reshape(-1, 2)
 
 
 def on_device(dataset, device):
-    """The images and keypoints of `dataset` as DeviceImages for `device`.
+    """The DeviceImages of a Dataset.
 
     On a CPU the images are a view of the file: only pages that a batch touches are read. A GPU
     holds them if they need less than half of its free memory, else it uses such a view too.
@@ -175,11 +159,8 @@ def pair_order(pairs_count, batch, seed, step):
     epoch is one shuffle of all 2 * pairs_count entries, and batches run across its end. The
     released code reads all mirrored pairs before the first original one; we do not.
 
-    Returns:
-        (indices, flip): int64 (batch,) in [0, pairs_count) and bool (batch,), CPU tensors.
-
-    Raises:
-        UserError: there are no pairs.
+    Returns CPU tensors: indices int64 (batch,) below pairs_count, and flip, bool (batch,).
+    UserError if there are no pairs.
     """
     if pairs_count < 1:
         raise UserError("there are no training pairs to draw from.")
@@ -197,24 +178,15 @@ def _shuffled(count, seed, epoch):
 
 
 def make_batch(data, pairs, flip):
-    """Gather pairs as network inputs.
-
-    Args:
-        data: DeviceImages.
-        pairs: int64 (B, 2) of (condition, target), any device.
-        flip: bool (B,), any device; both images of a marked pair are mirrored, and their joints.
-
-    Returns:
-        Batch, on the device of the keypoints.
-    """
+    """The Batch of pairs int64 (B, 2), (condition, target), of DeviceImages, on the device of the
+    keypoints. Both images of a pair marked in `flip`, bool (B,), are mirrored with their joints."""
     device = data.keypoints.device
     pairs, flip = (t.to(device, non_blocking=True) for t in (pairs, flip))
     both = pairs.T.flatten()  # (2B,): all conditions, then all targets
     # Rows as they are in memory, (2B, H, W, 3): ten times as fast as (2B, 3, H, W) on a CPU.
     rows = data.images.permute(0, 2, 3, 1).index_select(0, both.to(data.images.device))
-    images, keypoints = flip_batch(
-        rows.to(device).permute(0, 3, 1, 2), data.keypoints.index_select(0, both), flip.repeat(2)
-    )
+    images, keypoints = rows.to(device).permute(0, 3, 1, 2), data.keypoints.index_select(0, both)
+    images, keypoints = flip_batch(images, keypoints, flip.repeat(2))
     return Batch(*to_float(images.contiguous()).chunk(2), *keypoints.chunk(2))
 
 
@@ -226,14 +198,11 @@ def batches(data, pairs, batch, seed, step, share=slice(None), prefetch=None):
 
     Args:
         data: DeviceImages.
-        pairs: int64 (m, 2), all training pairs, any device.
+        pairs: int64 (m, 2), all training pairs, any device; UserError if there are none.
         batch: pairs in a step of all processes together.
         seed, step: see `pair_order`.
         share: slice of every batch that this process takes, as slice(rank, None, world).
         prefetch: whether to use the thread; None: unless the images are on the device.
-
-    Raises:
-        UserError: there are no pairs.
     """
     pairs = pairs.cpu()  # a few MB, read row by row
 
@@ -248,21 +217,10 @@ def batches(data, pairs, batch, seed, step, share=slice(None), prefetch=None):
 
 
 def flip_batch(images, keypoints, flip):
-    """Mirror the marked entries.
-
-    Args:
-        images: (B, ..., H, W), any dtype.
-        keypoints: (B, ..., 18, 2).
-        flip: bool (B,).
-
-    Returns:
-        (images, keypoints) of the same shapes.
-    """
+    """Images (B, C, H, W) and keypoints (B, 18, 2), mirrored where flip, bool (B,), says so."""
     mirrored = flip_keypoints(keypoints, images.shape[-1])
-    return (
-        torch.where(flip.view(-1, *[1] * (images.ndim - 1)), images.flip(-1), images),
-        torch.where(flip.view(-1, *[1] * (keypoints.ndim - 1)), mirrored, keypoints),
-    )
+    images = torch.where(flip[:, None, None, None], images.flip(-1), images)
+    return images, torch.where(flip[:, None, None], mirrored, keypoints)
 
 
 def to_float(images):
@@ -271,10 +229,9 @@ def to_float(images):
 
 
 def to_uint8(images):
-    """Images in [-1, 1] (clamped) to uint8, the same shape and device.
+    """Images in [-1, 1] (clamped) to uint8, the only place where they are rounded.
 
-    The only place where images are rounded for scores and files. The released code truncates,
-    which darkens by half a grey level; we round to the nearest.
+    The released code truncates, which darkens by half a grey level; we round to the nearest.
     """
     return ((images.detach().float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 

@@ -48,7 +48,7 @@ def found(keypoints):
 
 
 def shift_keypoints(keypoints, pixels, width):
-    """Keypoints (..., 18, 2) moved sideways; joints that leave the frame are missing."""
+    """Keypoints (..., 18, 2) moved sideways; joints that leave the frame become missing."""
     moved = keypoints + np.float32([pixels, 0])
     inside = found(keypoints) & found(moved) & (moved[..., 0] < width)
     return np.where(inside[..., None], moved, np.float32(-1))
@@ -57,8 +57,7 @@ def shift_keypoints(keypoints, pixels, width):
 def torso_found(keypoints):
     """Whether both shoulders and both hips were found: bool (...).
 
-    The rule by which the standard pair lists (Deformable GAN, PATN) keep an image; the paper's
-    own filter is not published.
+    The rule of the standard pair lists (Deformable GAN, PATN); the paper's own is not published.
     """
     return found(keypoints)[..., list(TORSO)].all(-1)
 
@@ -66,37 +65,24 @@ def torso_found(keypoints):
 def flip_keypoints(keypoints, width):
     """The keypoints of the mirrored image: x becomes width - 1 - x, left becomes right.
 
-    Args:
-        keypoints: NumPy array or torch tensor (..., 18, 2); not changed.
-        width: image width in pixels.
-
-    Returns:
-        The same kind and shape. A joint right of the frame would land left of it, where
-        coordinates mean "missing", and becomes (-1, -1). The paper (section 4.1) mirrors its
-        training images; the released code re-runs the detector on the mirrored ones.
+    NumPy or torch (..., 18, 2) to the same; a joint right of the frame becomes missing. The paper
+    (section 4.1) mirrors its training images; the released code re-runs the detector on them.
     """
     library = torch if isinstance(keypoints, torch.Tensor) else np
     x, y = keypoints[..., 0], keypoints[..., 1]
     kept = found(keypoints) & (x <= width - 1)
-    mirrored = library.stack(
-        (library.where(kept, width - 1 - x, -1), library.where(kept, y, -1)), -1
-    )
+    mirrored = [library.where(kept, axis, -1) for axis in (width - 1 - x, y)]
+    mirrored = library.stack(mirrored, -1)
     # A stack of views, not an index list: on a GPU an index list is a copy that blocks.
     return library.stack([mirrored[..., joint, :] for joint in SWAP], -2)
 
 
 def read_csv(path):
-    """Read the public annotation format of Deformable GAN and PATN.
+    """Read the annotation format of Deformable GAN and PATN: dict name -> float32 (18, 2).
 
-    One image per line, `name: [18 y]: [18 x]` under a header, y list first, -1 for a missing
-    joint. A joint with one negative coordinate counts as missing. Names are kept as they are:
-    some of Market-1501's test names really end in `.jpg.jpg`.
-
-    Returns:
-        dict name -> float32 (18, 2), in file order.
-
-    Raises:
-        UserError: no such file, or a line that cannot be read (the message names file and line).
+    One image per line, `name: [18 y]: [18 x]` under a header. A joint with a negative coordinate
+    is missing. Names are kept: some of Market-1501's test names really end in `.jpg.jpg`.
+    UserError: no such file, or a line that cannot be read, by its number.
     """
     lines = read_text(path).rstrip("\n").split("\n")
     if lines[0].strip() != CSV_HEADER:
@@ -111,18 +97,13 @@ def read_csv(path):
         if not name or name in people:
             reason = f"'{name}' appears twice" if name else "the name is empty"
             raise UserError(f"{where}: {reason}.")
-        keypoints = np.stack((_read_list(xs, "x", where), _read_list(ys, "y", where)), -1)
-        keypoints[~found(keypoints)] = -1
-        people[name] = keypoints
+        people[name] = np.stack((_read_list(xs, "x", where), _read_list(ys, "y", where)), -1)
+        people[name][~found(people[name])] = -1
     return people
 
 
 def write_csv(path, people):
-    """Write keypoints, dict name -> (18, 2), in the format `read_csv` reads.
-
-    Raises:
-        UserError: an entry that is not (18, 2), or a name with a line break.
-    """
+    """Write what `read_csv` reads; UserError: an entry not (18, 2), or a name with a line break."""
     lines = [CSV_HEADER]
     for name, keypoints in people.items():
         keypoints = np.asarray(keypoints, np.float32)
@@ -153,19 +134,11 @@ def parse_json(text, where):
 
 
 def parse_openpose(content, where, person=None):
-    """The keypoints of one person in the content of an OpenPose file.
+    """float32 (18, 2) of one person in parsed OpenPose JSON, COCO-18 or BODY_25.
 
-    Args:
-        content: parsed JSON with COCO-18 (54 numbers) or BODY_25 (75 numbers) people.
-        where: what errors begin with, for example the path.
-        person: index in the list "people"; None takes the highest total confidence.
-
-    Returns:
-        float32 (18, 2). A joint of zero confidence is missing.
-
-    Raises:
-        UserError: no people, no such person, wrong count of numbers, or coordinates scaled to
-            [0, 1] instead of pixels.
+    A joint of zero confidence is missing. `person` is the index in the list "people", None the
+    highest total confidence. UserError, beginning with `where`: no people, no such person, a
+    wrong count of numbers, or coordinates in [0, 1] instead of pixels.
     """
     try:
         people = content["people"]
@@ -182,11 +155,11 @@ def parse_openpose(content, where, person=None):
     keypoints = np.where(chosen[:, 2:] > 0, chosen[:, :2], -1).astype(np.float32)
     if found(keypoints).any() and keypoints.max() <= 1:
         raise UserError(f"{where} has coordinates in [0, 1]; run OpenPose with --keypoint_scale 0.")
-    return from_body25(keypoints) if len(keypoints) == 25 else keypoints
+    return keypoints[list(BODY_25)] if len(keypoints) == 25 else keypoints
 
 
 def openpose_json(keypoints) -> str:
-    """One person (18, 2) as text of an OpenPose COCO-18 file; confidence 1, or 0 if missing."""
+    """One person (18, 2) as text of an OpenPose COCO-18 file; confidence 0 if missing, else 1."""
     keypoints = np.asarray(keypoints, np.float32)
     if keypoints.shape != (18, 2):
         raise UserError(f"one person's keypoints are (18, 2), not {keypoints.shape}.")
@@ -196,14 +169,9 @@ def openpose_json(keypoints) -> str:
 
 
 def write_openpose_json(path, keypoints):
-    """Write one person (18, 2) to an OpenPose COCO-18 file, see `openpose_json`."""
+    """Write one person (18, 2) to an OpenPose COCO-18 file."""
     with write_atomically(path) as temporary:
         temporary.write_text(openpose_json(keypoints), encoding="utf-8")
-
-
-def from_body25(keypoints):
-    """OpenPose BODY_25 (..., 25, 2) to our 18 joints (..., 18, 2): drops mid-hip and feet."""
-    return keypoints[..., list(BODY_25), :]
 
 
 def from_coco17(keypoints):
@@ -234,10 +202,8 @@ def _read_triples(values, where):
     """(x, y, confidence) of 18 or 25 joints."""
     if not isinstance(values, list) or len(values) not in (54, 75):
         count = len(values) if isinstance(values, list) else "none"
-        raise UserError(
-            f"{where}: 'pose_keypoints_2d' must hold 54 (COCO-18) or 75 (BODY_25) numbers, "
-            f"found {count}."
-        )
+        expected = "54 (COCO-18) or 75 (BODY_25) numbers"
+        raise UserError(f"{where}: 'pose_keypoints_2d' must hold {expected}, found {count}.")
     return _numbers(values, f"{where}: a value of 'pose_keypoints_2d'").reshape(-1, 3)
 
 
