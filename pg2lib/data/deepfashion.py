@@ -15,7 +15,7 @@ paper's and the released code's own split and pairs (12,800 of test) were never 
 
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -52,12 +52,9 @@ class _Half:
 def plan(config, source):
     """The Plan of a DataConfig and the folder `source`: all listed images that are in it.
 
-    Images are brought to (height, width) as `_read` says: 256x256 is the frame of the paper and
-    the released code, 256x176 the crop of the later literature.
-
-    Raises:
-        UserError: no list with its keypoints, a bad line in one of the files, or keypoints whose
-            frame cannot be detected.
+    256x256 is the frame of the paper and the released code, 256x176 the crop of the later
+    literature. UserError: no list with its keypoints, a bad line in one of the files, or keypoints
+    whose frame cannot be detected.
     """
     source, paths, halves = _read_source(config, source)
     train, test = (halves[half].available(paths) for half in WHOLE)
@@ -75,7 +72,12 @@ def plan(config, source):
     names, size = train + test, (config.height, config.width)
     joints = halves["train"].keypoints | halves["test"].keypoints
     missing = _missing(halves, paths)
-    planned = sources.Plan(
+    published, pairs = _published_pairs(source, halves)
+    fields = {}
+    if published and config.images_per_identity is None:
+        places = {name: len(train) + i for i, name in enumerate(test)}
+        fields = sources.place_pairs(published, pairs, places)
+    return sources.Plan(
         make=_read,
         jobs=[(paths[name], joints[name], int(NAME.fullmatch(name)[2]), *size) for name in names],
         identities=_identities(names, halves),
@@ -85,17 +87,8 @@ def plan(config, source):
         names=names,
         notes=_notes(config, halves) + missing,
         complete=not missing,
+        **fields,
     )
-    published, pairs = _published_pairs(source, halves)
-    if published and config.images_per_identity is None:
-        placed = sources.place_pairs(pairs, {name: len(train) + i for i, name in enumerate(test)})
-        short = f"; {len(placed):,} of its {len(pairs):,} pairs have both images here"
-        planned = replace(
-            planned,
-            test_pairs=placed,
-            pairs_from=f"the first of {published.name}" + short * (len(placed) < len(pairs)),
-        )
-    return planned
 
 
 def survey(config, source):
@@ -113,8 +106,8 @@ def survey(config, source):
     published, pairs = _published_pairs(source, halves)
     if not published:
         problems.append(f"{source} has no fasion-pairs-test.csv with its test.lst.")
-    test = {name: 0 for name in halves["test"].available(paths)}
-    parts["test"]["published_pairs"] = len(sources.place_pairs(pairs, test))
+    test = set(halves["test"].available(paths))
+    parts["test"]["published_pairs"] = sum(test.issuperset(pair) for pair in pairs)
     return sources.Survey(
         parts=parts,
         split="official split by outfit",
@@ -139,10 +132,8 @@ def flat_name(path):
 def _read_source(config, source):
     """(the folder, flattened name -> path of every image, {"train": _Half, "test": _Half})."""
     frames = ("detect", *FRAMES)
-    if config.keypoint_frame not in frames:
-        raise UserError(
-            f"keypoint_frame must be one of {', '.join(frames)}, not '{config.keypoint_frame}'."
-        )
+    if (frame := config.keypoint_frame) not in frames:
+        raise UserError(f"keypoint_frame must be one of {', '.join(frames)}, not '{frame}'.")
     if source is None:
         raise UserError("deepfashion needs the folder that holds train.lst and test.lst.")
     source = Path(source)
@@ -222,8 +213,8 @@ def _frame(named, annotated, path):
             f"{path}: the median x of its joints is {median:.0f}, which fits neither the "
             f"{' nor the '.join(FRAMES)} frame; name it with keypoint_frame (--keypoint-frame)."
         )
-    how = f"detected (the median x is {median:.0f}, the frame's middle {middles[frame]:.0f})"
-    return frame, how
+    middle = f"the median x is {median:.0f}, the frame's middle {middles[frame]:.0f}"
+    return frame, f"detected ({middle})"
 
 
 def _missing(halves, paths):
@@ -284,21 +275,19 @@ def _inner_width(path, image, height):
         return height
     if abs(ratio - NARROW / SIDE) < 0.05:
         return _narrow(height)
-    raise UserError(
-        f"{path} is {image.height}x{image.width}; In-shop images are square, or about as "
-        f"{SIDE}x{NARROW}."
-    )
+    known = f"In-shop images are square, or about as {SIDE}x{NARROW}."
+    raise UserError(f"{path} is {image.height}x{image.width}; {known}")
 
 
 def _check(path):
-    """Decode an image; UserError if its proportions are not those of In-shop images."""
+    """A decoded image; UserError if its proportions are not those of In-shop images."""
     image = sources.decode(path)
     _inner_width(path, image, SIDE)
     return image
 
 
 def _read(path, keypoints, view, height, width):
-    """Decode an image and bring it and its keypoints (square frame) to (height, width).
+    """An image and its keypoints (square frame), brought to (height, width).
 
     A square image becomes height x height. A narrow one, 256x176 or an original of 1101x750,
     becomes the inner 176/256 of that. Either is then cropped around the middle to `width`, or

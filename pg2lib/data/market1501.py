@@ -6,7 +6,8 @@ which is optional.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -41,37 +42,32 @@ class _Half:
 def plan(config, source):
     """The Plan of a DataConfig and the folder `source`.
 
-    Images are resized (Lanczos) if the configured size is not 128x64.
-
-    Raises:
-        UserError: a missing folder, an image without annotation or the reverse, an unknown kind
-            of name, too few people, a bad list of pairs.
+    UserError: a missing folder, an image without annotation or the reverse, an unknown kind of
+    name, too few people, a bad list of pairs.
     """
     halves = _halves(source)
     for half in halves.values():
         if half.problems:
             raise UserError(half.problems[0])
     train, test, split = _split(config, halves)
-    train_half, test_half = halves["train"], halves.get("test", halves["train"])
-    size = config.height, config.width
-    planned = sources.Plan(
+    names, size = train + test, (config.height, config.width)
+    half_of = {name: half for half in halves.values() for name in half.keypoints}
+    published, fields = Path(source) / "market-pairs-test.csv", {}
+    if "test" in halves and config.images_per_identity is None and published.exists():
+        places = {name: len(train) + i for i, name in enumerate(test)}
+        fields = sources.place_pairs(published, sources.read_pairs(published, places), places)
+    return sources.Plan(
         make=_read,
         jobs=[
             (half.folder / name, half.keypoints[name], int(name[6]), *size)
-            for half, names in ((train_half, train), (test_half, test))
-            for name in names
+            for name, half in ((name, half_of[name]) for name in names)
         ],
-        identities=np.array([int(name[:4]) for name in train + test]),
-        train=np.arange(len(train + test)) < len(train),
+        identities=np.array([int(name[:4]) for name in names]),
+        train=np.arange(len(names)) < len(train),
         split=split,
-        names=train + test,
+        names=names,
+        **fields,
     )
-    published = Path(source) / "market-pairs-test.csv"
-    if "test" in halves and config.images_per_identity is None and published.exists():
-        places = {name: len(train) + i for i, name in enumerate(test)}
-        pairs = sources.place_pairs(sources.read_pairs(published, places), places)
-        return replace(planned, test_pairs=pairs, pairs_from=f"the first of {published.name}")
-    return planned
 
 
 def survey(config, source):
@@ -88,8 +84,7 @@ def survey(config, source):
     try:
         split = _split(config, halves)[2]
     except UserError as error:
-        split = "none"
-        problems.append(str(error))
+        split, problems = "none", [*problems, str(error)]
     paths = [half.folder / name for half in halves.values() for name in half.keypoints]
     return sources.Survey(parts, split, paths, _decode, problems, expected)
 
@@ -128,24 +123,19 @@ def _split(config, halves):
     if "test" in halves:
         test, kind = halves["test"].names, "official split"
     else:
-        if config.test_identities >= len(people):
-            raise UserError(
-                f"test_identities={config.test_identities} leaves none of {len(people)} people "
-                "for training; ask for fewer."
-            )
-        held_out, people = people[: config.test_identities], people[config.test_identities :]
-        test = [name for name in train if name[:4] in set(held_out)]
+        count = config.test_identities
+        if count >= len(people):
+            left = f"leaves none of {len(people)} people for training; ask for fewer."
+            raise UserError(f"test_identities={count} {left}")
+        held_out, people = set(people[:count]), people[count:]
+        test = [name for name in train if name[:4] in held_out]
         kind = "seeded split by identity of the training images"
     kept = set(people[: config.train_identities])
     train = [name for name in train if name[:4] in kept]
-    limit = config.images_per_identity
-    train, test = (sources.subsample(names, _person, limit, rng) for names in (train, test))
-    people = [len(set(map(_person, names))) for names in (train, test)]
+    person, limit = itemgetter(slice(4)), config.images_per_identity
+    train, test = (sources.subsample(names, person, limit, rng) for names in (train, test))
+    people = [len(set(map(person, names))) for names in (train, test)]
     return train, test, f"{kind} ({people[0]} train, {people[1]} test)"
-
-
-def _person(name):
-    return name[:4]
 
 
 def _decode(path):
@@ -156,7 +146,7 @@ def _decode(path):
 
 
 def _read(path, keypoints, camera, height, width):
-    """Decode an image; resize it and its keypoints if (height, width) is not Market-1501's."""
+    """An image, resized (Lanczos) with its keypoints if (height, width) is not Market-1501's."""
     image = _decode(path)
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.LANCZOS)

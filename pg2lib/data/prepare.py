@@ -38,19 +38,11 @@ CHUNK = 64  # at most this many images between two points from which a killed ru
 
 
 def prepare(config, folder, source=None, progress=None):
-    """Write the store of `config` into `folder`; a killed run resumes where it stopped.
+    """Write the store of a DataConfig into `folder`, returned as a Path; a killed run resumes.
 
-    Drawn people are computed in processes, so a script that calls this needs
-    `if __name__ == "__main__"`. One process at a time may work on a folder (`run_store.claim`).
-
-    Args:
-        config: DataConfig.
-        folder: complete once it has a `card.json`; a complete one is left as it is.
-        source: the folder of a real data set, as its reader describes it.
-        progress: called as progress(done, total) with numbers of images, or None.
-
-    Returns:
-        Path of the folder.
+    One process at a time may work on a folder (`run_store.claim`); it is complete once it has a
+    `card.json`, and then left as it is. `source` is the folder of a real data set, as its reader
+    describes it; progress(done, total) gets numbers of images.
 
     Raises:
         UserError: a bad configuration, a folder that holds another data set, a missing or
@@ -72,8 +64,7 @@ def prepare(config, folder, source=None, progress=None):
     for path in unfinished.glob("*.npy"):
         os.replace(path, folder / path.name)
     card = {"config": config.as_dict(), "split": plan.split, "pairs_from": plan.pairs_from}
-    if plan.notes:
-        card["notes"] = plan.notes
+    card |= {"notes": plan.notes} if plan.notes else {}
     dataset = datasets.open_arrays(folder, card)
     card |= _contents(dataset) | {"fingerprint": fingerprint(dataset)}
     with write_atomically(folder / "card.json") as temporary:
@@ -110,11 +101,9 @@ def _derived_arrays(plan, config, folder):
     empty = [part for part, pairs in parts if not len(pairs)]
     if empty and (plan.complete or len(empty) == 2):
         raise UserError(f"the {empty[0]} split has no pair of usable images; ask for more images.")
+    drawn = zip(plan.jobs, np.load(folder / "cameras.npy"), strict=True)
     names = plan.names or [
-        f"{identity:04d}_c{camera}s1_{view:06d}_00.jpg"
-        for (identity, view, *_), camera in zip(
-            plan.jobs, np.load(folder / "cameras.npy"), strict=True
-        )
+        f"{person:04d}_c{camera}s1_{view:06d}_00.jpg" for (person, view, *_), camera in drawn
     ]
     return {
         "identities": plan.identities,
@@ -129,19 +118,8 @@ def _derived_arrays(plan, config, folder):
 
 
 def write_arrays(plan, height, width, key, folder, progress=None):
-    """Run all jobs of a plan and write images.npy, keypoints.npy, cameras.npy and the extras.
-
-    Args:
-        plan: Plan.
-        height, width: of the images.
-        key: str; arrays of a run with another key are not resumed.
-        folder: Path; also gets progress.json.
-        progress: called as progress(done, total) with numbers of images, or None.
-
-    Raises:
-        UserError: the disk is too small; or what a job raises.
-        OSError: the disk became full (28).
-    """
+    """Run all jobs of a Plan and write images.npy, keypoints.npy, cameras.npy and the extras, and
+    progress.json, to resume from; not if it is of a run with another `key`."""
     folder.mkdir(parents=True, exist_ok=True)
     key, total = hashlib.sha256(key.encode()).hexdigest(), len(plan.jobs)
     rows = {
@@ -183,12 +161,12 @@ def _resume(paths, state, key):
 
 def _allocate(paths, kinds):
     """New arrays on disk, as memory maps; a full disk is an error now, not in the middle."""
+    folder = paths[0].parent
     needed = sum(dtype.itemsize * int(np.prod(shape)) for dtype, shape in kinds)
-    room = shutil.disk_usage(paths[0].parent).free
-    if needed > room:
+    if needed > (room := shutil.disk_usage(folder).free):
         raise UserError(
-            f"{paths[0].parent} needs {needed / 1e9:.2f} GB, its disk has {room / 1e9:.2f} GB "
-            "left; make room, or ask for fewer or smaller images."
+            f"{folder} needs {needed / 1e9:.2f} GB, its disk has {room / 1e9:.2f} GB left; make "
+            "room, or ask for fewer or smaller images."
         )
     arrays = []
     for path, (dtype, shape) in zip(paths, kinds, strict=True):
@@ -256,20 +234,12 @@ def fingerprint(dataset):
 
 
 def verify(what, source=None):
-    """Check and count everything once.
+    """Check and count the arrays of a Dataset; or, for the DataConfig of a real data set, every
+    image of the folder `source`, against the annotations.
 
-    Args:
-        what: a Dataset, whose arrays are checked; or a DataConfig of a real data set: then every
-            image of `source` is decoded and compared with the annotations.
-        source: the folder `prepare` would read, for a DataConfig.
-
-    Returns:
-        The card, a dict for `card_text`: "parts" with the counts of each part, "split",
-        "expected" (counts of the complete data set), "notes", and "problems", a list of
-        sentences, empty if there are none.
-
-    Raises:
-        UserError: a missing folder or annotation file, or a folder without images.
+    Returns the card, a dict for `card_text`: "parts" with the counts of each part, "split",
+    "expected" (counts of the complete data set), "notes", and "problems", a list of sentences.
+    UserError: a missing folder or annotation file, or a folder without images.
     """
     if isinstance(what, Dataset):
         card = what.card | _contents(what)
@@ -301,11 +271,10 @@ def _contents(dataset):
     """The counts of an opened store, and its problems."""
     train, pairs = dataset.train, np.concatenate((dataset.train_pairs, dataset.test_pairs))
     identities, keypoints = dataset.identities, dataset.keypoints
-    usable = torso_found(keypoints)
+    usable, joints = torso_found(keypoints), found(keypoints)
     of_train = np.arange(len(pairs)) < len(dataset.train_pairs)
     # A published list stays as it is where a crop has cut off a shoulder.
     ruled = pairs if dataset.card["pairs_from"] == sources.SAMPLED else dataset.train_pairs
-    joints = found(keypoints)
     inside = (keypoints < (dataset.width, dataset.height)).all(-1)
     rules = {
         "a person is in both train and test": not set(identities[train]) & set(identities[~train]),
@@ -320,8 +289,8 @@ def _contents(dataset):
         "dataset": dataset.name,
         "size": [dataset.height, dataset.width],
         "parts": {
-            "train": sources.counts(identities[train], keypoints[train]),
-            "test": sources.counts(identities[~train], keypoints[~train]),
+            half: sources.counts(identities[rows], keypoints[rows])
+            for half, rows in (("train", train), ("test", ~train))
         },
         "train_pairs": len(dataset.train_pairs),
         "test_pairs": len(dataset.test_pairs),

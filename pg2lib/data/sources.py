@@ -58,11 +58,8 @@ def decode(path):
 
 
 def decode_all(check, paths):
-    """Run check(path), which returns a PIL image or raises UserError, for all paths.
-
-    Returns:
-        (the messages of the errors, in order; Counter of sizes as "128x64", height first).
-    """
+    """check(path), a PIL image or UserError, of all paths: (the errors' messages in order, Counter
+    of sizes as "128x64", height first)."""
 
     def result(path):
         try:
@@ -86,10 +83,10 @@ def subsample(names, person_of, limit, rng):
     """At most `limit` random names of each person_of(name), in the same order; None keeps all."""
     if limit is None:
         return names
-    kept, people = set(), {}
+    kept, taken = set(), Counter()
     for name in rng.permutation(names).tolist():
-        people[person_of(name)] = people.get(person_of(name), 0) + 1
-        if people[person_of(name)] <= limit:
+        taken[person_of(name)] += 1
+        if taken[person_of(name)] <= limit:
             kept.add(name)
     return [name for name in names if name in kept]
 
@@ -97,8 +94,7 @@ def subsample(names, person_of, limit, rng):
 def read_pairs(path, names):
     """The [(condition, target)] names of a pairs file with the header `from,to` or `,from,to`.
 
-    Raises:
-        UserError: another header, or a line that does not name two of `names`.
+    UserError: another header, or a line that does not name two of `names`.
     """
     rows = list(csv.reader(read_text(path).splitlines()))
     header = rows[0] if rows else []
@@ -106,16 +102,20 @@ def read_pairs(path, names):
         raise UserError(f"{path}, line 1: the header must be 'from,to' or ',from,to'.")
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(header) or row[-2] not in names or row[-1] not in names:
-            raise UserError(
-                f"{path}, line {number}: {','.join(row)} does not name two test images."
-            )
+            line = ",".join(row)
+            raise UserError(f"{path}, line {number}: {line} does not name two test images.")
     return [tuple(row[-2:]) for row in rows[1:]]
 
 
-def place_pairs(pairs, places):
-    """Pairs of names as int64 (k, 2) indices; pairs with a name not in `places` are left out."""
+def place_pairs(path, pairs, places):
+    """The fields of a Plan for the pairs of names of the file `path`.
+
+    `places` maps names to indices; pairs with another name are left out.
+    """
     indices = [[places[a], places[b]] for a, b in pairs if a in places and b in places]
-    return np.array(indices, np.int64).reshape(-1, 2)
+    short = f"; {len(indices):,} of its {len(pairs):,} pairs have both images here"
+    text = f"the first of {path.name}" + short * (len(indices) < len(pairs))
+    return {"test_pairs": np.array(indices, np.int64).reshape(-1, 2), "pairs_from": text}
 
 
 def counts(identities, keypoints):
