@@ -42,30 +42,24 @@ def bfloat16_unit(device: str) -> str | None:
 
 
 def precision_text(device: str, precision: str) -> str:
-    """The precision of training and the reason for it, as text."""
+    """The precision of training and the reason for it."""
     if precision != "auto":
         return f"{precision} on {device}, as configured"
-    unit = bfloat16_unit(device)
-    if unit:
-        return f"bfloat16 on {device} ({unit})"
-    return f"float32 on {device} (it has no instructions for bfloat16)"
+    reason = bfloat16_unit(device) or "it has no instructions for bfloat16"
+    return f"{fast_precision(device)} on {device} ({reason})"
 
 
 @contextlib.contextmanager
 def tuned(threads: int, device: str):
-    """Within the block: a number of CPU threads (0: torch's choice), deterministic cuDNN, no TF32.
-
-    The bits of a result depend on the number of threads: fix it to get the same ones on machines
-    of any size.
-    """
+    """Within the block: a number of CPU threads (0: torch's choice), on which the bits of results
+    depend; deterministic cuDNN, no TF32."""
     before = torch.get_num_threads()
     if torch.device(device).type == "cpu":
         keep_memory()
     torch.set_num_threads(threads or before)
+    exact = {"benchmark": False, "deterministic": True, "allow_tf32": False}
     try:
-        with torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        ):
+        with torch.backends.cudnn.flags(enabled=True, **exact):
             yield
     finally:
         torch.set_num_threads(before)
@@ -75,15 +69,13 @@ def tuned(threads: int, device: str):
 def keep_memory():
     """Make glibc keep freed memory instead of returning it to the system; nothing elsewhere.
 
-    A training step allocates and frees tensors of tens of megabytes hundreds of times. glibc maps
-    such blocks anew each time, and the kernel zeroes every page at its first touch. The peak stays
-    the same; memory between two peaks is not returned. See docs/performance.md.
+    Else it maps the large tensors of every training step anew, and the kernel zeroes every page
+    at its first touch; the peak is the same. See docs/performance.md.
     """
-    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
     with contextlib.suppress(OSError, AttributeError):  # not glibc
         libc = ctypes.CDLL(None)
-        libc.mallopt(mmap_threshold, 1 << 30)
-        libc.mallopt(trim_threshold, 2**31 - 1)
+        libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD of malloc.h
+        libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
 def compiled(network, device: str, choice: str = "auto"):

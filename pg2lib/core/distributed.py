@@ -26,11 +26,8 @@ def launched() -> bool:
 def joined(device: str | None = None):
     """Join the process group of this launch within the block; end the process with `leave`.
 
-    If there are GPUs and `device` is not "cpu", each process takes the GPU of its local rank, so
-    that "cuda" means that one.
-
-    Raises:
-        UserError: the launcher started more processes on this machine than it has GPUs.
+    Unless `device` is "cpu", "cuda" then means the GPU of the local rank. UserError if the launcher
+    started more processes on this machine than it has GPUs.
     """
     if not launched() or dist.is_initialized():
         yield
@@ -53,10 +50,8 @@ def joined(device: str | None = None):
 
 
 def leave(status: int = 0):
-    """Flush the output and end this process without the interpreter's shutdown.
-
-    Gloo's threads may still hold tensors then, which aborts the process every few times.
-    """
+    """Flush the output and end this process without the interpreter's shutdown, in which Gloo's
+    threads may still hold tensors: that aborts the process every few times."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
@@ -78,49 +73,39 @@ def barrier():
 
 def broadcast(value):
     """Rank 0's value, anything that pickles, in every process."""
+    box = [value]
     if world() > 1:
-        box = [value]
         dist.broadcast_object_list(box, device=torch.device("cpu"))
-        value = box[0]
-    return value
+    return box[0]
 
 
 def gather(value) -> list:
     """The values of all processes in the order of their ranks, in every process."""
-    values = [value]
+    values = [value] * world()
     if world() > 1:
-        values = [None] * world()
         dist.all_gather_object(values, value)
     return values
 
 
 def mean(tensor):
     """The mean of a tensor over the processes, without gradient."""
-    if world() > 1:
-        tensor = tensor.detach().clone()
-        dist.all_reduce(tensor)
-        tensor = tensor / world()
-    return tensor
-
-
-class _Total(torch.autograd.Function):
-    @staticmethod
-    def forward(context, tensor):
-        tensor = tensor.clone()
-        dist.all_reduce(tensor)
-        return tensor
-
-    @staticmethod
-    def backward(context, gradient):
-        # Every process's loss depends on every process's summand.
-        gradient = gradient.contiguous().clone()
-        dist.all_reduce(gradient)
-        return gradient
+    return _sum(tensor) / world() if world() > 1 else tensor
 
 
 def total(tensor):
     """The sum of a tensor over the processes, with its gradient: that of the sum of all losses."""
-    return _Total.apply(tensor) if world() > 1 else tensor
+    if world() == 1:
+        return tensor
+    summed = tensor - tensor.detach() + _sum(tensor)  # zero, for the gradient, and the sum
+    if summed.requires_grad:
+        summed.register_hook(_sum)  # every process's loss depends on every process's summand
+    return summed
+
+
+def _sum(tensor):
+    tensor = tensor.detach().clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(tensor)
+    return tensor
 
 
 def average_gradients(network):
@@ -128,7 +113,6 @@ def average_gradients(network):
     if world() == 1:
         return
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    dist.all_reduce(flat)
-    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients])):
-        gradient.copy_(part.view_as(gradient) / world())
+    means = mean(torch.cat([gradient.flatten() for gradient in gradients]))
+    for gradient, part in zip(gradients, means.split([g.numel() for g in gradients])):
+        gradient.copy_(part.view_as(gradient))

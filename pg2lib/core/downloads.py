@@ -17,20 +17,13 @@ TIMEOUT = 8  # seconds to connect, and without a byte; so long may being offline
 
 @dataclass(frozen=True)
 class Weights:
-    """A published file of weights.
+    """A published file of weights."""
 
-    title     for messages
-    file      its name
-    sha256    its checksum, or the first digits of it
-    url       where to download it
-    variable  the environment variable that names the file or its folder
-    """
-
-    title: str
+    title: str  # for messages
     file: str
-    sha256: str
+    sha256: str  # of the file, or its first digits
     url: str
-    variable: str
+    variable: str  # the environment variable that names the file or its folder
 
 
 class NoWeights(UserError):
@@ -38,13 +31,10 @@ class NoWeights(UserError):
 
 
 def find(weights: Weights, given=None) -> Path | None:
-    """The checked file on this machine, or None.
+    """The checked file on this machine, or None: the file or folder `given`, else that of the
+    environment variable, else among torch hub's checkpoints.
 
-    Looks at the file or folder `given`, else at that of the environment variable, else among
-    torch hub's checkpoints.
-
-    Raises:
-        NoWeights: a path was named and does not exist, or the checksum is wrong.
+    NoWeights: a path was named and does not exist, or the checksum is wrong.
     """
     named = given or os.environ.get(weights.variable)
     path = Path(named).expanduser() if named else in_hub(weights)
@@ -52,20 +42,16 @@ def find(weights: Weights, given=None) -> Path | None:
     if path.is_file():
         return checked(path, weights)
     if named:
-        raise NoWeights(
-            f"{path}, named for {weights.title}, does not exist; give the path of {weights.file}"
-        )
+        remedy = f"does not exist; give the path of {weights.file}"
+        raise NoWeights(f"{path}, named for {weights.title}, {remedy}")
     return None
 
 
 def require(weights: Weights, given=None, download: bool = True) -> Path:
     """Like `find`, but a missing file is downloaded to torch hub's checkpoints.
 
-    Each process tries once per file and fails within seconds without a network. No download with
-    `download=False` or PG2_DOWNLOAD=off in the environment.
-
-    Raises:
-        NoWeights: no file, no network or a wrong checksum; the message says which.
+    Each process tries once per file and fails within seconds without a network; not at all with
+    `download=False` or PG2_DOWNLOAD=off. NoWeights: no file, no network or a wrong checksum.
     """
     if path := find(weights, given):
         return path
@@ -82,8 +68,7 @@ def require(weights: Weights, given=None, download: bool = True) -> Path:
 def or_none(require_weights, weights: Weights, download: bool = True) -> Path | None:
     """What require_weights(download) returns, or None where the weights are not available.
 
-    Raises:
-        NoWeights: the environment variable is set: a mistake there must not go unnoticed.
+    NoWeights where the environment variable is set: a mistake there must not go unnoticed.
     """
     try:
         return require_weights(download)
@@ -103,10 +88,8 @@ def checked(path: Path, weights: Weights) -> Path:
     stat = path.stat()
     digest = digest_of(path, stat.st_size, stat.st_mtime_ns)
     if not digest.startswith(weights.sha256):
-        raise NoWeights(
-            f"{path} is not {weights.title} (SHA-256 {digest[:8]}..., expected "
-            f"{weights.sha256[:8]}...); fetch it again"
-        )
+        sums = f"SHA-256 {digest[:8]}..., expected {weights.sha256[:8]}..."
+        raise NoWeights(f"{path} is not {weights.title} ({sums}); fetch it again")
     return path
 
 
@@ -118,7 +101,7 @@ def digest_of(path: Path, size: int, changed: int) -> str:
 
 @cache
 def fetch(path: Path, weights: Weights) -> str | None:
-    """Download the weights to `path`. Returns None, or why it failed; one attempt per process."""
+    """Download the weights to `path`: None, or why it failed."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
     try:

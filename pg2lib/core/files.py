@@ -26,11 +26,8 @@ def optional(name: str, remedy: str):
 
 @contextmanager
 def write_atomically(path):
-    """Yield a temporary path beside `path`; rename it to `path` if the block succeeds.
-
-    The temporary name keeps the suffix of `path`, because some writers choose the format by
-    it. After an error nothing is left behind and an older file at `path` stays as it was.
-    """
+    """Yield a temporary path beside `path`, with its suffix, by which some writers choose the
+    format; rename it to `path` if the block succeeds, else remove it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")

@@ -1,8 +1,7 @@
 """Progress bars on standard error, drawn by tqdm.
 
-PG2_PROGRESS chooses: "bar", "plain" (a line every ten seconds), "off", or "auto" (default): a bar
-on a terminal and in a notebook, where it rewrites one line of the cell's output, plain lines in a
-file or pipe.
+PG2_PROGRESS: "bar", "plain" (a line every ten seconds), "off", or "auto" (default), which is a bar
+on a terminal and in a notebook, and plain lines in a file or pipe.
 """
 
 import os
@@ -20,8 +19,7 @@ SECONDS = {"auto": None, "bar": 0.1, "plain": 10.0, "off": None}  # mode -> betw
 def reporting(label):
     """Yield a function report(done, total=None, note="") that shows how far the work is.
 
-    The first call sets how much an earlier process did; the time left ignores that part.
-    Raises UserError if PG2_PROGRESS is unknown.
+    The first call sets how much an earlier process did. UserError if PG2_PROGRESS is unknown.
     """
     bar = None
 
