@@ -9,23 +9,20 @@ import importlib
 import json
 import os
 import shutil
-import signal
 import sys
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from torch.utils.data import DataLoader
 
 from pg2lib.core import devices
 from pg2lib.core.config import require_in
 from pg2lib.core.files import UserError, read_json, write_atomically, write_json
 from pg2lib.data import dataset as datasets
 from pg2lib.data import sources
-from pg2lib.data.dataset import Dataset, in_order
+from pg2lib.data.dataset import Dataset
 from pg2lib.data.keypoints import JOINTS, found, torso_found
 
 READERS = {
@@ -136,7 +133,7 @@ def write_arrays(plan, height, width, key, folder, progress=None):
         arrays = _allocate(paths, kinds)
     size = max(1, min(CHUNK, datasets.BLOCK // arrays[0][0].nbytes))
     chunks = [plan.jobs[start : start + size] for start in range(done, total, size)]
-    with closing(_in_parallel(partial(_run_jobs, plan.make), chunks, plan.computed)) as results:
+    with closing(_in_parallel(partial(_run_jobs, plan.make), chunks)) as results:
         for values in results:
             for array, part in zip(arrays, values, strict=True):
                 array[done : done + len(part)] = part
@@ -179,45 +176,29 @@ def _allocate(paths, kinds):
 
 
 def _run_jobs(make, jobs):
-    return [np.stack(values) for values in zip(*(make(*job) for job in jobs), strict=True)]
-
-
-def _in_parallel(work, chunks, processes):
-    """map(work, chunks) on all cores, in order; in threads unless `processes`."""
-    cores = min(devices.cpu_count(), len(chunks))
-    if processes and len(chunks) < 8:  # starting processes takes longer
-        yield from map(work, chunks)
-        return
-    spawn = (get_context("spawn"), _start_worker)
-    pool = ProcessPoolExecutor(cores, *spawn) if processes else ThreadPoolExecutor(cores or 1)
+    """The stacked results of jobs, or the UserError of one: raised in a DataLoader's process, it
+    would arrive with a traceback in its text."""
     try:
-        with _plain_children():
-            yield from in_order(pool, work, chunks, 2 * cores)
-    except BrokenProcessPool:
-        raise UserError("a worker process died (out of memory?); start again to resume.") from None
-    finally:
-        pool.shutdown(cancel_futures=True)
+        return [np.stack(values) for values in zip(*(make(*job) for job in jobs), strict=True)]
+    except UserError as error:
+        return error
 
 
-def _start_worker():
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends us
-    devices.end_with_parent()
-
-
-@contextmanager
-def _plain_children():
-    """Children compute in one thread and do not run the caller's script again, so that a script
-    needs no `if __name__ == "__main__"`."""
-    before, main = os.environ.get("OMP_NUM_THREADS"), sys.modules["__main__"]
-    hidden = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
-    os.environ["OMP_NUM_THREADS"], main.__spec__ = "1", None
+def _in_parallel(work, chunks):
+    """map(work, chunks) in order; in forked processes on Linux, which run no script again."""
+    forks = sys.platform == "linux" and len(chunks) > 1
+    workers = {"num_workers": min(devices.cpu_count(), len(chunks)) if forks else 0}
+    workers |= {"multiprocessing_context": "fork"} if forks else {}
+    loader = DataLoader(chunks, batch_size=None, collate_fn=work, **workers)
     try:
-        yield
-    finally:
-        vars(main).update(hidden)
-        os.environ.pop("OMP_NUM_THREADS")
-        if before is not None:
-            os.environ["OMP_NUM_THREADS"] = before
+        for values in loader:
+            if isinstance(values, UserError):
+                raise values
+            yield values
+    except RuntimeError as error:
+        if "DataLoader worker (pid" not in str(error):
+            raise
+        raise UserError("a worker process died (out of memory?); start again to resume.") from error
 
 
 # ---------------------------------------------------------------- checks and the data card

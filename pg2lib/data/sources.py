@@ -30,7 +30,6 @@ class Plan:
     test_pairs: np.ndarray | None = None  # a published list; None: a sample
     pairs_from: str = SAMPLED
     extras: dict[str, tuple] = field(default_factory=dict)  # name -> (dtype, shape of a row)
-    computed: bool = False  # drawn in Python, which needs processes; else decoded in threads
     complete: bool = True  # False: some images are missing, and one half may have no pairs
     notes: list[str] = field(default_factory=list)  # for the card
 

@@ -30,7 +30,6 @@ def plan(config, source=None):
         split="identities of train and test are disjoint (seeded; "
         f"{train} train, {config.test_identities} test)",
         extras={"silhouettes": (np.uint8, ((config.height * config.width + 7) // 8,))},
-        computed=True,
     )
 
 
