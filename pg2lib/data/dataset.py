@@ -144,11 +144,7 @@ def on_device(dataset, device):
     keypoints = torch.from_numpy(dataset.keypoints).to(device)
     device = keypoints.device
     fits = device.type != "cuda" or images.nbytes < torch.cuda.mem_get_info(device)[0] / 2
-    if device.type != "cpu" and fits:
-        images, start = torch.empty(images.shape, dtype=torch.uint8, device=device), 0
-        for block in blocks(dataset.images):
-            images[start : start + len(block)] = torch.from_numpy(block)
-            start += len(block)
+    images = images.to(device) if fits else images
     return DeviceImages(images.permute(0, 3, 1, 2), keypoints)  # (n, 3, H, W)
 
 

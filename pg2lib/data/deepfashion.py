@@ -1,12 +1,4 @@
-"""DeepFashion In-shop: names, lists, keypoint frames and image sizes.
-
-A folder holds what Deformable GAN and PATN publish with the images:
-  train.lst, test.lst           the split, one flattened name per line
-  fasion-annotation-<half>.csv  keypoints, in one of two frames; or fasion-resize-annotation-...
-  fasion-pairs-test.csv         the 8,570 test pairs, with or without an index column
-The images are under their flattened names in images/, in train/ and test/ or next to the lists,
-or in DeepFashion's own folders, img/WOMEN/Dresses/id_00000002/02_1_front.jpg. Missing images are
-left out, and the card says so.
+"""DeepFashion In-shop, with the files that Deformable GAN and PATN publish.
 
 The name without the view, fashionWOMENDressesid0000000202, is the identity: one person in one
 outfit. All ordered pairs by this rule are, in the test half, exactly the published ones. The
@@ -40,7 +32,7 @@ FRAMES = {f"{NARROW}x{SIDE}": (SIDE - NARROW) // 2, f"{SIDE}x{SIDE}": 0}
 class _Half:
     """One half of the lists."""
 
-    names: list[str]  # of its .lst file
+    names: list[str]  # of train.lst or test.lst, flattened
     keypoints: dict  # name -> float32 (18, 2) in the square frame
     note: str  # the file and frame of the keypoints, or what is missing
 
@@ -149,7 +141,7 @@ def _read_source(config, source):
 
 
 def _file(source, kind):
-    """The first file fasion-<kind>.csv in one of its spellings, or None."""
+    """The first file fasion-<kind>.csv or fasion-resize-<kind>.csv, or None."""
     spelling = re.compile(rf"fash?ion(-resize)?-{kind}\.csv")
     return next((path for path in sorted(source.iterdir()) if spelling.fullmatch(path.name)), None)
 
@@ -161,7 +153,8 @@ def _published_pairs(source, halves):
 
 
 def _find_images(source):
-    """Flattened name -> path of every image."""
+    """Flattened name -> path of every image, in our folders or in DeepFashion's own ones, as
+    img/WOMEN/Dresses/id_00000002/02_1_front.jpg."""
     paths = {flat_name(path): path for path in source.glob("img*/*/*/id_*/*_*.jpg")}
     for folder in (source, source / "train", source / "test", source / "images"):
         if folder.is_dir():
@@ -199,8 +192,7 @@ def _frame(named, annotated, path):
 
     People stand in the middle: the median x of all joints is near 88 in the narrow frame and
     near 128 in the square one. File names do not decide: fasion-annotation-*.csv is in the square
-    frame where PATN publishes it, and in the narrow one in other copies. (In the narrow frame
-    `read_csv` drops the few joints left of it.)
+    frame where PATN publishes it, and in the narrow one in other copies.
     """
     if named != "detect":
         return named, "as configured"

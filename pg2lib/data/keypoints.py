@@ -97,7 +97,13 @@ def read_csv(path):
         if not name or name in people:
             reason = f"'{name}' appears twice" if name else "the name is empty"
             raise UserError(f"{where}: {reason}.")
-        people[name] = np.stack((_read_list(xs, "x", where), _read_list(ys, "y", where)), -1)
+        axes = [
+            _numbers(
+                parse_json(text, f"{where}: the {axis} list"), (18,), f"18 {axis} values", where
+            )
+            for axis, text in (("x", xs), ("y", ys))
+        ]
+        people[name] = np.stack(axes, -1)
         people[name][~found(people[name])] = -1
     return people
 
@@ -149,7 +155,11 @@ def parse_openpose(content, where, person=None):
         raise UserError(f"{where} holds no people: no person was detected in that image.")
     if person is not None and not 0 <= person < len(people):
         raise UserError(f"{where} has no person {person}; it holds 0 to {len(people) - 1}.")
-    joints = [_read_triples(values, f"{where}, person {i}") for i, values in enumerate(numbers)]
+    expected = "54 (COCO-18) or 75 (BODY_25) values in 'pose_keypoints_2d'"
+    joints = [
+        _numbers(values, (54, 75), expected, f"{where}, person {i}").reshape(-1, 3)
+        for i, values in enumerate(numbers)
+    ]
     best = max(range(len(joints)), key=lambda i: joints[i][:, 2].sum())
     chosen = joints[best if person is None else person]
     keypoints = np.where(chosen[:, 2:] > 0, chosen[:, :2], -1).astype(np.float32)
@@ -186,29 +196,12 @@ def from_coco17(keypoints):
     return library.stack([neck if i is None else keypoints[..., i, :] for i in COCO_17], -2)
 
 
-def _read_list(text, what, where):
-    """18 finite numbers from a JSON list."""
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
-        raise UserError(f"{where}: the {what} list is not valid JSON: '{text.strip()}'.") from None
-    if not isinstance(values, list) or len(values) != 18:
-        count = len(values) if isinstance(values, list) else "no list of"
-        raise UserError(f"{where}: expected 18 {what} values, found {count}.")
-    return _numbers(values, f"{where}: a value of the {what} list")
-
-
-def _read_triples(values, where):
-    """(x, y, confidence) of 18 or 25 joints."""
-    if not isinstance(values, list) or len(values) not in (54, 75):
-        count = len(values) if isinstance(values, list) else "none"
-        expected = "54 (COCO-18) or 75 (BODY_25) numbers"
-        raise UserError(f"{where}: 'pose_keypoints_2d' must hold {expected}, found {count}.")
-    return _numbers(values, f"{where}: a value of 'pose_keypoints_2d'").reshape(-1, 3)
-
-
-def _numbers(values, what):
+def _numbers(values, counts, expected, where):
+    """A list as float32; UserError if its length is not one of `counts`, or a value no number."""
+    count = len(values) if isinstance(values, list) else "none"
+    if count not in counts:
+        raise UserError(f"{where}: expected {expected}, found {count}.")
     for value in values:
         if type(value) not in (int, float) or not abs(value) < 3e38:  # fits into float32
-            raise UserError(f"{what} is not a number: {value!r}.")
+            raise UserError(f"{where}: one of {expected} is not a number: {value!r}.")
     return np.array(values, np.float32)

@@ -41,11 +41,8 @@ def prepare(config, folder, source=None, progress=None):
     `card.json`, and then left as it is. `source` is the folder of a real data set, as its reader
     describes it; progress(done, total) gets numbers of images.
 
-    Raises:
-        UserError: a bad configuration, a folder that holds another data set, a missing or
-            damaged file of the source (the first one is named), a disk without the room, or a
-            split without pairs.
-        OSError: the disk is full (28); the next call resumes.
+    UserError: a bad configuration, a folder that holds another data set, a missing or damaged file
+    of the source, a disk without the room, or a split without pairs. OSError 28: the disk is full.
     """
     check_config(config)
     folder = Path(folder)

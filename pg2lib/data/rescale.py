@@ -19,11 +19,8 @@ class View:
 
 
 def at_height(dataset, index, height) -> View:
-    """Image number `index` of a Dataset with `height` rows and the same shape.
-
-    The keypoints are those of the data set, scaled by the pixels' centres; only photographs have
-    no silhouette.
-    """
+    """Image number `index` of a Dataset with `height` rows and the same shape, and the data set's
+    keypoints, scaled by the pixels' centres; only photographs have no silhouette."""
     factor = height / dataset.height
     width = round(dataset.width * factor)
     keypoints = dataset.keypoints[index]

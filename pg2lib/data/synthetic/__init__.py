@@ -1,9 +1,7 @@
-"""Drawn people: two data sets that need no download.
+"""Drawn people: a 3-D skeleton with shaded round volumes, and keypoints as a detector reports them.
 
-`draw(identity, view, seed)` (`synthetic-market`) renders one person, built from a 3-D skeleton
-and shaded round volumes, as the crop of one of six street cameras, with the keypoints a detector
-would report; `draw_fashion` (`synthetic-fashion`) renders a model in a studio.  Both are pure
-functions: an identity depends on (seed, identity), all else on (seed, identity, view).
+`draw` (`synthetic-market`) and `draw_fashion` (`synthetic-fashion`) are pure functions: an identity
+depends on (seed, identity), all else on (seed, identity, view).
 """
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -45,22 +43,15 @@ _REACH = np.array([.045, .13, .15, .10, .09, .15, .10, .09, .20, .13, .11, .20, 
 
 @dataclass(frozen=True)
 class Drawn:
-    """One rendered view.
-
-    image (H, W, 3) uint8; keypoints (18, 2) float32 as detected, whole pixels, (-1, -1) missing;
-    silhouette (H, W) bool, the body with hair, garments and bag; joints (18, 2) float32, the true
-    projections, never missing; visible (18,) bool, in the frame and not hidden; camera 0..5 (in
-    the studio the kind of view, see VIEWS); pose family; yaw in degrees, 0 faces the camera, +90
-    faces the right of the image.
-    """
-    image: np.ndarray
-    keypoints: np.ndarray
-    silhouette: np.ndarray
-    joints: np.ndarray
-    visible: np.ndarray
-    camera: int
-    pose: str
-    yaw: float
+    """One rendered view."""
+    image: np.ndarray       # uint8 (H, W, 3)
+    keypoints: np.ndarray   # float32 (18, 2) as detected, whole pixels, (-1, -1) missing
+    silhouette: np.ndarray  # bool (H, W), the body with hair, garments and bag
+    joints: np.ndarray      # float32 (18, 2), the true projections, never missing
+    visible: np.ndarray     # bool (18,), in the frame and not hidden
+    camera: int             # 0 to 5; in the studio the number of the kind of view
+    pose: str               # of body.FAMILIES
+    yaw: float              # degrees, 0 faces the camera, +90 the right of the image
 
 
 @lru_cache(maxsize=64)
@@ -85,7 +76,7 @@ def draw(identity, view, seed=0, height=128, width=64):
     """View number `view` of a person, as `Drawn`; successive views change camera, yaw and pose.
 
     Another size renders the same view finer or coarser (framed for twice as high as wide).
-    Raises UserError for a negative number or an empty size.
+    UserError for a negative number or an empty size.
     """
     _check(identity, view, seed, height, width)
     who, cameras, start, poses = _person(seed, identity)
@@ -105,9 +96,8 @@ def draw_fashion(identity, view, seed=0, height=256, width=256):
     """View number `view` of one outfit, worn by a model in a studio, as `Drawn`.
 
     Framed as DeepFashion In-shop at 256x256: the model is in the middle 176 columns.  Five
-    successive views are the five kinds of VIEWS, in an order that depends on the identity.  The
-    height of any other size sets the scale, the width how much of the backdrop is visible.
-    Raises UserError for a negative number or an empty size.
+    successive views are the five kinds of VIEWS.  The height of any other size sets the scale, the
+    width how much of the backdrop is visible.  UserErrors as of `draw`.
     """
     _check(identity, view, seed, height, width)
     who, kinds, poses = _model(seed, identity)
@@ -176,12 +166,11 @@ def _to_camera(parts, rotation, eye):
     scale = np.array([p.scale for p in parts], float)
     reach = np.sqrt(((axes[:, :2] * scale[:, None]) ** 2).sum(2))
     ends = []
-    for along, radius in (([0] * len(parts), [p.r0 for p in parts]),
-                          ([p.length for p in parts], [p.r1 for p in parts])):
+    balls = np.array([[(0, p.r0), (p.length, p.r1)] for p in parts])
+    for along, radius in balls.transpose(1, 2, 0):
         centre = origin + axes[:, :, 1] * (scale[:, 1] * along)[:, None]
-        for sign in (-1, 1):
-            edge = centre[:, :2] + sign * reach * np.array(radius)[:, None]
-            ends.append(edge / centre[:, 2:])
+        for edge in (reach * -radius[:, None], reach * radius[:, None]):
+            ends.append((centre[:, :2] + edge) / centre[:, 2:])
     for i, part in enumerate(parts):
         part.axes, part.origin = axes[i], origin[i]
     ends = np.concatenate(ends)

@@ -4,6 +4,7 @@ Axes: y up, z the way the body faces, x the subject's left; lengths in metres, a
 A pose is a dict angle name -> degrees; angles left out are 0.  Side angles carry "r_" or "l_".
 """
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -23,6 +24,9 @@ LIMITS = {
     "head_nod": (-25, 35), "head_tilt": (-18, 18), "head_turn": (-65, 65),
     **{f"{side}_{name}": span for side in "rl" for name, span in _SIDE_LIMITS.items()},
 }
+# Joints of the face about the skull's middle, in head sizes: x, y, z.
+_FACE = ((NOSE, 0, -0.22, 0.86), (R_EYE, -0.27, 0.08, 0.62), (L_EYE, 0.27, 0.08, 0.62),
+         (R_EAR, -0.62, -0.04, -0.05), (L_EAR, 0.62, -0.04, -0.05))
 FAMILIES = ("walking", "standing", "arms_raised", "hand_on_hip", "carrying", "turning")
 
 
@@ -61,46 +65,34 @@ def bones(build):
     }
 
 
-def _rx(degrees):
+def _rotation(axis, degrees):
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+    matrix, a, b = np.eye(3), (axis + 1) % 3, (axis + 2) % 3
+    matrix[a, a], matrix[a, b], matrix[b, a], matrix[b, b] = c, -s, s, c
+    return matrix
 
 
-def _ry(degrees):
-    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
-
-
-def _rz(degrees):
-    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+_rx, _ry, _rz = (partial(_rotation, axis) for axis in range(3))
 
 
 def pose_skeleton(build, pose, yaw=0.0):
-    """Forward kinematics.
+    """The `Skeleton` of a pose; yaw 0 faces +z, +90 faces +x, and the lowest foot is at y = 0.
 
-    `yaw` turns the whole person about the vertical: 0 faces +z, +90 faces +x.  The lowest foot
-    stands on y = 0.  In the frame of a limb segment, -y runs along the bone; in that of a foot
-    +z runs to the toes.
+    In the frame of a limb segment -y runs along the bone; in that of a foot +z runs to the toes.
     """
     length, p = bones(build), {**dict.fromkeys(LIMITS, 0.0), **clamp(pose)}
-    joints, frames = np.zeros((18, 3)), {}
-    pelvis = (_ry(yaw + p["pelvis_turn"]) @ _rz(p["pelvis_roll"]) @ _rx(p["pelvis_tilt"]))
-    chest = (pelvis @ _ry(p["spine_twist"]) @ _rz(p["spine_side"]) @ _rx(p["spine_bend"]))
+    joints = np.zeros((18, 3))
+    pelvis = _ry(yaw + p["pelvis_turn"]) @ _rz(p["pelvis_roll"]) @ _rx(p["pelvis_tilt"])
+    chest = pelvis @ _ry(p["spine_twist"]) @ _rz(p["spine_side"]) @ _rx(p["spine_bend"])
     head = chest @ _ry(p["head_turn"]) @ _rz(p["head_tilt"]) @ _rx(p["head_nod"] - 4)
     origin = np.zeros(3)
     waist = origin + pelvis[:, 1] * length["spine"]
-    neck = waist + chest @ (0, length["chest"], -0.01)
+    joints[NECK] = neck = waist + chest @ (0, length["chest"], -0.01)
     skull = neck + 0.55 * length["neck"] * chest[:, 1] + head @ (
         0, 0.45 * length["neck"], 0.012 * build.stature)
-    frames["pelvis"], frames["chest"], frames["head"] = (
-        (pelvis, origin), (chest, waist), (head, skull))
-    joints[NECK] = neck
-    size = length["head"]
-    for joint, at in ((NOSE, (0, -0.22, 0.86)), (R_EYE, (-0.27, 0.08, 0.62)),
-                      (L_EYE, (0.27, 0.08, 0.62)), (R_EAR, (-0.62, -0.04, -0.05)),
-                      (L_EAR, (0.62, -0.04, -0.05))):
-        joints[joint] = skull + head @ (np.array(at) * size)
+    frames = {"pelvis": (pelvis, origin), "chest": (chest, waist), "head": (head, skull)}
+    for joint, *at in _FACE:
+        joints[joint] = skull + head @ (np.array(at) * length["head"])
     for side, sign, arm, leg in (("r", -1, R_SHOULDER, R_HIP), ("l", 1, L_SHOULDER, L_HIP)):
         shoulder = neck + chest @ (sign * length["shoulder"], 0, 0)
         upper = (chest @ _rz(sign * p[side + "_shoulder_abd"]) @ _rx(-p[side + "_shoulder_flex"])
@@ -117,10 +109,9 @@ def pose_skeleton(build, pose, yaw=0.0):
         foot = shin @ _ry(sign * 6) @ _rx(p[side + "_ankle"])
         joints[arm:arm + 3] = shoulder, elbow, wrist
         joints[leg:leg + 3] = hip, knee, ankle
-        for name, frame, at in (("upper_arm", upper, shoulder), ("forearm", fore, elbow),
-                                ("thigh", thigh, hip), ("shin", shin, knee),
-                                ("foot", foot, ankle)):
-            frames[f"{side}_{name}"] = (frame, at)
+        segments = {"upper_arm": (upper, shoulder), "forearm": (fore, elbow), "thigh": (thigh, hip),
+                    "shin": (shin, knee), "foot": (foot, ankle)}
+        frames |= {f"{side}_{name}": frame for name, frame in segments.items()}
     soles = [at + f @ (0, -length["ankle"], z * length["foot"])
              for f, at in (frames["r_foot"], frames["l_foot"]) for z in (-0.25, 0.75)]
     lift = np.array([0, -min(s[1] for s in soles), 0])
@@ -138,13 +129,10 @@ _ANKLE = (0, 5, -8, -8, 18, 6, 0, -3, 0)
 def leg_angles(phase, reach=1.0):
     """The pose of both legs in normal gait at a phase of the right leg's stride, 0 to 100; reach
     scales the angles of hips and knees."""
-    pose = {}
-    for side, shift in (("r", 0), ("l", 50)):
-        at = (phase + shift) % 100
-        pose[side + "_hip_flex"] = reach * np.interp(at, _STRIDE, _HIP)
-        pose[side + "_knee"] = reach * np.interp(at, _STRIDE, _KNEE)
-        pose[side + "_ankle"] = np.interp(at, _STRIDE, _ANKLE)
-    return pose
+    return {f"{side}_{name}": share * np.interp((phase + shift) % 100, _STRIDE, angles)
+            for side, shift in (("r", 0), ("l", 50))
+            for name, share, angles in (("hip_flex", reach, _HIP), ("knee", reach, _KNEE),
+                                        ("ankle", 1, _ANKLE))}
 
 
 def _side(rng, pose, side, **angles):

@@ -23,9 +23,8 @@ def detect(rng, pixels, visible, height, width):
     """Detected keypoints (18, 2) float32 whole pixels, (-1, -1) missing.
 
     Visible joints are off by about 1 px at 128 rows and rarely missed.  Hidden limbs are mostly
-    missed, else guessed roughly; hidden shoulders and hips are mostly guessed, as detectors infer
-    them from the trunk (in Market-1501 all four are found in 93 % of the images);
-    hidden points of the face are never found.
+    missed, else guessed roughly, hidden shoulders and hips mostly guessed from the trunk (in
+    Market-1501 all four are found in 93 % of the images), hidden points of the face never found.
     """
     luck = rng.random(18)
     odds = np.where(visible, .972, .33)

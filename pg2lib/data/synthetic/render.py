@@ -31,15 +31,13 @@ class Part:
 
 @dataclass
 class Hits:
-    """Nearest hits: flat pixel `index` (n,), `depth` (rows, cols; inf = none), `part` (n,),
-    `point` (n, 3) in metres along the part's axes, `place` (3, n) and `normal` (n, 3) in camera
-    space."""
-    index: np.ndarray
-    depth: np.ndarray
-    part: np.ndarray
-    point: np.ndarray
-    place: np.ndarray
-    normal: np.ndarray
+    """Nearest hits of rays."""
+    index: np.ndarray   # (n,), flat
+    depth: np.ndarray   # (rows, cols), inf = none
+    part: np.ndarray    # (n,)
+    point: np.ndarray   # (n, 3), metres along the part's axes
+    place: np.ndarray   # (3, n), in camera space
+    normal: np.ndarray  # (n, 3), in camera space
 
 
 def _linear(v, x, y):
@@ -48,28 +46,18 @@ def _linear(v, x, y):
 
 def _quadratic(g, x, y):
     """(X, Y, 1) G (X, Y, 1)^T for symmetric G."""
-    out = (2 * g[0, 1] * y + 2 * g[0, 2]) * x
-    out += g[0, 0] * x * x
-    out += g[1, 1] * y * y + 2 * g[1, 2] * y + g[2, 2]
-    return out
+    return ((2 * g[0, 1] * y + 2 * g[0, 2]) * x + g[0, 0] * x * x
+            + (g[1, 1] * y * y + 2 * g[1, 2] * y + g[2, 2]))
 
 
 def _entry(a, b, c):
     """Smaller root of a t^2 + 2 b t + c: where a ray enters (nan: it misses)."""
-    root = b * b
-    root -= c * a
-    np.sqrt(root, out=root)
-    root += b
-    np.divide(root, a, out=root)
-    return np.negative(root, out=root)
+    return -((np.sqrt(b * b - c * a) + b) / a)
 
 
 def round_cone_depth(m, o, r0, r1, length, x, y, cut=(False, False)):
-    """Depth of entry (rows, cols; inf or nan = missed) of the rays (x, y, 1).
-
-    `m` (3, 3) takes camera vectors into the part's frame, where the eye sits at `o`; x (1, cols),
-    y (rows, 1).
-    """
+    """Depth of entry (rows, cols; inf or nan = missed) of the rays (x, y, 1), x (1, cols) and
+    y (rows, 1); `m` (3, 3) takes camera vectors into the part's frame, where the eye is at `o`."""
     along, dot = m[1], m.T @ o
     square = _quadratic(m.T @ m, x, y)
     if length == 0:
@@ -82,8 +70,7 @@ def round_cone_depth(m, o, r0, r1, length, x, y, cut=(False, False)):
     a = square - (1 + slope * slope) * dy * dy
     b = _linear(dot - (o[1] + slope * at_eye) * along, x, y)
     t = _entry(a, b, o[0] ** 2 + o[2] ** 2 - at_eye ** 2)
-    height = t * dy
-    height += o[1]
+    height = t * dy + o[1]
     # A cut end keeps the height of its sphere's centre, so that hems lie at `length`.
     low, high = (0 if cut[0] else low), (length if cut[1] else high)
     t[~((height >= low) & (height <= high))] = np.inf
@@ -92,8 +79,7 @@ def round_cone_depth(m, o, r0, r1, length, x, y, cut=(False, False)):
             continue
         eye = np.array([o[0], o[1] - centre, o[2]])
         ball = _entry(square, _linear(m.T @ eye, x, y), eye @ eye - radius * radius)
-        height = ball * dy
-        height += o[1]
+        height = ball * dy + o[1]
         inside = height < low if end < 0 else height > high
         np.copyto(t, ball, where=inside)
     return t
@@ -111,10 +97,8 @@ def _box_depth(m, o, x, y):
 
 
 def cast(parts, xs, ys):
-    """Nearest hits of the rays (xs[j], ys[i], 1) on `parts` given in camera space.
-
-    xs (cols,) rising, ys (rows,) falling (y is up).  Returns `Hits`.
-    """
+    """`Hits` of the rays (xs[j], ys[i], 1), xs (cols,) rising and ys (rows,) falling, on `parts`
+    in camera space."""
     x, y = xs.astype(np.float32)[None], ys.astype(np.float32)[:, None]
     axes = np.array([p.axes for p in parts])
     origin = np.array([p.origin for p in parts])
