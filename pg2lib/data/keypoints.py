@@ -97,12 +97,9 @@ def read_csv(path):
         if not name or name in people:
             reason = f"'{name}' appears twice" if name else "the name is empty"
             raise UserError(f"{where}: {reason}.")
-        axes = [
-            _numbers(
-                parse_json(text, f"{where}: the {axis} list"), (18,), f"18 {axis} values", where
-            )
-            for axis, text in (("x", xs), ("y", ys))
-        ]
+        lists = zip("xy", (xs, ys), strict=True)
+        xs, ys = (parse_json(text, f"{where}: the {axis} list") for axis, text in lists)
+        axes = _numbers(xs, (18,), "18 x values", where), _numbers(ys, (18,), "18 y values", where)
         people[name] = np.stack(axes, -1)
         people[name][~found(people[name])] = -1
     return people
