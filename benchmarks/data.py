@@ -51,7 +51,7 @@ def prepared_lines(dataset, cost, seconds, memory) -> list[Line]:
             f"{what}: most memory resident", cost["resident_mb"], "MB",
             f"at most {memory:,}" if memory else "",
             cost["resident_mb"] <= memory if memory else None,
-            "one process: the decoder runs in threads",
+            "of the process that writes; others decode",
         ),
     ]  # fmt: skip
 

@@ -1,6 +1,5 @@
 """Pairs, batches and drawn people, against hand-counted pairs and plain indexing."""
 
-import threading
 from dataclasses import replace
 from itertools import islice
 
@@ -117,11 +116,10 @@ TENSORS = ("condition", "target", "condition_keypoints", "target_keypoints")
 PAIRS = torch.tensor([[3, 1], [0, 4], [1, 3], [4, 0], [2, 3], [3, 2], [1, 2]])
 
 
-@pytest.mark.parametrize("prefetch", [None, True])
 @pytest.mark.parametrize("share", [slice(None), slice(1, None, 2)])
-def test_batches_are_those_of_the_steps(prefetch, share):
+def test_batches_are_those_of_the_steps(share):
     data = device_images()
-    running = datasets.batches(data, PAIRS, 4, 7, 5, share, prefetch)
+    running = datasets.batches(data, PAIRS, 4, 7, 5, share)
     for step, batch in zip(range(5, 13), running):  # across the end of an epoch of 14
         index, flip = datasets.pair_order(len(PAIRS), 4, 7, step)
         expected = datasets.make_batch(data, PAIRS[index][share], flip[share])
@@ -142,51 +140,12 @@ def test_the_shares_of_all_processes_make_the_whole_batch():
         assert torch.equal(joined, getattr(whole, part))
 
 
-def fetchers():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
-
-
-def test_the_thread_ends_with_the_generator_and_hands_its_errors_on(monkeypatch):
-    data = device_images()
-    running = datasets.batches(data, PAIRS, 4, 0, 0, prefetch=True)
-    next(running)
-    assert len(fetchers()) == 1
-    running.close()
-    assert not fetchers()
-
-    make_batch, gathered = datasets.make_batch, []
-
-    def fail_at_the_fourth(*arguments):
-        if len(gathered) == 3:
-            raise OSError("the disk is gone")
-        gathered.append(arguments)
-        return make_batch(*arguments)
-
-    monkeypatch.setattr(datasets, "make_batch", fail_at_the_fourth)
-    got = 0
-    with pytest.raises(OSError, match="the disk is gone"):
-        for _ in datasets.batches(data, PAIRS, 4, 0, 0, prefetch=True):
-            got += 1
-    assert got == 3 and not fetchers()
-    with pytest.raises(UserError, match="no training pairs"):
-        next(datasets.batches(data, PAIRS[:0], 4, 0, 0, prefetch=True))
-    assert not fetchers()
-
-
-def test_without_need_there_is_no_thread():
-    data = device_images()
-    assert data.resident
-    running = datasets.batches(data, PAIRS, 4, 0, 0)
-    next(running)
-    assert not fetchers()
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("free", [0, 1 << 40])
 def test_on_a_gpu_images_stay_where_they_fit(drawn, monkeypatch, free):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, free))
     data, host = (datasets.on_device(drawn, device) for device in ("cuda", "cpu"))
-    assert data.resident == (free > 0) and data.keypoints.is_cuda
+    assert data.images.is_cuda == (free > 0) and data.keypoints.is_cuda
     pairs = torch.from_numpy(drawn.train_pairs)
     here, there = (
         datasets.batches(where, pairs.to(where.keypoints.device), 5, 0, 0) for where in (data, host)

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 
 from pg2lib.core.files import UserError
 from pg2lib.data import prepare as preparation
-from pg2lib.data.dataset import BLOCK, DataConfig, blocks, in_order, load
+from pg2lib.data.dataset import BLOCK, DataConfig, blocks, load
 from pg2lib.data.prepare import fingerprint, prepare, verify
 from pg2lib.data.sources import Plan
 
@@ -219,16 +218,6 @@ def test_a_disk_without_the_room_is_an_error_before_the_work(tmp_path, monkeypat
 
 
 # ---------------------------------------------------------------- memory
-
-
-def test_results_are_in_order_and_never_far_ahead():
-    begun, ahead, consumed = [], 3, 0
-    with ThreadPoolExecutor(2) as pool:
-        for result in in_order(pool, lambda i: begun.append(i) or i * i, range(50), ahead):
-            assert result == consumed**2
-            consumed += 1
-            assert len(begun) <= consumed + ahead
-    assert consumed == 50
 
 
 def test_chunks_are_small_whatever_the_images(tmp_path):

@@ -4,8 +4,6 @@ Every random choice is a pure function of a seed.
 """
 
 import json
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count, permutations
@@ -18,7 +16,6 @@ from pg2lib.core.config import DataConfig
 from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import flip_keypoints
 
-AHEAD = 2  # batches fetched before they are asked for
 BLOCK = 4 << 20  # bytes of images handled at once
 ARRAYS = "images keypoints identities cameras names train train_pairs test_pairs".split()
 
@@ -53,11 +50,6 @@ class DeviceImages:
 
     images: torch.Tensor  # uint8 (n, 3, H, W), on that device if they fit, else on the CPU
     keypoints: torch.Tensor  # float32 (n, 18, 2)
-
-    @property
-    def resident(self) -> bool:
-        """Whether the images are on the device too."""
-        return self.images.device == self.keypoints.device
 
 
 @dataclass(frozen=True)
@@ -186,30 +178,19 @@ def make_batch(data, pairs, flip):
     return Batch(*to_float(images.contiguous()).chunk(2), *keypoints.chunk(2))
 
 
-def batches(data, pairs, batch, seed, step, share=slice(None), prefetch=None):
+def batches(data, pairs, batch, seed, step, share=slice(None)):
     """Yield the Batch of `step`, of `step` + 1 and so on without end (see `pair_order`).
-
-    If the images are not on the device, a thread gathers the next batches meanwhile; it ends with
-    the generator, and its errors are raised here. On a CPU gathering uses all cores anyway.
 
     Args:
         data: DeviceImages.
         pairs: int64 (m, 2), all training pairs, any device; UserError if there are none.
         batch: pairs in a step of all processes together.
-        seed, step: see `pair_order`.
         share: slice of every batch that this process takes, as slice(rank, None, world).
-        prefetch: whether to use the thread; None: unless the images are on the device.
     """
     pairs = pairs.cpu()  # a few MB, read row by row
-
-    def fetch(number):
+    for number in count(step):
         index, flip = pair_order(len(pairs), batch, seed, number)
-        return make_batch(data, pairs[index[share]], flip[share])
-
-    if data.resident if prefetch is None else not prefetch:
-        yield from map(fetch, count(step))
-    with ThreadPoolExecutor(1, "batches") as pool:
-        yield from in_order(pool, fetch, count(step), AHEAD)
+        yield make_batch(data, pairs[index[share]], flip[share])
 
 
 def flip_batch(images, keypoints, flip):
@@ -235,14 +216,3 @@ def to_uint8(images):
 def pictures(images):
     """Images (B, 3, H, W) in [-1, 1] to NumPy uint8 (B, H, W, 3), through `to_uint8`."""
     return to_uint8(images).permute(0, 2, 3, 1).cpu().numpy()
-
-
-def in_order(pool, work, items, ahead):
-    """map(work, items) in a pool that is at most `ahead` results ahead of its reader."""
-    waiting = deque()
-    for item in items:
-        waiting.append(pool.submit(work, item))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
