@@ -8,7 +8,6 @@ import ctypes
 import importlib.util
 import multiprocessing
 import os
-import re
 import threading
 from functools import cache
 from pathlib import Path
@@ -34,10 +33,9 @@ def bfloat16_unit(device: str) -> str | None:
     if torch.device(device).type == "cuda":
         return "tensor cores" if torch.cuda.is_bf16_supported(False) else None
     try:
-        flags = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        known = Path("/proc/cpuinfo").read_text().split()
     except OSError:
         return None
-    known = flags[1].split() if flags else ()
     return next((unit for unit in FAST_BFLOAT16 if unit in known), None)
 
 

@@ -25,6 +25,11 @@ class Weights:
     url: str
     variable: str  # the environment variable that names the file or its folder
 
+    @property
+    def in_hub(self) -> Path:
+        """Where torch hub keeps the file."""
+        return Path(torch.hub.get_dir()) / "checkpoints" / self.file
+
 
 class NoWeights(UserError):
     """Weights are not available; everything that does not need them still works."""
@@ -37,10 +42,15 @@ def find(weights: Weights, given=None) -> Path | None:
     NoWeights: a path was named and does not exist, or the checksum is wrong.
     """
     named = given or os.environ.get(weights.variable)
-    path = Path(named).expanduser() if named else in_hub(weights)
+    path = Path(named).expanduser() if named else weights.in_hub
     path = path / weights.file if path.is_dir() else path
     if path.is_file():
-        return checked(path, weights)
+        stat = path.stat()
+        digest = digest_of(path, stat.st_size, stat.st_mtime_ns)
+        if not digest.startswith(weights.sha256):
+            sums = f"SHA-256 {digest[:8]}..., expected {weights.sha256[:8]}..."
+            raise NoWeights(f"{path} is not {weights.title} ({sums}); fetch it again")
+        return path
     if named:
         remedy = f"does not exist; give the path of {weights.file}"
         raise NoWeights(f"{path}, named for {weights.title}, {remedy}")
@@ -55,7 +65,7 @@ def require(weights: Weights, given=None, download: bool = True) -> Path:
     """
     if path := find(weights, given):
         return path
-    path = in_hub(weights)
+    path = weights.in_hub
     off = not download or os.environ.get("PG2_DOWNLOAD", "").lower() == "off"
     if failure := "downloads are off" if off else fetch(path, weights):
         raise NoWeights(
@@ -76,21 +86,6 @@ def or_none(require_weights, weights: Weights, download: bool = True) -> Path | 
         if os.environ.get(weights.variable):
             raise
         return None
-
-
-def in_hub(weights: Weights) -> Path:
-    """Where torch hub keeps the file."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / weights.file
-
-
-def checked(path: Path, weights: Weights) -> Path:
-    """The path if its checksum is right, else NoWeights."""
-    stat = path.stat()
-    digest = digest_of(path, stat.st_size, stat.st_mtime_ns)
-    if not digest.startswith(weights.sha256):
-        sums = f"SHA-256 {digest[:8]}..., expected {weights.sha256[:8]}..."
-        raise NoWeights(f"{path} is not {weights.title} ({sums}); fetch it again")
-    return path
 
 
 @cache

@@ -46,11 +46,8 @@ CROPS = {"upper": (.56, .72), "long": (.76, .86), "full": (1.06, 1.16)}
 
 @dataclass(frozen=True)
 class View:
-    """A perspective camera and a crop of its picture.
-
-    World points go to camera axes by `rotation` and `eye`; the ray of pixel (column, row) is
-    ((column + .5 - cx) / fx, (cy - row - .5) / fy, 1).
-    """
+    """A perspective camera, from world axes by `rotation` and `eye`, and a crop of its picture: the
+    ray of pixel (column, row) is ((column + .5 - cx) / fx, (cy - row - .5) / fy, 1)."""
     rotation: np.ndarray
     eye: np.ndarray
     fx: float
@@ -87,10 +84,8 @@ def place(rng, look, target):
 
 
 def frame(rng, rotation, eye, low, high, height, width):
-    """The `View` of a pedestrian detector's crop.
-
-    The box (low, high) of the person in the image plane (X/Z, Y/Z) fills most of the height, a
-    little off centre; in 15 % of the crops feet or head are cut."""
+    """The `View` of a pedestrian detector's crop: the box (low, high) of the person in the image
+    plane (X/Z, Y/Z) fills most of the height; in 15 % of the crops feet or head are cut."""
     fill = rng.uniform(.84, .97) if rng.random() < .85 else rng.uniform(1.0, 1.12)
     fy = fill * height / (high[1] - low[1])
     stretch = rng.uniform(1.08, 1.32)        # boxes of another shape are squeezed to 1:2

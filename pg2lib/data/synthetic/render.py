@@ -1,10 +1,9 @@
 """Analytic ray casting of round cones, ellipsoids and boxes, with a z-buffer.
 
 Camera axes: x right, y up, z away from the camera; a ray is t * (X, Y, 1), so that t is depth.
-A part lives in its own affine frame: in it, it is a round cone (the hull of a sphere of radius r0
-at the origin and one of radius r1 at (0, length, 0)), a sphere (length 0), or the cube [-1, 1]^3.
-All rays share one origin, hence in the frame of a part every coefficient of the intersection is a
-linear or quadratic form in (X, Y): no ray direction is ever built per pixel.
+In its own affine frame a part is a round cone (the hull of a sphere of radius r0 at the origin and
+one of radius r1 at (0, length, 0)), a sphere (length 0), or the cube [-1, 1]^3; there every
+coefficient of an intersection is a linear or quadratic form in (X, Y).
 """
 from dataclasses import dataclass
 

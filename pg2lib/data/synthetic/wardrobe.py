@@ -75,6 +75,10 @@ MODELS = Wardrobe(.8, (.33, .25, .08, .18, .16), (.46, .3, .24), ((1, 0, 0, 0),)
                   close=True)
 
 
+def _choice(rng, words, odds=None):
+    return str(rng.choice(words.split(), p=odds))
+
+
 def _pick(rng, *palettes):
     """A colour of one of the palettes, slightly varied."""
     palette = palettes[rng.integers(len(palettes))]
@@ -102,13 +106,11 @@ def identity(seed, number, wardrobe=STREET):
     skin = np.array(_SKINS[tone]) / 255
     hair = np.array(_HAIRS[rng.choice(3 if tone > 5 else 10,
                                       p=None if tone > 5 else _HAIR_ODDS)]) / 255
-    style = str(rng.choice(("long", "ponytail", "bob", "bun", "short", "cap"),
-                           p=(.34, .24, .18, .1, .08, .06)) if female else
-                rng.choice(("short", "tousled", "shaved", "cap", "bun"),
-                           p=(.52, .2, .14, .12, .02)))
+    styles = (("long ponytail bob bun short cap", (.34, .24, .18, .1, .08, .06)) if female else
+              ("short tousled shaved cap bun", (.52, .2, .14, .12, .02)))
+    style = _choice(rng, *styles)
     top, bottom = _outfit(rng, female, wardrobe)
-    bag = str(rng.choice(("none", "backpack", "shoulder", "handbag"),
-                         p=wardrobe.bags[0 if female else 1]))
+    bag = _choice(rng, "none backpack shoulder handbag", wardrobe.bags[0 if female else 1])
     shoes = _pick(rng, _DARK, _DARK, _PALE, _BRIGHT)
     return Identity(
         build, female, skin, hair, style, _pick(rng, _BRIGHT, _DARK, _PALE),
@@ -116,20 +118,19 @@ def identity(seed, number, wardrobe=STREET):
         top=top, bottom=bottom, shoes=shoes,
         sole=np.array((.9, .9, .88)) if rng.random() < 0.5 else shoes * 0.5,
         boots=bool(rng.random() < (.16 if female else .05)), bag=bag,
-        bag_colour=_pick(rng, _DARK, _BRIGHT, _MUTED, _EARTH), bag_side=str(rng.choice(("r", "l"))),
+        bag_colour=_pick(rng, _DARK, _BRIGHT, _MUTED, _EARTH), bag_side=_choice(rng, "r l"),
         carton=_pick(rng, _EARTH, _EARTH, _BRIGHT), close=wardrobe.close)
 
 
 def _outfit(rng, female, wardrobe):
-    kind = str(rng.choice(("tshirt", "long", "jacket", "dress", "vest"),
-                          p=wardrobe.tops if female else (.42, .26, .3, 0, .02)))
+    kind = _choice(rng, "tshirt long jacket dress vest",
+                   wardrobe.tops if female else (.42, .26, .3, 0, .02))
     base = _pick(rng, _BRIGHT, _BRIGHT, _PALE, _MUTED, _DARK)
-    pattern = str(rng.choice(
-        ("plain", "stripes", "bars", "checks", "two-tone", "print", "dots"),
-        p=(.32, .13, .07, .12, .12, .16, .08) if kind != "jacket" else
-        (.62, .05, 0, .1, .2, 0, .03)))
+    pattern = _choice(rng, "plain stripes bars checks two-tone print dots",
+                      (.32, .13, .07, .12, .12, .16, .08) if kind != "jacket" else
+                      (.62, .05, 0, .1, .2, 0, .03))
     other = _contrast(rng, base)
-    detail = {"neck": str(rng.choice(("round", "v", "collar"))), "open": bool(rng.random() < .55),
+    detail = {"neck": _choice(rng, "round v collar"), "open": bool(rng.random() < .55),
               "motif": int(rng.integers(5)), "raglan": bool(rng.random() < .3),
               "split": rng.uniform(.1, .24), "hem": rng.uniform(-.13, -.02),
               "knit": rng.uniform(0, 6, 2)}
@@ -141,19 +142,18 @@ def _outfit(rng, female, wardrobe):
     if kind == "dress":
         return top, Cloth("dress", pattern, top.colours, top.period, rng.uniform(.75, 1.35),
                           rng.uniform(1.0, 1.3), detail)
-    kind = str(rng.choice(("trousers", "shorts", "skirt"),
-                          p=wardrobe.bottoms if female else (.74, .26, 0)))
+    kind = _choice(rng, "trousers shorts skirt", wardrobe.bottoms if female else (.74, .26, 0))
     if kind == "skirt":
         if wardrobe.close:
             detail["hem"] = 0.0             # tucked in
         base = _pick(rng, _BRIGHT, _DARK, _PALE, _MUTED, _DENIM)
-        pattern = str(rng.choice(("plain", "checks", "stripes", "dots"), p=(.64, .14, .12, .1)))
+        pattern = _choice(rng, "plain checks stripes dots", (.64, .14, .12, .1))
         long = rng.uniform(.55, .95) if rng.random() < .75 else rng.uniform(1.2, 1.6)
         return top, Cloth(kind, pattern, np.array((base, _contrast(rng, base), base * .7)),
                           rng.uniform(.08, .13), long, rng.uniform(.95, 1.35), detail)
     base = _pick(rng, _DENIM, _DARK, _DARK, _EARTH, _BRIGHT if kind == "shorts" else _DENIM,
                  _BRIGHT if rng.random() < .4 else _PALE)
-    pattern = str(rng.choice(("plain", "side", "checks"), p=(.8, .15, .05)))
+    pattern = _choice(rng, "plain side checks", (.8, .15, .05))
     loose = rng.uniform(1.02, 1.16) if female else rng.uniform(1.08, 1.3)
     return top, Cloth(kind, pattern, np.array((base, _contrast(rng, base), base * .7)), .1,
                       rng.uniform(.5, .85) if kind == "shorts" else rng.uniform(1.85, 1.97),
