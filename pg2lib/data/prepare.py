@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader
 
 from pg2lib.core import devices
@@ -186,7 +187,8 @@ def _in_parallel(work, chunks):
     forks = sys.platform == "linux" and len(chunks) > 1
     workers = {"num_workers": min(devices.cpu_count(), len(chunks)) if forks else 0}
     workers |= {"multiprocessing_context": "fork"} if forks else {}
-    loader = DataLoader(chunks, batch_size=None, collate_fn=work, **workers)
+    own = torch.Generator()  # a loader draws a number, which must not come from the global one
+    loader = DataLoader(chunks, batch_size=None, collate_fn=work, generator=own, **workers)
     try:
         for values in loader:
             if isinstance(values, UserError):
