@@ -5,6 +5,7 @@ optimisers and the step. `weights.py` writes the file for publishing.
 """
 
 import os
+import textwrap
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -86,8 +87,7 @@ def load_generators(method, config, states: dict, device=None, where="the file")
             }
             network.load_state_dict(state, assign=True)
     except (KeyError, RuntimeError, ValueError, UserError) as error:
-        why = " ".join(str(error).split())
-        why = why if len(why) < 160 else f"{why[:160]}..."
+        why = textwrap.shorten(str(error), 160, placeholder="...")
         raise UserError(
             f"{where} does not hold the parameters of {method.name} ({why}); fetch it again, or "
             "use the version of pg2lib that wrote it"

@@ -5,7 +5,6 @@ A page says `<!-- quote FILE -->`, a path from the project's root; the text betw
 file's first table, with its first column and those named. So no number on a page is typed by hand.
 """
 
-import itertools
 import re
 from pathlib import Path
 
@@ -37,10 +36,8 @@ def quoted(page: str, root: Path) -> str:
 
 def select_columns(text: str, names: list[str], path: Path) -> str:
     """The first Markdown table of a text, reduced to its first column and the named ones."""
-    lines = itertools.takewhile(
-        lambda line: line.startswith("|"),
-        itertools.dropwhile(lambda line: not line.startswith("|"), text.splitlines()),
-    )
+    table = re.search(r"(^\|.*\n?)+", text, re.MULTILINE)
+    lines = table[0].splitlines() if table else []
     rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines]
     heads = rows[0] if rows else []
     if missing := [name for name in names if name not in heads]:

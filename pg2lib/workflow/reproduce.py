@@ -53,11 +53,9 @@ def reproduce(studies, claims=False, log=print):
             began = time.time()
             work(study, claims, log)
             seconds[study] += time.time() - began
-    for study in studies:
-        if missing[study]:
-            write_json(
-                pipeline.figures_folder(study) / "run.json", report(study, claims, seconds[study])
-            )
+    for study in (study for study in studies if missing[study]):
+        facts = report(study, claims, seconds[study])
+        write_json(pipeline.figures_folder(study) / "run.json", facts)
     if len(studies) > 1:
         folder = both_halves(studies)
         if any(missing.values()):
