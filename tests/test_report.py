@@ -455,3 +455,4 @@ def test_the_committed_results_make_a_report(tmp_path):
     numbers = re.findall(r"^\| (\d+) \|", source, re.MULTILINE)
     at = rows.index(numbers[0])
     assert len(numbers) == 30 and rows[at : at + 30] == numbers
+    assert "---" not in rows  # only the first table of that file

@@ -1,8 +1,6 @@
-"""Images in grids: the paper's Figures 1, 3, 4 and 6, and the sheets of the notebooks.
-
-Functions on images (`draw_skeleton`, `mask_overlay`, ...) return uint8 arrays to put into a `grid`;
-the others return a matplotlib Figure for `provenance.publish`.
-"""
+"""Images in grids: the paper's Figures 1, 3, 4 and 6, and the sheets of the notebooks. Functions on
+images (`draw_skeleton`, `mask_overlay`, ...) return uint8 arrays to put into a `grid`; the others
+return a matplotlib Figure for `provenance.publish`."""
 
 import colorsys
 import textwrap

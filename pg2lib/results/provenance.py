@@ -1,7 +1,5 @@
-"""Figures: their common style, and how they become files with a record of what made them.
-
-pyplot is never used, so nothing is shown or kept open.
-"""
+"""Figures: their common style, and how they become files with a record of what made them. pyplot
+is never used, so nothing is shown or kept open."""
 
 import io
 import json

@@ -1,8 +1,6 @@
-"""One HTML page with the results of every study, and all figures and tables as files beside it.
-
-`write_report` fills the template in report_page/ from the JSON files in the figures folder; it
-computes no score. The page works offline: style, script and pictures are inside it.
-"""
+"""One HTML page with the results of every study, and all figures and tables as files beside it:
+the template in report_page/, filled from the JSON files in the figures folder. The page works
+offline: style, script and pictures are inside it."""
 
 import base64
 import json
@@ -278,11 +276,13 @@ def page(studies, comparison=None) -> str:
 
 
 def comparison_table(path: Path):
-    """(head, rows) of the table in a Markdown file; None if the file is missing."""
-    if not path.exists():
+    """(head, rows) of the first table in a Markdown file; None if the file or table is missing."""
+    text = path.read_text("utf-8") if path.exists() else ""
+    table = re.search(r"(^\|.*\n)+", text, re.MULTILINE)
+    if not table:
         return None
-    lines = [line for line in path.read_text("utf-8").splitlines() if line.startswith("|")]
-    head, _, *rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    lines = [line.strip("|").split(" | ") for line in table[0].splitlines()]
+    head, _, *rows = [[cell.strip() for cell in line] for line in lines]
     return head, rows
 
 

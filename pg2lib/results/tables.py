@@ -128,7 +128,7 @@ def _table1_notes(table):
     notes = [
         "In brackets: 95 % bootstrap interval over identities; after ±: standard deviation over "
         f"{inception[0]['splits'] if inception else 10} splits. Not in the paper: sharpness and "
-        f"PCKh. {SCORES['sharpness'].note} {SCORES['pckh'].note}",
+        f"PCKh. {SCORES['sharpness'].note} {SCORES['pckh'].note}"
     ]
     other = {}  # preset of the printed SSIM -> rows, where it is not this table's
     for row in table["rows"]:
