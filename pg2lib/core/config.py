@@ -74,7 +74,8 @@ class Profile:
     batch: int | None = None
     threads: int = 0  # 1: networks this small train faster side by side, one per core
     training: dict = field(default_factory=dict)  # fields of every method's config
-    adversarial: dict = field(default_factory=dict)  # the same, of those trained against a D
+    adversarial: dict = field(default_factory=dict)  # more of those trained against a D
+    refining: dict = field(default_factory=dict)  # more of those that refine another method
     released: bool = False  # take the released code's side of every switch
     data: dict = field(default_factory=dict)  # DataConfig fields
     drawn_data: dict = field(default_factory=dict)  # the same, for drawn data sets only
@@ -82,9 +83,15 @@ class Profile:
     fashion: dict = field(default_factory=dict)  # fields of this class for the DeepFashion half
 
 
-# With so few adversarial steps as in the small profiles, lambda = 10 leaves artefacts.
-SHORT = dict(threads=1, adversarial=dict(learning_rate=5e-4, d_learning_rate=1e-4, l1_weight=100.0))
-SMALL = dict(batch=8, height=64, training=dict(learning_rate=1e-3, schedule="cosine"), **SHORT)
+# What makes little training go far; docs/records.md has the trials. With so few adversarial steps
+# lambda = 10 leaves artefacts.
+SMALL = dict(
+    channels=16, batch=8, height=64, threads=1,
+    training=dict(learning_rate=1e-3, schedule="linear", warmup=0.04),
+    adversarial=dict(l1_weight=100.0, feature_matching=100.0, average=0.998, d_kernel=4,
+                     d_output="patch", d_learning_rate=5e-5),
+    refining=dict(learning_rate=5e-4, g2_init="zero"),
+)  # fmt: skip
 LARGE_KEYPOINTS = dict(rows=32, channels=48, iterations=6_000, threads=0)
 # fmt: off
 PROFILES = {
@@ -100,23 +107,24 @@ PROFILES = {
         Profile(
             "quick",
             "the default: the paper's comparisons at half the size, in minutes on two CPU cores",
-            channels=24, iterations=(2_600, 1_000), **SMALL,
+            iterations=(2_800, 3_000), **SMALL,
             data=dict(test_identities=100, test_pairs=1_200),
             drawn_data=dict(train_identities=240, test_identities=300, images_per_identity=10),
-            fashion=dict(iterations=(2_000, 800), batch=4, keypoint_network=dict(iterations=800)),
+            fashion=dict(batch=4, keypoint_network=dict(iterations=800)),
         ),
         Profile(
             "demo",
-            "the generators that ship with the project: narrower than quick, twice as long",
-            channels=16, iterations=(6_000, 2_500), **SMALL,
+            "the generators that ship with the project: as quick, more than twice as long",
+            iterations=(6_000, 6_000), **SMALL,
             data=dict(test_identities=40, test_pairs=400),
             drawn_data=dict(train_identities=240, images_per_identity=10),
             fashion=dict(batch=4),
         ),
         Profile(
             "lite", "a quarter of the paper's width and batch: hours on a CPU, minutes on a GPU",
-            channels=32, iterations=(6_000, 4_000), batch=4, **SHORT,
+            channels=32, iterations=(6_000, 4_000), batch=4, threads=1,
             training=dict(learning_rate=5e-4, schedule="cosine"),
+            adversarial=dict(l1_weight=100.0, d_learning_rate=1e-4),
             keypoint_network=dict(rows=32), fashion=dict(batch=2),
         ),
         Profile("paper", "the paper's sizes, iterations and learning rate",
@@ -154,7 +162,15 @@ def load_profile(name: str) -> Profile:
     if isinstance(fields.get("iterations"), list):
         fields["iterations"] = tuple(fields["iterations"])
     own = {"name": stem, "about": fields.pop("about", f"{base.name}, changed by {Path(name).name}")}
-    for key in ("training", "adversarial", "data", "drawn_data", "keypoint_network", "fashion"):
+    for key in (
+        "training",
+        "adversarial",
+        "refining",
+        "data",
+        "drawn_data",
+        "keypoint_network",
+        "fashion",
+    ):
         if key in fields:
             fields[key] = getattr(base, key) | fields[key]
     for key, value in fields.items():

@@ -145,12 +145,8 @@ def evaluate_row(
         if distributed.rank() == 0:
             table = pair_table(dataset, pairs).assign(**columns)
             summary = _summary(name, dataset, table, scoring, difference)
-            if "difference" in files:
-                share = health.fixed_share(np.load(files["difference"], mmap_mode="r"))
-                summary["scores"]["fixed_share"] = {"mean": share, "low": None, "high": None}
-            if scoring.inception:
-                images = np.load(files["generated"], mmap_mode="r")
-                summary["scores"] |= _set_scores(images, dataset, scoring, progress)
+            parts = {part: np.load(path, mmap_mode="r") for part, path in files.items()}
+            summary["scores"] |= _set_scores(parts, dataset, scoring, progress)
             summary = without_nan(summary)
             for part, temporary in files.items():
                 os.replace(temporary, folder / f"{part}.npy")
@@ -256,8 +252,19 @@ def _summary(name, dataset, table, scoring, difference):
     return summary
 
 
-def _set_scores(images, dataset, scoring, progress):
-    """The set scores of generated images (k, H, W, 3), FID and KID against their real targets."""
+def _set_scores(parts, dataset, scoring, progress):
+    """The available set scores of what a row generates, see `evaluate_row`."""
+    scores = {}
+    if "difference" in parts:
+        share = health.fixed_share(parts["difference"])
+        scores["fixed_share"] = {"mean": share, "low": None, "high": None}
+    if scoring.inception:
+        scores |= _inception_scores(parts["generated"], dataset, scoring, progress)
+    return scores
+
+
+def _inception_scores(images, dataset, scoring, progress):
+    """The Inception Scores of generated images (k, H, W, 3), FID and KID against real targets."""
 
     def features_of(images, label, masks=None, index=None):
         report = (lambda done, total: progress(done, total, label)) if progress else None

@@ -241,9 +241,8 @@ def generate(networks, config: PG2Config, inputs: Inputs, start=None) -> Output:
     """I_B1, or I_B2 with its parts "coarse" (I_B1) and "difference" (I_B2 - I_B1), float32."""
     c, generator = config, networks["generator"]
     if c.network == "G1":
-        pose = heatmaps(
-            inputs.target_keypoints, c.height, c.width, c.heatmap_radius, c.heatmap_values
-        )  # P_B (B, 18, H, W)
+        size, how = (c.height, c.width), (c.heatmap_radius, c.heatmap_values)
+        pose = heatmaps(inputs.target_keypoints, *size, *how)  # P_B (B, 18, H, W)
         return Output(generator(inputs.condition, pose, inputs.target_keypoints).float())
     coarse = start(inputs).image  # I_B1 (B, 3, H, W); G1 is frozen in stage II
     painted = generator(coarse, inputs.condition).float()
@@ -357,18 +356,21 @@ def configure(setting, profile, l1_factor: float = 1.0, **own) -> PG2Config:
     """The configuration of a row whose own fields are `own`, for a data set (config.Setting at the
     study's image size) and a config.Profile; l1_factor multiplies lambda, for ablations."""
     paper, c = PAPER[setting.half], PG2Config(**own)
+    # G1+D, whose length the paper does not give, is as long as the other stages with a G1
     lengths = paper.released_iterations if profile.released else paper.iterations
     chosen = dict(profile.training)
     if c.adversarial:
         chosen |= {"l1_weight": paper.l1_weight} | profile.adversarial
-        chosen["l1_weight"] *= l1_factor
+        for term in {"l1_weight", "feature_matching"} & set(chosen):  # what pulls to the target
+            chosen[term] *= l1_factor
+    if c.network == "G2":
+        chosen |= profile.refining
     c = replace(
         c,
         height=setting.height,
         width=setting.width,
         channels=profile.channels,
         skip_full_res=paper.skip_full_res,
-        # G1+D, whose length the paper does not give, is as long as the other stages with a G1
         iterations=(profile.iterations or lengths)[c.network == "G2"],
         batch=profile.batch or (paper.released_batch if profile.released else paper.batch),
         threads=profile.threads,
