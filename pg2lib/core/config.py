@@ -88,8 +88,8 @@ class Profile:
 SMALL = dict(
     channels=16, batch=8, height=64, threads=1,
     training=dict(learning_rate=1e-3, schedule="linear", warmup=0.04),
-    adversarial=dict(l1_weight=100.0, feature_matching=100.0, average=0.998, d_kernel=4,
-                     d_output="patch", d_learning_rate=5e-5),
+    adversarial=dict(l1_weight=100.0, feature_matching=50.0, average=0.998, d_kernel=4,
+                     d_output="patch", d_norm="spectral", d_learning_rate=1e-4),
     refining=dict(learning_rate=5e-4, g2_init="zero"),
 )  # fmt: skip
 LARGE_KEYPOINTS = dict(rows=32, channels=48, iterations=6_000, threads=0)
