@@ -78,7 +78,12 @@ def score(study, claims, log):
 
 
 def present(study, claims, log):
-    """Notebooks, and with them tables and figures, of a study that is scored."""
+    """Notebooks, and with them tables and figures, of a study that is scored; on a CPU several side
+    by side, since none needs another."""
+    missing = [book for book in books(claims) if not notebook_state(study, book).hit]
+    lanes = min(devices.cpu_count(), MOST_LANES, len(missing))
+    if lanes > 1 and pipeline.device_of(study) == "cpu":
+        side_by_side(partial(run_alone, study), missing, lanes)
     for notebook in books(claims):
         run_notebook(study, notebook, log)
     folder = pipeline.figures_folder(study)
@@ -152,6 +157,10 @@ def train_alone(study, name):
     pipeline.train(study, name, partial(print, flush=True))
 
 
+def run_alone(study, notebook):
+    run_notebook(study, notebook, partial(print, flush=True))
+
+
 def side_by_side(work, items, lanes: int):
     """work(item) of all items in processes of their own, `lanes` at a time. When one fails the
     others are stopped; they go on where they were at the next start."""
@@ -164,7 +173,7 @@ def side_by_side(work, items, lanes: int):
             for process in active_children():
                 process.terminate()
             if isinstance(error, BrokenProcessPool):
-                words = "a training process died (out of memory?); start again to resume"
+                words = "one of the processes died (out of memory?); start again to resume"
                 raise UserError(words) from None
             raise
 
