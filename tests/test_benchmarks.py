@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import common
+from benchmarks import common, record
 from pg2lib import models
 from pg2lib.core.files import UserError
 
@@ -69,3 +69,21 @@ def test_medians_leave_the_warm_up_out_and_rounds_alternate():
 def test_numbers_are_short_and_units_keep_their_sense():
     spelled = {0: "0", 0.00012: "1.2e-04", 0.0042: "0.0042", 3.14159: "3.14", 1234.5: "1,234"}
     assert {value: bench.number(value) for value in spelled} == spelled
+
+
+def test_a_record_is_the_mean_of_its_seeds_and_is_met_where_no_score_is_below_the_goal():
+    def run(seed, ssim):
+        scores = {"ssim": ssim, "mask_ssim": 0.7, "pckh": 0.9, "sharpness": 0.2, "stripes": 0.1}
+        entry = {"cost_tflop": 2.0 + seed, "scores": scores, "d": {"d_real": 0.75}}
+        return {"seed": seed, "rows": dict.fromkeys(record.ROWS, entry)}
+
+    line = {"commit": "abc", "change": "wider", "trial": False}
+    lines = [line | {"runs": [run(0, 0.31), run(1, ssim)]} for ssim in (0.30, 0.28)]
+    lines.append(line | {"trial": True, "runs": [run(0, 0.3)]})
+    page = record.page(lines)
+    cells = [
+        [c.strip() for c in text.split("|")[1:-1]] for text in page.splitlines() if "abc" in text
+    ]
+    assert cells[0][:4] == ["abc", "wider", "5.0", "0.305 [0.300, 0.310]"]
+    assert [row[-1] for row in cells] == ["yes", "no", "–"]
+    assert cells[2][:3] == [record.ROWS[-1], "wider", "0.300"] and cells[2][-2] == "0.750"
