@@ -149,8 +149,8 @@ configurations are in [benchmarks/records.json](../benchmarks/records.json).
 One training each, with seed 0, to choose what three seeds then measure above: a difference of
 0.003 in SSIM or mask-SSIM, or of 0.01 in PCKh, is within what another seed does. D(real) and
 D(fake) are D's mean probabilities in the last tenth of the training. Written by
-`python -m benchmarks.record "..." --trial --seeds 1 --set FIELD=VALUE`; the lines of commit d43a763+
-come from the script that became this command, with the options that records.json lists.
+`python -m benchmarks.record "..." --trial --seeds 1 --set FIELD=VALUE`; the lines of commit
+d43a763+ come from the script that became this command, with the options that records.json lists.
 
 {trials}
 """
