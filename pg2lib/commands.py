@@ -95,8 +95,9 @@ def train(options):
         steps = [pipeline.train_step(study, name) for name in wanted]
         return log_plan([pipeline.data_step(study), *steps])
     pipeline.data(study, log)
+    workflow.train_all(study, names, log)
     for name in names:
-        log(f"{name}: {pipeline.train(study, name, log)}")
+        log(f"{name}: {pipeline.train(study, name)}")
 
 
 def evaluate(options):

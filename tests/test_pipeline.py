@@ -71,7 +71,8 @@ def test_stages_trained_side_by_side_are_the_same_bit_for_bit(study, tmp_path, m
     monkeypatch.setattr(reproduce.devices, "cpu_count", lambda: 2)
     lines = []
     pipeline.data(study)
-    reproduce.train_all(study, ("G1-L1", "G1+G2+D"), lines.append)
+    names = ("G1-L1", "G1-poseMaskLoss", "G1+G2+D", "keypoints")
+    reproduce.train_all(study, names, lines.append)
     weights = [pipeline.train_step(study, name).folder / "weights.pt" for name in names]
     assert "2 at a time" in lines[0] and all("HIT" in line for line in lines[-4:])
     for old, path in zip(before, weights):

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from pg2lib import models
-from pg2lib.core import devices
+from pg2lib.core import devices, distributed
 from pg2lib.core.files import UserError, read_json, write_atomically, write_json
 from pg2lib.evaluation import pose_score
 from pg2lib.models.layers import parameter_count
@@ -72,7 +72,7 @@ def score(study, claims, log):
     from."""
     for part, rows in pipeline.wanted(study, claims).items():
         pipeline.data(part, log)
-        train_all(part, rows, log)
+        train_all(part, (*pipeline.chains(rows), pipeline.KEYPOINTS), log)
         for row in rows:
             pipeline.evaluate(part, row, log=log)
 
@@ -120,15 +120,14 @@ def write_logs(study, claims, path: Path):
         table.to_csv(temporary, index=False, float_format="%.6g")
 
 
-def train_all(study, rows, log):
-    """Train what is missing of the methods of rows and of the pose score's network: one after the
-    other, or, where each keeps to one CPU thread, several side by side in processes of their
-    own."""
-    names = (*pipeline.chains(rows), pipeline.KEYPOINTS)
+def train_all(study, names, log):
+    """Train what is missing of methods and of pipeline.KEYPOINTS: one after the other, or, where
+    each keeps to one CPU thread, several side by side in processes of their own."""
     missing = [n for n in names if not runs.state(pipeline.train_step(study, n)).hit]
     lanes = min(devices.cpu_count(), MOST_LANES, len(missing))
     single = all(pipeline.method_config(study, name).threads == 1 for name in names)
-    if lanes > 1 and pipeline.device_of(study) == "cpu" and single:
+    alone = pipeline.device_of(study) == "cpu" and distributed.world() == 1
+    if lanes > 1 and alone and single:
         log(f"train    {len(missing)} networks, {lanes} at a time")
         in_order = training_order(study, missing)
         side_by_side(partial(train_alone, study), in_order, lanes)
