@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,10 @@ def commit() -> str:
 
 def run(study, seed, rows) -> dict:
     """Train and score rows and what they refine with one seed, on the data of the study."""
-    data, estimator = pipeline.data(study), pipeline.estimator(study)
+    plain = replace(study, overrides=())  # shares its data and the network that reads poses
+    same = pipeline.train_step(plain, pipeline.KEYPOINTS).key
+    shared = plain if same == pipeline.train_step(study, pipeline.KEYPOINTS).key else study
+    data, estimator = pipeline.data(shared), pipeline.estimator(shared)
     found, trained = {"seed": seed, "rows": {}}, {}
     with tempfile.TemporaryDirectory() as temporary:
         for name in models.chains(rows):
