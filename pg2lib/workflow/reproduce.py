@@ -164,7 +164,7 @@ def side_by_side(work, items, lanes: int):
     """work(item) of all items in processes of their own, `lanes` at a time. When one fails the
     others are stopped; they go on where they were at the next start."""
     mode = "off" if os.environ.get("PG2_PROGRESS") == "off" else "plain"
-    with ProcessPoolExecutor(lanes, get_context("spawn"), begin_lane, (mode,)) as pool:
+    with ProcessPoolExecutor(lanes, get_context("spawn"), begin_lane, (mode, lanes)) as pool:
         try:
             for job in as_completed([pool.submit(work, item) for item in items]):
                 job.result()
@@ -177,8 +177,10 @@ def side_by_side(work, items, lanes: int):
             raise
 
 
-def begin_lane(progress: str):
+def begin_lane(progress: str, lanes: int):
     os.environ["PG2_PROGRESS"] = progress
+    # a kernel that takes all cores beside another one is several times slower
+    os.environ["OMP_NUM_THREADS"] = str(max(devices.cpu_count() // lanes, 1))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends us
     devices.end_with_parent()
 
