@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from pg2lib import cli
+from pg2lib import cli, models
 from pg2lib.apps.photo import generate
 from pg2lib.core.files import UserError
 from pg2lib.training import describe
@@ -78,6 +78,14 @@ def test_stages_trained_side_by_side_are_the_same_bit_for_bit(study, tmp_path, m
     for old, path in zip(before, weights):
         new = torch.load(path, weights_only=True)["networks"]["generator"]
         assert old.keys() == new.keys() and all(torch.equal(old[k], new[k]) for k in old)
+
+
+def test_what_others_refine_is_trained_first_and_the_smallest_network_last():
+    names = [*models.rows(), "keypoints"]
+    order = reproduce.training_order(pipeline.Study(), names, lanes=2)
+    assert sorted(order) == sorted(names)
+    assert order[:2] == ["G1-poseMaskLoss", "G1-HME-L1"] and order[-1] == "keypoints"
+    assert order.index("G1+G2+D") == 3  # when both lanes are through their first network
 
 
 def test_a_failing_process_ends_the_others_with_its_own_words():

@@ -129,24 +129,26 @@ def train_all(study, names, log):
     alone = pipeline.device_of(study) == "cpu" and distributed.world() == 1
     if lanes > 1 and alone and single:
         log(f"train    {len(missing)} networks, {lanes} at a time")
-        in_order = training_order(study, missing)
+        in_order = training_order(study, missing, lanes)
         side_by_side(partial(train_alone, study), in_order, lanes)
     for name in names:
         pipeline.train(study, name, log)
 
 
-def training_order(study, names) -> list[str]:
-    """Names so that no core idles at the end: what others refine first, those others last (each
-    waits for it at its lock), and in between the most work first."""
+def training_order(study, names, lanes: int) -> list[str]:
+    """Names so that no core idles at the end: what others refine first, those others as soon as
+    it will be trained (each waits for it at its lock), and of the rest the most work first."""
     starts = {name: models.find(name).start for name in names if name in models.METHODS}
 
     def place(name):
         task = models.find(name) if name in models.METHODS else pose_score
         config = pipeline.method_config(study, name)
         weights = sum(map(parameter_count, task.build(config).values()))
-        return starts.get(name) in names, name not in starts.values(), -weights * config.iterations
+        return name not in starts.values(), -weights * config.iterations
 
-    return sorted(names, key=place)
+    waiting = [name for name in names if starts.get(name) in names]
+    first = sorted((name for name in names if name not in waiting), key=place)
+    return first[: lanes + 1] + waiting + first[lanes + 1 :]
 
 
 MOST_LANES = 4  # each takes about a gigabyte
