@@ -119,7 +119,7 @@ def test_without_torch_fidelity_the_sentence_names_the_extra(images, monkeypatch
     ):
         with pytest.raises(NoWeights, match=r"pip install \.\[scores\]"):
             call()
-    assert inception.inception_weights() is None
+    assert inception.INCEPTION.find() is None
 
 
 # ---- FID and KID
@@ -278,7 +278,7 @@ def test_without_the_package_lpips_the_sentence_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "lpips", None)
     with pytest.raises(NoWeights, match=r"pip install \.\[scores\]"):
         perceptual.VGG16.require()
-    assert perceptual.lpips_weights() is None
+    assert perceptual.VGG16.find() is None
 
 
 # ---- where weights come from
@@ -303,28 +303,28 @@ def expect(monkeypatch, content, module=inception, name="INCEPTION", **fields):
 
 def test_weights_found_are_checked(hub, monkeypatch):
     monkeypatch.setenv("PG2_DOWNLOAD", "off")
-    assert inception.inception_weights() is None
+    assert inception.INCEPTION.find() is None
     with pytest.raises(NoWeights, match="downloads are off.*PG2_INCEPTION"):
         inception.INCEPTION.require()
 
     hub.mkdir()
     path = hub / inception.INCEPTION.file
     path.write_bytes(b"not the weights")
-    assert inception.inception_weights() is None
+    assert inception.INCEPTION.find() is None
     with pytest.raises(NoWeights, match="SHA-256"):
         inception.INCEPTION.require()
 
     expect(monkeypatch, b"not the weights")
-    assert inception.inception_weights() == path
+    assert inception.INCEPTION.find() == path
     for given in (path, hub):
         monkeypatch.setenv("PG2_INCEPTION", str(given))
-        assert inception.inception_weights() == path
+        assert inception.INCEPTION.find() == path
     path.write_bytes(b"damaged since")
     with pytest.raises(NoWeights, match="SHA-256"):
-        inception.inception_weights()  # what the user named must be right
+        inception.INCEPTION.find()  # what the user named must be right
     monkeypatch.setenv("PG2_INCEPTION", str(hub / "nowhere.pth"))
     with pytest.raises(NoWeights, match="nowhere.pth"):
-        inception.inception_weights()
+        inception.INCEPTION.find()
 
 
 def test_offline_fails_fast_and_asks_once(hub, monkeypatch):
@@ -335,7 +335,7 @@ def test_offline_fails_fast_and_asks_once(hub, monkeypatch):
         raise urllib.error.URLError("offline")
 
     monkeypatch.setattr(torch.hub, "urlopen", offline)
-    for find in (inception.inception_weights, perceptual.lpips_weights):
+    for find in (inception.INCEPTION.find, perceptual.VGG16.find):
         assert find(download=False) is None and not attempts
     for _ in range(2):
         for require in (inception.INCEPTION.require, perceptual.VGG16.require):
@@ -351,8 +351,8 @@ def test_a_download_is_checked_before_it_counts(honest, hub, tmp_path, monkeypat
     for module, name in ((inception, "INCEPTION"), (perceptual, "VGG16")):
         expect(monkeypatch, b"net" if honest else b"other", module, name, url=address)
     if honest:
-        assert inception.inception_weights().read_bytes() == b"net"
-        assert perceptual.lpips_weights().read_bytes() == b"net"
+        assert inception.INCEPTION.find().read_bytes() == b"net"
+        assert perceptual.VGG16.find().read_bytes() == b"net"
     else:
         with pytest.raises(NoWeights, match="invalid hash"):
             inception.INCEPTION.require()

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from scipy.special import log_softmax, xlogy
 
-from pg2lib.core import downloads
 from pg2lib.core.files import UserError
 from pg2lib.evaluation.perceptual import PackageWeights
 from pg2lib.evaluation.ssim import channels_first, check_images, masked, parts
@@ -28,11 +27,6 @@ INCEPTION = PackageWeights(
 )
 
 
-def inception_weights(download=True):
-    """Path of the weights, or None without them or torch-fidelity; see `downloads.or_none`."""
-    return downloads.or_none(INCEPTION.require, INCEPTION, download)
-
-
 def inception_features(
     images, weights, batch=50, device="cpu", progress=None, masks=None, index=None
 ):
@@ -44,7 +38,7 @@ def inception_features(
 
     Args:
         images: uint8 (n, H, W, 3), read a batch at a time.
-        weights: path from `inception_weights`.
+        weights: path from `INCEPTION.find`.
         progress: called with (images done, of how many) after each batch.
         masks: function slice -> bool (b, H, W), outside which images are made black, or None.
         index: int (n,), the images to take, in this order, or None for all.

@@ -39,6 +39,10 @@ class PackageWeights(downloads.Weights):
         self.package()
         return downloads.require(self, download=download)
 
+    def find(self, download=True):
+        """The path of the file, or None without it or the package; see `downloads.or_none`."""
+        return downloads.or_none(self.require, self, download)
+
 
 VGG16 = PackageWeights(  # 553 MB
     "torchvision's VGG16",
@@ -51,13 +55,8 @@ VGG16 = PackageWeights(  # 553 MB
 )
 
 
-def lpips_weights(download=True):
-    """Path of VGG16's weights, or None without them or `lpips`; see `downloads.or_none`."""
-    return downloads.or_none(VGG16.require, VGG16, download)
-
-
 def lpips_network(weights, device="cpu"):
-    """The LPIPS network with VGG16's weights from a path, see `lpips_weights`."""
+    """The LPIPS network with VGG16's weights from a path, see `VGG16.find`."""
     package = VGG16.package()
     heads = Path(package.__file__).with_name("weights") / "v0.1" / "vgg.pth"
     vgg, heads = (torch.load(x, map_location="cpu", weights_only=True) for x in (weights, heads))

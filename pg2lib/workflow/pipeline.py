@@ -25,8 +25,8 @@ from pg2lib.data import dataset as datasets
 from pg2lib.data.prepare import READERS, prepare
 from pg2lib.evaluation import pose_score
 from pg2lib.evaluation import score_row as evaluation
-from pg2lib.evaluation.inception import inception_weights
-from pg2lib.evaluation.perceptual import lpips_weights
+from pg2lib.evaluation.inception import INCEPTION
+from pg2lib.evaluation.perceptual import VGG16
 from pg2lib.results import tables
 from pg2lib.training import checkpoints
 from pg2lib.training import loop as training
@@ -167,7 +167,7 @@ def scoring(study: Study, preset: str, mask_from: str) -> evaluation.Scoring:
     download = device != "cpu" and study.profile_name not in ("smoke", "quick")
     return evaluation.Scoring(
         preset, mask_from, MASK_VARIANT, study.seed, device=device,
-        inception=inception_weights(download), lpips=lpips_weights(download),
+        inception=INCEPTION.find(download), lpips=VGG16.find(download),
     )  # fmt: skip
 
 
