@@ -3,7 +3,7 @@
 
 DATASET ?= synthetic-market
 PROFILE ?= quick
-SEED ?= 0
+SEEDS ?= 0
 SET ?=
 PIP_FLAGS ?=
 
@@ -12,7 +12,7 @@ PIP_FLAGS ?=
 help:
 	@echo "make lab         open the notebooks in JupyterLab; 08 and 09 need nothing trained"
 	@echo "make reproduce   data, training, scores, tables, figures and executed notebooks; resumes"
-	@echo "                 an interrupted run. DATASET=$(DATASET) PROFILE=$(PROFILE) SEED=$(SEED)"
+	@echo "                 an interrupted run. DATASET=$(DATASET) PROFILE=$(PROFILE) SEEDS=$(SEEDS)"
 	@echo "                 SET=\"iterations=500\" changes any number; PROFILE=my.toml is your own"
 	@echo "                 DATASET=all: both drawn data sets, both halves of Table 1"
 	@echo "                 Real data: make reproduce DATASET=market1501 PG2_DATA=<folder>"
@@ -37,7 +37,7 @@ lab: .venv/.installed
 	@.venv/bin/python -m jupyterlab notebooks
 
 reproduce: .venv/.installed
-	@.venv/bin/python -m pg2lib reproduce --dataset $(DATASET) --profile $(PROFILE) --seed $(SEED) \
+	@.venv/bin/python -m pg2lib reproduce --dataset $(DATASET) --profile $(PROFILE) --seeds $(SEEDS) \
 	    $(foreach change,$(SET),--set $(change)) $(CLAIMS)
 
 claims: CLAIMS = --claims

@@ -26,7 +26,7 @@ row=${rows[$((SLURM_ARRAY_TASK_ID % ${#rows[@]}))]}
 seed=$((SLURM_ARRAY_TASK_ID / ${#rows[@]}))
 
 python=${PYTHON:-.venv/bin/python}
-options=(--dataset "${DATASET:-market1501}" --profile "${PROFILE:-paper}" --seed "$seed")
+options=(--dataset "${DATASET:-market1501}" --profile "${PROFILE:-paper}" --seeds "$seed")
 
 # Several GPUs share each batch when the job has them: sbatch --gpus-per-node=4 ...
 gpus=${SLURM_GPUS_ON_NODE:-1}

@@ -81,7 +81,9 @@ STUDY = (
            help="change any number: --set iterations=500, or for one row --set G1-L1.channels=48; "
            "may be repeated; pg2 describe --json lists the fields"),
     option("--test-pairs", type=int, metavar="N", help="score N pairs (--set test_pairs=N)"),
-    option("--seed", type=int, default=0, help="seed of everything (default 0)"),
+    option("--seeds", "--seed", default="0", metavar="N,N,...",
+           help="seeds of training: each row is trained once with each and scored over all "
+           "(default 0)"),
     option("--data", metavar="FOLDER", help="folder of the real images (default: $PG2_DATA)"),
     option("--keypoint-frame", default=ENV("PG2_KEYPOINT_FRAME") or "detect",
            choices=("detect", "176x256", "256x256"),

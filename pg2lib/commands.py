@@ -29,7 +29,7 @@ def study_of(options, dataset=None):
     if profile.endswith(".toml"):
         profile = str(Path(profile).resolve())  # notebooks run in another folder
     study = Study(
-        dataset or options.dataset, profile, options.seed, options.data, options.device,
+        dataset or options.dataset, profile, options.seeds, options.data, options.device,
         options.keypoint_frame, (*options.set, *pairs),
     )  # fmt: skip
     pipeline.check(study)
@@ -92,12 +92,13 @@ def train(options):
     if options.dry_run:
         rows = [name for name in names if name != pipeline.KEYPOINTS]
         wanted = (*pipeline.chains(rows), *([pipeline.KEYPOINTS] if rows != names else []))
-        steps = [pipeline.train_step(study, name) for name in wanted]
+        steps = [pipeline.train_step(one, n) for n in wanted for one in pipeline.each(study, n)]
         return log_plan([pipeline.data_step(study), *steps])
     pipeline.data(study, log)
     workflow.train_all(study, names, log)
     for name in names:
-        log(f"{name}: {pipeline.train(study, name)}")
+        for one in pipeline.each(study, name):
+            log(f"{name}: {pipeline.train(one, name)}")
 
 
 def evaluate(options):
@@ -105,19 +106,19 @@ def evaluate(options):
     rows = options.row or list(pipeline.all_rows())
     for row in rows:
         require_in("row", row, [*pipeline.REFERENCE_ROWS, *models.METHODS])
-    step = pipeline.score_step
+    jobs = [(one, row) for row in rows for one in pipeline.each(study, row)]
+    how = options.preset, options.mask_from
     if options.dry_run:
-        return log_plan([step(study, row, options.preset, options.mask_from) for row in rows])
-    for row in rows:
-        pipeline.evaluate(study, row, options.preset, options.mask_from, log)
+        return log_plan([pipeline.score_step(*job, *how) for job in jobs])
+    for job in jobs:
+        pipeline.evaluate(*job, *how, log)
     if set(rows) != set(pipeline.all_rows()):
         return log("Table 1 is written when all rows are named, or none")
-    table = pipeline.table1(study, options.preset, options.mask_from)
+    table = pipeline.table1(study, *how)
     if distributed.rank() > 0:
         return None
     log("\n" + render.markdown(table))
-    usual = (options.preset, options.mask_from) == ("pg2", "target")
-    inside = "" if usual else f"/{options.preset}-{options.mask_from}"  # keeps the usual table
+    inside = "" if how == ("pg2", "target") else f"/{'-'.join(how)}"  # keeps the usual table
     folder = pipeline.named_folder(study.name + inside)
     log("wrote " + ", ".join(str(path) for path in render.write(folder, "table1", table)))
 

@@ -18,7 +18,7 @@ def test_nothing_asked_for_is_the_study_that_ships(monkeypatch):
     assert demo.ships(demo.study_from_environment())
     assert demo.study_from_environment(profile="smoke").profile == "smoke"
     assert demo.study_from_environment(dataset="synthetic-fashion").profile == "quick"
-    assert demo.study_from_environment(seed=2) == pipeline.Study(seed=2)
+    assert demo.study_from_environment(seeds=2) == pipeline.Study(seeds=(2,))
     changed = demo.study_from_environment(overrides="iterations=5")
     assert changed.profile == "quick" and changed.overrides == ("iterations=5",)
     monkeypatch.setenv("PG2_PROFILE", "lite")

@@ -162,4 +162,4 @@ def test_a_profile_of_ones_own(tmp_path):
         file.write_text(f"[training]\n{text}\n")
         configs.load_profile.cache_clear()
         with pytest.raises(UserError, match=f"profile mine: .*{words}|profile mine: {words}"):
-            pipeline.method_config(Study(profile=str(file), seed=len(text)), "G1-L1")
+            pipeline.method_config(Study(profile=str(file), seeds=len(text)), "G1-L1")

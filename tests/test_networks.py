@@ -66,6 +66,40 @@ def test_ce_coordinates_span_the_frame_and_missing_joints_are_zero():
     assert code[0, 4:].abs().max() == 0
 
 
+def test_with_visibility_a_missing_joint_differs_from_one_at_the_centre():
+    keypoints = torch.full((1, 18, 2), -1.0)
+    keypoints[0, 0] = torch.tensor([31.5, 63.5])  # the centre of the frame
+    plain, visible = (coordinates(keypoints, 128, 64, bit) for bit in (False, True))
+    assert plain[0, :2].tolist() == plain[0, 2:4].tolist() == [0, 0]
+    assert visible.shape == (1, 54)
+    assert visible[0, :6].tolist() == [0, 0, 1, 0, 0, 0]
+    image = torch.randn(1, 3, 64, 32)
+    net = G1(64, 32, channels=4, pose="CE", visibility=True)
+    assert net(image, keypoints=keypoints).shape == image.shape
+
+
+def test_without_skips_the_decoder_sees_the_code_alone():
+    torch.manual_seed(0)
+    net = G1(64, 32, channels=4, skips=False)
+    net.expand.weight.data.zero_()  # so that no code reaches the decoder either
+    images, heat = torch.randn(2, 3, 64, 32), torch.rand(2, 18, 64, 32)
+    one, other = net(images, heat)
+    assert torch.equal(one, other)
+    with_skips = G1(64, 32, channels=4)
+    with_skips.expand.weight.data.zero_()
+    one, other = with_skips(images, heat)
+    assert not torch.equal(one, other)
+
+
+def test_a_reflecting_discriminator_sees_no_frame_around_a_plain_image():
+    torch.manual_seed(0)
+    plain = torch.full((1, 3, 64, 32), 0.5)
+    for padding, even in (("reflect", True), ("zeros", False)):
+        critic = D(64, 32, 4, inputs=3, output="patch", norm="spectral", padding=padding)
+        logits = critic.eval()(plain)
+        assert (float(logits.max() - logits.min()) < 1e-6) is even
+
+
 @pytest.mark.parametrize("skip", [True, False])
 def test_g2_keeps_the_size(skip):
     net = G2(64, 32, channels=4, skip_full_res=skip)

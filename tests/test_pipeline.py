@@ -82,8 +82,11 @@ def test_stages_trained_side_by_side_are_the_same_bit_for_bit(study, tmp_path, m
 
 def test_what_others_refine_is_trained_first_and_the_smallest_network_last():
     names = [*models.rows(), "keypoints"]
-    order = reproduce.training_order(pipeline.Study(), names, lanes=2)
-    assert sorted(order) == sorted(names)
+    jobs = [(pipeline.Study(seeds=seed), name) for seed in (0, 1) for name in names]
+    found = reproduce.training_order(jobs, lanes=2)
+    assert len(found) == len(jobs) and set(found) == set(jobs)
+    assert [study.seed for study, _ in found] == sorted(study.seed for study, _ in found)
+    order = [name for _, name in found[: len(names)]]
     assert order[:2] == ["G1-poseMaskLoss", "G1-HME-L1"] and order[-1] == "keypoints"
     assert order.index("G1+G2+D") == 3  # when both lanes are through their first network
 
@@ -119,11 +122,35 @@ def test_table1_holds_the_papers_numbers_beside_ours(study):
 
 
 def test_every_step_depends_on_what_it_reads():
-    one, two = pipeline.Study(profile="smoke"), pipeline.Study(profile="smoke", seed=1)
-    for a, b in zip(pipeline.steps(one), pipeline.steps(two)):
-        assert a.key != b.key
+    one, two = pipeline.Study(profile="smoke"), pipeline.Study(profile="smoke", seeds=1)
+    same = {
+        (a.kind, a.name.rpartition("/")[2])
+        for a, b in zip(pipeline.steps(one), pipeline.steps(two))
+        if a.key == b.key and a.folder == b.folder
+    }
+    judged = {("evaluate", row) for row in pipeline.REFERENCE_ROWS}
+    assert same == {("data", one.name), ("train", "keypoints"), *judged}
     refined = pipeline.score_step(one, "G1+G2+D")
     assert set(refined.inputs) == {"data", "keypoints", "G1-poseMaskLoss", "G1+G2+D"}
+
+
+def test_seeds_name_a_study_and_share_its_data():
+    study = pipeline.Study(profile="smoke", seeds="0,1,2,3,4")
+    assert study == pipeline.Study(profile="smoke", seeds=range(5))
+    assert (study.name, study.seed) == ("synthetic-market-smoke-seeds0-4", 0)
+    assert pipeline.Study(seeds=(0, 2)).name == "synthetic-market-quick-seeds0,2"
+    assert pipeline.Study(seeds=3).name == "synthetic-market-quick-seed3"
+    assert study.command.endswith("PROFILE=smoke SEEDS=0,1,2,3,4")
+    assert [one.seed for one in pipeline.each(study, "G1-L1")] == [0, 1, 2, 3, 4]
+    assert [one.seed for one in pipeline.each(study, "G2-fc+D")] == [0, 1, 2]
+    assert [one.seed for one in pipeline.each(study, "target")] == [0]
+    other = pipeline.Study(profile="smoke", overrides="data.seed=1")
+    assert pipeline.data_step(other).key != pipeline.data_step(study).key
+    for bad in ("0,0", "", "a", "-1", (), "1.5"):
+        with pytest.raises(UserError, match="whole numbers"):
+            pipeline.Study(seeds=bad)
+    with pytest.raises(UserError, match="no such field"):
+        pipeline.check(pipeline.Study(overrides="seed=1"))
 
 
 def test_real_data_without_a_folder_is_told(monkeypatch):
@@ -210,7 +237,7 @@ def book(tmp_path, monkeypatch):
     monkeypatch.setenv("PG2_FIGURES", str(tmp_path / "figures"))
     monkeypatch.setenv("PG2_RUNS", str(tmp_path / "runs"))
 
-    def make(*cells, parameters="dataset = None\nprofile = None\nseed = 0"):
+    def make(*cells, parameters="dataset = None\nprofile = None\nseeds = None"):
         first = v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
         notebook = v4.new_notebook(cells=[first, *map(v4.new_code_cell, cells)])
         notebook.metadata.kernelspec = {
@@ -244,12 +271,12 @@ def test_a_notebook_runs_once_and_again_when_a_figure_or_a_cell_changed(book):
     assert "HIT" in lines[-1]
     figure.write_text("other")
     assert "x.json" in notebooks.notebook_state(study, notebook).reason
-    study, notebook = book(WRITE, "print(seed)")
+    study, notebook = book(WRITE, "print(seeds)")
     assert "cells changed" in notebooks.notebook_state(study, notebook).reason
 
 
 def test_the_committed_copy_has_no_traces(book):
-    study, notebook = book(WRITE, "print(profile)\nseed")
+    study, notebook = book(WRITE, "print(profile)\nseeds")
     copy = notebooks.committed_copy(notebooks.run_notebook(study, notebook, lambda line: None))
     counts = [cell.execution_count for cell in copy.cells]
     assert counts == [1, 2, 3] and set(copy.metadata) == {"kernelspec", "language_info"}
@@ -274,7 +301,7 @@ def test_a_notebook_that_fails_is_named(book, cell, words):
 
 
 def test_an_unknown_parameter_is_refused(book):
-    study, notebook = book("pass", parameters="profile = None\nseed = 0")
+    study, notebook = book("pass", parameters="profile = None\nseeds = None")
     with pytest.raises(UserError, match="no parameter dataset"):
         notebooks.run_notebook(study, notebook, lambda line: None)
 

@@ -89,7 +89,8 @@ SMALL = dict(
     channels=16, batch=8, height=64, threads=1,
     training=dict(learning_rate=1e-3, schedule="linear", warmup=0.04),
     adversarial=dict(l1_weight=100.0, feature_matching=50.0, average=0.998, d_kernel=4,
-                     d_output="patch", d_norm="spectral", d_learning_rate=1e-4),
+                     d_output="patch", d_norm="spectral", d_padding="reflect",
+                     d_learning_rate=1e-4),
     refining=dict(learning_rate=5e-4, g2_init="zero"),
 )  # fmt: skip
 LARGE_KEYPOINTS = dict(rows=32, channels=48, iterations=6_000, threads=0)
@@ -185,11 +186,16 @@ def load_profile(name: str) -> Profile:
 class Study:
     """What is studied. source is the folder of the real data (default: $PG2_DATA); device is
     "cpu" or "cuda" (default: CUDA where available); overrides are "FIELD=VALUE" or
-    "METHOD.FIELD=VALUE" (see `override`)."""
+    "METHOD.FIELD=VALUE" (see `override`).
+
+    A seed decides initialisation, batch order and the choice of examples. The seeds of a study
+    share the data, the test pairs and the network that judges poses (`data.seed=N` as an override
+    draws other data).
+    """
 
     dataset: str = DEFAULT_DATASET
     profile: str = DEFAULT_PROFILE  # a name, or the path of a TOML file
-    seed: int = 0
+    seeds: tuple[int, ...] = (0,)  # one training of every row each; also an int or "0,1,2"
     source: str | None = None
     device: str | None = None
     keypoint_frame: str = "detect"  # of DeepFashion's annotation, see DataConfig
@@ -200,11 +206,21 @@ class Study:
         load_profile(self.profile)
         if self.device and self.device.partition(":")[0] not in ("cpu", "cuda"):
             raise UserError(f"unknown device {self.device!r}; choose cpu or cuda")
+        object.__setattr__(self, "seeds", parse_seeds(self.seeds))
         if isinstance(self.overrides, str):
             object.__setattr__(self, "overrides", tuple(self.overrides.split()))
         last = {text.partition("=")[0]: text for text in self.overrides}  # the last one counts
         object.__setattr__(self, "overrides", tuple(sorted(last.values())))
         parse_overrides(self.overrides)
+
+    @property
+    def seed(self) -> int:
+        """The first seed: of the training whose pictures are shown."""
+        return self.seeds[0]
+
+    def each(self) -> "list[Study]":
+        """The study of every single seed."""
+        return [replace(self, seeds=(seed,)) for seed in self.seeds]
 
     @property
     def setting(self) -> Setting:
@@ -223,7 +239,7 @@ class Study:
     @property
     def name(self) -> str:
         """The name of its folders."""
-        seed = f"-seed{self.seed}" if self.seed else ""
+        seed = "" if self.seeds == (0,) else f"-seed{seeds_text(self.seeds)}"
         changed = re.sub(r"[^\w.=+,-]", "_", ",".join(self.overrides))
         return f"{self.dataset}-{self.profile_name}{seed}" + (f"-{changed}" if changed else "")
 
@@ -231,18 +247,41 @@ class Study:
     def command(self) -> str:
         """What makes its figures and tables again."""
         changed = f' SET="{" ".join(self.overrides)}"' if self.overrides else ""
-        seed = f" SEED={self.seed}" if self.seed else ""
+        seeds = ",".join(map(str, self.seeds))
+        seed = "" if self.seeds == (0,) else f" SEEDS={seeds}"
         profile = Path(self.profile).name  # of a file of the user's own: no path of this machine
         return f"make reproduce DATASET={self.dataset} PROFILE={profile}{seed}{changed}"
 
 
-def study_from_environment(dataset=None, profile=None, seed=0, overrides=()) -> Study:
+def parse_seeds(seeds) -> tuple[int, ...]:
+    """Seeds as a tuple, from an int, a text such as "0,1,2", or a sequence. UserError for anything
+    but different whole numbers of at least 0."""
+    texts = seeds.split(",") if isinstance(seeds, str) else seeds
+    texts = [texts] if isinstance(texts, int) else list(texts)
+    try:
+        numbers = tuple(int(text) for text in texts)
+    except (TypeError, ValueError):
+        numbers = ()
+    if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
+        raise UserError(f"seeds {seeds!r} are not different whole numbers; write for example 0,1,2")
+    return numbers
+
+
+def seeds_text(seeds) -> str:
+    """Seeds as a short text: "3", "s0-4" or "s0,2,5"."""
+    if len(seeds) == 1:
+        return str(seeds[0])
+    row = list(seeds) == list(range(seeds[0], seeds[-1] + 1))
+    return "s" + (f"{seeds[0]}-{seeds[-1]}" if row else ",".join(map(str, seeds)))
+
+
+def study_from_environment(dataset=None, profile=None, seeds=0, overrides=()) -> Study:
     """A study; arguments that are not given come from $PG2_DATASET, $PG2_PROFILE and $PG2_SET,
     else the default; device and keypoint frame from $PG2_DEVICE and $PG2_KEYPOINT_FRAME."""
     return Study(
         dataset or os.environ.get("PG2_DATASET") or DEFAULT_DATASET,
         profile or os.environ.get("PG2_PROFILE") or DEFAULT_PROFILE,
-        seed,
+        seeds,
         device=os.environ.get("PG2_DEVICE") or None,
         keypoint_frame=os.environ.get("PG2_KEYPOINT_FRAME") or "detect",
         overrides=overrides or os.environ.get("PG2_SET") or (),
@@ -280,7 +319,6 @@ def data_config(study: Study) -> DataConfig:
         dataset=study.dataset,
         height=setting.height,
         width=setting.width,
-        seed=study.seed,
         keypoint_frame=study.keypoint_frame,
         **fields,
     )
@@ -289,7 +327,8 @@ def data_config(study: Study) -> DataConfig:
 
 # ---------------------------------------------------------------- values changed by hand
 
-FIXED = ("dataset", "seed", "width", "keypoint_frame")  # the study has its own word for these
+FIXED = ("dataset", "width", "keypoint_frame")  # the study has its own word for these
+OWNED = ("seed",)  # changed only with its owner's name: `data.seed`, not the seed of training
 
 
 def parse_overrides(overrides) -> dict[tuple[str | None, str], object]:
@@ -318,7 +357,8 @@ def override(config, overrides, owner: str):
     parsed = parse_overrides(overrides)
     for name in (None, owner):  # a method's own override beats the general one
         for (whose, key), value in parsed.items():
-            if whose == name and key in fields and key not in (*FIXED, "height"):
+            barred = (*FIXED, "height") if whose else (*FIXED, *OWNED, "height")
+            if whose == name and key in fields and key not in barred:
                 kind = fields[key]
                 if kind is float and type(value) is int:
                     value = float(value)
@@ -345,6 +385,7 @@ def check_overrides(overrides, configs: dict, named_only: dict):
         reached = configs | named_only if owner else configs
         of = [config for name, config in reached.items() if owner in (None, name)]
         known = {f.name for config in of for f in dataclasses.fields(config)} - set(FIXED)
+        known -= set() if owner else set(OWNED)
         if owner and not of:
             raise UserError(f"--set {owner}.{key}: there is no method {owner}")
         if key not in known or (owner and key == "height"):

@@ -17,22 +17,25 @@ class D(nn.Module):
     kernel: 5 (released code); with 4, which the stride divides, gradients carry no checkerboard.
     output: "image", or "patch" for one logit per cell of the last 8 rows (pix2pix).
     norm: "batch" (released code), or "spectral": spectral normalisation of every layer instead.
+    padding: "zeros" (released code) or "reflect", which shows D no frame that G could paint.
     """
 
     def __init__(
-        self, height=128, width=64, channels=64, inputs=6, kernel=5, output="image", norm="batch"
-    ):
+        self, height=128, width=64, channels=64, inputs=6, kernel=5, output="image", norm="batch",
+        padding="zeros",
+    ):  # fmt: skip
         super().__init__()
         count = blocks_for(height) - 1  # 4 at 128, 5 at 256
         widths = [inputs] + [channels * min(2**k, 8) for k in range(count)]
         pad = (kernel - 1) // 2
         self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, kernel, 2, padding=pad) for a, b in zip(widths, widths[1:])
+            nn.Conv2d(a, b, kernel, 2, pad, padding_mode=padding)
+            for a, b in zip(widths, widths[1:])
         )
         normalise = BatchNorm if norm == "batch" else nn.Identity
         self.norms = nn.ModuleList(normalise(w) for w in widths[2:])
         if output == "patch":
-            self.logit = nn.Conv2d(widths[-1], 1, 3, padding=1)
+            self.logit = nn.Conv2d(widths[-1], 1, 3, padding=1, padding_mode=padding)
         else:
             self.logit = nn.Linear(widths[-1] * (height >> count) * (width >> count), 1)
         for layer in (*self.convs, self.logit):

@@ -44,6 +44,7 @@ class PG2Config(TrainingConfig):
 
     network: str = "G1"  # or "G2", which refines the image of Method.start
     pose: str = "concatenation"  # "concatenation", "CE" or "HME" (paper 3.1, 4.2)
+    visibility: bool = False  # CE also gets a bit per joint; without, a missing one is the centre
     mask_weight: float = 1.0  # of M_B in the L1 loss: 1 is eq. 1, 0 plain L1
     adversarial: bool = False  # train against D
     l1_weight: float = 1.0  # lambda of eq. 4; 1 without D
@@ -57,10 +58,12 @@ class PG2Config(TrainingConfig):
     d_kernel: int = 5  # released code; 4: the stride divides it, so that G gets no checkerboard
     d_output: str = "image"  # one logit per image, as in a DCGAN; "patch": one per 8x8 pixels
     d_norm: str = "batch"  # a DCGAN's; "spectral": spectral normalisation instead
+    d_padding: str = "zeros"  # released code; "reflect": D cannot tell where the border is
     feature_matching: float = 0.0  # weight of the L1 distance of D's features; not in the paper
     d_sees_coarse: bool = False  # released code (Market): I_B1 joins D's batch statistics
     skip_full_res: bool = False  # released code: False for Market, True for DeepFashion
     residual: bool = True  # blocks of G1 add their input (3.1); False: an ablation
+    skips: bool = True  # connections from G1's encoder to its decoder (3.1); False: an ablation
     g2_paints: str = "difference"  # or the whole "image" (3.2), an ablation
     fully_connected: bool = False  # at the bottleneck of G2 (3.2); True: an ablation
     init_gain: float = 1.0  # times Xavier's weights of G1 (released code: 1)
@@ -76,7 +79,7 @@ class PG2Config(TrainingConfig):
         "network": ("G1", "G2"), "pose": POSE_EMBEDDINGS, "heatmap_values": ("paper", "released"),
         "mask_variant": VARIANTS, "d_mode": ("pair", "triplet", "single"),
         "d_batch": ("same", "own"), "d_output": ("image", "patch"),
-        "d_norm": ("batch", "spectral"), "g2_init": ("xavier", "zero"),
+        "d_norm": ("batch", "spectral"), "d_padding": ("zeros", "reflect"), "g2_init": ("xavier", "zero"),
         "g2_paints": ("difference", "image"), "schedule": SCHEDULES,
     }  # fmt: skip
 
@@ -92,27 +95,31 @@ class G1(nn.Module):
       "concatenation"  18 heatmaps beside the RGB input, 21 channels (the paper's proposal)
       "CE"   coordinates through two linear layers, joined to the image code at the bottleneck
       "HME"  heatmaps through an encoder of their own, joined to the image code at the bottleneck
-    CE and HME were never released; their sizes (36-64-64; the same encoder as the image's) are
-    this project's choice. Parameters at channels=128: 70,795,075 (128x64), 122,103,235 (256x256).
-    residual: see `ResidualBlock`.
+    CE and HME were never released; their sizes (54-64-64, or 36-64-64 without visibility; the
+    same encoder as the image's) are this project's choice. Parameters at channels=128: 70,795,075 (128x64), 122,103,235 (256x256).
+    residual: see `ResidualBlock`. visibility: see `coordinates`. skips: False leaves out what the
+    decoder gets from the encoder, the ablation of the claim that this passes image information on.
     """
 
     def __init__(
         self, height=128, width=64, channels=128, embedding=64, pose="concatenation",
-        residual=True, gain=1.0,
+        residual=True, gain=1.0, visibility=False, skips=True,
     ):  # fmt: skip
         super().__init__()
         if pose not in POSE_EMBEDDINGS:
             raise UserError(f"unknown pose embedding {pose!r}; choose one of {POSE_EMBEDDINGS}")
         n = blocks_for(height)
         self.pose, self.size = pose, (height, width)
+        self.visibility, self.skips = visibility, skips
         self.channels = channels
         self.small = (height >> (n - 1), width >> (n - 1))  # 8x4 at 128x64
         inputs = 3 + (JOINT_COUNT if pose == "concatenation" else 0)
         self.encoder = Encoder(inputs, height, width, channels, embedding, residual)
         if pose == "CE":
             self.pose_encoder = nn.Sequential(
-                nn.Linear(2 * JOINT_COUNT, embedding), nn.ReLU(), nn.Linear(embedding, embedding)
+                nn.Linear((2 + visibility) * JOINT_COUNT, embedding),
+                nn.ReLU(),
+                nn.Linear(embedding, embedding),
             )
         elif pose == "HME":
             self.pose_encoder = Encoder(JOINT_COUNT, height, width, channels, embedding, residual)
@@ -120,12 +127,14 @@ class G1(nn.Module):
         self.expand = nn.Linear(codes, channels * self.small[0] * self.small[1])
         # widths coming into each decoder block: c, then what the previous block's 1x1 gave
         incoming = [channels] + [channels * k for k in range(n - 1, 0, -1)]
-        skips = [channels * k for k in range(n, 0, -1)]
-        self.blocks = nn.ModuleList(ResidualBlock(a + b, residual) for a, b in zip(incoming, skips))
-        self.ups = nn.ModuleList(
-            nn.Conv2d(a + b, c, 1) for a, b, c in zip(incoming, skips, incoming[1:])
+        passed = [channels * k * skips for k in range(n, 0, -1)]
+        self.blocks = nn.ModuleList(
+            ResidualBlock(a + b, residual) for a, b in zip(incoming, passed)
         )
-        self.last = conv3(incoming[-1] + skips[-1], 3)
+        self.ups = nn.ModuleList(
+            nn.Conv2d(a + b, c, 1) for a, b, c in zip(incoming, passed, incoming[1:])
+        )
+        self.last = conv3(incoming[-1] + passed[-1], 3)
         self.apply(partial(xavier, gain=gain))
 
     def forward(self, condition, heatmaps=None, keypoints=None):
@@ -136,13 +145,15 @@ class G1(nn.Module):
         else:
             code, skips = self.encoder(condition)
             if self.pose == "CE":
-                pose_code = self.pose_encoder(coordinates(keypoints, *self.size))  # (B, 64)
+                joints = coordinates(keypoints, *self.size, self.visibility)  # (B, 36 or 54)
+                pose_code = self.pose_encoder(joints)  # (B, 64)
             else:
                 pose_code, _ = self.pose_encoder(heatmaps)  # (B, 64)
             code = torch.cat([code, pose_code], 1)  # (B, 128)
         x = self.expand(code).view(-1, self.channels, *self.small)  # (B, c, 8, 4)
         for k, block in enumerate(self.blocks):
-            x = block(torch.cat([x, skips[-1 - k]], 1))  # (B, in + skip, h, w)
+            x = torch.cat([x, skips[-1 - k]], 1) if self.skips else x  # (B, in + skip, h, w)
+            x = block(x)
             if k < len(self.ups):
                 # released code: nearest x2, then the 1x1 convolution. A 1x1 commutes with nearest
                 # up-sampling, so it runs before it, at a quarter of the cost, with equal result.
@@ -150,11 +161,16 @@ class G1(nn.Module):
         return self.last(x)  # (B, 3, H, W)
 
 
-def coordinates(keypoints, height, width):
-    """CE's input: (B, 18, 2) pixels -> (B, 36) in [-1, 1]; a missing joint is (0, 0)."""
+def coordinates(keypoints, height, width, visibility=False):
+    """CE's input: (B, 18, 2) pixels -> (B, 36) in [-1, 1]; a missing joint is (0, 0).
+
+    visibility: (B, 54), with 1 or 0 after the coordinates of each joint. Without it a missing joint
+    looks like one at the centre of the image, while a heatmap shows the difference.
+    """
     scale = keypoints.new_tensor([2.0 / (width - 1), 2.0 / (height - 1)])
     found = (keypoints >= 0).all(-1, keepdim=True)
-    return ((keypoints * scale - 1) * found).flatten(1)
+    placed = (keypoints * scale - 1) * found  # (B, 18, 2)
+    return (torch.cat([placed, found], -1) if visibility else placed).flatten(1)
 
 
 class G2(nn.Module):
@@ -223,7 +239,8 @@ def build(config: PG2Config) -> dict[str, nn.Module]:
     """G1 or G2; in adversarial runs also D, at half its width (64 for the paper's 128)."""
     c, size = config, (config.height, config.width)
     if c.network == "G1":
-        generator = G1(*size, c.channels, c.embedding, c.pose, c.residual, c.init_gain)
+        how = c.pose, c.residual, c.init_gain, c.visibility, c.skips
+        generator = G1(*size, c.channels, c.embedding, *how)
     else:
         generator = G2(*size, c.channels, c.skip_full_res, c.fully_connected, c.embedding)
         if c.g2_init == "zero":
@@ -233,7 +250,8 @@ def build(config: PG2Config) -> dict[str, nn.Module]:
     if c.adversarial:
         inputs = 6 if c.d_mode == "pair" else 3
         width = max(c.channels // 2, 4)
-        networks["discriminator"] = D(*size, width, inputs, c.d_kernel, c.d_output, c.d_norm)
+        how = c.d_kernel, c.d_output, c.d_norm, c.d_padding
+        networks["discriminator"] = D(*size, width, inputs, *how)
     return networks
 
 
@@ -427,7 +445,7 @@ STAGE_TWO = dict(start=COARSE, network="G2", adversarial=True)
 ABLATION = dict(against="G1+G2+D", **STAGE_TWO)
 METHODS = (
     row("G1-CE-L1", "pose as coordinates: blurry, wrong colour, wrong poses", "#e69f00",
-        pose="CE", mask_weight=0.0),
+        pose="CE", visibility=True, mask_weight=0.0),
     row("G1-HME-L1", "pose heatmaps through their own encoder: blurry", "#56b4e9",
         pose="HME", mask_weight=0.0),
     row("G1-L1", "heatmaps beside the image: right pose and colour", "#009e73", mask_weight=0.0),

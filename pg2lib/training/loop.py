@@ -28,7 +28,8 @@ from pg2lib.data import dataset as datasets
 from pg2lib.models.base import Inputs, Method, Output, TrainingConfig, bind
 from pg2lib.training import checkpoints
 
-SAMPLE_PAIRS = 8
+SAMPLE_PAIRS = 8  # in the sheets of samples
+CURVE_PAIRS, CURVE_POINTS = 200, 10  # of the images kept while training
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Task:
     # (dataset, config, seed, step, device) -> iterator of the batches of step, step + 1, ...
     batches: Callable
     generators: tuple[str, ...] = ()  # the networks that config.average averages
-    samples: Callable | None = None  # (networks, config, dataset, device, path): pictures of it
+    # (networks, config, dataset, pairs, device) -> uint8 (k, H, W, 3): what it paints so far
+    paint: Callable | None = None
 
 
 def method_task(method: Method, config, start=None, painted=None) -> Task:
@@ -59,7 +61,7 @@ def method_task(method: Method, config, start=None, painted=None) -> Task:
         partial(_with_start, method.updates, start),
         partial(pair_batches, painted=painted),
         method.generators,
-        partial(draw_samples, method, start),
+        partial(paint_pairs, method, start),
     )
 
 
@@ -147,8 +149,9 @@ def train(
     checkpoint_seconds  write a checkpoint this often, or less often if writing is slow; 0: always
     stop_after  leave after this many steps of this call, as a kill would (for tests)
 
-    Writes `log.jsonl`, `samples/*.png` (condition, target, result of fixed test pairs),
-    checkpoints until the end, and then `weights.pt`.
+    Writes `log.jsonl`, checkpoints until the end, and then `weights.pt`; at the steps of
+    `curve_steps` also `samples/*.png` (condition, target, result of a few test pairs), and into
+    `curve.npy`, uint8 (points, k, H, W, 3), what it then paints of the first k test pairs.
 
     Raises:
         UserError: images of another size, a batch that the processes cannot share equally, a loss
@@ -192,6 +195,7 @@ def _steps(run, dataset, folder, step, progress, checkpoint_seconds, stop_after)
     batches = task.batches(dataset, config, run.seed, step, run.device)
     log = open_log(folder / "log.jsonl", step) if writes else contextlib.nullcontext()
     started, last_saved, pause, note = time.time(), time.time(), checkpoint_seconds, ""
+    points, shown = curve_steps(last), np.asarray(dataset.test_pairs)[:CURVE_PAIRS]
     if progress:
         progress(step, last)
     with log, contextlib.closing(batches):
@@ -211,10 +215,10 @@ def _steps(run, dataset, folder, step, progress, checkpoint_seconds, stop_after)
                 record = {"step": step, **numbers, "images_per_second": round(rate, 2)}
                 log.write(json.dumps(record) + "\n")
                 log.flush()
-            if writes and task.samples and (step % max(last // 5, 1) == 0 or step == last):
+            if writes and task.paint and step in points:
                 with run.autocast():
-                    path = folder / "samples" / f"{step:06d}.png"
-                    task.samples(run.averaged(), config, dataset, run.device, path)
+                    images = task.paint(run.averaged(), config, dataset, shown, run.device)
+                keep_images(folder, dataset, shown, images, points, step)
             if save and writes:
                 begun = time.time()
                 checkpoints.save(folder, step, run.state(optimizers=True))
@@ -371,15 +375,35 @@ def read_log(path) -> list[dict]:
     return records
 
 
-def draw_samples(method, start, networks, config, dataset, device, path: Path):
-    """PNG of fixed test pairs in columns: condition, target, result."""
-    pairs = dataset.test_pairs[:: max(len(dataset.test_pairs) // SAMPLE_PAIRS, 1)][:SAMPLE_PAIRS]
-    condition, target = (np.asarray(dataset.images[column]) for column in pairs.T)
-    result = bind(method, networks, config, start)(pair_inputs(dataset, pairs, device)).image
-    rows = [condition, target, datasets.pictures(result)]
+def curve_steps(iterations: int) -> list[int]:
+    """The steps after which a training shows what it paints: ten, evenly spaced, the last one
+    among them."""
+    steps = (round(iterations * k / CURVE_POINTS) for k in range(1, CURVE_POINTS + 1))
+    return [step for step in dict.fromkeys(steps) if step]
+
+
+def paint_pairs(method, start, networks, config, dataset, pairs, device, batch=16):
+    """What the networks paint of pairs (k, 2): uint8 (k, H, W, 3)."""
+    paint = bind(method, networks, config, start)
+    parts = np.split(pairs, range(batch, len(pairs), batch))
+    inputs = (pair_inputs(dataset, part, device) for part in parts)
+    return np.concatenate([datasets.pictures(paint(one).image) for one in inputs])
+
+
+def keep_images(folder, dataset, pairs, images, points, step):
+    """Write the images of a step into curve.npy, and a sheet of a few of them."""
+    path, shape = folder / "curve.npy", (len(points), *images.shape)
+    if not path.exists():
+        with write_atomically(path) as temporary:
+            np.lib.format.open_memmap(temporary, "w+", np.uint8, shape).flush()
+    kept = np.load(path, mmap_mode="r+")
+    kept[points.index(step)] = images
+    kept.flush()
+    condition, target = (np.asarray(dataset.images[c]) for c in pairs[:SAMPLE_PAIRS].T)
+    rows = [condition, target, images[:SAMPLE_PAIRS]]
     sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
-    path.parent.mkdir(exist_ok=True)
-    Image.fromarray(sheet).save(path)
+    (folder / "samples").mkdir(exist_ok=True)
+    Image.fromarray(sheet).save(folder / "samples" / f"{step:06d}.png")
 
 
 def pair_inputs(dataset, pairs, device) -> Inputs:

@@ -95,7 +95,11 @@ def notebook_step(study: Study, notebook: Notebook) -> runs.Step:
 
 def parameters(study: Study) -> dict:
     own = {"overrides": " ".join(study.overrides)} if study.overrides else {}
-    return {"dataset": study.dataset, "profile": study.profile, "seed": study.seed} | own
+    return {
+        "dataset": study.dataset,
+        "profile": study.profile,
+        "seeds": ",".join(map(str, study.seeds)),
+    } | own
 
 
 def notebook_state(study, notebook: Notebook) -> runs.State:

@@ -38,6 +38,7 @@ KEYPOINTS = "keypoints"  # the network of the pose score, as a name among what i
 LOOP = code_keys.entry(training.train)
 PAINTED_BYTES = 1 << 30  # of float32 images that a first stage paints before the second trains
 MASK_VARIANT = "released"  # of the pose mask that scores look through
+ABLATION_SEEDS = 3  # of a study with more: an ablation is trained with the first ones only
 RESULTS = (".npy", ".csv", ".json", ".jsonl", ".pt")  # suffixes of what steps leave
 study_from_environment = configs.study_from_environment
 
@@ -51,6 +52,18 @@ def check(study: Study):
         every["data"] = data_config(study)
         named_only = {KEYPOINTS: method_config(study, KEYPOINTS)}
         configs.check_overrides(study.overrides, every, named_only)
+
+
+def shared(study: Study) -> Study:
+    """The study whose data, keypoint network and reference rows serve every seed."""
+    return replace(study, seeds=(0,))
+
+
+def each(study: Study, name: str) -> list[Study]:
+    """The studies of single seeds in which a row, a method or KEYPOINTS is trained and scored."""
+    if name == KEYPOINTS or name in REFERENCE_ROWS:
+        return [shared(study)]
+    return study.each()[: ABLATION_SEEDS if models.find(name).against else None]
 
 
 def device_of(study: Study) -> str:
@@ -105,7 +118,7 @@ def data_step(study: Study) -> runs.Step:
     if source is not None:
         config["source"] = fingerprint(source)
     entries = (code_keys.entry(prepare), (READERS[study.dataset], "*"))
-    return runs.Step("data", study.name, config, entries=entries)
+    return runs.Step("data", shared(study).name, config, entries=entries)
 
 
 def data_config(study: Study) -> configs.DataConfig:
@@ -127,7 +140,8 @@ def fingerprint(source: Path) -> str:
 
 
 def train_step(study: Study, name: str) -> runs.Step:
-    """The training of one method's own networks, or of KEYPOINTS."""
+    """The training of one method's own networks with the first seed, or of KEYPOINTS."""
+    study = each(study, name)[0]
     inputs, functions = {"data": data_step(study).key}, (pose_score.keypoint_task,)
     if name != KEYPOINTS:
         functions = (training.method_task, *models.find(name).trained_by)
@@ -139,6 +153,8 @@ def train_step(study: Study, name: str) -> runs.Step:
 
 
 def score_step(study: Study, row: str, preset: str = "pg2", mask_from: str = "target") -> runs.Step:
+    """The scores of a row of the first seed."""
+    study = each(study, row)[0]
     inputs = {"data": data_step(study).key}
     inputs |= {name: train_step(study, name).key for name in (*chains([row]), KEYPOINTS)}
     generators = [models.find(name).generate for name in chains([row])]
@@ -151,7 +167,6 @@ def score_step(study: Study, row: str, preset: str = "pg2", mask_from: str = "ta
         "mask_variant": MASK_VARIANT,
         "inception": how.inception.name if how.inception else "no weights",
         "lpips": how.lpips.name if how.lpips else "no weights",
-        "seed": study.seed,
     }
     entries = tuple(map(code_keys.entry, functions))
     return runs.Step("evaluate", f"{study.name}/{row}", config, inputs, entries)
@@ -166,7 +181,7 @@ def scoring(study: Study, preset: str, mask_from: str) -> evaluation.Scoring:
     device = device_of(study)
     download = device != "cpu" and study.profile_name not in ("smoke", "quick")
     return evaluation.Scoring(
-        preset, mask_from, MASK_VARIANT, study.seed, device=device,
+        preset, mask_from, MASK_VARIANT, device=device,
         inception=INCEPTION.find(download), lpips=VGG16.find(download),
     )  # fmt: skip
 
@@ -176,8 +191,8 @@ def steps(study: Study, claims: bool = True) -> list[runs.Step]:
     found = []
     for part, rows in wanted(study, claims).items():
         found.append(data_step(part))
-        found += [train_step(part, name) for name in (*chains(rows), KEYPOINTS)]
-        found += [score_step(part, row) for row in rows]
+        found += [train_step(one, n) for n in (*chains(rows), KEYPOINTS) for one in each(part, n)]
+        found += [score_step(one, row) for row in rows for one in each(part, row)]
     return found
 
 
@@ -201,19 +216,23 @@ def ablation_study(study: Study) -> Study:
 
 
 def sibling(study: Study) -> Study | None:
-    """The same study of the other half of Table 1, drawn or real like this one, if it is scored."""
+    """The same study of the other half of Table 1, drawn or real like this one, with as many of
+    the seeds as are scored there; None without any."""
     mine = study.setting
     [name] = (
         name
         for name, other in configs.SETTINGS.items()
         if other.drawn == mine.drawn and other.half != mine.half
     )
-    other = replace(study, dataset=name)
+    scored = []
     try:
-        scored = all(runs.state(score_step(other, row)).hit for row in all_rows())
+        for one in replace(study, dataset=name).each():
+            if not all(runs.state(score_step(one, row)).hit for row in all_rows()):
+                break
+            scored.append(one.seed)
     except UserError:  # real images of the other half are not here
         return None
-    return other if scored else None
+    return replace(study, dataset=name, seeds=tuple(scored)) if scored else None
 
 
 def chains(rows) -> tuple[str, ...]:
@@ -277,8 +296,9 @@ def written(folder: Path) -> list[str]:
 
 
 def train(study: Study, name: str, log=None) -> Path:
-    """The weights.pt of a method, or of KEYPOINTS, trained (and the method it refines) if it is not
-    there."""
+    """The weights.pt of a method with the first seed, or of KEYPOINTS, trained (and the method it
+    refines) if it is not there."""
+    study = each(study, name)[0]
     config, start = method_config(study, name), None
     if name != KEYPOINTS and (start := models.find(name).start):
         ready = runs.state(train_step(study, start)).hit  # then there is nothing to log
@@ -339,7 +359,8 @@ def generate_fn(study: Study, row: str, log=None):
 
 
 def evaluate(study: Study, row: str, preset="pg2", mask_from="target", log=None) -> Path:
-    """The folder with generated.npy, pairs.csv and summary.json of a row, made if not there."""
+    """The folder with generated.npy, pairs.csv and summary.json of a row, made if not there; of
+    the first seed."""
 
     def work(folder, progress):
         how = scoring(study, preset, mask_from)

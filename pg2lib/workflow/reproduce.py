@@ -74,7 +74,8 @@ def score(study, claims, log):
         pipeline.data(part, log)
         train_all(part, (*pipeline.chains(rows), pipeline.KEYPOINTS), log)
         for row in rows:
-            pipeline.evaluate(part, row, log=log)
+            for one in pipeline.each(part, row):
+                pipeline.evaluate(one, row, log=log)
 
 
 def present(study, claims, log):
@@ -113,31 +114,44 @@ def both_command(studies) -> str:
 def write_logs(study, claims, path: Path):
     """The numbers of the learning curves: a line per method and step of its log, in one CSV."""
     stages = pipeline.chains(pipeline.wanted(study, claims)[study])
-    logs = [pd.DataFrame(pipeline.training_log(study, name)).assign(stage=name) for name in stages]
+    logs = [
+        pd.DataFrame(pipeline.training_log(one, name)).assign(stage=name, seed=one.seed)
+        for name in stages
+        for one in pipeline.each(study, name)
+    ]
     table = pd.concat(logs).drop(columns="images_per_second")  # the rest is the same at every run
-    table.insert(0, "stage", table.pop("stage"))
+    for name in ("seed", "stage"):
+        table.insert(0, name, table.pop(name))
     with write_atomically(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")
 
 
 def train_all(study, names, log):
-    """Train what is missing of methods and of pipeline.KEYPOINTS: one after the other, or, where
-    each keeps to one CPU thread, several side by side in processes of their own."""
-    missing = [n for n in names if not runs.state(pipeline.train_step(study, n)).hit]
+    """Train what is missing of methods and of pipeline.KEYPOINTS with every seed: one after the
+    other, or, where each keeps to one CPU thread, several side by side in processes of their own."""
+    jobs = [(one, name) for name in names for one in pipeline.each(study, name)]
+    missing = [job for job in jobs if not runs.state(pipeline.train_step(*job)).hit]
     lanes = min(devices.cpu_count(), MOST_LANES, len(missing))
     single = all(pipeline.method_config(study, name).threads == 1 for name in names)
     alone = pipeline.device_of(study) == "cpu" and distributed.world() == 1
     if lanes > 1 and alone and single:
         log(f"train    {len(missing)} networks, {lanes} at a time")
-        in_order = training_order(study, missing, lanes)
-        side_by_side(partial(train_alone, study), in_order, lanes)
-    for name in names:
-        pipeline.train(study, name, log)
+        side_by_side(train_alone, training_order(missing, lanes), lanes)
+    for one, name in jobs:
+        pipeline.train(one, name, log)
 
 
-def training_order(study, names, lanes: int) -> list[str]:
-    """Names so that no core idles at the end: what others refine first, those others as soon as
-    it will be trained (each waits for it at its lock), and of the rest the most work first."""
+def training_order(jobs, lanes: int) -> list[tuple]:
+    """Jobs, (study of one seed, name), so that no core idles at the end: seed after seed, what
+    others refine first, those others as soon as it will be trained (each waits for it at its lock),
+    and of the rest the most work first."""
+    by_seed = {}
+    for study, name in jobs:
+        by_seed.setdefault(study, []).append(name)
+    return [(study, name) for study in by_seed for name in in_order(study, by_seed[study], lanes)]
+
+
+def in_order(study, names, lanes: int) -> list[str]:
     starts = {name: models.find(name).start for name in names if name in models.METHODS}
 
     def place(name):
@@ -154,8 +168,8 @@ def training_order(study, names, lanes: int) -> list[str]:
 MOST_LANES = 4  # each takes about a gigabyte
 
 
-def train_alone(study, name):
-    pipeline.train(study, name, partial(print, flush=True))
+def train_alone(job):
+    pipeline.train(*job, partial(print, flush=True))
 
 
 def run_alone(study, notebook):

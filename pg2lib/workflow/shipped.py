@@ -22,17 +22,17 @@ PEOPLE, VIEWS = 60, 4  # drawn in seconds, and twice what a participant of the u
 OTHER_PEOPLE = 1_000  # their seed: people the generators were not trained on
 
 
-def study_from_environment(dataset=None, profile=None, seed=0, overrides=()) -> Study:
+def study_from_environment(dataset=None, profile=None, seeds=0, overrides=()) -> Study:
     """`config.study_from_environment`, but the study that ships where nothing is asked for."""
-    asked = dataset or profile or seed or overrides
+    asked = dataset or profile or configs.parse_seeds(seeds) != (0,) or overrides
     asked = asked or any(os.environ.get(f"PG2_{name}") for name in ("DATASET", "PROFILE", "SET"))
-    return configs.study_from_environment(dataset, profile if asked else PROFILE, seed, overrides)
+    return configs.study_from_environment(dataset, profile if asked else PROFILE, seeds, overrides)
 
 
 def ships(study: Study) -> bool:
     """Whether the generators of a study come with the project."""
-    mine = study.dataset, study.profile, study.seed, study.overrides
-    return mine == (configs.DEFAULT_DATASET, PROFILE, 0, ())
+    mine = study.dataset, study.profile, study.seeds, study.overrides
+    return mine == (configs.DEFAULT_DATASET, PROFILE, (0,), ())
 
 
 def rows() -> tuple[str, ...]:
