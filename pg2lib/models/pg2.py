@@ -79,7 +79,8 @@ class PG2Config(TrainingConfig):
         "network": ("G1", "G2"), "pose": POSE_EMBEDDINGS, "heatmap_values": ("paper", "released"),
         "mask_variant": VARIANTS, "d_mode": ("pair", "triplet", "single"),
         "d_batch": ("same", "own"), "d_output": ("image", "patch"),
-        "d_norm": ("batch", "spectral"), "d_padding": ("zeros", "reflect"), "g2_init": ("xavier", "zero"),
+        "d_norm": ("batch", "spectral"), "d_padding": ("zeros", "reflect"),
+        "g2_init": ("xavier", "zero"),
         "g2_paints": ("difference", "image"), "schedule": SCHEDULES,
     }  # fmt: skip
 
@@ -96,7 +97,8 @@ class G1(nn.Module):
       "CE"   coordinates through two linear layers, joined to the image code at the bottleneck
       "HME"  heatmaps through an encoder of their own, joined to the image code at the bottleneck
     CE and HME were never released; their sizes (54-64-64, or 36-64-64 without visibility; the
-    same encoder as the image's) are this project's choice. Parameters at channels=128: 70,795,075 (128x64), 122,103,235 (256x256).
+    same encoder as the image's) are this project's choice.
+    Parameters at channels=128: 70,795,075 (128x64), 122,103,235 (256x256).
     residual: see `ResidualBlock`. visibility: see `coordinates`. skips: False leaves out what the
     decoder gets from the encoder, the ablation of the claim that this passes image information on.
     """
