@@ -128,7 +128,7 @@ def write_logs(study, claims, path: Path):
 
 def train_all(study, names, log):
     """Train what is missing of methods and of pipeline.KEYPOINTS with every seed: one after the
-    other, or, where each keeps to one CPU thread, several side by side in processes of their own."""
+    other, or, where each keeps to one CPU thread, side by side in processes of their own."""
     jobs = [(one, name) for name in names for one in pipeline.each(study, name)]
     missing = [job for job in jobs if not runs.state(pipeline.train_step(*job)).hit]
     lanes = min(devices.cpu_count(), MOST_LANES, len(missing))
