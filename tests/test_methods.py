@@ -132,7 +132,14 @@ def test_an_override_changes_the_keys_of_what_it_touches_alone():
     for name in ("G1-L1", "G1-HME-L1"):
         same = pipeline.train_step(plain, name).key == pipeline.train_step(one, name).key
         assert same == (name != "G1-L1")
+        folders = {pipeline.train_step(study, name).folder for study in (plain, one)}
+        assert (len(folders) == 1) == same
     assert pipeline.data_step(plain).key == pipeline.data_step(one).key
+    judged = Study(profile="smoke", overrides=("keypoints.seed=1",))
+    assert pipeline.train_step(judged, "G1-L1").folder == pipeline.train_step(plain, "G1-L1").folder
+    for step in (pipeline.train_step, pipeline.score_step):
+        name = "keypoints" if step is pipeline.train_step else "target"
+        assert step(judged, name).key != step(plain, name).key
 
 
 def test_a_profile_of_ones_own(tmp_path):

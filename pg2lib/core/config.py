@@ -128,10 +128,15 @@ PROFILES = {
             adversarial=dict(l1_weight=100.0, d_learning_rate=1e-4),
             keypoint_network=dict(rows=32), fashion=dict(batch=2),
         ),
-        Profile("paper", "the paper's sizes, iterations and learning rate",
+        Profile("paper", "the paper's sizes, iterations, learning rate and float32",
+                training=dict(precision="float32"), data=dict(test_pairs=12_800),
                 keypoint_network=LARGE_KEYPOINTS),
-        Profile("released", "the released code's side wherever it differs",
-                released=True, keypoint_network=LARGE_KEYPOINTS),
+        # Not carried: uint8 by truncation, DeepFashion's halved adversarial term, the order of the
+        # data, padding on one side, its 400 DeepFashion test pairs, D's one pass in G1+D; and
+        # scores through the condition's mask only with --mask-from condition.
+        Profile("released", "the released code's side of every switch that training has",
+                released=True, training=dict(precision="float32"), data=dict(test_pairs=12_800),
+                keypoint_network=LARGE_KEYPOINTS),
     )
 }
 # fmt: on
@@ -238,10 +243,16 @@ class Study:
 
     @property
     def name(self) -> str:
-        """The name of its folders."""
-        seed = "" if self.seeds == (0,) else f"-seed{seeds_text(self.seeds)}"
+        """The name of its folder of figures."""
         changed = re.sub(r"[^\w.=+,-]", "_", ",".join(self.overrides))
-        return f"{self.dataset}-{self.profile_name}{seed}" + (f"-{changed}" if changed else "")
+        return self.runs_name + (f"-{changed}" if changed else "")
+
+    @property
+    def runs_name(self) -> str:
+        """The name of its folders in the run store, where a step that an override does not touch
+        serves the study without it too."""
+        seed = "" if self.seeds == (0,) else f"-seed{seeds_text(self.seeds)}"
+        return f"{self.dataset}-{self.profile_name}{seed}"
 
     @property
     def command(self) -> str:

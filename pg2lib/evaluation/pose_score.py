@@ -38,6 +38,7 @@ class KeypointConfig(TrainingConfig):
     shift: float = 1 / 16  # largest random shift in x and y, as a part of the height
     blurred: float = 0.5  # share of the images that are blurred, by a random amount
     threads: int = 1
+    seed: int = 0  # of its training, whatever the seeds of the rows that it judges
 
     name = "keypoints"  # what messages call it
 

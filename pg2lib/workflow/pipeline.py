@@ -118,7 +118,7 @@ def data_step(study: Study) -> runs.Step:
     if source is not None:
         config["source"] = fingerprint(source)
     entries = (code_keys.entry(prepare), (READERS[study.dataset], "*"))
-    return runs.Step("data", shared(study).name, config, entries=entries)
+    return runs.Step("data", shared(study).runs_name, config, entries=entries)
 
 
 def data_config(study: Study) -> configs.DataConfig:
@@ -147,9 +147,14 @@ def train_step(study: Study, name: str) -> runs.Step:
         functions = (training.method_task, *models.find(name).trained_by)
         if start := models.find(name).start:
             inputs[start] = train_step(study, start).key
-    config = configs.changed_fields(method_config(study, name)) | {"seed": study.seed}
+    config = configs.changed_fields(method_config(study, name)) | {"seed": seed_of(study, name)}
     entries = (LOOP, *map(code_keys.entry, functions))
-    return runs.Step("train", f"{study.name}/{name}", config, inputs, entries)
+    return runs.Step("train", f"{study.runs_name}/{name}", config, inputs, entries)
+
+
+def seed_of(study: Study, name: str) -> int:
+    """The seed that a method of a study of one seed, or KEYPOINTS, is trained with."""
+    return method_config(study, name).seed if name == KEYPOINTS else study.seed
 
 
 def score_step(study: Study, row: str, preset: str = "pg2", mask_from: str = "target") -> runs.Step:
@@ -169,7 +174,7 @@ def score_step(study: Study, row: str, preset: str = "pg2", mask_from: str = "ta
         "lpips": how.lpips.name if how.lpips else "no weights",
     }
     entries = tuple(map(code_keys.entry, functions))
-    return runs.Step("evaluate", f"{study.name}/{row}", config, inputs, entries)
+    return runs.Step("evaluate", f"{study.runs_name}/{row}", config, inputs, entries)
 
 
 def scoring(study: Study, preset: str, mask_from: str) -> evaluation.Scoring:
@@ -314,7 +319,8 @@ def train(study: Study, name: str, log=None) -> Path:
             refined = generate_fn(study, start) if start else None
             images = painted(study, name, start, log) if start else None
             task = training.method_task(models.find(name), config, refined, images)
-        return training.train(task, data(study), folder, study.seed, study.device, progress)
+        seed = seed_of(study, name)
+        return training.train(task, data(study), folder, seed, study.device, progress)
 
     return ensure(train_step(study, name), work, log) / checkpoints.WEIGHTS
 
@@ -330,7 +336,7 @@ def painted(study: Study, name: str, start: str, log=None):
     shared = {key: getattr(config, key) for key in ("iterations", "batch", "precision", "threads")}
     inputs = {"data": data_step(study).key, start: train_step(study, start).key}
     entries = (code_keys.entry(training.paint),)
-    label = f"{study.name}/{start}"
+    label = f"{study.runs_name}/{start}"
     step = runs.Step("paint", label, shared | {"seed": study.seed}, inputs, entries)
 
     def work(folder, progress):
@@ -380,8 +386,21 @@ def generated(study: Study, row: str, what: str = "generated") -> np.ndarray:
 
 
 def training_log(study: Study, name: str) -> list[dict]:
-    """The training log of a method's own networks, trained if they are not there."""
+    """The training log of a method's own networks with the first seed, trained if they are not
+    there."""
     return training.read_log(train(study, name).parent / "log.jsonl")
+
+
+def scored(study: Study, rows, preset="pg2", mask_from="target") -> dict:
+    """row -> the folders of `evaluate`, one for each seed; scored if they are not there."""
+    how = preset, mask_from
+    return {row: [evaluate(one, row, *how) for one in each(study, row)] for row in rows}
+
+
+def pairs(study: Study, rows) -> dict:
+    """row -> the tables of scored pairs (`evaluation.read_pairs`), one for each seed."""
+    found = scored(study, rows)
+    return {row: [evaluation.read_pairs(one) for one in found[row]] for row in rows}
 
 
 def table1(study: Study, preset="pg2", mask_from="target") -> dict:
