@@ -30,6 +30,7 @@ class Notebook:
     """A notebook, the rows it needs scored, and the files it writes into the figures folder.
 
     claims: it also reads the ablations, and the other half's data set where that is scored.
+    seeds: it reports over all seeds of a study; the others show one training.
     answers: it also reads the answers of the user study.
     ships: the copy that the project keeps shows the generators that come with it.
     """
@@ -38,6 +39,7 @@ class Notebook:
     rows: Sequence[str]
     outputs: Sequence[str]
     claims: bool = False
+    seeds: bool = False
     answers: bool = False
     ships: bool = False
 
@@ -77,20 +79,25 @@ def notebook_step(study: Study, notebook: Notebook) -> runs.Step:
         "parameters": parameters(study),
         "methods": {name: models.find(name).shown for name in shown},
     }
-    inputs = {row: pipeline.score_step(study, row).key for row in notebook.rows}
-    inputs["data"] = pipeline.data_step(study).key
+    steps = [step for row in notebook.rows for step in score_steps(study, row)]
+    inputs = {"data": pipeline.data_step(study).key}
     if notebook.answers:
         inputs["answers"] = pipeline.fingerprint(runs.root() / "user_study" / study.name)
     if notebook.ships and demo.ships(study):
         inputs |= {row: sha256(demo.weights_file(row)) for row in demo.rows()}
     if notebook.claims:
         other, sibling = pipeline.ablation_study(study), pipeline.sibling(study)
-        steps = [pipeline.score_step(other, row) for row in claims.rows_of(ablations=True)]
+        steps += [s for row in claims.rows_of(ablations=True) for s in score_steps(other, row)]
         if sibling:
-            steps += [pipeline.score_step(sibling, row) for row in claims.rows_of(how="halves")]
-        inputs |= {step.name: step.key for step in steps}
+            steps += [s for row in claims.rows_of(how="halves") for s in score_steps(sibling, row)]
+    inputs |= {step.name: step.key for step in steps}
     entries = code_keys.notebook_entries([source for kind, source in cells if kind == "code"])
     return runs.Step("notebook", f"{study.name}/{notebook.name}", config, inputs, tuple(entries))
+
+
+def score_steps(study: Study, row: str) -> list[runs.Step]:
+    """The scores of a row, one step for each seed."""
+    return [pipeline.score_step(one, row) for one in pipeline.each(study, row)]
 
 
 def parameters(study: Study) -> dict:

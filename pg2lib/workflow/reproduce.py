@@ -27,15 +27,19 @@ from pg2lib.workflow import run_store as runs
 from pg2lib.workflow.notebooks import notebook_state, notebook_step, notebooks, run_notebook
 
 
-def books(claims: bool):
-    """The notebooks that are executed; claims: with those that need the ablations."""
-    return [notebook for notebook in notebooks() if claims or not notebook.claims]
+def books(study, claims: bool):
+    """The notebooks that are executed; claims: with those that need the ablations. For several
+    seeds only those that report over all of them."""
+    every = [notebook for notebook in notebooks() if claims or not notebook.claims]
+    return [notebook for notebook in every if notebook.seeds or len(study.seeds) == 1]
 
 
 def plan(study, claims: bool) -> list[tuple[runs.Step, runs.State]]:
     """Every step and its state, without doing any."""
     entries = [(step, runs.state(step)) for step in pipeline.steps(study, claims)]
-    return entries + [(notebook_step(study, n), notebook_state(study, n)) for n in books(claims)]
+    return entries + [
+        (notebook_step(study, n), notebook_state(study, n)) for n in books(study, claims)
+    ]
 
 
 def reproduce(studies, claims=False, log=print):
@@ -81,11 +85,11 @@ def score(study, claims, log):
 def present(study, claims, log):
     """Notebooks, and with them tables and figures, of a study that is scored; on a CPU several side
     by side, since none needs another."""
-    missing = [book for book in books(claims) if not notebook_state(study, book).hit]
+    missing = [book for book in books(study, claims) if not notebook_state(study, book).hit]
     lanes = min(devices.cpu_count(), MOST_LANES, len(missing))
     if lanes > 1 and pipeline.device_of(study) == "cpu":
         side_by_side(partial(run_alone, study), missing, lanes)
-    for notebook in books(claims):
+    for notebook in books(study, claims):
         run_notebook(study, notebook, log)
     folder = pipeline.figures_folder(study)
     write_logs(study, claims, folder / "logs.csv")
@@ -204,7 +208,7 @@ def begin_lane(progress: str, lanes: int):
 def report(study, claims, seconds: float) -> dict:
     """Where the time went: seconds of this call, of every step when it was made, and of the
     installation; peak memory of this process and of its largest child in MB; the machine."""
-    steps = pipeline.steps(study, claims) + [notebook_step(study, n) for n in books(claims)]
+    steps = pipeline.steps(study, claims) + [notebook_step(study, n) for n in books(study, claims)]
     peak = {
         who: round(resource.getrusage(code).ru_maxrss / 1000)
         for who, code in (("main", resource.RUSAGE_SELF), ("child", resource.RUSAGE_CHILDREN))
@@ -219,6 +223,7 @@ def report(study, claims, seconds: float) -> dict:
             name: runs.read_done(pipeline.train_step(study, name))["facts"]["precision"]
             for name in pipeline.chains(models.rows())
         },
+        "seeds": list(study.seeds),
         "machine": machine(),
     }
 
