@@ -45,7 +45,7 @@ def test_the_ablations_differ_in_one_thing_each():
         a, b = (dataclasses.asdict(smoke.config(name)) for name in (a, b))
         return {name for name in a if a[name] != b[name]}
 
-    assert changed("G1-CE-L1", "G1-L1") == {"pose"}
+    assert changed("G1-CE-L1", "G1-L1") == {"pose", "visibility"}
     assert changed("G1-HME-L1", "G1-L1") == {"pose"}
     assert changed("G1-L1", "G1-poseMaskLoss") == {"mask_weight"}
     for row in models.ablations():
