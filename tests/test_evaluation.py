@@ -237,7 +237,7 @@ def test_lpips_is_scored_per_pair(dataset, tmp_path, monkeypatch):
 def test_every_preset_and_either_mask_on_the_same_images(dataset):
     condition, target = dataset.test_pairs.T
     generated = {"copy": dataset.images[condition], "dark": dataset.images[target] // 2}
-    made = score_presets(generated, dataset, batch=5)
+    made = score_presets({row: [images] for row, images in generated.items()}, dataset, batch=5)
     assert json.loads(json.dumps(made)) == made
     assert (made["pairs"], made["presets"]) == (14, list(PRESET_NAMES))
     real, people = dataset.images[target], dataset.identities[target]
@@ -252,12 +252,27 @@ def test_every_preset_and_either_mask_on_the_same_images(dataset):
                 masks = evaluation.pair_masks(dataset, dataset.test_pairs, who)
                 expected = mask_ssim(images, real, masks, preset).mean()
                 assert ours[measure]["mean"] == pytest.approx(expected, abs=1e-7)
-    few = score_presets({"copy": generated["copy"][:6]}, dataset)
+    few = score_presets({"copy": [generated["copy"][:6]]}, dataset)
     first = ssim(generated["copy"][:6], real[:6]).mean()
     assert few["rows"]["copy"]["ssim"]["pg2"]["mean"] == pytest.approx(first, abs=1e-7)
-    for wrong in ({}, generated | {"few": real[:3]}):
+    for wrong in ({}, {"copy": [generated["copy"], real[:3]]}):
         with pytest.raises(UserError, match="same test pairs"):
             score_presets(wrong, dataset)
+
+
+def test_presets_of_several_trainings(dataset):
+    condition, target = dataset.test_pairs.T
+    real, people = dataset.images[target], dataset.identities[target]
+    trainings = [dataset.images[condition], real // 2, real // 3]
+    made = score_presets({"row": trainings, "copy": trainings[:1]}, dataset, batch=5)
+    values = np.stack([ssim(images, real, "patn") for images in trainings])
+    found = made["rows"]["row"]["ssim"]["patn"]
+    assert found["by_seed"] == pytest.approx(values.mean(1), abs=1e-7)
+    assert found["mean"] == pytest.approx(values.mean(), abs=1e-7) and found["seeds"] == 3
+    assert found["spread"] == pytest.approx(np.std(values.mean(1), ddof=1), abs=1e-7)
+    ends = statistics.interval(values, people)
+    assert (found["low"], found["high"]) == pytest.approx(ends, abs=1e-6)
+    assert set(made["rows"]["copy"]["ssim"]["patn"]) == {"mean", "low", "high"}
 
 
 def test_one_person_has_no_interval(dataset, tmp_path):

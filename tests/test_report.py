@@ -78,7 +78,7 @@ def table_of(dataset, profile="quick"):
     command = f"make reproduce DATASET={dataset} PROFILE={profile}"
     facts = {"half": "market1501", "profile": profile, "seed": 0, "split": "held-out people",
              "command": command, "drawn": dataset.startswith("synthetic")}  # fmt: skip
-    return tables.table1(every, PAPER, facts)
+    return tables.table1({row: [found] for row, found in every.items()}, PAPER, facts)
 
 
 def add_picture(folder, name, dataset, **changes):

@@ -18,14 +18,14 @@ PRESET_MEASURES = {"ssim": None, "mask_ssim": "target", "mask_ssim_condition": "
 def score_presets(generated, dataset, mask_variant="released", seed=0, batch=256, device="cpu"):
     """SSIM and mask-SSIM of the same images under every preset and with either mask.
 
-    generated: row -> uint8 (k, H, W, 3) such as generated.npy, of the first k test pairs, the same
-    k in every row, else UserError; memory maps are read a batch of pairs at a time. mask_variant:
-    see `pair_masks`; seed: of the bootstrap.
+    generated: row -> list, a training each, of uint8 (k, H, W, 3) such as generated.npy, of the
+    first k test pairs, the same k in every row, else UserError; memory maps are read a batch of
+    pairs at a time. mask_variant: see `pair_masks`; seed: of the bootstrap.
 
     Returns a dict of JSON values: `facts`, "mask_variant", "presets" (names) and "rows": row ->
     {measure of PRESET_MEASURES: {preset: `with_interval`}}, with None for NaN.
     """
-    counts = {len(images) for images in generated.values()}
+    counts = {len(images) for trainings in generated.values() for images in trainings}
     if len(counts) != 1 or not min(counts) or max(counts) > len(dataset.test_pairs):
         raise UserError(
             f"presets need the images of the same test pairs in every row, not {sorted(counts)} of "
@@ -37,11 +37,12 @@ def score_presets(generated, dataset, mask_variant="released", seed=0, batch=256
         for measure, mask_from in PRESET_MEASURES.items():
             masks = mask_from and pair_masks(dataset, pairs[part], mask_from, mask_variant)
             for row, preset in product(generated, PRESET_NAMES):
-                found = mask_ssim(generated[row][part], target, masks, preset, device)
+                found = [mask_ssim(images[part], target, masks, preset, device)
+                         for images in generated[row]]  # fmt: skip
                 values.setdefault((row, measure, preset), []).append(found)
     people, rows = np.asarray(dataset.identities)[pairs[:, 1]], {}
     for (row, measure, preset), found in values.items():
-        interval = with_interval(np.concatenate(found), people, seed=seed)
+        interval = with_interval(np.concatenate(found, axis=1), people, seed=seed)
         rows.setdefault(row, {}).setdefault(measure, {})[preset] = interval
     table = {"mask_variant": mask_variant, "presets": list(PRESET_NAMES), "rows": rows}
     return without_nan(facts(dataset, people) | table)

@@ -296,9 +296,20 @@ def _inception_scores(images, dataset, scoring, progress):
 
 
 def with_interval(values, people, weights=None, seed=0):
-    """{"mean", "low", "high"}: the (weighted) mean with its bootstrap interval over people."""
-    low, high = statistics.bootstrap_interval(values, people, weights, seed=seed)
-    return {"mean": statistics.mean(values, weights), "low": low, "high": high}
+    """The (weighted) mean with its `statistics.interval`, see `over_seeds`. values: float (pairs,)
+    of one training or (seeds, pairs); seed: of the bootstrap."""
+    low, high = statistics.interval(values, people, weights, seed=seed)
+    return over_seeds(statistics.seed_means(values, weights), low, high)
+
+
+def over_seeds(by_seed, low, high):
+    """{"mean", "low", "high"} of the results of one training; of several also "spread", their
+    standard deviation, "seeds", their number, and "by_seed", themselves."""
+    value = {"mean": float(np.mean(by_seed)), "low": low, "high": high}
+    if len(by_seed) > 1:
+        spread = statistics.spread(by_seed)
+        value |= {"spread": spread, "seeds": len(by_seed), "by_seed": list(map(float, by_seed))}
+    return value
 
 
 def facts(dataset, people):

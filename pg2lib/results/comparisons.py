@@ -5,6 +5,7 @@ import math
 from pg2lib.evaluation import scores, statistics
 
 UNDECIDED = "undecided: the interval contains zero"
+DISAGREE = "undecided: the trainings disagree"
 
 
 def interval_text(value, low, high, form="+.3f"):
@@ -13,15 +14,25 @@ def interval_text(value, low, high, form="+.3f"):
     return text if low is None else f"{text} [{low:{form}}, {high:{form}}]"
 
 
-def outcome(low, high, published=math.nan, below="lower", above="higher"):
+def spread_text(spread, form=".3f"):
+    """E.g. " ± 0.002", the standard deviation between trainings; "" for None and NaN."""
+    return "" if spread is None or math.isnan(spread) else f" ± {spread:{form}}"
+
+
+def outcome(low, high, published=math.nan, below="lower", above="higher", by_seed=None):
     """What the interval of a difference says, in words: "as in the paper" or "AGAINST the paper" by
-    the sign of the published difference; `below` or `above` zero if the paper has none (NaN)."""
+    the sign of the published difference; `below` or `above` zero if the paper has none (NaN).
+    by_seed: the difference in each training; of one, or None, the words end in "(seen once)"."""
     direction = statistics.LESS if published <= 0 else statistics.MORE
-    verdict = statistics.verdict((low + high) / 2, low, high, direction)
+    verdict = statistics.verdict((low + high) / 2, low, high, direction, by_seed=by_seed)
     agrees, differs = "as in the paper", "AGAINST the paper"
     if math.isnan(published):
         agrees, differs = above, below
-    return {statistics.HOLDS: agrees, statistics.FAILS: differs}.get(verdict, UNDECIDED)
+    if verdict == statistics.CANNOT:
+        several = by_seed is not None and len(by_seed) > 1
+        return DISAGREE if several and (low > 0 or high < 0) else UNDECIDED
+    words = agrees if verdict in (statistics.HOLDS, statistics.SEEN) else differs
+    return words if verdict in (statistics.HOLDS, statistics.FAILS) else f"{words} (seen once)"
 
 
 def difference_lines(differences):
@@ -29,20 +40,23 @@ def difference_lines(differences):
     lines = []
     for line in differences.itertuples():
         interval = interval_text(line.difference, line.low, line.high)
+        interval += spread_text(line.spread)
         paper = "" if math.isnan(line.paper) else f" (paper {line.paper:+.3f})"
-        words = outcome(line.low, line.high, line.paper)
+        words = outcome(line.low, line.high, line.paper, by_seed=line.by_seed)
         heading = scores.SCORES[line.score].heading
         lines.append(f"{line.row} - {line.minus}, {heading}: {interval}{paper}: {words}")
     return lines
 
 
 def mean_lines(values, identities, against, unit, seed=0):
-    """A line of text per row: its mean score with the 95 % interval over people, and its paired
-    difference from the row `against`; values: row -> float (n,), one score per pair."""
+    """A line of text per row: its mean score with the 95 % `statistics.interval`, and its paired
+    difference from the row `against`; values: row -> one score per pair, float (n,) of one
+    training or (seeds, n); after ± the standard deviation between trainings."""
     lines = []
     for row, ours in values.items():
-        interval = statistics.bootstrap_interval(ours, identities, seed=seed)
+        interval = statistics.interval(ours, identities, seed=seed)
         line = interval_text(f"{row:10} {statistics.mean(ours):6.2f} {unit}", *interval, ".2f")
+        line += spread_text(statistics.spread(statistics.seed_means(ours)), ".2f")
         if row != against:
             gap = statistics.paired_difference(ours, values[against], identities, seed=seed)
             line += f"; minus {against}: {interval_text(*gap, '+.2f')}"

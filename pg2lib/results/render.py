@@ -14,7 +14,7 @@ from pg2lib.core.files import UserError, write_atomically
 from pg2lib.evaluation.scores import SCORES
 from pg2lib.evaluation.ssim import PRESETS
 from pg2lib.models import METHODS
-from pg2lib.results.comparisons import interval_text, outcome
+from pg2lib.results.comparisons import interval_text, outcome, spread_text
 
 LABELS = {"condition": "condition image, copied", "target": "real target"}
 HALVES = {"market1501": "Market-1501", "deepfashion": "DeepFashion"}
@@ -72,9 +72,12 @@ def to_json(record) -> str:
 
 
 def csv_text(table: View) -> str:
-    """A line per dict of `numbers`; floats with six digits, empty where there is no value."""
+    """A line per dict of `numbers`; floats with six digits, empty where there is no value, lists
+    with spaces between their values."""
 
     def cell(value):
+        if isinstance(value, list):
+            return " ".join(map(str, map(cell, value)))
         return f"{value:.6g}" if isinstance(value, float) and not np.isnan(value) else value
 
     lines = pd.DataFrame(table.numbers, dtype=object).map(cell)
@@ -144,14 +147,16 @@ def escape_latex(text: str) -> str:
 
 
 def score_text(value, score) -> str:
-    """A score of a summary, {"mean", "low", "high", perhaps "std"} or None, with its interval."""
+    """A score, {"mean", "low", "high"} or None, with its interval; after ± the "std" over splits of
+    a summary, or at the end the "spread" between trainings."""
     if value is None:
         return score.missing
     if value["mean"] is None:
         return MISSING
-    digits, std = f".{score.digits}f", value.get("std")
-    mean = f"{value['mean']:{digits}}" + (f" ± {std:{digits}}" if std is not None else "")
-    return interval_text(mean, value.get("low"), value.get("high"), digits)
+    digits = f".{score.digits}f"
+    mean = f"{value['mean']:{digits}}" + spread_text(value.get("std"), digits)
+    interval = interval_text(mean, value.get("low"), value.get("high"), digits)
+    return interval + spread_text(value.get("spread"), digits)
 
 
 def percent(value) -> str:
@@ -182,7 +187,8 @@ def score_view(table) -> View:
     footnotes = [f"{mark} {text}" for text, mark in marks.items()]
     notes = [*table["notes"], *footnotes, made_by(facts)]
     head = ["", *(_heading(*place) for place in shown)]
-    numbers = [_score_numbers(row, shown) | facts for row in rows]
+    several = any("spread" in (value or {}) for row in rows for value in row["ours"].values())
+    numbers = [_score_numbers(row, shown, several) | facts for row in rows]
     return View(table["title"], head, cells, numbers, notes, best=_best(rows, shown))
 
 
@@ -203,15 +209,15 @@ def _heading(column, whose):
     return f"{HALVES[half]}: {score.heading}" if half else score.heading
 
 
-def _score_numbers(row, shown):
-    line = {"row": row["row"]}
+def _score_numbers(row, shown, several):
+    line, always = {"row": row["row"]}, ("low", "high", *(["spread"] if several else []))
     for column, whose in shown:
         score, value = half_and_score(column)[1], row[whose][column]
         if whose == "paper":
             line[f"{column}_paper"] = value
             continue
         line[column] = value["mean"] if value else score.missing
-        for part in ("std", "low", "high") if score.splits else ("low", "high"):
+        for part in ("std", *always) if score.splits else always:
             line[f"{column}_{part}"] = value.get(part) if value else None
     return line
 
@@ -238,14 +244,20 @@ PRESET_MEASURES = {"ssim": "SSIM", "mask_ssim": "mask-SSIM, target's mask",
 def preset_view(table) -> View:
     """`presets.score_presets`: each row's SSIM and mask-SSIM, a column per preset."""
     presets, rows = table["presets"], table["rows"]
+    every = [v for measures in rows.values() for found in measures.values() for v in found.values()]
+    parts = ("mean", "low", "high", *(["spread"] if any("spread" in v for v in every) else []))
+
+    def cell(value):
+        return f"{value['mean']:.3f}{spread_text(value.get('spread'))}"
+
     cells = [
-        [heading, LABELS.get(row, row), *(f"{found[measure][p]['mean']:.3f}" for p in presets)]
+        [heading, LABELS.get(row, row), *(cell(found[measure][p]) for p in presets)]
         for measure, heading in PRESET_MEASURES.items()
         for row, found in rows.items()
     ]
     numbers = [
         {"row": row, "measure": measure, "preset": preset}
-        | {part: value[part] for part in ("mean", "low", "high")}
+        | {part: value.get(part) for part in parts}
         for row, measures in rows.items()
         for measure, by_preset in measures.items()
         for preset, value in by_preset.items()
@@ -262,33 +274,57 @@ def preset_view(table) -> View:
         "cannot be compared without its preset.",
         f"{table['pairs']:,} test pairs of {table['identities']:,} people, {table['dataset']} at "
         f"{table['height']}x{table['width']}, pose mask {table['mask_variant']}. 95 % intervals: "
-        "see the .csv and .json files.",
+        "see the .csv and .json files. "
+        + (
+            "Mean of several trainings; after ± their standard deviation."
+            if "spread" in parts
+            else "One training of each row: they cover the choice of test people only."
+        ),
     ]
     head = ["measure", "row", *presets]
     return View("The same images under every preset", head, cells, numbers, notes, left=2)
 
 
 def difference_view(lines) -> View:
-    """`tables.differences_table` as a list of dicts: a line per comparison and score."""
+    """`tables.differences_table` as a list of dicts: a line per comparison and score. p-values are
+    shown where there are several trainings."""
+    several = any(line.get("seeds", 1) > 1 for line in lines)
 
     def cells(line):
-        low, high, paper = line["low"], line["high"], line["paper"]
-        words = MISSING if low is None else outcome(low, high, np.nan if paper is None else paper)
+        low, high, paper, by_seed = line["low"], line["high"], line["paper"], line.get("by_seed")
+        found = (low, high, np.nan if paper is None else paper)
+        words = MISSING if low is None else outcome(*found, by_seed=by_seed).partition(":")[0]
+        tests = [_probability(line["p"]), _probability(line["holm"])] if several else []
         return [
             f"{line['row']} − {line['minus']}", line["claim"], SCORES[line["score"]].heading,
-            _signed(line["difference"], low, high), _probability(line["p"]),
-            _probability(line["holm"]), _signed(paper), words.partition(":")[0],
+            _signed(line["difference"], low, high) + spread_text(line.get("spread")), *tests,
+            _signed(paper), words,
         ]  # fmt: skip
 
-    notes = [
-        "Differences pair by pair; in brackets a 95 % bootstrap interval over identities. p: "
-        "two-sided, signs of whole people flipped at random; p (Holm): corrected for the "
-        f"{len(lines)} lines of this table. Neither covers the choice of the training seed. "
-        "Outcome: by the interval alone, as for the claims."
-    ]
-    head = ["", "claim", "score", "ours", "p", "p (Holm)", "paper", "outcome"]
+    head = ["", "claim", "score", "ours", *["p", "p (Holm)"] * several, "paper", "outcome"]
     title = "Differences between rows, pair by pair"
-    return View(title, head, [cells(line) for line in lines], lines, notes, left=3)
+    note = _several_note(lines) if several else ONE_TRAINING
+    hidden = {"by_seed"} if several else {"by_seed", "p", "holm"}
+    numbers = [{k: v for k, v in line.items() if k not in hidden} for line in lines]
+    return View(title, head, [cells(line) for line in lines], numbers, [note], left=3)
+
+
+ONE_TRAINING = (
+    "Differences pair by pair, for this one training of each row: in brackets a 95 % bootstrap "
+    "interval over test people, which does not cover another training. Outcome: by the interval "
+    "alone, seen once."
+)
+
+
+def _several_note(lines):
+    counts = sorted({line["seeds"] for line in lines})
+    return (
+        f"Differences pair by pair, mean of {' or '.join(map(str, counts))} trainings; in brackets "
+        "a 95 % interval that covers the choice of test people and the training; after ± the "
+        "standard deviation between trainings. p: two-sided, from the same t distribution; p "
+        f"(Holm): corrected for the {len(lines)} lines of this table. Outcome: only where the "
+        "interval leaves out zero and every training has the same sign."
+    )
 
 
 def _signed(value, low=None, high=None):

@@ -1,13 +1,17 @@
 """Tables of scores: Table 1 with the paper's numbers, further scores, differences between rows.
 
-Tables are dicts of JSON values (differences: a DataFrame); `render` writes them as files.
+Tables are dicts of JSON values (differences: a DataFrame); `render` writes them as files. A row is
+a list of its trainings, in the order of the seeds, each with the summary and the pairs of
+`evaluation.evaluate_row`; the one scoring of a row that is not trained stands for every seed. Only
+JSON files hold the results of each seed ("by_seed").
 """
 
 import numpy as np
 import pandas as pd
 
-from pg2lib.core.files import UserError
+from pg2lib.core.files import UserError, without_nan
 from pg2lib.evaluation import statistics
+from pg2lib.evaluation.score_row import REFERENCES, over_seeds, with_interval
 from pg2lib.evaluation.scores import SCORES, names, weights
 from pg2lib.models import METHODS
 from pg2lib.results.claims import differences
@@ -21,18 +25,21 @@ SHARED = ("dataset", "height", "width", "pairs", "identities", "preset", "mask_f
           "mask_variant")  # fmt: skip
 
 
-def table1(summaries, paper, facts):
+def table1(summaries, paper, facts, pairs=None):
     """Table 1: "condition", the registered rows in their order, "target".
 
     Args:
-        summaries: row -> summary of `evaluation.evaluate_row`.
+        summaries: row -> list of summaries, a training each.
         paper: row -> {score: printed value} of one half of the paper's table, or less.
-        facts: dict with "half" (whose numbers `paper` holds), "profile", "seed", "split" (a
-            sentence), "command" and "drawn" (whether this project draws the images).
+        facts: dict with "half" (whose numbers `paper` holds), "profile", "seeds", "split" (a
+            sentence), "command" and "drawn" (whether this project draws the images). Instead of
+            "seeds" (a list) there may be "seed"; the table has both.
+        pairs: row -> list of DataFrames of `evaluation.read_pairs`, for the intervals of several
+            trainings over people; not needed for one.
 
     Returns:
-        {"title", "columns": [score], "facts", "rows": [{"row", "label", "ours": {score: {...} or
-        None}, "paper": {score: value or None}}], "notes": [sentence]}.
+        {"title", "columns": [score], "facts", "rows": [{"row", "label", "ours": {score:
+        `score_row.over_seeds` or None}, "paper": {score: value or None}}], "notes": [sentence]}.
 
     Raises:
         UserError: no summaries, an unknown row, or rows that were not scored alike.
@@ -43,16 +50,15 @@ def table1(summaries, paper, facts):
             raise UserError(f"unknown row {row!r}; choose one of: {', '.join(order)}.")
     ordered = {row: summaries[row] for row in order if row in summaries}
     title = f"Table 1 of PG2: this project ({{dataset}}) and the paper ({HALVES[facts['half']]})"
-    table = _table(title, ordered, TABLE1, facts, paper)
+    table = _table(title, ordered, TABLE1, facts, pairs, paper)
     table["notes"] += _table1_notes(table)
     return table
 
 
-def more_scores(summaries, facts):
+def more_scores(summaries, facts, pairs=None):
     """The scores that the paper does not print, as a table like `table1`'s; rows in the order of
     `summaries`."""
-    table = _table("Further scores of the same images ({dataset})", summaries, MORE, facts)
-    table["notes"].append("In brackets: 95 % bootstrap interval over identities.")
+    table = _table("Further scores of the same images ({dataset})", summaries, MORE, facts, pairs)
     table["notes"] += [SCORES[score].note for score in MORE if SCORES[score].note]
     return table
 
@@ -81,19 +87,20 @@ def both_halves(tables, command):
             for source in ("ours", "paper") if row["row"] in shared else ():
                 values = {f"{half}:{score}": row[source][score] for score in printed}
                 rows[row["row"]][source] |= values
-        size, split, *general = table["notes"]
-        notes += [f"{HALVES[half]}: {size} {split}"]
+        size, split, certain, *general = table["notes"]
+        notes += [f"{HALVES[half]}: {size} {split} {certain}"]
     title = "Table 1 of PG2: this project and the paper"
     return {"title": title, "columns": columns, "facts": facts, "rows": list(rows.values()),
             "notes": notes + general[-1:]}  # fmt: skip
 
 
-def _table(title, summaries, columns, facts, paper=None):
+def _table(title, summaries, columns, facts, pairs=None, paper=None):
     """What all tables of scores share; the title names the {dataset}."""
     if not summaries:
         raise UserError("Table 1 needs at least one evaluated row.")
-    first = next(iter(summaries.values()))
-    for row, summary in summaries.items():
+    every = [(row, summary) for row, trainings in summaries.items() for summary in trainings]
+    first = every[0][1]
+    for row, summary in every:
         for key in SHARED:
             if summary[key] != first[key]:
                 raise UserError(
@@ -105,30 +112,68 @@ def _table(title, summaries, columns, facts, paper=None):
         {
             "row": row,
             "label": LABELS.get(row, row),
-            "ours": {score: summary["scores"].get(score) for score in columns},
+            "ours": {score: _value(trainings, (pairs or {}).get(row), score) for score in columns},
             "paper": {score: paper.get(row, {}).get(score) for score in printed},
         }
-        for row, summary in summaries.items()
+        for row, trainings in summaries.items()
     ]
-    facts = {key: first[key] for key in SHARED} | facts
+    seeds = facts.get("seeds") or [facts["seed"]]
+    facts = {key: first[key] for key in SHARED} | facts | {"seed": seeds[0], "seeds": seeds}
+    trained = {row: len(trainings) for row, trainings in summaries.items()
+               if row not in REFERENCES}  # fmt: skip
     notes = [
         f"{facts['pairs']:,} test pairs of {facts['identities']:,} people, {facts['dataset']} at "
-        f"{facts['height']}x{facts['width']}, profile {facts['profile']}, seed {facts['seed']}; "
+        f"{facts['height']}x{facts['width']}, profile {facts['profile']}; "
         f"SSIM preset {facts['preset']}, pose mask of the {facts['mask_from']} image "
         f"({facts['mask_variant']}).",
         f"Split: {facts['split'].rstrip('.')}.",
+        _certainty(trained, seeds),
     ]
     title = title.format(dataset=facts["dataset"])
     return {"title": title, "columns": list(columns), "facts": facts, "rows": rows, "notes": notes}
 
 
+def _value(summaries, tables, score):
+    """A score of a row, None if a training lacks it; summaries and tables of its trainings."""
+    values = [summary["scores"].get(score) for summary in summaries]
+    if len(values) == 1 or None in values:
+        return values[0] if len(values) == 1 else None
+    if tables and all(score in table for table in tables):
+        found, weight = stacked(tables, score)
+        value = with_interval(found, tables[0]["identity"], weight)
+    else:
+        means = [np.nan if value["mean"] is None else value["mean"] for value in values]
+        # an interval over trainings alone would not do for a mean over people
+        ends = statistics.seeds_interval(means) if SCORES[score].set_score else (None, None)
+        value = over_seeds(means, *ends)
+    return without_nan(value)
+
+
+def _certainty(trained, seeds):
+    """What the intervals of a table cover; trained: row -> number of trainings."""
+    most = max(trained.values(), default=1)
+    if most == 1:
+        return (
+            f"For this one training (seed {seeds[0]}): the 95 % intervals in brackets cover the "
+            "choice of test people only; another training gives other numbers."
+        )
+    fewer = [f"{row}: the first {count}" for row, count in trained.items() if count < most]
+    return (
+        f"Mean of {most} trainings (seeds {', '.join(map(str, seeds[:most]))}"
+        f"{'; ' if fewer else ''}{'; '.join(fewer)}); in brackets a 95 % interval that covers the "
+        "choice of test people and the training; after ± the standard deviation between "
+        "trainings. Rows that are not trained: over people only. Scores of a whole set of images "
+        "(IS, FID, KID, one picture): over trainings only."
+    )
+
+
 def _table1_notes(table):
     """The notes of Table 1 alone, the one on comparing with the paper last."""
     inception = [row["ours"]["inception"] for row in table["rows"] if row["ours"]["inception"]]
-    notes = [
-        "In brackets: 95 % bootstrap interval over identities; after ±: standard deviation over "
-        f"{inception[0]['splits'] if inception else 10} splits. Not in the paper: sharpness and "
-        f"PCKh. {SCORES['sharpness'].note} {SCORES['pckh'].note}"
+    splits = [value["splits"] for value in inception if "splits" in value]
+    notes = [f"After ± of IS: standard deviation over {splits[0]} splits."] if splits else []
+    notes += [
+        f"Not in the paper: sharpness and PCKh. {SCORES['sharpness'].note} {SCORES['pckh'].note}"
     ]
     other = {}  # preset of the printed SSIM -> rows, where it is not this table's
     for row in table["rows"]:
@@ -154,28 +199,55 @@ def differences_table(pairs, paper=None, names=COMPARED, seed=0, comparisons=DIF
     `pairs`, and scores that a row lacks, are left out.
 
     Args:
-        pairs: row -> DataFrame of `evaluation.read_pairs`.
+        pairs: row -> list of DataFrames of `evaluation.read_pairs`, a training each.
         paper: row -> {score: printed value}, or None.
-        names: the scores of pairs to compare by.
+        names: the scores of pairs to compare by; seed: of the bootstrap.
         comparisons: (row, row it is compared with, what that tests), ...
 
     Returns:
         DataFrame: claim, row, minus, score, difference, low, high (`statistics.paired_difference`),
-        p (`statistics.paired_p_value`), holm (p corrected for all lines), paper (difference of the
-        printed values or NaN). UserError: two rows were scored on different pairs."""
+        spread (standard deviation between trainings), seeds (how many), seeds_agree (whether the
+        difference has one sign in all), by_seed (the difference in each), p
+        (`statistics.paired_p_value`), holm (p corrected for all lines), paper (difference of the
+        printed values or NaN). With one training spread, p and holm are NaN. UserError: two rows
+        were scored on different pairs."""
     lines, paper = [], paper or {}
     for a, b, claim in (c for c in comparisons if c[0] in pairs and c[1] in pairs):
-        left, right = pairs[a], pairs[b]
-        check_same_pairs(a, left, b, right)
-        for score in (name for name in names if name in left and name in right):
-            both = (left[score], right[score], left["identity"], weights(left, score))
+        left, right = common_seeds(pairs, a, b)
+        check_same_pairs(a, left[0], b, right[0])
+        every = [*left, *right]
+        for score in (name for name in names if all(name in table for table in every)):
+            (ours, weight), (other, _) = stacked(left, score), stacked(right, score)
+            both = (ours, other, left[0]["identity"], weight)
             interval = statistics.paired_difference(*both, seed=seed)
-            p = statistics.paired_p_value(*both, seed=seed)
+            change = statistics.seed_means(ours - other, weight)
+            agree = abs(np.sign(change).sum()) == len(change)
+            seeds = (statistics.spread(change), len(change), bool(agree), change.tolist())
+            p = statistics.paired_p_value(*both)
             printed = np.subtract(*(paper.get(row, {}).get(score, np.nan) for row in (a, b)))
-            lines.append((claim, a, b, score, *interval, p, np.nan, printed))
-    columns = ["claim", "row", "minus", "score", "difference", "low", "high", "p", "holm", "paper"]
+            lines.append((claim, a, b, score, *interval, *seeds, p, np.nan, printed))
+    columns = ["claim", "row", "minus", "score", "difference", "low", "high", "spread", "seeds",
+               "seeds_agree", "by_seed", "p", "holm", "paper"]  # fmt: skip
     table = pd.DataFrame(lines, columns=columns)
     return table.assign(holm=statistics.holm(table["p"]))
+
+
+def common_seeds(trainings, *rows):
+    """For each of the rows the list of its trainings with the seeds that all rows have, which are
+    the first ones. trainings: row -> list, in the order of the seeds; the one entry of a row that
+    is not trained is repeated."""
+    count = min((len(trainings[row]) for row in rows if row not in REFERENCES), default=1)
+    return [(list(trainings[row]) * count)[:count] for row in rows]
+
+
+def stacked(tables, score):
+    """(values, weights) of a score in the tables of pairs of several trainings: each float
+    (seeds, pairs), weights None for a plain mean. UserError: the tables list different pairs."""
+    for table in tables[1:]:
+        check_same_pairs("of one seed", tables[0], "of another", table)
+    found = [weights(table, score) for table in tables]
+    values = np.stack([table[score].to_numpy(float) for table in tables])
+    return values, None if found[0] is None else np.stack(found).astype(float)
 
 
 def check_same_pairs(a, left, b, right):

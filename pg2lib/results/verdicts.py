@@ -274,7 +274,8 @@ def evaluate_comparison(comparison, evidence, sibling=None):
         effect, low, high = map(float, EFFECTS[comparison.how](comparison, evidence, sibling))
     except NotMeasured as missing:
         return Finding(comparison, *[math.nan] * 3, CANNOT, f"not measured: {missing}")
-    decision = verdict(effect, low, high, comparison.direction, comparison.margin)
+    seeds = [effect, effect]  # as if a second training had given the same
+    decision = verdict(effect, low, high, comparison.direction, comparison.margin, seeds)
     why = _reason(comparison, low, high, decision)
     return Finding(comparison, effect, low, high, decision, why)
 

@@ -407,12 +407,12 @@ def table1(study: Study, preset="pg2", mask_from="target") -> dict:
     """Table 1 as `tables.table1` makes it, of every row."""
     folders = {row: evaluate(study, row, preset, mask_from) for row in all_rows()}
     return tables.table1(
-        {row: evaluation.read_summary(folder) for row, folder in folders.items()},
+        {row: [evaluation.read_summary(folder)] for row, folder in folders.items()},
         paper_rows(study),
         {
             "half": study.setting.half,
             "profile": study.changes,
-            "seed": study.seed,
+            "seeds": [study.seed],
             "split": data(study).card["split"],
             "drawn": study.setting.drawn,
             "command": study.command,
