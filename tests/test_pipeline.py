@@ -121,6 +121,27 @@ def test_table1_holds_the_papers_numbers_beside_ours(study):
     assert "disjoint" in table["facts"]["split"]
 
 
+def test_table1_of_several_seeds_takes_all_of_them(study, monkeypatch):
+    several, evaluate = pipeline.Study(profile="smoke", seeds="0,1"), pipeline.evaluate
+    asked = []
+
+    def scored_once(one, row, *how):  # as if the second training had given the first one's images
+        asked.append((one.seed, row))
+        return evaluate(study, row, *how)
+
+    monkeypatch.setattr(pipeline, "evaluate", scored_once)
+    table = pipeline.table1(several)
+    assert table["facts"]["seeds"] == [0, 1] and (1, "G1-L1") in asked
+    assert (1, "target") not in asked  # nobody trains it
+    for row in table["rows"]:
+        value = row["ours"]["ssim"]
+        if row["row"] in pipeline.REFERENCE_ROWS:
+            assert set(value) == {"mean", "low", "high"}
+        else:
+            assert value["by_seed"] == [value["mean"]] * 2 and value["spread"] == 0
+            assert value["low"] < value["mean"] < value["high"]
+
+
 def test_every_step_depends_on_what_it_reads():
     one, two = pipeline.Study(profile="smoke"), pipeline.Study(profile="smoke", seeds=1)
     same = {

@@ -73,8 +73,9 @@ def learning_curves(logs, smooth=5):
 @STYLE
 def bars_with_intervals(summaries, names=("ssim", "mask_ssim", "sharpness"), paper=None):
     """Scores with their 95 % intervals, a panel per score. summaries: row -> summary of
-    `evaluation.evaluate_row`; paper: row -> {score: printed value}, drawn as diamonds, or None."""
-    paper, legend, alt = paper or {}, {}, "Bars with 95 % intervals over people."
+    `evaluation.evaluate_row`, or {"scores": "ours" of a table's row}; paper: row -> {score: printed
+    value}, drawn as diamonds, or None."""
+    paper, legend, alt = paper or {}, {}, "Bars with 95 % intervals."
     width, height = 1.2 + 2.3 * len(names), 1.0 + 0.27 * len(summaries)
     figure, spots = chart(width, height, len(names), sharey=True, squeeze=False)
     for axes, score in zip(spots[0], map(SCORES.get, names)):
@@ -106,7 +107,7 @@ def _bars(axes, score, values):
         if value.get("low") is not None:
             ends = [value["low"], value["high"]]
             (line,) = axes.plot(ends, [place] * 2, color=INK, linewidth=1.4)
-            legend["95 % interval over people"] = line
+            legend["95 % interval"] = line
     axes.set(title=score.heading)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set_yticks(range(len(values)), values)

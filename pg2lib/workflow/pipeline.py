@@ -397,26 +397,33 @@ def scored(study: Study, rows, preset="pg2", mask_from="target") -> dict:
     return {row: [evaluate(one, row, *how) for one in each(study, row)] for row in rows}
 
 
-def pairs(study: Study, rows) -> dict:
+def pairs(study: Study, rows, preset="pg2", mask_from="target") -> dict:
     """row -> the tables of scored pairs (`evaluation.read_pairs`), one for each seed."""
-    found = scored(study, rows)
+    found = scored(study, rows, preset, mask_from)
     return {row: [evaluation.read_pairs(one) for one in found[row]] for row in rows}
+
+
+def summaries(study: Study, rows, preset="pg2", mask_from="target") -> dict:
+    """row -> the summaries of its scores (`evaluation.read_summary`), one for each seed."""
+    found = scored(study, rows, preset, mask_from)
+    return {row: [evaluation.read_summary(one) for one in found[row]] for row in rows}
 
 
 def table1(study: Study, preset="pg2", mask_from="target") -> dict:
     """Table 1 as `tables.table1` makes it, of every row."""
-    folders = {row: evaluate(study, row, preset, mask_from) for row in all_rows()}
+    how = preset, mask_from
     return tables.table1(
-        {row: [evaluation.read_summary(folder)] for row, folder in folders.items()},
+        summaries(study, all_rows(), *how),
         paper_rows(study),
         {
             "half": study.setting.half,
             "profile": study.changes,
-            "seeds": [study.seed],
+            "seeds": list(study.seeds),
             "split": data(study).card["split"],
             "drawn": study.setting.drawn,
             "command": study.command,
         },
+        pairs(study, all_rows(), *how),
     )
 
 
