@@ -2,7 +2,7 @@
 
 import pytest
 
-from pg2lib.results import claims, verdicts
+from pg2lib.results import claims, effects
 from pg2lib.workflow import evidence, pipeline
 
 
@@ -33,12 +33,12 @@ def test_a_large_study_takes_ablations_from_quick_and_a_scored_sibling(asked, mo
     ]
 
 
-def test_logs_are_read_only_for_learning_curves_that_are_complete(monkeypatch):
+def test_every_trained_row_has_its_log_and_every_row_a_folder_per_training(monkeypatch):
     for name in ("data", "evaluate", "training_log"):
         monkeypatch.setattr(pipeline, name, lambda *arguments, name=name: (name, *arguments[1:]))
-    monkeypatch.setattr(verdicts, "gather", lambda *arguments: arguments)
-    study, curves = pipeline.Study(profile="quick"), claims.rows_of(ablations=True, how="curves")
-    _, folders, logs, profile, half, _ = evidence.measured(study, [*curves, "G1-L1"])
-    assert list(folders) == [*curves, "G1-L1"] and list(logs) == list(curves)
+    monkeypatch.setattr(effects, "gather", lambda *arguments: arguments)
+    study = pipeline.Study(profile="quick")
+    _, folders, logs, profile, half, _ = evidence.measured(study, ["target", "G1-L1", "G1+D"])
+    assert folders == {row: [("evaluate", row)] for row in ("target", "G1-L1", "G1+D")}
+    assert logs == {row: [("training_log", row)] for row in ("G1-L1", "G1+D")}
     assert (profile, half) == ("quick", "market1501")
-    assert evidence.measured(study, ["G1-L1", curves[0]])[2] == {}

@@ -1,10 +1,17 @@
-"""Stripes and fixed pictures, on made-up images whose values are known by hand."""
+"""Stripes and fixed pictures, on made-up images whose values are known by hand; lines of health."""
 
 import numpy as np
 import pytest
 from skimage.util import img_as_ubyte
 
-from pg2lib.evaluation.health import fixed_share, stripes
+from pg2lib.evaluation.health import (
+    LIMITS,
+    fixed_share,
+    health_line,
+    health_text,
+    over_trainings,
+    stripes,
+)
 
 HEIGHT, WIDTH = 16, 8
 Y, X = np.mgrid[:HEIGHT, :WIDTH]
@@ -48,3 +55,51 @@ def test_independent_maps_share_one_part_in_n_and_an_added_picture_its_energy():
     maps, picture = rng.normal(size=(50, 32, 32, 3)), rng.normal(size=(32, 32, 3))
     assert fixed_share(maps) == pytest.approx(1 / 50, rel=0.1)
     assert fixed_share(maps + picture) == pytest.approx(0.5, abs=0.03)
+
+
+def scores(fixed=None, striped=None):
+    return {"scores": {"fixed_share": fixed and {"mean": fixed}, "stripes": {"mean": striped}}}
+
+
+def record(real, fake):
+    return {"step": 1, "l1": 0.4, "d_real": real, "d_fake": fake}
+
+
+def test_a_line_of_health_reads_the_last_tenth_of_the_log():
+    log = [record(0.5, 0.5)] * 18 + [record(0.8, 0.3), record(0.9, 0.2)]
+    line = health_line("two", scores(0.2, 0.4), log)
+    assert (line["d_real"], line["d_fake"]) == (pytest.approx(0.85), pytest.approx(0.25))
+    assert line["healthy"] and line["why"] == ""
+    text = "two: one picture 20 %, D 0.85 / 0.25, period-2 energy 0.40, healthy"
+    assert health_text(line) == text
+
+
+def test_a_row_without_a_discriminator_has_no_line():
+    assert health_line("one", scores(None, 9.0), [{"step": 1, "l1": 0.4}]) is None
+    assert health_line("one", {}, []) is None
+
+
+@pytest.mark.parametrize("part, over", [("fixed", 0.3), ("gap", 0.9), ("stripes", 1.5)])
+def test_each_limit_alone_makes_a_training_sick_from_just_above_it(part, over):
+    assert getattr(LIMITS, {"fixed": "fixed_share"}.get(part, part)) == over
+    for step, healthy in ((-0.01, True), (0.01, False)):
+        value = {"fixed": 0.1, "gap": 0.5, "stripes": 1.0} | {part: over + step}
+        log = [record(0.97, 0.97 - value["gap"])] * 10
+        line = health_line("two", scores(value["fixed"], value["stripes"]), log)
+        assert line["healthy"] == healthy == (not line["why"])
+
+
+def test_one_stage_is_judged_without_a_difference_map():
+    line = health_line("one", scores(None, 2.0), [record(0.6, 0.4)])
+    assert not line["healthy"] and line["fixed_share"] is None
+    assert health_text(line).startswith("one: D 0.60 / 0.40, period-2 energy 2.00, NOT healthy (")
+
+
+def test_half_of_the_trainings_make_a_row_sick():
+    sound, sick = (health_line("two", scores(f, 0.5), [record(0.6, 0.4)]) for f in (0.1, 0.5))
+    line = over_trainings([sick, sound, sound])
+    assert line["healthy"] and (line["trainings"], line["sick"]) == (3, 1)
+    assert line["fixed_share"] == pytest.approx(0.7 / 3)
+    assert not over_trainings([sick, sound])["healthy"] and not over_trainings([sick])["healthy"]
+    why = over_trainings([sick, sick, sound])["why"]
+    assert why == "2 of 3 trainings; the first: 50 % of its difference maps is one picture"

@@ -197,8 +197,10 @@ def blurred(images):
 def measures(generated, images, target, masks, names, preset="pg2", chunk=64):
     """The measures that claims are tested by: a DataFrame of k rows, a column per measure.
 
-    detail, artefacts, target_detail: `structure`. colour: `local_colour_error`. body_ssim:
-    `body_ssim`. blur_gain: gain in SSIM, of a preset of `ssim.PRESETS`, by `blurred`.
+    detail, artefacts, target_detail: `structure`. background_artefacts: artefacts outside the mask,
+    what is carried over from the condition's background among them, and background_detail, its
+    weight. colour: `local_colour_error`. body_ssim: `body_ssim`. blur_gain: gain in SSIM, of a
+    preset of `ssim.PRESETS`, by `blurred`.
 
     Args:
         generated: uint8 (k, H, W, 3); memory maps are read `chunk` images at a time.
@@ -212,6 +214,10 @@ def measures(generated, images, target, masks, names, preset="pg2", chunk=64):
         columns = {}
         if {"detail", "artefacts"} & set(names):
             columns |= structure(outputs, real, mask)
+        if "background_artefacts" in names:
+            around = structure(outputs, real, ~mask)
+            columns["background_artefacts"] = around["artefacts"]
+            columns["background_detail"] = around["target_detail"]
         if "colour" in names:
             columns["colour"] = local_colour_error(outputs, real, mask)
         if "body_ssim" in names:

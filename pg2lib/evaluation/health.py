@@ -1,7 +1,9 @@
 """Signs that an adversarial training went wrong, which no likeness score shows.
 
-Pure functions of images. Our own measures; the paper judges by eye.
+Pure functions of images, scores and training logs. Our own measures; the paper judges by eye.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from skimage.color import rgb2gray
@@ -43,3 +45,88 @@ def fixed_share(differences):
     energy = np.mean([np.square(one, dtype=np.float64).sum() for one in maps])
     mean = maps.mean(0, dtype=np.float64)
     return float(np.square(mean).sum() / energy) if energy else float("nan")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Above these values an adversarial training did not do what its row is meant to show.
+
+    They are far from what a sound training gives, so that a row beyond one is not a matter of
+    taste; a row within all three may still be poor.
+    """
+
+    # Share of one fixed picture in the difference maps: 1 / n if each map answers its own inputs.
+    # Above 0.3 the picture that ignores them is a third of all that stage II does.
+    fixed_share: float = 0.3
+    # D's mean answer to real images minus that to generated ones. At 0.9 D is wrong in fewer than
+    # one of ten cases whatever G does: it tells bad from worse no more, which is all G learns from.
+    gap: float = 0.9
+    # Period-2 energy over the real images': real images have 1, blurred ones less. Half as much
+    # again is a pattern of the upsampling, painted over people and background alike.
+    stripes: float = 1.5
+
+
+LIMITS = Limits()
+
+
+def health_line(row, summary, log):
+    """How one adversarial training went; None if nothing says that the row is adversarial.
+
+    Args:
+        row: its name.
+        summary: summary.json, whose "fixed_share" (two stages only) and "stripes" are read.
+        log: its training log, records with "d_real" and "d_fake", D's mean answers to real and
+            generated images, of which the mean over the last tenth counts; or an empty list.
+
+    Returns:
+        dict of "row", "fixed_share", "d_real", "d_fake", "stripes" (None: not known), "healthy",
+        bool, and "why", the limits of `LIMITS` that are passed, as text, "" if none is.
+    """
+    scores = summary.get("scores", {})
+    fixed, striped = ((scores.get(name) or {}).get("mean") for name in ("fixed_share", "stripes"))
+    last = [r for r in log if r.get("d_real") is not None][-max(len(log) // 10, 1) :]
+    if fixed is None and not last:
+        return None
+    real, fake = (
+        float(np.mean([r[name] for r in last])) if last else None for name in ("d_real", "d_fake")
+    )
+    reasons = []
+    if fixed is not None and fixed > LIMITS.fixed_share:
+        reasons.append(f"{100 * fixed:.0f} % of its difference maps is one picture")
+    if last and real - fake > LIMITS.gap:
+        reasons.append(f"D has won, with {real:.2f} for real and {fake:.2f} for generated images")
+    if striped is not None and striped > LIMITS.stripes:
+        reasons.append(f"its images have {striped:.1f} times the stripes of real ones")
+    return {
+        "row": row, "fixed_share": fixed, "d_real": real, "d_fake": fake, "stripes": striped,
+        "healthy": not reasons, "why": ", ".join(reasons),
+    }  # fmt: skip
+
+
+def over_trainings(lines):
+    """One line for the trainings of a row: the mean of their numbers, how many there are and how
+    many of them are "sick". The row is healthy unless half of them or more are: a claim that is
+    called holds in each training, so that a few sick ones cannot make it."""
+    sick = [line for line in lines if not line["healthy"]]
+    mean = {"row": lines[0]["row"]}
+    for name in ("fixed_share", "d_real", "d_fake", "stripes"):
+        known = [line[name] for line in lines if line[name] is not None]
+        mean[name] = float(np.mean(known)) if known else None
+    bad = 2 * len(sick) >= len(lines)
+    why = sick[0]["why"] if bad else ""
+    if bad and len(lines) > 1:
+        why = f"{len(sick)} of {len(lines)} trainings; the first: {why}"
+    return mean | {"healthy": not bad, "why": why, "trainings": len(lines), "sick": len(sick)}
+
+
+def health_text(line):
+    """E.g. "G1+G2+D: one picture 20 %, D 0.79 / 0.26, period-2 energy 0.32, healthy"."""
+    parts = []
+    if line["fixed_share"] is not None:
+        parts.append(f"one picture {100 * line['fixed_share']:.0f} %")
+    if line["d_real"] is not None:
+        parts.append(f"D {line['d_real']:.2f} / {line['d_fake']:.2f}")
+    if line["stripes"] is not None:
+        parts.append(f"period-2 energy {line['stripes']:.2f}")
+    parts.append("healthy" if line["healthy"] else f"NOT healthy ({line['why']})")
+    return f"{line['row']}: {', '.join(parts)}"

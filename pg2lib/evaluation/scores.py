@@ -103,11 +103,15 @@ _ALL = (
         missing="not scored", **_MORE,
     ),
     _score("fixed_share", "one picture", "lower", set_score=True, missing="one stage", **_MORE),
-    # computed for claims alone, see `detail` and, of training curves, `results.verdicts`
+    # computed for claims alone, see `detail` and, of training curves, `results.effects`
     _score("body_ssim", "body-SSIM", unit=LIKENESS),
     _score("blur_gain", "SSIM gained by blurring", "zero", unit=LIKENESS),
     _score("detail", "right detail", unit=REAL, weight="target_detail"),
     _score("artefacts", "artefact energy", "zero", unit=REAL, weight="target_detail"),
+    _score(
+        "background_artefacts", "artefact energy of the background", "zero", unit=REAL,
+        weight="background_detail",
+    ),
     _score("colour", "colour error", "lower", digits=2, unit=GREY_LEVELS),
     _score("l1_gap", "mean L1 while training", "lower", unit="masked L1"),
     _score("head_start", "time to the common level", "lower", unit="share of the training"),

@@ -7,14 +7,15 @@ from matplotlib.ticker import MaxNLocator
 
 from pg2lib.core.files import UserError
 from pg2lib.evaluation.scores import SCORES
-from pg2lib.evaluation.statistics import CANNOT, EQUAL, FAILS, HOLDS, LESS, MORE
-from pg2lib.results import verdicts
+from pg2lib.evaluation.statistics import CANNOT, EQUAL, FAILS, HOLDS, LESS, MORE, SEEN, UNSEEN
+from pg2lib.results import effects
 from pg2lib.results.figures import colour
 from pg2lib.results.provenance import FONT, GREY, INK, PALE, STYLE, new_figure
 from pg2lib.results.render import score_text
 
 # Verdict -> colour and marker, distinct for colour-blind readers; the word is printed as well.
-LOOKS = {HOLDS: ("#0072b2", "o"), FAILS: ("#d55e00", "X"), CANNOT: ("#777777", "D")}
+LOOKS = {HOLDS: ("#0072b2", "o"), FAILS: ("#d55e00", "X"), CANNOT: ("#777777", "D"),
+         SEEN: ("#56b4e9", "o"), UNSEEN: ("#e69f00", "X")}  # fmt: skip
 # Panels of the learning curves: title -> term of the log -> line style.
 PANELS = {
     "L1 to the target, as weighted in the loss": {"l1": "-"},
@@ -178,10 +179,12 @@ def _draw_panel(axes, title, lines):
 
 @STYLE
 def convergence(logs, names):
-    """L1 over the training of two rows, their common level, and when each reaches it. logs: row ->
-    list of records with "step" and "l1"; names: of the two in the legend."""
-    steps, losses = verdicts.paired_curves(logs.values())
-    smooth, (level, reached) = verdicts.running_mean(losses), verdicts.common_level(losses)
+    """L1 over the training of two rows, mean of their trainings, their common level, and when each
+    reaches it. logs: row -> [list of records with "step" and "l1" per training]; names: of the two
+    in the legend."""
+    curves = [effects.paired_curves(both) for both in zip(*logs.values())]
+    steps, losses = curves[0][0], np.mean([losses for _, losses in curves], axis=0)
+    smooth, (level, reached) = effects.running_mean(losses), effects.common_level(losses)
     figure, axes = chart(5.8, 3.2)
     for k, (stage, name) in enumerate(zip(logs, names)):
         look, dash = {"color": colour(stage)}, ("-", "--")[k]
@@ -195,7 +198,8 @@ def convergence(logs, names):
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     legend = axes.legend(frameon=False, loc="upper right")
     texts = "; ".join(text.get_text() for text in legend.get_texts())
-    figure.set_label(f"Masked L1 of two trainings over the iterations. Common level: {texts}.")
+    count = f", mean of {len(curves)} trainings each" if curves[1:] else ""
+    figure.set_label(f"Masked L1 of two rows over the iterations{count}. Common level: {texts}.")
     return figure
 
 

@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from pg2lib.core.config import SETTINGS
 from pg2lib.core.files import UserError, read_json, sha256, write_json
 from pg2lib.evaluation.scores import SCORES
-from pg2lib.evaluation.statistics import FAILS
+from pg2lib.evaluation.statistics import FAILS, UNSEEN
 from pg2lib.results import provenance, render
 
 PAGE, MANIFEST = "report.html", "manifest.json"
@@ -267,7 +267,7 @@ def page(studies, comparison=None) -> str:
         studies=studies,
         people=list(dict.fromkeys(halves.get(name, name) for name in shown)),
         small=not any(study.profile in ("paper", "released") for study in studies),
-        failed=[(study, table["notes"][0], [c for c in table["claims"] if c["verdict"] == FAILS])
+        failed=[(study, table["notes"][0], [c for c in table["claims"] if c["verdict"] in (FAILS, UNSEEN)])
                 for study, table in claims if table],
         comparison=comparison_table(Path(comparison)) if comparison else None,
         stamp=provenance.stamp(),

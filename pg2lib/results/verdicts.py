@@ -1,214 +1,35 @@
 """Whether each claim of the paper holds, does not hold, or cannot be decided.
 
-`gather` collects the `Evidence` of a study; a function of `EFFECTS` computes the effect of one
-comparison with its 95 % interval; `statistics.verdict`, a pure function of the interval, decides.
+`effects` measures the comparisons of `claims`; `statistics.verdict`, a pure function of the
+interval and of the effect in each training, decides. Two kinds of comparison decide nothing
+whatever their effect is: those with an adversarial row whose training failed (`health`), and those
+of street and studio images that this project draws itself.
 """
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from pg2lib.core.files import without_nan
-from pg2lib.evaluation import detail, difficulty, statistics
-from pg2lib.evaluation.score_row import pair_masks, read_pairs, read_summary
-from pg2lib.evaluation.scores import weights
-from pg2lib.evaluation.statistics import CANNOT, EQUAL, FAILS, HOLDS, MORE, verdict
-from pg2lib.results.claims import CLAIMS, UNTESTED, WAYS, Claim, Comparison, scores_of
+from pg2lib.evaluation import health
+from pg2lib.evaluation.statistics import (
+    CANNOT,
+    EQUAL,
+    FAILS,
+    HOLDS,
+    MISSING,
+    MORE,
+    SEEN,
+    UNSEEN,
+    verdict,
+)
+from pg2lib.results.claims import CLAIMS, UNTESTED, WAYS, Claim, Comparison
 from pg2lib.results.comparisons import interval_text
-from pg2lib.results.tables import check_same_pairs
+from pg2lib.results.effects import EFFECTS, NotMeasured
 
-# PCKh is used only where the real images score this much higher than the condition images.
-POSE_RANGE = 0.2
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What one study measured."""
-
-    dataset: str
-    profile: str
-    half: str  # of Table 1: "market1501" or "deepfashion"
-    pairs: dict  # row -> DataFrame, a line per test pair: pairs.csv and `detail.measures`
-    summaries: dict  # row -> summary.json
-    logs: dict  # stage -> list of records with "step" and "l1"
-    context: pd.DataFrame  # a line per test pair, see `pair_context`
-
-    @property
-    def name(self) -> str:
-        return f"{self.dataset}-{self.profile}"
-
-
-def gather(dataset, folders, logs, profile, half, mask_variant="released", preset="pg2"):
-    """The Evidence of a study. folders: row -> folder of `evaluation.evaluate_row`; preset: of
-    SSIM, for "blur_gain"; the rest as in `Evidence`. UserError: a folder without pairs.csv or
-    summary.json."""
-    target = dataset.test_pairs[:, 1]
-    masks = pair_masks(dataset, dataset.test_pairs, "target", mask_variant)
-    pairs = {}
-    for row, folder in folders.items():
-        generated = np.load(folder / "generated.npy", mmap_mode="r")
-        names = scores_of(row) | {"detail"}  # which is cheap and shown for every row
-        columns = detail.measures(generated, dataset.images, target, masks, names, preset)
-        pairs[row] = read_pairs(folder).join(columns)
-    summaries = {row: read_summary(folder) for row, folder in folders.items()}
-    context = pair_context(dataset, mask_variant)
-    return Evidence(dataset.name, profile, half, pairs, summaries, logs, context)
-
-
-def pair_context(dataset, mask_variant="released"):
-    """Properties of each test pair that do not depend on generated images, as a DataFrame:
-    "clutter", the gradient energy outside the pose mask, mean of condition and target image
-    (`detail.gradient_energy`), and "rare pose", bool (`difficulty.causes`)."""
-    pairs, energies = np.asarray(dataset.test_pairs), []
-    for column, source in enumerate(("condition", "target")):
-        for part in np.split(pairs, range(256, len(pairs), 256)):
-            outside = ~pair_masks(dataset, part, source, mask_variant)
-            energies.append(detail.gradient_energy(dataset.images[part[:, column]], outside))
-    clutter = np.concatenate(energies).reshape(2, -1).mean(0)  # of condition and target
-    rare = difficulty.causes(dataset, pairs)["rare pose"]
-    return pd.DataFrame({"clutter": clutter, "rare pose": rare})
-
-
-def paired_curves(logs):
-    """(steps, curves) of two training logs: int (records,) and float (records, 2), their L1 at the
-    steps that both have. logs: two lists of records with "step" and "l1"."""
-    columns = [pd.DataFrame(log).set_index("step")["l1"] for log in logs]
-    table = pd.concat(columns, axis=1, join="inner")
-    return table.index.to_numpy(), table.to_numpy()
-
-
-def running_mean(values, window=5):
-    """Centred mean down each column, over fewer values at the ends: float (n, k) -> (n, k)."""
-    return pd.DataFrame(values).rolling(window, center=True, min_periods=1).mean().to_numpy()
-
-
-def common_level(curves):
-    """(level, index (2,) of the record at which the running mean of each curve reaches it), of
-    curves (n, 2). The level is 5 % above the higher end, an end being the mean of the last tenth.
-    """
-    smooth, tenth = running_mean(curves), max(len(curves) // 10, 1)
-    level = 1.05 * curves[-tenth:].mean(0).max()
-    reached = smooth <= level
-    reached[-1] = True
-    return level, reached.argmax(0)
-
-
-def head_start(curves):
-    """How much later than the second the first curve reaches the common level, as a share of the
-    training; negative if it is earlier."""
-    _, (first, second) = common_level(curves)
-    return (first - second) / len(curves)
-
-
-class NotMeasured(Exception):
-    """A number that a comparison needs does not exist; the message names it."""
-
-
-# Effects: (effect, low, high) of a comparison, of the evidence and perhaps of the other half's.
-
-
-def between_rows(comparison, evidence, sibling=None):
-    """Paired difference over people; without `against` the mean of the row itself."""
-    change, people, weight = _change(comparison, evidence)
-    interval = statistics.bootstrap_interval(change, people, weight)
-    return statistics.mean(change, weight), *interval
-
-
-def by_clutter(comparison, evidence, sibling=None):
-    """How much larger the difference is in the most cluttered third than in the plainest one."""
-    clutter = evidence.context["clutter"].to_numpy()
-    low, high = np.nanquantile(clutter, [1 / 3, 2 / 3])
-    plain, cluttered = clutter <= low, clutter >= high
-    return _by_flag(comparison, evidence, cluttered, plain | cluttered)
-
-
-def by_rarity(comparison, evidence, sibling=None):
-    """The difference between pairs whose target pose is rare in training and the others."""
-    return _by_flag(comparison, evidence, evidence.context["rare pose"].to_numpy(bool))
-
-
-def between_halves(comparison, evidence, sibling=None):
-    """Effect on street images minus effect on studio images, two samples of different people.
-    Interval (MOVER, Zou and Donner): each bound moves by the root of the sum of squared distances.
-    """
-    if sibling is None or sibling.half == evidence.half:
-        raise NotMeasured("the other data set is not scored")
-    street, studio = sorted((evidence, sibling), key=lambda e: e.half != "market1501")
-    a, a_low, a_high = between_rows(comparison, street)
-    b, b_low, b_high = between_rows(comparison, studio)
-    return a - b, a - b - np.hypot(a - a_low, b_high - b), a - b + np.hypot(a_high - a, b - b_low)
-
-
-def between_splits(comparison, evidence, sibling=None):
-    """Difference of two Inception Scores, each known with a standard deviation over splits."""
-    scores = (evidence.summaries.get(row, {}).get("scores", {}) for row in comparison.rows)
-    sides = [found.get(comparison.score) for found in scores]
-    if not all(sides):
-        raise NotMeasured("no Inception weights")
-    half = 1.96 * np.hypot(*(side["std"] / side["splits"] ** 0.5 for side in sides))
-    effect = sides[0]["mean"] - sides[1]["mean"]
-    return effect, effect - half, effect + half
-
-
-def between_curves(comparison, evidence, sibling=None, block=5, resamples=2000, level=0.95):
-    """A statistic of two training logs, see `CURVES`; both trainings saw the same batches. The
-    interval covers the scatter from batch to batch, not another training: the residuals of both
-    curves about their running means are resampled together, in blocks of records."""
-    logs = [evidence.logs.get(row) for row in comparison.rows]
-    if not all(logs):
-        raise NotMeasured("a training log is missing")
-    losses = paired_curves(logs)[1]
-    statistic, count, trend = CURVES[comparison.score], len(losses), running_mean(losses)
-    block = min(block, count)
-    blocks = -(-count // block)
-    starts = np.random.default_rng(0).integers(0, count - block + 1, (resamples, blocks))
-    orders = (starts[..., None] + np.arange(block)).reshape(resamples, -1)[:, :count]
-    drawn = [statistic(trend + (losses - trend)[order]) for order in orders]
-    return statistic(losses), *np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-
-
-EFFECTS = {"rows": between_rows, "splits": between_splits, "curves": between_curves,
-           "clutter": by_clutter, "rare": by_rarity, "halves": between_halves}  # fmt: skip
-CURVES = {"l1_gap": lambda curves: (curves[:, 0] - curves[:, 1]).mean(), "head_start": head_start}
-
-
-def _change(comparison, evidence):
-    """(score of row - score of against per pair, identity of each pair, weights or None)."""
-    if comparison.score == "pckh" and _pose_range(evidence) < POSE_RANGE:
-        raise NotMeasured("PCKh hardly tells real images from the condition images here")
-    for row in comparison.rows:
-        if row not in evidence.pairs:
-            raise NotMeasured(f"{row} is not scored")
-        if evidence.pairs[row].get(comparison.score, pd.Series(np.nan)).isna().all():
-            raise NotMeasured(f"no {comparison.measure.heading} among the scores of {row}")
-    first, last = (evidence.pairs[comparison.rows[end]] for end in (0, -1))
-    check_same_pairs(comparison.rows[0], first, comparison.rows[-1], last)
-    change = first[comparison.score].to_numpy(float)
-    if comparison.against:
-        change = change - last[comparison.score].to_numpy(float)
-    return change, first["identity"].to_numpy(), weights(first, comparison.score)
-
-
-def _pose_range(evidence):
-    """Mean PCKh of the real images above that of the condition images; infinite if unknown."""
-    references = [evidence.pairs.get(row, {}) for row in ("target", "condition")]
-    if not all("pckh" in table for table in references):
-        return np.inf
-    ceiling, floor = (statistics.mean(t["pckh"], weights(t, "pckh")) for t in references)
-    return ceiling - floor
-
-
-def _by_flag(comparison, evidence, flag, chosen=True):
-    """The difference between the chosen pairs with a flag, bool (k,), and those without."""
-    change, people, _ = _change(comparison, evidence)
-    known = ~np.isnan(change) & chosen
-    if len(np.unique(flag[known])) < 2:
-        raise NotMeasured("too few pairs to split")
-    flags = pd.DataFrame({"flag": flag[known]})
-    line = difficulty.effects(change[known], flags, people[known]).iloc[0]
-    return line.effect, line.low, line.high
+# The verdict over several comparisons is the first of these words that one of them has.
+ORDER = (FAILS, UNSEEN, MISSING, CANNOT, SEEN, HOLDS)
 
 
 @dataclass(frozen=True)
@@ -221,12 +42,13 @@ class Finding:
     high: float
     verdict: str
     why: str
+    by_seed: tuple[float, ...] = ()  # the effect in each training
 
     @property
     def interval(self) -> str:
         form = f"+.{self.comparison.measure.digits}f"
         known = not math.isnan(self.effect)
-        return interval_text(self.effect, self.low, self.high, form) if known else "not measured"
+        return interval_text(self.effect, self.low, self.high, form) if known else MISSING
 
 
 @dataclass(frozen=True)
@@ -242,8 +64,9 @@ class Result:
 
 def evaluate_claims(main, ablations=None, sibling=None, claims=CLAIMS):
     """The Results of all claims but those that the paper makes for the other half only, in order.
-    ablations: Evidence of the study whose ablations are used (None: `main`); sibling: Evidence of
-    the other half's data set, or None. UserError: two rows were scored on different pairs."""
+    main: `effects.Evidence`; ablations: that of the study whose ablations are used (None: `main`);
+    sibling: that of the other half's data set, or None. UserError: two rows were scored on
+    different pairs."""
     return [
         evaluate_claim(claim, (ablations or main) if claim.needs_ablation else main, sibling)
         for claim in claims
@@ -252,9 +75,10 @@ def evaluate_claims(main, ablations=None, sibling=None, claims=CLAIMS):
 
 
 def evaluate_claim(claim, evidence, sibling=None):
-    """The Result of one claim."""
-    findings = tuple(evaluate_comparison(c, evidence, sibling) for c in claim.comparisons)
-    both = sibling and any(c.how == "halves" for c in claim.comparisons)
+    """The Result of one claim, from the comparisons that concern the half of Table 1."""
+    asked = [c for c in claim.comparisons if c.half in (None, evidence.half)]
+    findings = tuple(evaluate_comparison(c, evidence, sibling) for c in asked)
+    both = sibling and any(c.how == "halves" for c in asked)
     made_at = evidence.name + (f", {sibling.name}" if both else "")
     overall = combined([finding.verdict for finding in findings])
     why = "; ".join(dict.fromkeys(finding.why for finding in findings))
@@ -262,47 +86,99 @@ def evaluate_claim(claim, evidence, sibling=None):
 
 
 def combined(verdicts):
-    """The verdict over all comparisons of a claim: one that fails decides, and all must hold."""
-    if FAILS in verdicts:
-        return FAILS
-    return HOLDS if verdicts and set(verdicts) == {HOLDS} else CANNOT
+    """The verdict over all comparisons of a claim: one that fails decides, and all must hold. What
+    is missing leaves the rest open, since the claim is about all of them."""
+    return next((word for word in ORDER if word in verdicts), CANNOT)
 
 
 def evaluate_comparison(comparison, evidence, sibling=None):
-    """The Finding of one comparison; NaN and CANNOT if a number that it needs does not exist."""
+    """The Finding of one comparison; NaN and MISSING if a number that it needs does not exist."""
     try:
-        effect, low, high = map(float, EFFECTS[comparison.how](comparison, evidence, sibling))
+        effect = EFFECTS[comparison.how](comparison, evidence, sibling)
     except NotMeasured as missing:
-        return Finding(comparison, *[math.nan] * 3, CANNOT, f"not measured: {missing}")
-    seeds = [effect, effect]  # as if a second training had given the same
-    decision = verdict(effect, low, high, comparison.direction, comparison.margin, seeds)
-    why = _reason(comparison, low, high, decision)
-    return Finding(comparison, effect, low, high, decision, why)
+        return Finding(comparison, *[math.nan] * 3, MISSING, f"{MISSING}: {missing}")
+    found = effect.value, effect.low, effect.high
+    expected = comparison.direction, comparison.margin
+    decision = verdict(*found, *expected, effect.by_seed)
+    why = _obstacle(comparison, evidence, sibling)
+    if why:
+        decision, why = CANNOT, f"{CANNOT}: {why}"
+    else:
+        # where the interval alone decides, CANNOT means that the trainings disagree
+        divided = decision == CANNOT != verdict(*found, *expected)
+        why = _reason(comparison, effect, decision, divided)
+    return Finding(comparison, *found, decision, why, effect.by_seed)
 
 
-def _reason(comparison, low, high, decision):
+def _obstacle(comparison, evidence, sibling):
+    """Why a comparison says nothing of the claim, whatever its effect, or None."""
+    if comparison.how == "halves" and evidence.drawn:
+        return "drawn data measure the painter, who chose both backgrounds"
+    for row in comparison.rows:
+        if row == comparison.row and comparison.symptom:
+            continue  # that this training fails is the claim
+        for part in (evidence, sibling if comparison.how == "halves" else None):
+            line = part and row_health(part, row)
+            if line and not line["healthy"]:
+                stage = "stage II" if line["fixed_share"] is not None else "the adversarial stage"
+                return f"{stage} of {row} did not train ({line['why']})"
+    return None
+
+
+def row_health(evidence, row):
+    """The `health.over_trainings` of a row; None where nothing says that it is adversarial."""
+    logs, summaries = evidence.logs.get(row, []), evidence.summaries.get(row, [])
+    count = max(len(logs), len(summaries))
+    logs, summaries = logs + [[]] * (count - len(logs)), summaries + [{}] * (count - len(summaries))
+    lines = [health.health_line(row, *each) for each in zip(summaries, logs)]
+    lines = [line for line in lines if line]
+    return health.over_trainings(lines) if lines else None
+
+
+def health_lines(*evidences):
+    """The `row_health` of every adversarial row of some Evidence, each study once, with "study"."""
+    return [
+        {"study": name} | line
+        for name, evidence in {e.name: e for e in evidences if e}.items()
+        for row in {**evidence.pairs, **evidence.logs}
+        if (line := row_health(evidence, row))
+    ]
+
+
+def _reason(comparison, effect, decision, divided=False):
     """E.g. "SSIM of G1-L1 is higher, as claimed"."""
     place = WAYS[comparison.how][1]
     gain = "the gain in " if comparison.against and place else ""
     subject = f"{gain}{comparison.measure.heading} of {comparison.row}{place}"
+    low, high, margin = effect.low, effect.high, comparison.margin
+    if divided:
+        return f"the {len(effect.by_seed)} trainings disagree on {subject}"
     if not np.isfinite([low, high]).all():
-        return f"{subject} has no interval: too few people"
+        few = "trainings" if comparison.how == "curves" else "people"
+        return f"{subject} has no interval: too few {few}"
     if comparison.direction == EQUAL:
         verb = {HOLDS: "differs by less", FAILS: "differs by more", CANNOT: "may differ by more"}
-        return f"{subject} {verb[decision]} than {comparison.margin:g}"
+        return f"{subject} {verb[_settled(decision)]} than {margin:g}"
     claimed, other = ("higher", "lower")[:: 1 if comparison.direction == MORE else -1]
+    by = f" by {margin:g}" if margin > comparison.measure.least else ""
     opposite = high < 0 if comparison.direction == MORE else low > 0
     words = {
-        HOLDS: f"is {claimed}, as claimed",
-        FAILS: f"is {other}, against the claim" if opposite else f"is not {claimed}",
-        CANNOT: f"may be {claimed} or not",
+        HOLDS: f"is {claimed}{by}, as claimed",
+        FAILS: f"is {other}, against the claim" if opposite else f"is not {claimed}{by}",
+        CANNOT: f"may be {claimed}{by} or not",
     }
-    return f"{subject} {words[decision]}"
+    return f"{subject} {words[_settled(decision)]}"
 
 
-def claims_table(results, facts):
+def _settled(decision):
+    """The word of several trainings for that of one."""
+    return {SEEN: HOLDS, UNSEEN: FAILS}.get(decision, decision)
+
+
+def claims_table(results, facts, lines=()):
     """The results as JSON values for `render.write`; None for what was not measured. facts: dict
-    with "dataset", "profile", "seed", "split" and "command" (`pipeline.facts`)."""
+    with "dataset", "profile", "seed" or "seeds", "split" and "command" (`pipeline.facts`), and
+    perhaps "drawn", whether this project draws the images; lines: of `health_lines`."""
     claims = [
         {"name": result.claim.name, "place": result.claim.place, "claim": result.claim.statement}
         | {key: getattr(result, key) for key in ("verdict", "why", "made_at")}
@@ -310,8 +186,8 @@ def claims_table(results, facts):
         for result in results
     ]
     title = f"The paper's claims (sections 3 and 4), tested on {facts['dataset']}"
-    table = {"title": title, "facts": facts, "claims": claims, "notes": _notes(results, facts)}
-    return without_nan(table)
+    table = {"title": title, "facts": facts, "claims": claims, "health": list(lines)}
+    return without_nan(table | {"notes": _notes(results, facts, lines)})
 
 
 def _record(finding):
@@ -319,35 +195,80 @@ def _record(finding):
     record = {"measure": comparison.text, "unit": comparison.measure.unit}
     record |= {key: getattr(comparison, key) for key in ("score", "row", "against", "expected")}
     record |= {key: getattr(finding, key) for key in ("effect", "low", "high", "verdict", "why")}
-    return record | {"shown": finding.interval}
+    return record | {"by_seed": list(finding.by_seed), "shown": finding.interval}
+
+
+# Verdict -> the same of a number of claims, in the order of `tally`.
+TALLY = {HOLDS: "hold", FAILS: "do not hold", SEEN: SEEN, UNSEEN: UNSEEN, CANNOT: "undecided",
+         MISSING: MISSING}  # fmt: skip
 
 
 def tally(results):
-    """E.g. "Of 33 claims 12 hold, 6 do not hold and 15 cannot be decided."."""
+    """E.g. "Of 33 claims: 12 hold, 6 do not hold, 10 undecided, 5 not measured."."""
     found = [result.verdict for result in results]
-    holds, fails, cannot = map(found.count, (HOLDS, FAILS, CANNOT))
-    total = len(found)
-    return f"Of {total} claims {holds} hold, {fails} do not hold and {cannot} cannot be decided."
+    parts = [f"{found.count(word)} {said}" for word, said in TALLY.items() if word in found]
+    return f"Of {len(found)} claims: {', '.join(parts)}."
 
 
-def _notes(results, facts):
+def _notes(results, facts, lines):
+    drawn = [
+        "The people are drawn by this project: a verdict is about networks that learn drawings. "
+        "Claims that compare street with studio images stay open, because the project painted both."
+    ]
+    seeds = ", ".join(map(str, facts.get("seeds") or [facts["seed"]]))
     return [
         tally(results),
+        *(drawn if facts.get("drawn") else []),
         "Effect: the first row's score minus the second's on the same test pairs, with its 95 % "
-        "bootstrap interval over people. A claim holds if the interval of each of its comparisons "
-        "lies entirely in the expected range, does not hold if that of one lies entirely outside, "
-        "and cannot be decided otherwise. About equal: the interval lies within the margin. "
-        "Effects below the last decimal shown count as zero; whether an effect is large enough to "
-        "matter is not tested. No correction for the number of comparisons.",
-        "The intervals cover the choice of test people, not the training seed: a second training "
-        "could turn a small effect around. For training curves they cover the scatter from batch "
-        "to batch.",
-        f"{facts['dataset']}, profile {facts['profile']}, seed {facts['seed']}. "
+        "interval. A claim holds if the interval of each of its comparisons lies entirely in the "
+        "expected range, does not hold if that of one lies entirely outside, and cannot be decided "
+        "otherwise. About equal: the interval lies within the margin. Effects below the last "
+        "decimal shown count as zero; whether an effect is large enough to matter is not tested. "
+        "No correction for the number of comparisons.",
+        *_training_notes(results),
+        f"{facts['dataset']}, profile {facts['profile']}, seed{'s' * (',' in seeds)} {seeds}. "
         f"Split: {facts['split'].rstrip('.')}.",
+        *_health_notes(lines),
         "Measures that the paper does not have: sharpness, mean squared gradient on the person "
         "over that of the real image; right detail, the share of the real image's fine structure "
         "that is reproduced in place, and artefact energy, that of fine structure which the real "
-        "image does not have; colour error, of local mean colours on the person; body-SSIM, SSIM "
-        "of windows on the person only. Detail a few pixels out of place counts as an artefact.",
+        "image does not have, on the person or on the background; colour error, of local mean "
+        "colours on the person; body-SSIM, SSIM of windows on the person only. Detail a few pixels "
+        "out of place counts as an artefact.",
         "Not tested: " + " ".join(UNTESTED),
+    ]
+
+
+def _training_notes(results):
+    """What the intervals cover, by the number of trainings behind them."""
+    counts = sorted({len(f.by_seed) for result in results for f in result.findings if f.by_seed})
+    notes = []
+    if 1 in counts:
+        notes.append(
+            f"For this one training of each row, no verdict is stronger than {SEEN!r} or "
+            f"{UNSEEN!r}: the interval covers the choice of test people alone (bootstrap; training "
+            "curves: the scatter from batch to batch), and another training can turn an effect "
+            "around."
+        )
+    if several := [count for count in counts if count > 1]:
+        count = f"{several[0]}" + (f" to {several[-1]}" if several[1:] else "")
+        notes.append(
+            f"Each row was trained {count} times. The interval covers the choice of test people "
+            "and the training (crossed random effects, Student's t; training curves: the trainings "
+            "alone), and a verdict needs every training on the same side."
+        )
+    return notes
+
+
+def _health_notes(lines):
+    if not lines:
+        return []
+    limits = health.LIMITS
+    listed = "; ".join(f"{health.health_text(line)} ({line['study']})" for line in lines)
+    return [
+        "Health of the adversarial trainings (the share of stage II's difference maps that is one "
+        "picture for all pairs; D's mean answer to real / generated images at the end; period-2 "
+        f"energy over the real images'): {listed}. Beyond {100 * limits.fixed_share:.0f} %, "
+        f"{limits.gap:g} between D's answers, or {limits.stripes:g}, a claim about the row cannot "
+        "be decided."
     ]

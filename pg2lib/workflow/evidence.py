@@ -1,18 +1,16 @@
 """Evidence for the paper's claims, from the run store: steps that are missing are run first."""
 
-from pg2lib.results import claims, verdicts
+from pg2lib.results import claims, effects
 from pg2lib.workflow import pipeline
 
 
-def measured(study: pipeline.Study, rows) -> verdicts.Evidence:
-    """What a study measured on some rows; the training logs of claims about learning curves are
-    included if all their rows are."""
-    curves = claims.rows_of(ablations=True, how="curves")
-    known = curves if set(curves) <= set(rows) else ()
-    logs = {row: pipeline.training_log(study, row) for row in known}
-    folders = {row: pipeline.evaluate(study, row) for row in rows}
+def measured(study: pipeline.Study, rows) -> effects.Evidence:
+    """What a study measured on some rows, with the training logs of those that are trained."""
+    trained = [row for row in rows if row not in pipeline.REFERENCE_ROWS]
+    logs = {row: [pipeline.training_log(study, row)] for row in trained}
+    folders = {row: [pipeline.evaluate(study, row)] for row in rows}
     about = study.profile_name, study.setting.half, pipeline.MASK_VARIANT
-    return verdicts.gather(pipeline.data(study), folders, logs, *about)
+    return effects.gather(pipeline.data(study), folders, logs, *about)
 
 
 def of_study(study: pipeline.Study):
