@@ -262,12 +262,12 @@ def page(studies, comparison=None) -> str:
     shown = [study.dataset for study in studies if not study.drawn
              and any(f["people"] for _, _, figures in study.sections for f in figures)]  # fmt: skip
     halves = {name: render.HALVES[setting.half] for name, setting in SETTINGS.items()}
-    claims = [(study, study.record("claims")) for study in studies]
+    claims, against = [(study, study.record("claims")) for study in studies], (FAILS, UNSEEN)
     return environment.get_template("page.html").render(
         studies=studies,
         people=list(dict.fromkeys(halves.get(name, name) for name in shown)),
         small=not any(study.profile in ("paper", "released") for study in studies),
-        failed=[(study, table["notes"][0], [c for c in table["claims"] if c["verdict"] in (FAILS, UNSEEN)])
+        failed=[(study, table["notes"][0], [c for c in table["claims"] if c["verdict"] in against])
                 for study, table in claims if table],
         comparison=comparison_table(Path(comparison)) if comparison else None,
         stamp=provenance.stamp(),

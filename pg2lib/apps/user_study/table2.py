@@ -17,8 +17,8 @@ NOTEBOOK = "notebooks/09_user_study.ipynb"
 
 
 def results(study, row):
-    """A line of `of_studies`; None if nobody has finished. Only participants who answered all images
-    count; the paper does not say what it did with the others."""
+    """A line of `of_studies`; None if nobody has finished. Only participants who answered all
+    images count; the paper does not say what it did with the others."""
     answers = read_folder(folder(study, row))
     answers = answers[~answers.simulated.astype(bool)]
     asked = answers.protocol.map(lambda protocol: protocol.total)
