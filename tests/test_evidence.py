@@ -35,10 +35,15 @@ def test_a_large_study_takes_ablations_from_quick_and_a_scored_sibling(asked, mo
 
 def test_every_trained_row_has_its_log_and_every_row_a_folder_per_training(monkeypatch):
     for name in ("data", "evaluate", "training_log"):
-        monkeypatch.setattr(pipeline, name, lambda *arguments, name=name: (name, *arguments[1:]))
+
+        def called(study, *rows, name=name):
+            return (name, study.seed, *rows)
+
+        monkeypatch.setattr(pipeline, name, called)
     monkeypatch.setattr(effects, "gather", lambda *arguments: arguments)
-    study = pipeline.Study(profile="quick")
-    _, folders, logs, profile, half, _ = evidence.measured(study, ["target", "G1-L1", "G1+D"])
-    assert folders == {row: [("evaluate", row)] for row in ("target", "G1-L1", "G1+D")}
-    assert logs == {row: [("training_log", row)] for row in ("G1-L1", "G1+D")}
+    study = pipeline.Study(profile="quick", seeds=(0, 1))
+    _, folders, logs, profile, half, _ = evidence.measured(study, ["target", "G1-L1"])
+    assert [call[:3] for call in folders["target"]] == [("evaluate", 0, "target")]
+    assert [call[:3] for call in folders["G1-L1"]] == [("evaluate", k, "G1-L1") for k in (0, 1)]
+    assert logs == {"G1-L1": [("training_log", k, "G1-L1") for k in (0, 1)]}
     assert (profile, half) == ("quick", "market1501")

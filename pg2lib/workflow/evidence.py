@@ -5,12 +5,14 @@ from pg2lib.workflow import pipeline
 
 
 def measured(study: pipeline.Study, rows) -> effects.Evidence:
-    """What a study measured on some rows, with the training logs of those that are trained."""
-    trained = [row for row in rows if row not in pipeline.REFERENCE_ROWS]
-    logs = {row: [pipeline.training_log(study, row)] for row in trained}
-    folders = {row: [pipeline.evaluate(study, row)] for row in rows}
+    """What a study measured on some rows with all seeds, and the logs of those that are trained."""
+    logs = {
+        row: [pipeline.training_log(one, row) for one in pipeline.each(study, row)]
+        for row in rows
+        if row not in pipeline.REFERENCE_ROWS
+    }
     about = study.profile_name, study.setting.half, pipeline.MASK_VARIANT
-    return effects.gather(pipeline.data(study), folders, logs, *about)
+    return effects.gather(pipeline.data(study), pipeline.scored(study, rows), logs, *about)
 
 
 def of_study(study: pipeline.Study):
