@@ -71,7 +71,7 @@ def test_a_line_of_health_reads_the_last_tenth_of_the_log():
     assert (line["d_real"], line["d_fake"]) == (pytest.approx(0.85), pytest.approx(0.25))
     assert line["healthy"] and line["why"] == ""
     text = "two: one picture 20 %, D 0.85 / 0.25, period-2 energy 0.40, healthy"
-    assert health_text(line) == text
+    assert health_text(over_trainings([line])) == text
 
 
 def test_a_row_without_a_discriminator_has_no_line():
@@ -92,7 +92,10 @@ def test_each_limit_alone_makes_a_training_sick_from_just_above_it(part, over):
 def test_one_stage_is_judged_without_a_difference_map():
     line = health_line("one", scores(None, 2.0), [record(0.6, 0.4)])
     assert not line["healthy"] and line["fixed_share"] is None
-    assert health_text(line).startswith("one: D 0.60 / 0.40, period-2 energy 2.00, NOT healthy (")
+    text = health_text(over_trainings([line]))
+    assert (
+        text == "one: D 0.60 / 0.40, period-2 energy 2.00, NOT healthy (1 of 1 trainings are not)"
+    )
 
 
 def test_half_of_the_trainings_make_a_row_sick():

@@ -120,7 +120,7 @@ def over_trainings(lines):
 
 
 def health_text(line):
-    """E.g. "G1+G2+D: one picture 20 %, D 0.79 / 0.26, period-2 energy 0.32, healthy"."""
+    """A line of `over_trainings`, e.g. "G1+D: D 0.79 / 0.26, period-2 energy 0.32, healthy"."""
     parts = []
     if line["fixed_share"] is not None:
         parts.append(f"one picture {100 * line['fixed_share']:.0f} %")
@@ -128,5 +128,7 @@ def health_text(line):
         parts.append(f"D {line['d_real']:.2f} / {line['d_fake']:.2f}")
     if line["stripes"] is not None:
         parts.append(f"period-2 energy {line['stripes']:.2f}")
-    parts.append("healthy" if line["healthy"] else f"NOT healthy ({line['why']})")
+    sick, count = line["sick"], line["trainings"]
+    part = f" ({count - sick} of {count} trainings are)" if sick and count > 1 else ""
+    parts.append(f"healthy{part}" if line["healthy"] else f"NOT healthy{part}")
     return f"{line['row']}: {', '.join(parts)}"

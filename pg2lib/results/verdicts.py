@@ -245,8 +245,8 @@ def _training_notes(results):
     notes = []
     if 1 in counts:
         notes.append(
-            f"For this one training of each row, no verdict is stronger than {SEEN!r} or "
-            f"{UNSEEN!r}: the interval covers the choice of test people alone (bootstrap; training "
+            f'For this one training of each row, no verdict is stronger than "{SEEN}" or '
+            f'"{UNSEEN}": the interval covers the choice of test people alone (bootstrap; training '
             "curves: the scatter from batch to batch), and another training can turn an effect "
             "around."
         )
@@ -264,7 +264,10 @@ def _health_notes(lines):
     if not lines:
         return []
     limits = health.LIMITS
-    listed = "; ".join(f"{health.health_text(line)} ({line['study']})" for line in lines)
+    by_study = {}
+    for line in lines:
+        by_study.setdefault(line["study"], []).append(health.health_text(line))
+    listed = ". ".join(f"{study}: {'; '.join(texts)}" for study, texts in by_study.items())
     return [
         "Health of the adversarial trainings (the share of stage II's difference maps that is one "
         "picture for all pairs; D's mean answer to real / generated images at the end; period-2 "
