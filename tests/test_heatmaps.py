@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from skimage.draw import disk, polygon
 from skimage.measure import label
 from skimage.morphology import closing
 
 from pg2lib.core.files import UserError
-from pg2lib.data.heatmaps import MASK_LIMBS, heatmaps, pose_mask, pose_skeleton
+from pg2lib.data.heatmaps import MASK_LIMBS, heatmaps, patn_mask, pose_mask, pose_skeleton
 from pg2lib.data.keypoints import JOINTS
 
 SIZES = [(128, 64), (256, 256)]
@@ -155,6 +156,65 @@ def test_the_scaled_mask_grows_with_the_image():
     small_mask = pose_mask(small, 128, 128, variant="scaled")
     large_mask = pose_mask(2 * small, 256, 256, variant="scaled")
     assert abs(small_mask.mean() - large_mask.mean()) < 0.01
+
+
+# ---- PATN's mask
+
+
+def slow_patn_mask(person, height, width, radius=4):
+    """Limb by limb and joint by joint with scikit-image, in the order PATN does it; (x, y) joints.
+    The pixels that lie on an edge to within rounding are returned too."""
+    canvas = np.zeros((height, width), bool)
+    people = person[:, ::-1].astype(np.float64)  # (row, column)
+    rows, columns = np.mgrid[:height, :width]
+    edge = np.zeros_like(canvas)
+    for first, second in LIMBS:
+        a, b = people[first], people[second]
+        if min(*a, *b) < 0 or (a == b).all():
+            continue
+        along = (b - a) / np.hypot(*(b - a))
+        side = radius * along[::-1] * (-1, 1)
+        corners = np.stack([a + side, a - side, b - side, b + side])
+        canvas[polygon(*corners.T, shape=canvas.shape)] = True
+        offset = np.stack([rows - a[0], columns - a[1]])
+        far, wide = np.tensordot(along, offset, 1), np.tensordot(side / radius, offset, 1)
+        length = np.hypot(*(b - a))
+        gaps = abs(np.stack([abs(wide) - radius, far, far - length])) < 1e-9
+        edge |= gaps.any(0) & (abs(wide) < radius + 1) & (-1 < far) & (far < length + 1)
+    for joint in people:
+        if min(joint) >= 0:
+            canvas[disk(joint, radius, shape=canvas.shape)] = True
+    return canvas, edge
+
+
+def test_patns_mask_equals_the_slow_version_and_scikit_image():
+    for whole in (True, False):
+        for height, width in SIZES:
+            keypoints = random_keypoints(6, height, width, 5, whole)
+            keypoints[0, 6] = keypoints[0, 5]  # a limb without length
+            masks = patn_mask(torch.from_numpy(keypoints), height, width)
+            assert masks.dtype == torch.float32 and masks.shape == (6, 1, height, width)
+            for person, mask in zip(keypoints, masks[:, 0].numpy()):
+                slow, edge = slow_patn_mask(person, height, width)
+                most, least = slow | edge, slow & ~edge  # rounding decides on an edge
+                most, least = (closing(x.astype(float), np.ones((5, 5))) for x in (most, least))
+                assert (least <= mask).all() and (mask <= most).all()
+                assert whole or (least == most).all()
+            assert not masks[-1].any()
+
+
+def test_patns_mask_by_hand():
+    keypoints = torch.full((3, 18, 2), -1.0)
+    keypoints[0, 4] = keypoints[1, 3] = torch.tensor((30.0, 60.0))  # a wrist; an elbow
+    keypoints[1, 4] = torch.tensor((30.0, 80.0))
+    keypoints[2, 3], keypoints[2, 4] = torch.tensor((20.0, 50.0)), torch.tensor((32.0, 66.0))
+    alone, upright, slanted = patn_mask(keypoints, 128, 64)[:, 0].bool()
+    assert alone.sum() == 45 and alone[60, 27:34].all() and not alone[60, [26, 34]].any()
+    assert upright[60:81, 26:35].all() and not upright[60:81, [25, 35]].any()
+    assert upright[57, 30] and not upright[56, 30]  # discs end before their radius
+    # beside the middle of a limb with the direction (3, 4): 4 away is (3.2, -2.4)
+    assert slanted[56, 29] and not slanted[55, 30]
+    assert not pose_mask(keypoints, 128, 64)[0].any()
 
 
 def test_mistakes_are_named():

@@ -171,7 +171,7 @@ def test_kid_against_a_plain_loop_and_torch_fidelity():
     random = np.random.default_rng(2)
     people = random.integers(0, 7, 30)
     x, y = random.normal(size=(30, 12)), 0.3 + random.normal(size=(30, 12))
-    found, low, high = inception.kid(x, y, people)
+    found, low, high = inception.kid(x, y, np.arange(30), people)
     assert found == pytest.approx(slow_kid(x, y), rel=1e-10)
     assert low < found < high
     fidelity = pytest.importorskip("torch_fidelity.metric_kid")
@@ -179,14 +179,15 @@ def test_kid_against_a_plain_loop_and_torch_fidelity():
         *map(torch.from_numpy, (x, y)), kid_subsets=1, kid_subset_size=30, verbose=False
     )
     assert found == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-9)
-    alone = inception.kid(x, y, np.zeros(30))
+    alone = inception.kid(x, y, np.arange(30), np.zeros(30))
     assert alone[0] == pytest.approx(found) and np.isnan(alone[1:]).all()
 
 
 def test_the_interval_of_kid_against_resamples_one_by_one():
+    """Every person has two real images, of which one is a target twice."""
     random = np.random.default_rng(3)
-    people = np.repeat(np.arange(5), 3)
-    x, y = random.normal(size=(2, 15, 4))
+    people, target = np.repeat(np.arange(5), 3), np.tile([0, 1, 1], 5) + np.arange(15) // 3 * 2
+    x, real = random.normal(size=(15, 4)), random.normal(size=(10, 4))
     slow = []
     for drawn in np.random.default_rng(0).multinomial(5, np.full(5, 1 / 5), 40):
         copies = np.repeat(np.arange(5), drawn)
@@ -194,11 +195,12 @@ def test_the_interval_of_kid_against_resamples_one_by_one():
         copy = np.repeat(np.arange(len(copies)), 3)
         # Images of one person in two of the copies are left out.
         use = (copy[:, None] == copy) | (people[index][:, None] != people[index])
-        a, b = x[index], y[index]
+        a, b = x[index], real[target[index]]
         xx, yy, xy = ((p @ q.T / 4 + 1) ** 3 for p, q in ((a, a), (b, b), (a, b)))
         other = use & ~np.eye(15, dtype=bool)
-        slow.append(xx[other].mean() + yy[other].mean() - 2 * xy[use].mean())
-    found = inception.kid(x, y, people, resamples=40)
+        unlike = use & (target[index][:, None] != target[index])
+        slow.append(xx[other].mean() + yy[unlike].mean() - 2 * xy[use].mean())
+    found = inception.kid(x, real, target, people, resamples=40)
     assert found[1:] == pytest.approx(tuple(np.quantile(slow, [0.025, 0.975])))
 
 
@@ -206,11 +208,24 @@ def test_kid_of_one_distribution_is_zero_on_average_and_its_interval_covers_that
     random, covered, found = np.random.default_rng(4), 0, []
     for seed in range(100):
         x, y = random.normal(size=(2, 60, 5))
-        value, low, high = inception.kid(x, y, np.arange(60), resamples=200, seed=seed)
+        each = np.arange(60)
+        value, low, high = inception.kid(x, y, each, each, resamples=200, seed=seed)
         covered += low <= 0 <= high
         found.append(value)
     assert abs(np.mean(found)) < 3 * np.std(found) / 10
     assert 0.85 <= covered / 100
+
+
+def test_kid_of_one_distribution_is_zero_where_pairs_share_their_targets():
+    """60 real images, each the target of five generated ones. Comparing equal images would add
+    4 / 299 of how much more alike an image is to itself than to others: here 0.11."""
+    random, found = np.random.default_rng(5), []
+    target = np.tile(np.arange(60), 5)
+    for _ in range(40):
+        x, real = random.normal(size=(300, 8)), random.normal(size=(60, 8))
+        found.append(inception.kid(x, real, target, target, resamples=1)[0])
+    error = np.std(found) / np.sqrt(40)
+    assert abs(np.mean(found)) < 3 * error < 0.03
 
 
 # ---- LPIPS

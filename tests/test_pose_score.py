@@ -9,7 +9,7 @@ import torch
 from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
 from pg2lib.data import geometry
-from pg2lib.evaluation import pose_score
+from pg2lib.evaluation import pose_score, statistics
 from pg2lib.evaluation.pck import joint_counts, pck, pckh
 from pg2lib.evaluation.pose_score import KeypointConfig
 from pg2lib.training import loop
@@ -252,23 +252,66 @@ def test_without_a_torso_the_box_about_the_joints_counts():
 
 
 def test_pckh_by_hand():
-    # head box 8 wide, 4 high
+    # the head's box: x from 16 to 24, y from 10 to the neck's 26; half of it is 4 and 8
     reference = person(
-        j0=(20, 14), j14=(18, 10), j15=(22, 10), j16=(16, 12), j17=(24, 12), j9=(5, 50)
+        j0=(20, 14), j1=(20, 26), j14=(18, 10), j15=(22, 10), j16=(16, 12), j17=(24, 12), j9=(5, 50)
     )
     seen = reference.copy()
-    seen[0] += (3.9, 0)
-    seen[14] += (4, 0)  # not less than half of 8
-    seen[15] += (0, 2)  # not less than half of 4, but of 6.4
-    seen[16] += (3, 1.9)
-    seen[9] = -1
-    shares = [pckh(seen[None], reference[None], 64, least)[0] for least in (0, 0.1)]
-    assert shares == [3 / 6, 4 / 6]
-    few = person(j0=(20, 14), j9=(5, 50))
-    assert np.isnan(pckh(few[None], few[None], 64)[0])
+    seen[0] += (3.9, 7.9)
+    seen[1] += (-3.9, 0)
+    seen[14] += (4, 0)  # not less than half the width
+    seen[15] += (0, -8)  # not less than half the height
+    seen[16] += (0, 2.5)  # half the height of nose, eyes and ears alone is 2
+    seen[17] += (0, 7)
+    seen[9] = -1  # missing: wrong
+    seen[10] = (1, 1)  # the reference has none: does not count
+    assert pckh(seen[None], reference[None]).tolist() == [4 / 7]
 
 
-def test_against_slow_loops():
+def test_the_neck_is_a_head_joint_of_pckh_and_one_is_not_enough():
+    one = person(j0=(20, 14), j9=(5, 50))
+    assert np.isnan(pckh(one[None], one[None])[0])
+    two = person(j0=(20, 14), j1=(22, 24), j9=(5, 50))
+    near, far = two.copy(), two.copy()
+    near[9] += (0.9, 4.9)
+    far[9] += (1, 0)
+    assert pckh(np.stack([near, far]), np.stack([two, two])).tolist() == [1, 2 / 3]
+    thin = person(j0=(20, 14), j1=(20, 24), j9=(5, 50))  # PATN sets no least size
+    assert pckh(thin[None], thin[None]).tolist() == [0]
+
+
+def patn_pckh(estimated, reference):
+    """(right, counted) of one pose, in steps written after PATN's description; counted is 0 for a
+    pose that is skipped. Joints are lists, a missing one is [-1, -1]."""
+    head = [reference[j] for j in (0, 1, 14, 15, 16, 17) if reference[j] != [-1, -1]]
+    if len(head) < 2:
+        return 0, 0
+    xs, ys = zip(*head)
+    half_width, half_height = (max(xs) - min(xs)) * 0.5, (max(ys) - min(ys)) * 0.5
+    right = counted = 0
+    for (px, py), (tx, ty) in zip(estimated, reference):
+        counted += ty != -1
+        if -1 not in (px, py, tx, ty):
+            right += abs(px - tx) < half_width and abs(py - ty) < half_height
+    return right, counted
+
+
+def test_pckh_is_patns_share_over_all_images():
+    rng = np.random.default_rng(1)
+    reference = rng.integers(0, 40, (80, 18, 2)).astype(np.float64)
+    estimated = reference + rng.integers(-25, 26, reference.shape)
+    estimated[(estimated < 0).any(-1)] = -1
+    reference[rng.random((80, 18)) < 0.6] = -1
+    parts = [patn_pckh(*pair) for pair in zip(estimated.tolist(), reference.tolist())]
+    right, counted = np.array(parts).T
+    assert 3 < (counted == 0).sum() < 40  # some are skipped, most are not
+    found = pckh(estimated, reference)
+    assert found == pytest.approx(right / np.where(counted, counted, np.nan), nan_ok=True)
+    pooled = statistics.mean(found, joint_counts(reference))
+    assert pooled == pytest.approx(right.sum() / counted.sum())
+
+
+def test_pck_against_slow_loops():
     rng = np.random.default_rng(0)
     reference = rng.integers(0, 40, (60, 18, 2)).astype(np.float64)
     estimated = reference + rng.normal(0, 5, reference.shape)
@@ -285,12 +328,3 @@ def test_against_slow_loops():
         seen = [j for j in known if estimated[k, j, 0] >= 0]
         right = sum(math.dist(estimated[k, j], reference[k, j]) <= 0.2 * size for j in seen)
         assert pck(estimated, reference)[k] == pytest.approx(right / len(known))
-        heads = [reference[k, j] for j in (0, 14, 15, 16, 17) if j in known]
-        got = pckh(estimated, reference, 50)[k]
-        if len(heads) < 2:
-            assert np.isnan(got)
-            continue
-        w, h = (max(5, max(p[i] for p in heads) - min(p[i] for p in heads)) for i in (0, 1))
-        off = [np.abs(estimated[k, j] - reference[k, j]) for j in seen]
-        right = sum(dx < w / 2 and dy < h / 2 for dx, dy in off)
-        assert got == pytest.approx(right / len(known))

@@ -425,6 +425,19 @@ def test_a_second_report_replaces_the_first_and_keeps_what_is_not_its_own(tmp_pa
     assert files == listed | {"manifest.json", "my-notes.txt"}
 
 
+def test_the_time_shown_is_that_of_all_steps_not_of_the_last_call(tmp_path):
+    folder = add_study(tmp_path / "figures")
+    steps = {"train a": 20_000.4, "evaluate a": 230.2}
+    machine = {"processor": "P", "cores": 2, "gpu": None}
+    text = json.dumps({"seconds": 127, "steps": steps, "machine": machine})
+    (folder / "run.json").write_text(text)
+    report.write_report(tmp_path / "figures", tmp_path / "out")
+    page = Page((tmp_path / "out" / report.PAGE).read_text(encoding="utf-8"))
+    heads, cells = ([e["text"] for e in page.all(tag)] for tag in ("th", "td"))
+    assert "seconds of all steps when they were made" in heads
+    assert cells[cells.index("20,231") + 1] == "P, 2 cores"
+
+
 def test_a_broken_run_leaves_the_old_report(tmp_path):
     folder, out = add_study(tmp_path / "figures"), tmp_path / "out"
     before = report.write_report(tmp_path / "figures", out)[0].read_text()

@@ -327,6 +327,7 @@ def test_presets_stand_side_by_side():
     assert "by up to 0.200 from preset to preset (0.100 without white padding)" in text
     assert "by up to 0.030 from model to model" in text
     assert "1,234 test pairs of 60 people" in text
+    assert "pose mask: released, under patn PATN's own, under patn-fashion PATN's own." in text
     lines = list(csv.DictReader(io.StringIO(render.render(made_presets())[".csv"])))
     assert len(lines) == 3 * 3 * 3
     assert list(lines[10].values()) == ["G1-L1", "ssim", "patn", "0.35", "0.1", ""]

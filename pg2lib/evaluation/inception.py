@@ -128,22 +128,28 @@ def fid(generated, target):
     return float((means[0] - means[1]).square().sum() + sum(spreads) - 2 * shared)
 
 
-def kid(generated, target, identities, resamples=2000, seed=0):
+def kid(generated, real, target, identities, resamples=2000, seed=0):
     """Kernel Inception Distance, squared MMD with the kernel (x.y / d + 1)^3, and its 95 %
     bootstrap interval: (distance, low, high), the last two NaN with fewer than two people.
 
     The unbiased estimate over all images (Binkowski et al. 2018, there averaged over subsets of
-    1,000); it may be slightly negative and does not depend on the number of images. In the
-    bootstrap over identities, copies of one person are not compared with each other, which would
-    bias it. generated, target: float (n, d), n >= 2; image i of both belongs to identities[i].
+    1,000); it may be slightly negative and does not depend on the number of images. A real image
+    weighs as often as it is a target, as the generated images do, but is never compared with
+    itself: that would count as likeness among the real images. For the same reason copies of one
+    person are not compared with each other in the bootstrap over identities.
+
+    Args:
+        generated: float (n, d); real: float (m, d), the features of different images.
+        target: int (n,), the index in `real` of each generated image's target.
+        identities: (n,), the person of each generated image; a real image shows one person.
     """
     people, person = np.unique(identities, return_inverse=True)
-    member = torch.nn.functional.one_hot(torch.from_numpy(person)).double()  # (n, people)
-    x, y = (torch.as_tensor(a, dtype=torch.float64) for a in (generated, target))
-    count = member.sum(0)  # images per person
-    every, others = torch.outer(count, count), torch.outer(count, count) - torch.diag(count)
-    sums = [(_kernel_sums(a, b, member), each) for a, b, each in
-            ((x, x, others), (y, y, others), (x, y, every))]  # fmt: skip
+    x, y = (torch.as_tensor(a, dtype=torch.float64) for a in (generated, real))
+    of_x = torch.nn.functional.one_hot(torch.from_numpy(person)).double()  # (n, people)
+    of_y = torch.zeros(len(y), len(people), dtype=torch.float64)  # (m, people), how often a target
+    of_y.index_add_(0, torch.as_tensor(target), of_x)
+    sides = ((x, of_x, x, of_x), (y, of_y, y, of_y), (x, of_x, y, of_y))
+    sums = [(_kernel_sums(*side), _pair_counts(*side)) for side in sides]
 
     def distances(drawn):
         drawn = torch.as_tensor(drawn, dtype=torch.float64)
@@ -156,15 +162,22 @@ def kid(generated, target, identities, resamples=2000, seed=0):
     return float(estimate), *middle(distances(draws(len(people), resamples, seed)))
 
 
-def _kernel_sums(a, b, member, chunk=1000):
-    """Sums of the kernel over the images of each two people, (people, people); of one set with
-    itself (a is b), no image is compared with itself."""
+def _kernel_sums(a, of_a, b, of_b, chunk=1000):
+    """Sums of the kernel over the images (n, d) and (m, d) of each two people, (people, people); of
+    one set with itself (a is b), no image is compared with itself. of_a: float (n, people), how
+    often an image counts for a person."""
     total = 0
-    for rows, owners in zip(a.split(chunk), member.split(chunk)):
-        total = total + owners.T @ ((rows @ b.T / a.shape[1] + 1) ** 3 @ member)
+    for rows, owners in zip(a.split(chunk), of_a.split(chunk)):
+        total = total + owners.T @ ((rows @ b.T / a.shape[1] + 1) ** 3 @ of_b)
     if a is b:
-        total -= torch.diag(member.T @ (a.square().mean(1) + 1) ** 3)
+        total -= torch.diag(of_a.square().T @ (a.square().mean(1) + 1) ** 3)
     return total
+
+
+def _pair_counts(a, of_a, b, of_b):
+    """How many pairs of images `_kernel_sums` adds up: float64 (people, people)."""
+    count = torch.outer(of_a.sum(0), of_b.sum(0))
+    return count - torch.diag(of_a.square().sum(0)) if a is b else count
 
 
 def _of_people(sums, drawn):

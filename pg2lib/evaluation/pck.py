@@ -5,7 +5,7 @@ import numpy as np
 from pg2lib.data.geometry import body_size, span
 from pg2lib.data.keypoints import found
 
-HEAD = (0, 14, 15, 16, 17)  # nose, eyes, ears
+HEAD = (0, 1, 14, 15, 16, 17)  # nose, neck, eyes, ears, as PATN has it
 
 
 def pck(estimated, reference, alpha=0.2):
@@ -25,26 +25,23 @@ def pck(estimated, reference, alpha=0.2):
     return share(found(np.asarray(estimated)) & (away <= reach), found(np.asarray(reference)))
 
 
-def pckh(estimated, reference, height, least=0.1):
+def pckh(estimated, reference):
     """PCKh as PATN computes it: share of the joints off by less than half a head, in x and in y;
-    arguments and result as for `pck`, height: of the images in pixels.
+    arguments and result as for `pck`.
 
-    The head is the box around the nose, eyes and ears of the reference; a joint is right if |dx|
-    is less than half the box's width and |dy| less than half its height (not the Euclidean
-    distance and head segment of MPII). A missing estimate is wrong, and pairs whose reference has
-    fewer than two head joints are skipped, NaN (PATN, tool/calPCKH_fashion.py).
-
-    In half of Market-1501's heads that box is only 3 pixels high. Its sides therefore count as at
-    least `least` of the image's height: 0.1 is the median width of Market-1501's heads (13 pixels
-    of 128). least=0 is PATN's rule. PATN's poses come from OpenPose, ours from
-    `pose_score.estimate`: the numbers cannot be compared.
+    The head is the box around the nose, neck, eyes and ears of the reference, those of them that
+    were found. A joint is right if |dx| is less than half the box's width and |dy| less than half
+    its height (not the Euclidean distance and head segment of MPII). The box has no least size: in
+    one without width nothing is right. A missing estimate is wrong; a pair whose reference has
+    fewer than two head joints is left out, NaN (PATN, tool/calPCKH_market.py). PATN pools joints
+    over all images, as the mean weighted with `joint_counts` does. Its poses come from OpenPose,
+    ours from `pose_score.estimate`: the numbers cannot be compared.
     """
     estimated, reference = (np.asarray(k, np.float64) for k in (estimated, reference))
     heads = reference[:, HEAD, :]
     known = found(heads).sum(1) >= 2
-    box = np.maximum(span(heads), least * height)  # (k, 2), NaN without any joint
-    near = (np.abs(estimated - reference) < box[:, None] / 2).all(-1)  # (k, 18)
-    return share(found(estimated) & near, found(reference) & known[:, None])
+    near = np.abs(estimated - reference) < span(heads)[:, None] / 2  # (k, 18, 2)
+    return share(found(estimated) & near.all(-1), found(reference) & known[:, None])
 
 
 def joint_counts(reference):

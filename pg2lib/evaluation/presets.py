@@ -8,7 +8,7 @@ import numpy as np
 
 from pg2lib.core.files import UserError, without_nan
 from pg2lib.evaluation.score_row import facts, pair_masks, with_interval
-from pg2lib.evaluation.ssim import mask_ssim, parts
+from pg2lib.evaluation.ssim import PRESETS, mask_ssim, parts
 
 PRESET_NAMES = ("pg2", "pg2-trainlog", "patn", "patn-fashion")  # those that differ
 # Measure -> the image of the pair that its mask is from.
@@ -16,11 +16,13 @@ PRESET_MEASURES = {"ssim": None, "mask_ssim": "target", "mask_ssim_condition": "
 
 
 def score_presets(generated, dataset, mask_variant="released", seed=0, batch=256, device="cpu"):
-    """SSIM and mask-SSIM of the same images under every preset and with either mask.
+    """SSIM and mask-SSIM of the same images under every preset and with the mask of either pose; a
+    preset that has a mask of its own (`ssim.Preset.mask`) draws that one.
 
     generated: row -> list, a training each, of uint8 (k, H, W, 3) such as generated.npy, of the
     first k test pairs, the same k in every row, else UserError; memory maps are read a batch of
-    pairs at a time. mask_variant: see `pair_masks`; seed: of the bootstrap.
+    pairs at a time. mask_variant: see `pair_masks`, for presets without a mask of their own; seed:
+    of the bootstrap.
 
     Returns a dict of JSON values: `facts`, "mask_variant", "presets" (names) and "rows": row ->
     {measure of PRESET_MEASURES: {preset: `with_interval`}}, with None for NaN.
@@ -35,8 +37,12 @@ def score_presets(generated, dataset, mask_variant="released", seed=0, batch=256
     for part in parts(len(pairs), batch):
         target = np.asarray(dataset.images[pairs[part, 1]])
         for measure, mask_from in PRESET_MEASURES.items():
-            masks = mask_from and pair_masks(dataset, pairs[part], mask_from, mask_variant)
+            drawn = {
+                variant: mask_from and pair_masks(dataset, pairs[part], mask_from, variant)
+                for variant in {PRESETS[preset].mask or mask_variant for preset in PRESET_NAMES}
+            }
             for row, preset in product(generated, PRESET_NAMES):
+                masks = drawn[PRESETS[preset].mask or mask_variant]
                 found = [mask_ssim(images[part], target, masks, preset, device)
                          for images in generated[row]]  # fmt: skip
                 values.setdefault((row, measure, preset), []).append(found)

@@ -19,7 +19,7 @@ import torch
 from pg2lib.core import distributed
 from pg2lib.core.files import UserError, without_nan, write_atomically
 from pg2lib.data import dataset as datasets
-from pg2lib.data.heatmaps import pose_mask
+from pg2lib.data.heatmaps import patn_mask, pose_mask
 from pg2lib.evaluation import copy_score, detail, health, inception, perceptual, statistics
 from pg2lib.evaluation.pck import joint_counts, pck, pckh
 from pg2lib.evaluation.scores import names, weights
@@ -37,7 +37,7 @@ class Scoring:
 
     preset: str = DEFAULT_PRESET  # of SSIM, see `ssim.PRESETS`
     mask_from: str = "target"  # see `pair_masks`, as for mask_variant
-    mask_variant: str = "released"
+    mask_variant: str = "released"  # where the preset has none of its own, and of the copy scores
     seed: int = 0  # of the bootstrap
     batch: int = 64  # pairs at a time
     device: str = "cpu"  # of the networks
@@ -47,7 +47,12 @@ class Scoring:
     def masks(self, dataset, part=slice(None)):
         """The pose masks of a part of the test pairs, see `pair_masks`."""
         pairs = np.asarray(dataset.test_pairs)[part]
-        return pair_masks(dataset, pairs, self.mask_from, self.mask_variant)
+        return pair_masks(dataset, pairs, self.mask_from, self.mask)
+
+    @property
+    def mask(self):
+        """The variant of the masks: the preset's own, if it has one."""
+        return find_preset(self.preset).mask or self.mask_variant
 
 
 def generate_pairs(generate_fn, dataset, pairs, device="cpu", batch=64):
@@ -86,13 +91,15 @@ def pair_masks(dataset, pairs, mask_from="target", variant="released", batch=256
     """The pose masks of mask-SSIM, mask-IS and sharpness: bool (k, H, W).
 
     mask_from: "target", the natural reading of the paper (4.3), as in later work, or "condition",
-    which the released scoring script uses; variant: see `heatmaps.pose_mask`. UserError: others.
+    which the released scoring script uses; variant: see `heatmaps.pose_mask`, or "patn" for
+    `heatmaps.patn_mask`. UserError: others.
     """
     if mask_from not in REFERENCES:
         raise UserError(f"masks come from 'target' or 'condition', not '{mask_from}'.")
     keypoints = torch.from_numpy(dataset.keypoints[pairs[:, REFERENCES[mask_from]]])
+    draw = patn_mask if variant == "patn" else partial(pose_mask, variant=variant)
     masks = [
-        pose_mask(part, dataset.height, dataset.width, variant=variant)[:, 0].bool().numpy()
+        draw(part, dataset.height, dataset.width)[:, 0].bool().numpy()
         for part in keypoints.split(batch)
     ]
     return np.concatenate(masks)
@@ -221,7 +228,7 @@ def _scorer(dataset, scoring, estimator):
             estimated = estimator(generated)
             old, new = (dataset.keypoints[index] for index in indices)
             columns["pck"] = pck(estimated, new)
-            columns["pckh"] = pckh(estimated, new, dataset.height)
+            columns["pckh"] = pckh(estimated, new)
             columns["joints"] = joint_counts(new)
             columns |= copy_score.copy_scores(
                 generated, condition, target, old, new, estimated, typical, scoring.mask_variant
@@ -243,6 +250,7 @@ def _summary(name, dataset, table, scoring, difference):
     settings = ("preset", "mask_from", "mask_variant", "seed")
     summary = {"row": name, **facts(dataset, table.identity)}
     summary |= {setting: getattr(scoring, setting) for setting in settings}
+    summary["mask_variant"] = scoring.mask
     every = dict.fromkeys((*names(set_score=False), *names(set_score=True)))
     summary["scores"] = every | values
     if difference is not None:
@@ -274,12 +282,12 @@ def _inception_scores(images, dataset, scoring, progress):
 
     target = np.asarray(dataset.test_pairs)[:, 1]
     targets, where = np.unique(target, return_inverse=True)  # an image is the target of many pairs
-    real = features_of(dataset.images, "Inception, real", index=targets)[0][where]
+    real = features_of(dataset.images, "Inception, real", index=targets)[0]
     features, logits = features_of(images, "Inception")
     masked_logits = features_of(images, "Inception, masked", partial(scoring.masks, dataset))[1]
     people = np.asarray(dataset.identities)[target]
     splits = min(SPLITS, len(target))
-    kid = inception.kid(features, real, people, seed=scoring.seed)
+    kid = inception.kid(features, real, where, people, seed=scoring.seed)
 
     def inception_score(logits):
         mean, std = inception.score_from_logits(logits, splits)
@@ -290,7 +298,7 @@ def _inception_scores(images, dataset, scoring, progress):
         "inception": inception_score(logits),
         "mask_inception": inception_score(masked_logits),
         # Without interval: resampling with repetition makes it larger, and takes hours.
-        "fid": {"mean": inception.fid(features, real), "low": None, "high": None},
+        "fid": {"mean": inception.fid(features, real[where]), "low": None, "high": None},
         "kid": dict(zip(("mean", "low", "high"), kid)),
     }
 

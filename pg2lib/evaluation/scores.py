@@ -49,8 +49,10 @@ _JOINTS = {"unit": SHARE, "weight": "joints", "missing": "not estimated"}
 _NOTES = {
     "inception": "The Inception Score grows with the number of images.",
     "sharpness": "Sharpness: mean squared gradient inside the mask over that of the real targets.",
-    "pckh": "PCKh: share of joints that a keypoint network of this project finds within half a "
-    "head of the target pose; the row of the real target is the ceiling.",
+    "pckh": "PCKh: share of joints that a keypoint network of this project finds within half the "
+    "width and half the height of the head, the box around nose, neck, eyes and ears of the target "
+    "pose, as PATN counts; pairs with fewer than two of these are left out. The row of the real "
+    "target is the ceiling. PATN's numbers rest on another detector and do not compare.",
     "pck": "PCK: share of the target pose's joints that a keypoint network, trained by this "
     "project on the real training images, finds within a fifth of the torso. It errs on real "
     "images too: the row of the real target is the ceiling, the row of the condition image the "

@@ -7,7 +7,7 @@ which takes four filtered images: s, d and their squares. All in float64, becaus
 small differences of large numbers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,17 +27,18 @@ class Preset:
     data_range: int | str = 255  # L of SSIM: 255, or max - min of the "generated" or "target" image
     gray: bool = False
     pad_white: bool = False
+    mask: str | None = None  # its own pose mask, see `score_row.pair_masks`; None: the table's
 
 
-_PATN = Preset("Deformable GAN and PATN, Market-1501", gaussian=True, data_range="generated")
+_PATN = Preset(
+    "Deformable GAN and PATN, Market-1501", gaussian=True, data_range="generated", mask="patn"
+)
 PRESETS = {
     "pg2": Preset("released code, scoring script"),
     "pg2-trainlog": Preset("released code, training log", data_range="target", gray=True),
     "patn": _PATN,
     "defgan": _PATN,
-    "patn-fashion": Preset(
-        "PATN, DeepFashion", gaussian=True, data_range="generated", pad_white=True
-    ),
+    "patn-fashion": replace(_PATN, source="PATN, DeepFashion", pad_white=True),
 }
 DEFAULT_PRESET = "pg2"
 _BELL = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))

@@ -265,6 +265,7 @@ def preset_view(table) -> View:
     models = [row for row in rows if row not in LABELS] or list(rows)
     ssim = np.array([[rows[row]["ssim"][p]["mean"] for p in presets] for row in models])
     bare = [not PRESETS[preset].pad_white for preset in presets]
+    own = "".join(f", under {p} PATN's own" for p in presets if PRESETS[p].mask)
     notes = [
         "Down a column the rows differ and the recipe is the same; along a line the images are the "
         "same and only the recipe differs.",
@@ -273,8 +274,8 @@ def preset_view(table) -> View:
         f"preset by up to {np.ptp(ssim, axis=0).max():.3f} from model to model. A published SSIM "
         "cannot be compared without its preset.",
         f"{table['pairs']:,} test pairs of {table['identities']:,} people, {table['dataset']} at "
-        f"{table['height']}x{table['width']}, pose mask {table['mask_variant']}. 95 % intervals: "
-        "see the .csv and .json files. "
+        f"{table['height']}x{table['width']}; pose mask: {table['mask_variant']}{own}. 95 % "
+        "intervals: see the .csv and .json files. "
         + (
             "Mean of several trainings; after ± their standard deviation."
             if "spread" in parts

@@ -89,12 +89,14 @@ class Study:
 
     @property
     def run(self) -> list[str]:
-        """Name, command, duration and machine of the run that made the study."""
+        """Name and command of the study, the seconds of all its steps when they were made, in
+        however many calls, and the machine of the last call."""
         run = self.record("run") or {}
         machine = run.get("machine", {})
         cores = f"{machine['cores']} cores" if machine.get("cores") else ""
         where = filter(None, [machine.get("gpu") or machine.get("processor"), cores])
-        seconds = f"{run['seconds']:,.0f} s" if run.get("seconds") else render.MISSING
+        steps = run.get("steps")
+        seconds = f"{sum(steps.values()):,.0f}" if steps else render.MISSING
         return [self.name, f"`{self.command}`", seconds, ", ".join(where) or render.MISSING]
 
 
