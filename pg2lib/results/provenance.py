@@ -71,13 +71,14 @@ def show(figure):
 
 
 @STYLE
-def save(figure, path, facts, alt=None):
+def save(figure, path, facts, alt=None, colours=None):
     """Write a figure as PNG, as PDF (charts as vectors) and, as JSON, the record of its making;
     returns the path of the PNG.
 
     path ends in .png (UserError otherwise). facts go into the JSON: configuration, seed, inputs
     (keys or SHA-256), command; time, versions and commit are added. alt: alternative text, None:
-    the figure's label, which the functions of `figures` and `charts` set."""
+    the figure's label, which the functions of `figures` and `charts` set. colours: reduce the PNG
+    to so many."""
     path = Path(path)
     if path.suffix != ".png":
         raise UserError(f"figures are written as PNG; end {path} in .png.")
@@ -88,7 +89,7 @@ def save(figure, path, facts, alt=None):
     with write_atomically(path.with_suffix(".pdf")) as temporary:
         figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
     with write_atomically(path) as temporary:
-        temporary.write_bytes(to_png_bytes(picture))
+        temporary.write_bytes(to_png_bytes(picture, colours=colours))
     with write_atomically(path.with_suffix(".json")) as temporary:
         record = without_nan(record | facts | stamp())
         text = json.dumps(record, indent=1, ensure_ascii=False, default=str)
@@ -96,9 +97,9 @@ def save(figure, path, facts, alt=None):
     return path
 
 
-def publish(figure, path, facts, alt=None):
+def publish(figure, path, facts, alt=None, colours=None):
     """`save` the figure and return it as an IPython image: the last line of a notebook's cell."""
-    save(figure, path, facts, alt)
+    save(figure, path, facts, alt, colours)
     return show(figure)
 
 
