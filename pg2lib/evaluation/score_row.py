@@ -146,7 +146,7 @@ def evaluate_row(
         return _generate_batch(generate_fn, dataset, pairs[part], scoring.device)
 
     with _part_files(folder, generate, len(pairs)) as files:
-        score = _scorer(dataset, scoring, estimator)
+        score = pair_scorer(dataset, scoring, estimator)
         columns, difference = _score_batches(generate, score, dataset, scoring, files, progress)
         summary = None
         if distributed.rank() == 0:
@@ -204,9 +204,9 @@ def _score_batches(generate, score, dataset, scoring, files, progress):
     return _joined(columns), math.fsum(changes) if "difference" in files else None
 
 
-def _scorer(dataset, scoring, estimator):
+def pair_scorer(dataset, scoring, estimator=None):
     """Function (generated uint8 (b, H, W, 3), slice of the test pairs) -> {column of pairs.csv:
-    (b,)}: the available scores of pairs, and their weights."""
+    (b,)}: the available scores of pairs, and their weights. estimator: see `evaluate_row`."""
     typical = copy_score.mean_image(dataset) if estimator else None
     network = perceptual.lpips_network(scoring.lpips, scoring.device) if scoring.lpips else None
 
