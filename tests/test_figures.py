@@ -284,6 +284,14 @@ def test_publish_writes_the_figure_and_shows_it(tmp_path):
     assert json.loads((tmp_path / "bars.json").read_text())["alt"] == "Mine."
 
 
+def test_a_picture_can_be_saved_in_few_colours(tmp_path):
+    figure = charts.learning_curves({"G1-L1": [{"step": k, "l1": 1 / k} for k in range(1, 9)]})
+    path = provenance.save(figure, tmp_path / "few.png", {}, colours=8)
+    assert len(np.unique(np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3), axis=0)) <= 8
+    whole = provenance.save(figure, tmp_path / "all.png", {})
+    assert path.stat().st_size < whole.stat().st_size
+
+
 def test_a_chart_has_tidy_axes():
     figure, axes = charts.chart(4, 2, panels=2)
     assert len(axes) == 2 and not axes[1].spines["top"].get_visible()
