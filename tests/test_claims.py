@@ -374,6 +374,30 @@ def test_rare_poses_against_the_others():
     assert "too few pairs" in ask(evidence, "mask_ssim", LESS, how="rare", against=None).why
 
 
+def test_a_split_of_the_pairs_over_several_trainings():
+    evidence = made_up(a=(0.0, 0.01, -0.01))
+    rare = evidence.context["rare pose"].to_numpy()
+    for k, table in enumerate(evidence.pairs["a"]):
+        evidence.pairs["a"][k] = table.assign(mask_ssim=table.mask_ssim - (0.2 + 0.02 * k) * rare)
+    (finding,) = ask(evidence, "mask_ssim", LESS, how="rare", against=None).findings
+    values = np.array([table.mask_ssim for table in evidence.pairs["a"]])
+
+    def gap(kept):
+        return values[:, kept & rare].mean(1) - values[:, kept & ~rare].mean(1)
+
+    by_seed, identity = gap(rare | True), evidence.pairs["a"][0].identity.to_numpy()
+    assert finding.by_seed == pytest.approx(tuple(by_seed))
+    # the part of the people by a jackknife, that of the trainings by their variance
+    without = np.array([gap(identity != one).mean() for one in np.unique(identity)])
+    people = (PEOPLE - 1) / PEOPLE * ((without - without.mean()) ** 2).sum()
+    trainings = by_seed.var(ddof=1) / 3
+    square = people + trainings
+    freedom = square**2 / (trainings**2 / 2 + people**2 / (PEOPLE - 1))
+    half = student.ppf(0.975, freedom) * square**0.5
+    assert finding.high - finding.low == pytest.approx(2 * half, rel=0.1)
+    assert finding.verdict == HOLDS
+
+
 def test_two_data_sets_are_two_samples():
     street, studio = made_up(a=0.05, b=0.0), made_up(5, "deepfashion", a=0.01, b=0.0)
     result = ask(street, "mask_ssim", MORE, how="halves", sibling=studio)
