@@ -62,8 +62,8 @@ _NOTES = {
     "nearer to where they were (pose); 0 for the real target, 1 for the condition image.",
     "lpips": "LPIPS: VGG16, version 0.1; lower is better.",
     "fid": "FID: lower is better; against the real targets of the same pairs, with the Inception "
-    "network of 2015. It has no interval: a sample with repetitions scores worse than the one it "
-    "is drawn from.",
+    "network of 2015. Of one training it has no interval: a sample with repetitions scores worse "
+    "than the one it is drawn from.",
     "stripes": "Period-2 energy: share of an image's variance in stripes two pixels wide, over the "
     "real targets' share; above 1, a network paints stripes.",
     "fixed_share": "One picture: share of the energy of stage II's difference maps that is common "
