@@ -37,8 +37,8 @@ class View:
 
 
 def view(record) -> View:
-    """The View of a table: scores, presets, differences (also as DataFrame), claims or Table 2.
-    UserError: the record is none of these."""
+    """The View of a table: scores, presets, differences (also as DataFrame), claims, Table 2, or
+    the records of `learning` and `reproduction`. UserError: the record is none of these."""
     if isinstance(record, pd.DataFrame):
         record = json.loads(to_json(record))
     if isinstance(record, list):
@@ -383,5 +383,47 @@ def user_study_view(table) -> View:
     return View(table["title"], head, cells, numbers, notes, left=2)
 
 
-VIEWS = {"claims": claim_view, "presets": preset_view, "columns": score_view,
+def learning_view(table) -> View:
+    """`learning.learning_table`: a line per comparison with its effect on the way and its trend."""
+
+    def cells(line):
+        form = f"+.{SCORES[line['score']].digits}f"
+        shown = [line[f"effect_{share}"] for share in (10, 50, 100)]
+        texts = [MISSING if value is None else f"{value:{form}}" for value in shown]
+        low, high = line["low"], line["high"]
+        end = MISSING if low is None else f"[{low:{form}}, {high:{form}}]"
+        return [str(line["number"]), line["claim"], f"{line['measure']}: {line['expected']}",
+                line["trend"], *texts, end]  # fmt: skip
+
+    lines = table["trends"]
+    numbers = [
+        {key: value for key, value in line.items() if not isinstance(value, list | dict)}
+        for line in lines
+    ]
+    head = ["", "claim", "measure: expected", "trend", "10 %", "50 %", "100 %", "end"]
+    notes = [*table["notes"], made_by(table["facts"])]
+    return View(table["title"], head, [cells(line) for line in lines], numbers, notes, left=4)
+
+
+def reproduction_view(table) -> View:
+    """`reproduction.check`: a line per number of Table 1."""
+
+    def cells(line):
+        form = f".{SCORES[line['score']].digits}f"
+        value, apart = line["value"], line["deviations"]
+        committed = interval_text(line["mean"], line["low"], line["high"], form)
+        return [
+            line["label"], "inside" if line["inside"] else "far outside" if line["far"] else
+            "outside", MISSING if value is None else f"{value:{form}}", committed,
+            MISSING if apart is None else f"{apart:+.1f}",
+        ]  # fmt: skip
+
+    lines = table["reproduction"]
+    head = ["", "", "this training", f"{table['seeds']} committed trainings", "sd"]
+    notes = [*table["notes"], made_by(table["facts"])]
+    return View(table["title"], head, [cells(line) for line in lines], lines, notes, left=2)
+
+
+VIEWS = {"claims": claim_view, "presets": preset_view, "trends": learning_view,
+         "reproduction": reproduction_view, "columns": score_view,
          "rows": user_study_view}  # fmt: skip
