@@ -156,8 +156,9 @@ def learning_table(found, facts):
     title = f"How the effects develop during training ({facts['dataset']})"
     record = {"title": title, "facts": facts, "trends": [_record(course) for course in found]}
     notes = [
-        f"Effect: mean over the first {found[0].pairs:,} test pairs and the trainings, at shares "
-        "of the training; all points are in the .json file. End: the 95 % interval, over test "
+        f"Effect: mean over the first {found[0].pairs:,} test pairs and the trainings, at equal "
+        "shares of the trainings of both rows, of two-stage rows that of the second stage; all "
+        "points are in the .json file. End: the 95 % interval, over test "
         f"people and trainings, of the mean over the last {END} points. The claims themselves are "
         "decided on all test pairs.",
         f"Trend: '{NOTHING}' if that interval contains zero; '{TURNED}' if the effect had been "
@@ -188,6 +189,7 @@ def _record(course):
 PALETTE = 64  # colours of the page's PNG, which keep it small
 # Of `learning_page`, in inches: width and heights of a picture, space left of it, above and below.
 COLUMNS, CELL, SPACE = 5, (1.42, 0.95, 0.45), (0.43, 0.5, 0.35)
+SEEN = "thousand training pairs that the last stage of a row has seen"
 BETWEEN, BAND = 0.05, 0.2  # inches between the two parts of a picture; opacity
 
 
@@ -213,7 +215,7 @@ def learning_page(found):
         lower.sharex(upper)
         _draw_sides(upper, course)
         _draw_effect(lower, course)
-    figure.text(0.5, 0.06 / height, "thousand training pairs seen", ha="center", color=GREY)
+    figure.text(0.5, 0.06 / height, SEEN, ha="center", color=GREY)
     words = [f"{course.number} {course.comparison.text}: {course.trend}" for course in found]
     figure.set_label(f"Effects during training, a picture each. {'; '.join(words)}.")
     return figure

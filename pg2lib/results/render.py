@@ -421,7 +421,7 @@ def reproduction_view(table) -> View:
     lines = table["reproduction"]
     head = ["", "", "this training", f"{table['seeds']} committed trainings", "sd"]
     notes = [*table["notes"], made_by(table["facts"])]
-    return View(table["title"], head, [cells(line) for line in lines], lines, notes, left=2)
+    return View(table["line"], head, [cells(line) for line in lines], lines, notes, left=2)
 
 
 VIEWS = {"claims": claim_view, "presets": preset_view, "trends": learning_view,

@@ -28,7 +28,10 @@ def check(table, committed, seed=0):
     errors. A row without training has s = 0 and must agree to the printed digit.
 
     The table is reproduced if no number is outside the 99.9 % interval, and if no more are outside
-    the 95 % interval than `allowed` says.
+    the 95 % interval than `allowed` says. In simulations 98 % of honest trainings pass. Against
+    five committed ones, a single row that is off by ten of its standard deviations fails in 97 %;
+    against three in half of all cases, and by forty in 95 %. All rows off by five fail in 98 %
+    and more.
 
     Args:
         table: `tables.table1` of one training.
@@ -37,8 +40,8 @@ def check(table, committed, seed=0):
         seed: of the simulation.
 
     Returns:
-        JSON values for `render.write`: {"title", "facts", "passed", "line" (to print), "inside",
-        "of", "allowed", "seeds", "left_out" (numbers outside when one committed training is held
+        JSON values for `render.write`: {"facts", "passed", "line" (to print), "inside", "of",
+        "allowed", "seeds", "left_out" (numbers outside when one committed training is held
         against the others, for each), "reproduction": [{"row", "label", "score", "value", "mean",
         "low", "high", "deviations", "inside", "far"}], "notes"}.
 
@@ -68,14 +71,13 @@ def check(table, committed, seed=0):
     ]
     inside = int(numbers["inside"].sum())
     record = {
-        "title": f"Table 1 trained again ({table['facts']['dataset']})", "facts": table["facts"],
+        "facts": table["facts"],
         "passed": bool(len(cells) - inside <= allowed and not numbers["far"].any()),
         "inside": inside, "of": len(cells), "allowed": allowed, "seeds": len(by_seed),
         "left_out": left_out(by_seed, rounding), "absent": absent, "reproduction": lines,
     }  # fmt: skip
     record = without_nan(record)
-    line = _line(record)
-    return record | {"line": line, "notes": [f"{line}.", *_notes(record)]}
+    return record | {"line": _line(record), "notes": _notes(record)}
 
 
 def limits(by_seed, judges, rounding, level=LEVEL):
