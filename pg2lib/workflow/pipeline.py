@@ -444,6 +444,7 @@ def facts(study: Study, made_by: str, rows=(), goal="reproduce") -> dict:
         "profile": study.profile_name,
         "overrides": list(study.overrides),
         "seed": study.seed,
+        "seeds": list(study.seeds),
         "split": data(study).card["split"],
         "config": {
             "data": data_config(study).as_dict(),
