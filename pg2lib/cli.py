@@ -122,6 +122,8 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
     ("reproduce", "everything: data, all rows, scores, notebooks", (*STUDY, DRY,
         option("--claims", action="store_true",
                help="also train the ablations and test the paper's claims (notebook 7)"),
+        option("--strict", action="store_true", help="end with exit status 1 if Table 1 is not "
+               "within the spread of the trainings that come with the project"),
         option("--update-notebooks", action="store_true",
                help="also write the executed notebooks over those in notebooks/"))),
     ("data prepare", "draw or decode the images into the run store", (*STUDY, DRY)),

@@ -51,9 +51,11 @@ def reproduce(options):
     if options.dry_run:
         entries = [entry for study in studies for entry in workflow.plan(study, options.claims)]
         return log(workflow.plan_text(entries))
-    workflow.reproduce(studies, options.claims, log)
+    alike = workflow.reproduce(studies, options.claims, log)
     if options.update_notebooks:
         notebooks.update_committed(studies[0], log)
+    if options.strict and not alike:
+        raise SystemExit(1)
 
 
 def data_prepare(options):

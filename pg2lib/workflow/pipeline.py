@@ -23,7 +23,7 @@ from pg2lib.core.files import UserError
 from pg2lib.core.progress import reporting
 from pg2lib.data import dataset as datasets
 from pg2lib.data.prepare import READERS, prepare
-from pg2lib.evaluation import pose_score
+from pg2lib.evaluation import curves, pose_score
 from pg2lib.evaluation import score_row as evaluation
 from pg2lib.evaluation.inception import INCEPTION
 from pg2lib.evaluation.perceptual import VGG16
@@ -198,6 +198,7 @@ def steps(study: Study, claims: bool = True) -> list[runs.Step]:
         found.append(data_step(part))
         found += [train_step(one, n) for n in (*chains(rows), KEYPOINTS) for one in each(part, n)]
         found += [score_step(one, row) for row in rows for one in each(part, row)]
+        found += [curve_step(one, name) for name in trained(rows) for one in each(part, name)]
     return found
 
 
@@ -240,9 +241,14 @@ def sibling(study: Study) -> Study | None:
     return replace(study, dataset=name, seeds=tuple(scored)) if scored else None
 
 
+def trained(rows) -> tuple[str, ...]:
+    """The rows without the reference rows."""
+    return tuple(row for row in rows if row not in REFERENCE_ROWS)
+
+
 def chains(rows) -> tuple[str, ...]:
     """The methods that rows (reference rows among them) need trained, in an order of training."""
-    return models.chains(row for row in rows if row not in REFERENCE_ROWS)
+    return models.chains(trained(rows))
 
 
 def all_rows() -> tuple[str, ...]:
@@ -377,6 +383,32 @@ def evaluate(study: Study, row: str, preset="pg2", mask_from="target", log=None)
             )
 
     return ensure(score_step(study, row, preset, mask_from), work, log)
+
+
+def curve_step(study: Study, row: str) -> runs.Step:
+    """The scores of a row of the first seed on the way through its training."""
+    study = each(study, row)[0]
+    inputs = {name: train_step(study, name).key for name in (row, KEYPOINTS)}
+    inputs["data"] = data_step(study).key
+    entries = (code_keys.entry(curves.score_curve), code_keys.entry(pose_score.estimate))
+    return runs.Step("curve", f"{study.runs_name}/{row}", {"row": row}, inputs, entries)
+
+
+def curve(study: Study, row: str, log=None):
+    """What `curves.score_curve` finds for the training of a row with the first seed, trained and
+    scored if it is not there."""
+
+    def work(folder, progress):
+        config, weights = method_config(study, row), train(study, row)
+        images = np.load(weights.parent / "curve.npy", mmap_mode="r")
+        steps, how = training.curve_steps(config.iterations), scoring(study, "pg2", "target")
+        how = replace(how, inception=None, lpips=None)
+        found = curves.score_curve(
+            images, data(study), steps, config.batch, how, estimator(study), progress=progress
+        )
+        curves.write_curve(found, folder)
+
+    return curves.read_curve(ensure(curve_step(study, row), work, log))
 
 
 def generated(study: Study, row: str, what: str = "generated") -> np.ndarray:

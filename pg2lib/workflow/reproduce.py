@@ -22,7 +22,7 @@ from pg2lib.core.files import UserError, read_json, write_atomically, write_json
 from pg2lib.evaluation import pose_score
 from pg2lib.models.layers import parameter_count
 from pg2lib.results import render, tables
-from pg2lib.workflow import pipeline
+from pg2lib.workflow import pipeline, trainings
 from pg2lib.workflow import run_store as runs
 from pg2lib.workflow.notebooks import notebook_state, notebook_step, notebooks, run_notebook
 
@@ -42,13 +42,14 @@ def plan(study, claims: bool) -> list[tuple[runs.Step, runs.State]]:
     ]
 
 
-def reproduce(studies, claims=False, log=print):
+def reproduce(studies, claims=False, log=print) -> bool:
     """Do what is missing of everything, in order, and tell where the results are.
 
     studies: of one profile, each another data set. claims: also train the ablations and test the
     paper's claims (`make claims`). All are scored before the first notebook runs,
     because the claims compare them; of several, both halves of Table 1 stand in
-    figures/all-<profile>/.
+    figures/all-<profile>/. Returns whether Table 1 came out as in the trainings that are committed,
+    see `trainings.check`.
     """
     started, seconds = time.time(), Counter()
     missing = {study: any(not state.hit for _, state in plan(study, claims)) for study in studies}
@@ -68,7 +69,9 @@ def reproduce(studies, claims=False, log=print):
             write_json(folder / "run.json", facts)
         log(f"\n{(folder / 'table1.md').read_text().strip()}\n")
         log(f"both halves of Table 1: {relative(folder)}")
+    alike = all([trainings.check(study, log) for study in studies])
     log(f"done in {time.time() - started:.0f} s")
+    return alike
 
 
 def score(study, claims, log):
@@ -80,6 +83,11 @@ def score(study, claims, log):
         for row in rows:
             for one in pipeline.each(part, row):
                 pipeline.evaluate(one, row, log=log)
+        for row in pipeline.trained(rows):
+            for one in pipeline.each(part, row):
+                pipeline.curve(one, row, log=log)
+    if len(study.seeds) > 1:
+        trainings.write_judges(study, log)
 
 
 def present(study, claims, log):
@@ -93,6 +101,7 @@ def present(study, claims, log):
         run_notebook(study, notebook, log)
     folder = pipeline.figures_folder(study)
     write_logs(study, claims, folder / "logs.csv")
+    trainings.write_curves(study, pipeline.wanted(study, claims)[study], folder / "curves.csv")
     log(f"\n{(folder / 'table1.md').read_text().strip()}\n")
     log(f"figures and tables: {relative(folder)}")
     if not claims and (folder / "claims.md").exists():

@@ -1,0 +1,93 @@
+"""What only several trainings tell: how scores develop, how much the judge of poses matters, and
+whether a new training reproduces the committed ones."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pg2lib.core.files import read_json, write_atomically, write_json
+from pg2lib.evaluation.scores import SCORES
+from pg2lib.results import render, reproduction
+from pg2lib.workflow import pipeline
+from pg2lib.workflow import run_store as runs
+
+JUDGES = 3  # keypoint networks, seeds 0, 1, ...
+SHOWN = ("ssim", "mask_ssim", "sharpness", "pckh")
+
+
+def curves(study: pipeline.Study, rows) -> dict:
+    """row -> [what `evaluation.curves.score_curve` found, one for each seed]."""
+    return {row: [pipeline.curve(one, row) for one in pipeline.each(study, row)] for row in rows}
+
+
+def write_curves(study: pipeline.Study, rows, path: Path):
+    """The mean scores of every training at its points: a line per row, seed and step, as CSV."""
+    lines = []
+    for row in pipeline.trained(rows):
+        for one in pipeline.each(study, row):
+            table = pipeline.curve(one, row)
+            for (step, seen), part in table.groupby(["step", "pairs_seen"]):
+                means = {name: mean_of(part, name) for name in SHOWN if name in part}
+                about = {"row": row, "seed": one.seed, "step": step, "pairs_seen": seen}
+                lines.append(about | means)
+    with write_atomically(path) as temporary:
+        pd.DataFrame(lines).to_csv(temporary, index=False, float_format="%.6g")
+
+
+def mean_of(table, score):
+    known, weight = table[score].notna(), SCORES[score].weight
+    weights = table[weight][known] if weight else None
+    return np.average(table[score][known], weights=weights) if known.any() else np.nan
+
+
+def judges(study: pipeline.Study, log) -> dict:
+    """row -> {score: standard deviation between JUDGES keypoint networks} of the scores that such a
+    network judges, of the first seed's images."""
+    judged = [name for name, score in SCORES.items() if score.weight == "joints"]
+    one = replace(study, seeds=study.seeds[:1])
+    networks = [(), *((f"{pipeline.KEYPOINTS}.seed={k}",) for k in range(1, JUDGES))]
+    studies = [replace(one, overrides=(*one.overrides, *own)) for own in networks]
+    found = {}
+    for row in pipeline.all_rows():
+        for other in studies:
+            pipeline.evaluate(other, row, log=log)
+        scores = [pipeline.summaries(other, [row])[row][0]["scores"] for other in studies]
+        found[row] = {
+            name: float(np.std([each[name]["mean"] for each in scores], ddof=1))
+            for name in judged
+            if all(each.get(name) for each in scores)
+        }
+    return found
+
+
+def write_judges(study, log):
+    """judges.json beside the tables of a study of several seeds."""
+    write_json(pipeline.figures_folder(study) / "judges.json", judges(study, log))
+
+
+def committed(study: pipeline.Study) -> dict | None:
+    """Table 1 of the most trainings of this study that come with the project, with their judges;
+    None if there are none."""
+    plain = pipeline.shared(study).name
+    folders = (runs.project() / "figures").glob(f"{plain}-seed*")
+    found = [(folder, read_json(folder / "table1.json")) for folder in folders]
+    found = [(folder, table) for folder, table in found if table]
+    if not found:
+        return None
+    folder, table = max(found, key=lambda each: len(each[1]["facts"].get("seeds", ())))
+    return table | {"judges": read_json(folder / "judges.json") or {}}
+
+
+def check(study: pipeline.Study, log) -> bool:
+    """Hold Table 1 of a study of one seed against the committed trainings, write `reproduction.*`
+    beside it and log the answer; whether it is reproduced, True where nothing is committed."""
+    known = committed(study) if len(study.seeds) == 1 else None
+    if known is None:
+        return True
+    folder = pipeline.figures_folder(study)
+    record = reproduction.check(read_json(folder / "table1.json"), known)
+    render.write(folder, "reproduction", record)
+    log(f"{record['line']}\n({folder.name}/reproduction.md has every number)")
+    return record["passed"]
