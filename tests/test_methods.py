@@ -52,7 +52,10 @@ def test_the_ablations_differ_in_one_thing_each():
         against = models.find(row).against
         assert models.chain(row)[:-1] == models.chain(against)[:-1]  # the same G1 below
         (difference,) = changed(row, against)
-        assert difference in ("residual", "g2_paints", "d_mode", "l1_weight", "fully_connected")
+        assert difference in (
+            "residual", "skips", "mask_weight", "g2_paints", "d_mode", "l1_weight",
+            "fully_connected",
+        )  # fmt: skip
 
 
 def test_lambda_is_swept_by_four_orders_of_magnitude():

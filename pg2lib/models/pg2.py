@@ -1,4 +1,4 @@
-"""PG2, Pose Guided Person Image Generation (Ma et al., NIPS 2017): six rows and six ablations.
+"""PG2, Pose Guided Person Image Generation (Ma et al., NIPS 2017): six rows and ten ablations.
 
 Stage I (G1) paints a coarse image I_B1 from the condition image I_A and the target pose P_B;
 stage II (G2) adds a difference map and is trained against the discriminator D.
@@ -458,12 +458,20 @@ METHODS = (
         "G1+G2+D\n(our refined)", **STAGE_TWO),
     # What the paper says of its parts but has no row for; each changes one thing of `against`.
     row("G1-noResidual", "residual blocks help G1", "#b0b0b0", against=COARSE, residual=False),
+    row("G1-noSkips", "skip connections carry the condition image to the decoder", "#b0b0b0",
+        against=COARSE, skips=False),
+    row("G2-L1+D", "the mask in the loss of stage II keeps it at the body", "#b0b0b0",
+        mask_weight=0.0, **ABLATION),
     row("G2-image+D", "a difference map converges faster than the whole image", "#b0b0b0",
         g2_paints="image", **ABLATION),
     row("G2-unpaired+D", "a D that sees no pairs lets G2 copy the condition image", "#b0b0b0",
         d_mode="single", **ABLATION),
     row("G2-lambda-small+D", "a small lambda leaves artefacts", "#b0b0b0",
         l1_factor=0.01, **ABLATION),
+    row("G2-lambda-0.1+D", "between a small lambda and the usual one", "#b0b0b0",
+        l1_factor=0.1, **ABLATION),
+    row("G2-lambda-10+D", "between the usual lambda and a large one", "#b0b0b0",
+        l1_factor=10.0, **ABLATION),
     row("G2-lambda-large+D", "a large lambda blurs", "#b0b0b0", l1_factor=100.0, **ABLATION),
     row("G2-fc+D", "a fully connected layer costs G2 detail", "#b0b0b0",
         fully_connected=True, **ABLATION),
