@@ -3,10 +3,9 @@
 Stage I (G1) paints a coarse image I_B1 from the condition image I_A and the target pose P_B;
 stage II (G2) adds a difference map and is trained against the discriminator D.
 
-Layer tables follow the released code, which fills in what the paper leaves open (paper 3.3);
-`channels` is the paper's 128, `embedding` its 64-number bottleneck. Convolutions are padded
-symmetrically (the released TensorFlow code pads stride-2 ones on one side, which makes no
-difference when training from scratch). G1 and G2 have no normalisation and no dropout.
+Layers follow the released code, which fills in what the paper leaves open (3.3); `embedding` is
+the bottleneck of 64 numbers. Convolutions are padded symmetrically (the released TensorFlow code
+pads stride-2 ones on one side). G1 and G2 have no normalisation and no dropout.
 """
 
 from dataclasses import dataclass, replace
@@ -97,10 +96,9 @@ class G1(nn.Module):
       "CE"   coordinates through two linear layers, joined to the image code at the bottleneck
       "HME"  heatmaps through an encoder of their own, joined to the image code at the bottleneck
     CE and HME were never released; their sizes (54-64-64, or 36-64-64 without visibility; the
-    same encoder as the image's) are this project's choice.
+    same encoder as the image's) are this project's choice. residual: see `ResidualBlock`;
+    visibility: see `coordinates`; skips: False gives the decoder nothing of the encoder's maps.
     Parameters at channels=128: 70,795,075 (128x64), 122,103,235 (256x256).
-    residual: see `ResidualBlock`. visibility: see `coordinates`. skips: False leaves out what the
-    decoder gets from the encoder, the ablation of the claim that this passes image information on.
     """
 
     def __init__(
@@ -178,11 +176,10 @@ def coordinates(keypoints, height, width, visibility=False):
 class G2(nn.Module):
     """Stage II: the difference map that turns I_B1 into I_B2 = I_B1 + G2(I_B1, I_A).
 
-    N - 2 blocks, no fully connected layer (paper 3.2-3.3). skip_full_res keeps the skip at full
-    resolution: the released code drops it for Market-1501 and keeps it for DeepFashion.
+    N - 2 blocks, no fully connected layer (paper 3.2-3.3); fully_connected puts two at the
+    bottleneck, as G1 has them. skip_full_res keeps the skip at full resolution: the released code
+    drops it for Market-1501 and keeps it for DeepFashion.
     Parameters at channels=128: 6,058,883 (128x64, False), 12,696,067 (256x256, True).
-    fully_connected puts two linear layers at the bottleneck as G1 has them: the ablation of the
-    paper's claim that G2 is better without (3.2).
     """
 
     def __init__(
@@ -354,22 +351,13 @@ def optimizers(config: PG2Config) -> dict[str, Adam]:
     return chosen
 
 
-@dataclass(frozen=True)
-class Paper:
-    """What the paper fixes per half of Table 1 (4.1); lambda is the released code's."""
-
-    batch: int
-    iterations: tuple[int, int]  # stage I, stage II
-    l1_weight: float
-    skip_full_res: bool
-    released_iterations: tuple[int, int]
-    released_batch: int
-
-
+# The paper's choices per half of Table 1 (4.1); lambda, skip and released_*: the released code's.
 PAPER = {
-    "market1501": Paper(16, (22_000, 14_000), 10.0, False, (22_000, 38_000), 16),
-    "deepfashion": Paper(8, (30_000, 20_000), 50.0, True, (22_000, 58_000), 1),
-}
+    "market1501": dict(batch=16, iterations=(22_000, 14_000), l1_weight=10.0, skip_full_res=False,
+                       released_batch=16, released_iterations=(22_000, 38_000)),
+    "deepfashion": dict(batch=8, iterations=(30_000, 20_000), l1_weight=50.0, skip_full_res=True,
+                        released_batch=1, released_iterations=(22_000, 58_000)),
+}  # fmt: skip
 
 
 def configure(setting, profile, l1_factor: float = 1.0, **own) -> PG2Config:
@@ -377,34 +365,27 @@ def configure(setting, profile, l1_factor: float = 1.0, **own) -> PG2Config:
     study's image size) and a config.Profile; l1_factor multiplies lambda, for ablations."""
     paper, c = PAPER[setting.half], PG2Config(**own)
     # G1+D, whose length the paper does not give, is as long as the other stages with a G1
-    lengths = paper.released_iterations if profile.released else paper.iterations
+    whose = "released_" if profile.released else ""
     chosen = dict(profile.training)
     if c.adversarial:
-        chosen |= {"l1_weight": paper.l1_weight} | profile.adversarial
+        chosen |= {"l1_weight": paper["l1_weight"]} | profile.adversarial
         for term in {"l1_weight", "feature_matching"} & set(chosen):  # what pulls to the target
             chosen[term] *= l1_factor
     if c.network == "G2":
         chosen |= profile.refining
     c = replace(
-        c,
-        height=setting.height,
-        width=setting.width,
-        channels=profile.channels,
-        skip_full_res=paper.skip_full_res,
-        iterations=(profile.iterations or lengths)[c.network == "G2"],
-        batch=profile.batch or (paper.released_batch if profile.released else paper.batch),
-        threads=profile.threads,
-    )
+        c, height=setting.height, width=setting.width, channels=profile.channels,
+        threads=profile.threads, skip_full_res=paper["skip_full_res"],
+        iterations=(profile.iterations or paper[f"{whose}iterations"])[c.network == "G2"],
+        batch=profile.batch or paper[f"{whose}batch"],
+    )  # fmt: skip
     c = with_fields(c, chosen, f"profile {profile.name}")
     if not profile.released:
         return c
     return replace(
-        c,
-        heatmap_values="released",
-        d_mode="triplet" if c.d_mode == "pair" else c.d_mode,
-        d_batch="own",
-        d_sees_coarse=c.network == "G2" and setting.half == "market1501",
-    )
+        c, heatmap_values="released", d_mode="triplet" if c.d_mode == "pair" else c.d_mode,
+        d_batch="own", d_sees_coarse=c.network == "G2" and setting.half == "market1501",
+    )  # fmt: skip
 
 
 # Table 1 as printed (NIPS 2017; the poster has every cell): DeepFashion's SSIM and IS, then
@@ -423,11 +404,10 @@ SAME_MASK_IS = {("market1501", "mask_inception"): "printed for G1-CE-L1 and for 
 SAME_PAIR = {("deepfashion", score): "the pair 0.735 and 2.427 is printed in the rows G1-HME-L1 "
     "and G1-L1 of the poster alike; one of them may be a copy." for score in ("ssim", "inception")
 }  # fmt: skip
-# Cells that may be misprints.
 DOUBTS = {"G1-CE-L1": SAME_MASK_IS, "G1-HME-L1": SAME_PAIR, "G1-L1": SAME_MASK_IS | SAME_PAIR}
 
 
-def row(name, claim, colour, title="", **options) -> Method:
+def row(name, claim, colour="#b0b0b0", title="", **options) -> Method:
     """A Method of this file; options are fields of Method, the rest goes to `configure`."""
     fields = {key: options.pop(key) for key in ("start", "against") if key in options}
     if name in PRINTED:
@@ -457,22 +437,14 @@ METHODS = (
     row("G1+G2+D", "two stages: sharper, more detail, lower SSIM", "#9a3f86",
         "G1+G2+D\n(our refined)", **STAGE_TWO),
     # What the paper says of its parts but has no row for; each changes one thing of `against`.
-    row("G1-noResidual", "residual blocks help G1", "#b0b0b0", against=COARSE, residual=False),
-    row("G1-noSkips", "skip connections carry the condition image to the decoder", "#b0b0b0",
-        against=COARSE, skips=False),
-    row("G2-L1+D", "the mask in the loss of stage II keeps it at the body", "#b0b0b0",
-        mask_weight=0.0, **ABLATION),
-    row("G2-image+D", "a difference map converges faster than the whole image", "#b0b0b0",
-        g2_paints="image", **ABLATION),
-    row("G2-unpaired+D", "a D that sees no pairs lets G2 copy the condition image", "#b0b0b0",
-        d_mode="single", **ABLATION),
-    row("G2-lambda-small+D", "a small lambda leaves artefacts", "#b0b0b0",
-        l1_factor=0.01, **ABLATION),
-    row("G2-lambda-0.1+D", "between a small lambda and the usual one", "#b0b0b0",
-        l1_factor=0.1, **ABLATION),
-    row("G2-lambda-10+D", "between the usual lambda and a large one", "#b0b0b0",
-        l1_factor=10.0, **ABLATION),
-    row("G2-lambda-large+D", "a large lambda blurs", "#b0b0b0", l1_factor=100.0, **ABLATION),
-    row("G2-fc+D", "a fully connected layer costs G2 detail", "#b0b0b0",
-        fully_connected=True, **ABLATION),
+    row("G1-noResidual", "residual blocks help G1", against=COARSE, residual=False),
+    row("G1-noSkips", "skips carry I_A to the decoder", against=COARSE, skips=False),
+    row("G2-L1+D", "the mask keeps stage II at the body", mask_weight=0.0, **ABLATION),
+    row("G2-image+D", "a difference map converges faster", g2_paints="image", **ABLATION),
+    row("G2-unpaired+D", "without pairs D lets G2 copy I_A", d_mode="single", **ABLATION),
+    row("G2-lambda-small+D", "a small lambda leaves artefacts", l1_factor=0.01, **ABLATION),
+    row("G2-lambda-0.1+D", "between a small lambda and ours", l1_factor=0.1, **ABLATION),
+    row("G2-lambda-10+D", "between our lambda and a large one", l1_factor=10.0, **ABLATION),
+    row("G2-lambda-large+D", "a large lambda blurs", l1_factor=100.0, **ABLATION),
+    row("G2-fc+D", "a fully connected layer costs detail", fully_connected=True, **ABLATION),
 )  # fmt: skip
