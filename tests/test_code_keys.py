@@ -10,16 +10,16 @@ import pytest
 
 from pg2lib import models
 from pg2lib.core.config import Study
-from pg2lib.workflow import code_keys, notebooks, pipeline
+from pg2lib.workflow import code_keys, notebooks, pipeline, plan
 
 PROJECT = Path(__file__).resolve().parent.parent
 KEYS = """
 import json
 from pg2lib.core.config import Study
-from pg2lib.workflow import notebooks, pipeline
+from pg2lib.workflow import notebooks, pipeline, plan
 study = Study(profile="smoke")
 books = notebooks.notebooks()
-steps = [*pipeline.steps(study), *(notebooks.notebook_step(study, n) for n in books)]
+steps = [*plan.steps(study), *(notebooks.notebook_step(study, n) for n in books)]
 print(json.dumps({f"{s.kind} {s.name}": s.key for s in steps}))
 """
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pg2lib.results import claims, effects
-from pg2lib.workflow import evidence, pipeline
+from pg2lib.workflow import evidence, pipeline, plan
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def asked(monkeypatch):
 
 
 def test_a_small_study_is_its_own_ablation_study(asked, monkeypatch):
-    monkeypatch.setattr(pipeline, "sibling", lambda study: None)
+    monkeypatch.setattr(plan, "sibling", lambda study: None)
     evidence.of_study(pipeline.Study(profile="quick"))
     [(name, rows)] = asked
     assert name == "synthetic-market-quick" and len(rows) == len(set(rows))
@@ -24,7 +24,7 @@ def test_a_small_study_is_its_own_ablation_study(asked, monkeypatch):
 
 def test_a_large_study_takes_ablations_from_quick_and_a_scored_sibling(asked, monkeypatch):
     other = pipeline.Study("synthetic-fashion", "lite")
-    monkeypatch.setattr(pipeline, "sibling", lambda study: other)
+    monkeypatch.setattr(plan, "sibling", lambda study: other)
     evidence.of_study(pipeline.Study(profile="lite"))
     assert asked == [
         (other.name, claims.rows_of(how="halves")),

@@ -16,7 +16,7 @@ from pg2lib.apps.photo import generate
 from pg2lib.core.files import UserError
 from pg2lib.training import describe
 from pg2lib.training import loop as training
-from pg2lib.workflow import notebooks, pipeline, reproduce
+from pg2lib.workflow import notebooks, pipeline, plan, reproduce
 from pg2lib.workflow import run_store as runs
 
 
@@ -146,7 +146,7 @@ def test_every_step_depends_on_what_it_reads():
     one, two = pipeline.Study(profile="smoke"), pipeline.Study(profile="smoke", seeds=1)
     same = {
         (a.kind, a.name.rpartition("/")[2])
-        for a, b in zip(pipeline.steps(one), pipeline.steps(two))
+        for a, b in zip(plan.steps(one), plan.steps(two))
         if a.key == b.key and a.folder == b.folder
     }
     judged = {("evaluate", row) for row in pipeline.REFERENCE_ROWS}

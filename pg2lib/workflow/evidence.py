@@ -1,7 +1,7 @@
 """Evidence for the paper's claims, from the run store: steps that are missing are run first."""
 
 from pg2lib.results import claims, effects
-from pg2lib.workflow import pipeline
+from pg2lib.workflow import pipeline, plan
 
 
 def measured(study: pipeline.Study, rows) -> effects.Evidence:
@@ -17,9 +17,9 @@ def measured(study: pipeline.Study, rows) -> effects.Evidence:
 
 def of_study(study: pipeline.Study):
     """(main, ablations, sibling): Evidence of a study, of the study whose ablations serve it, and
-    of its sibling data set, None unless that is scored already (see `pipeline.sibling`)."""
+    of its sibling data set, None unless that is scored already (see `plan.sibling`)."""
     rows, ablation_rows = claims.rows_of(), claims.rows_of(ablations=True)
-    ablations, sibling = pipeline.ablation_study(study), pipeline.sibling(study)
+    ablations, sibling = plan.ablation_study(study), plan.sibling(study)
     both = measured(sibling, claims.rows_of(how="halves")) if sibling else None
     if ablations == study:
         main = measured(study, tuple(dict.fromkeys(rows + ablation_rows)))

@@ -20,7 +20,7 @@ from pg2lib import models
 from pg2lib.core.config import Study
 from pg2lib.core.files import UserError, sha256, write_atomically
 from pg2lib.results import claims
-from pg2lib.workflow import code_keys, pipeline
+from pg2lib.workflow import code_keys, pipeline, plan
 from pg2lib.workflow import run_store as runs
 from pg2lib.workflow import shipped as demo
 
@@ -86,7 +86,7 @@ def notebook_step(study: Study, notebook: Notebook) -> runs.Step:
     if notebook.ships and demo.ships(study):
         inputs |= {row: sha256(demo.weights_file(row)) for row in demo.rows()}
     if notebook.claims:
-        other, sibling = pipeline.ablation_study(study), pipeline.sibling(study)
+        other, sibling = plan.ablation_study(study), plan.sibling(study)
         steps += [s for row in claims.rows_of(ablations=True) for s in score_steps(other, row)]
         if sibling:
             steps += [s for row in claims.rows_of(how="halves") for s in score_steps(sibling, row)]

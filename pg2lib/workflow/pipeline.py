@@ -23,7 +23,7 @@ from pg2lib.core.files import UserError
 from pg2lib.core.progress import reporting
 from pg2lib.data import dataset as datasets
 from pg2lib.data.prepare import READERS, prepare
-from pg2lib.evaluation import curves, pose_score
+from pg2lib.evaluation import pose_score
 from pg2lib.evaluation import score_row as evaluation
 from pg2lib.evaluation.inception import INCEPTION
 from pg2lib.evaluation.perceptual import VGG16
@@ -191,56 +191,6 @@ def scoring(study: Study, preset: str, mask_from: str) -> evaluation.Scoring:
     )  # fmt: skip
 
 
-def steps(study: Study, claims: bool = True) -> list[runs.Step]:
-    """Every step of a study in the order of work; claims: with the ablations."""
-    found = []
-    for part, rows in wanted(study, claims).items():
-        found.append(data_step(part))
-        found += [train_step(one, n) for n in (*chains(rows), KEYPOINTS) for one in each(part, n)]
-        found += [score_step(one, row) for row in rows for one in each(part, row)]
-        found += [curve_step(one, name) for name in trained(rows) for one in each(part, name)]
-    return found
-
-
-def wanted(study: Study, claims: bool = True) -> dict[Study, tuple[str, ...]]:
-    """The rows to score for what is shown of a study: its own and, where its claims are tested,
-    those of the study that its ablations come from."""
-    if not claims:
-        return {study: all_rows()}
-    ablations = models.ablations()
-    other = ablation_study(study)
-    if other == study:
-        return {study: (*all_rows(), *ablations)}
-    baselines = dict.fromkeys(models.find(row).against for row in ablations)
-    return {study: all_rows(), other: (*REFERENCE_ROWS, *baselines, *ablations)}
-
-
-def ablation_study(study: Study) -> Study:
-    """The study whose ablations serve this one: they are trained at the cost of `quick`."""
-    small = study.profile_name in ("smoke", "quick")
-    return study if small else replace(study, profile="quick")
-
-
-def sibling(study: Study) -> Study | None:
-    """The same study of the other half of Table 1, drawn or real like this one, with as many of
-    the seeds as are scored there; None without any."""
-    mine = study.setting
-    [name] = (
-        name
-        for name, other in configs.SETTINGS.items()
-        if other.drawn == mine.drawn and other.half != mine.half
-    )
-    scored = []
-    try:
-        for one in replace(study, dataset=name).each():
-            if not all(runs.state(score_step(one, row)).hit for row in all_rows()):
-                break
-            scored.append(one.seed)
-    except UserError:  # real images of the other half are not here
-        return None
-    return replace(study, dataset=name, seeds=tuple(scored)) if scored else None
-
-
 def trained(rows) -> tuple[str, ...]:
     """The rows without the reference rows."""
     return tuple(row for row in rows if row not in REFERENCE_ROWS)
@@ -383,32 +333,6 @@ def evaluate(study: Study, row: str, preset="pg2", mask_from="target", log=None)
             )
 
     return ensure(score_step(study, row, preset, mask_from), work, log)
-
-
-def curve_step(study: Study, row: str) -> runs.Step:
-    """The scores of a row of the first seed on the way through its training."""
-    study = each(study, row)[0]
-    inputs = {name: train_step(study, name).key for name in (row, KEYPOINTS)}
-    inputs["data"] = data_step(study).key
-    entries = (code_keys.entry(curves.score_curve), code_keys.entry(pose_score.estimate))
-    return runs.Step("curve", f"{study.runs_name}/{row}", {"row": row}, inputs, entries)
-
-
-def curve(study: Study, row: str, log=None):
-    """What `curves.score_curve` finds for the training of a row with the first seed, trained and
-    scored if it is not there."""
-
-    def work(folder, progress):
-        config, weights = method_config(study, row), train(study, row)
-        images = np.load(weights.parent / "curve.npy", mmap_mode="r")
-        steps, how = training.curve_steps(config.iterations), scoring(study, "pg2", "target")
-        how = replace(how, inception=None, lpips=None)
-        found = curves.score_curve(
-            images, data(study), steps, config.batch, how, estimator(study), progress=progress
-        )
-        curves.write_curve(found, folder)
-
-    return curves.read_curve(ensure(curve_step(study, row), work, log))
 
 
 def generated(study: Study, row: str, what: str = "generated") -> np.ndarray:

@@ -23,6 +23,7 @@ from pg2lib.evaluation import pose_score
 from pg2lib.models.layers import parameter_count
 from pg2lib.results import render, tables
 from pg2lib.workflow import pipeline, trainings
+from pg2lib.workflow import plan as plans
 from pg2lib.workflow import run_store as runs
 from pg2lib.workflow.notebooks import notebook_state, notebook_step, notebooks, run_notebook
 
@@ -36,7 +37,7 @@ def books(study, claims: bool):
 
 def plan(study, claims: bool) -> list[tuple[runs.Step, runs.State]]:
     """Every step and its state, without doing any."""
-    entries = [(step, runs.state(step)) for step in pipeline.steps(study, claims)]
+    entries = [(step, runs.state(step)) for step in plans.steps(study, claims)]
     return entries + [
         (notebook_step(study, n), notebook_state(study, n)) for n in books(study, claims)
     ]
@@ -77,7 +78,7 @@ def reproduce(studies, claims=False, log=print) -> bool:
 def score(study, claims, log):
     """Data, training and scores of a study and, for the claims, of the one that its ablations come
     from."""
-    for part, rows in pipeline.wanted(study, claims).items():
+    for part, rows in plans.wanted(study, claims).items():
         pipeline.data(part, log)
         train_all(part, (*pipeline.chains(rows), pipeline.KEYPOINTS), log)
         for row in rows:
@@ -85,7 +86,7 @@ def score(study, claims, log):
                 pipeline.evaluate(one, row, log=log)
         for row in pipeline.trained(rows):
             for one in pipeline.each(part, row):
-                pipeline.curve(one, row, log=log)
+                trainings.curve(one, row, log=log)
     if len(study.seeds) > 1:
         trainings.write_judges(study, log)
 
@@ -101,7 +102,7 @@ def present(study, claims, log):
         run_notebook(study, notebook, log)
     folder = pipeline.figures_folder(study)
     write_logs(study, claims, folder / "logs.csv")
-    trainings.write_curves(study, pipeline.wanted(study, claims)[study], folder / "curves.csv")
+    trainings.write_curves(study, plans.wanted(study, claims)[study], folder / "curves.csv")
     log(f"\n{(folder / 'table1.md').read_text().strip()}\n")
     log(f"figures and tables: {relative(folder)}")
     if not claims and (folder / "claims.md").exists():
@@ -126,7 +127,7 @@ def both_command(studies) -> str:
 
 def write_logs(study, claims, path: Path):
     """The numbers of the learning curves: a line per method and step of its log, in one CSV."""
-    stages = pipeline.chains(pipeline.wanted(study, claims)[study])
+    stages = pipeline.chains(plans.wanted(study, claims)[study])
     logs = [
         pd.DataFrame(pipeline.training_log(one, name)).assign(stage=name, seed=one.seed)
         for name in stages
@@ -217,7 +218,7 @@ def begin_lane(progress: str, lanes: int):
 def report(study, claims, seconds: float) -> dict:
     """Where the time went: seconds of this call, of every step when it was made, and of the
     installation; peak memory of this process and of its largest child in MB; the machine."""
-    steps = pipeline.steps(study, claims) + [notebook_step(study, n) for n in books(study, claims)]
+    steps = plans.steps(study, claims) + [notebook_step(study, n) for n in books(study, claims)]
     peak = {
         who: round(resource.getrusage(code).ru_maxrss / 1000)
         for who, code in (("main", resource.RUSAGE_SELF), ("child", resource.RUSAGE_CHILDREN))

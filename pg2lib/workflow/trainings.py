@@ -8,18 +8,45 @@ import numpy as np
 import pandas as pd
 
 from pg2lib.core.files import read_json, write_atomically, write_json
+from pg2lib.evaluation import curves, pose_score
 from pg2lib.evaluation.scores import SCORES
 from pg2lib.results import render, reproduction
-from pg2lib.workflow import pipeline
+from pg2lib.training import loop as training
+from pg2lib.workflow import code_keys, pipeline
 from pg2lib.workflow import run_store as runs
 
 JUDGES = 3  # keypoint networks, seeds 0, 1, ...
 SHOWN = ("ssim", "mask_ssim", "sharpness", "pckh")
 
 
-def curves(study: pipeline.Study, rows) -> dict:
+def curve_step(study: pipeline.Study, row: str) -> runs.Step:
+    """The scores of a row of the first seed on the way through its training."""
+    study = pipeline.each(study, row)[0]
+    inputs = {name: pipeline.train_step(study, name).key for name in (row, pipeline.KEYPOINTS)}
+    inputs["data"] = pipeline.data_step(study).key
+    entries = (code_keys.entry(curves.score_curve), code_keys.entry(pose_score.estimate))
+    return runs.Step("curve", f"{study.runs_name}/{row}", {"row": row}, inputs, entries)
+
+
+def curve(study: pipeline.Study, row: str, log=None):
+    """What `curves.score_curve` finds for the training of a row with the first seed, trained and
+    scored if it is not there."""
+
+    def work(folder, progress):
+        config, weights = pipeline.method_config(study, row), pipeline.train(study, row)
+        images = np.load(weights.parent / "curve.npy", mmap_mode="r")
+        when = training.curve_steps(config.iterations), config.batch
+        how = replace(pipeline.scoring(study, "pg2", "target"), inception=None, lpips=None)
+        how = how, pipeline.estimator(study)
+        found = curves.score_curve(images, pipeline.data(study), *when, *how, progress=progress)
+        curves.write_curve(found, folder)
+
+    return curves.read_curve(pipeline.ensure(curve_step(study, row), work, log))
+
+
+def every_curve(study: pipeline.Study, rows) -> dict:
     """row -> [what `evaluation.curves.score_curve` found, one for each seed]."""
-    return {row: [pipeline.curve(one, row) for one in pipeline.each(study, row)] for row in rows}
+    return {row: [curve(one, row) for one in pipeline.each(study, row)] for row in rows}
 
 
 def write_curves(study: pipeline.Study, rows, path: Path):
@@ -27,7 +54,7 @@ def write_curves(study: pipeline.Study, rows, path: Path):
     lines = []
     for row in pipeline.trained(rows):
         for one in pipeline.each(study, row):
-            table = pipeline.curve(one, row)
+            table = curve(one, row)
             for (step, seen), part in table.groupby(["step", "pairs_seen"]):
                 means = {name: mean_of(part, name) for name in SHOWN if name in part}
                 about = {"row": row, "seed": one.seed, "step": step, "pairs_seen": seen}
