@@ -10,7 +10,7 @@ import pytest
 
 from pg2lib import models
 from pg2lib.core.config import Study
-from pg2lib.workflow import code_keys, notebooks, pipeline, plan
+from pg2lib.workflow import code_keys, notebooks, pipeline
 
 PROJECT = Path(__file__).resolve().parent.parent
 KEYS = """
