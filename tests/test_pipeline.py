@@ -356,7 +356,7 @@ def test_two_kernels_at_once_have_addresses_of_their_own(book, tmp_path):
     ]
     try:
         for process in both:
-            output = process.communicate(timeout=120)[0].decode()
+            output = process.communicate(timeout=300)[0].decode()
             assert process.returncode == 0, output
     finally:
         for process in both:

@@ -187,18 +187,16 @@ def _score_batches(generate, score, dataset, scoring, files, progress):
     """Generate and score all test pairs in batches, shared by all processes: (columns of pairs.csv,
     each (k,); the sum of |I_B2 - I_B1|, or None with one stage)."""
     count, size, results = len(dataset.test_pairs), scoring.batch, []
-    arrays = {name: np.load(path, mmap_mode="r+") for name, path in files.items()}
     for start in range(distributed.rank() * size, count, distributed.world() * size):
         part = slice(start, min(start + size, count))
         outputs = generate(part)
         for name, images in outputs.items():
-            arrays[name][part] = images
+            # mapped anew each time: what is written would otherwise count as this process's memory
+            np.load(files[name], mmap_mode="r+")[part] = images
         change = float(np.abs(outputs.get("difference", 0), dtype=np.float64).sum())
         results.append((start, score(outputs["generated"], part), change))
         if progress:
             progress(min(start + size * distributed.world(), count), count, "generate")
-    for array in arrays.values():
-        array.flush()
     results = sum(distributed.gather(results), [])  # also waits until all is written
     _, columns, changes = zip(*sorted(results, key=lambda result: result[0]))
     return _joined(columns), math.fsum(changes) if "difference" in files else None
