@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pg2lib import models
 from pg2lib.core.files import read_json, write_atomically, write_json
 from pg2lib.evaluation import curves, pose_score
 from pg2lib.evaluation.scores import SCORES
@@ -44,9 +45,15 @@ def curve(study: pipeline.Study, row: str, log=None):
     return curves.read_curve(pipeline.ensure(curve_step(study, row), work, log))
 
 
-def every_curve(study: pipeline.Study, rows) -> dict:
-    """row -> [what `evaluation.curves.score_curve` found, one for each seed]."""
-    return {row: [curve(one, row) for one in pipeline.each(study, row)] for row in rows}
+def every_curve(study: pipeline.Study, evidence) -> dict:
+    """row -> [what `evaluation.curves.score_curve` found, one for each seed] of the rows of an
+    `effects.Evidence`; of a reference row its table of pairs."""
+    return {
+        row: [curve(one, row) for one in pipeline.each(study, row)]
+        if row in models.METHODS
+        else evidence.pairs[row]
+        for row in evidence.pairs
+    }
 
 
 def write_curves(study: pipeline.Study, rows, path: Path):
