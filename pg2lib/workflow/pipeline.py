@@ -367,20 +367,21 @@ def summaries(study: Study, rows, preset="pg2", mask_from="target") -> dict:
 
 def table1(study: Study, preset="pg2", mask_from="target") -> dict:
     """Table 1 as `tables.table1` makes it, of every row."""
-    how = preset, mask_from
-    return tables.table1(
-        summaries(study, all_rows(), *how),
-        paper_rows(study),
-        {
-            "half": study.setting.half,
-            "profile": study.changes,
-            "seeds": list(study.seeds),
-            "split": data(study).card["split"],
-            "drawn": study.setting.drawn,
-            "command": study.command,
-        },
-        pairs(study, all_rows(), *how),
-    )
+    scores = summaries(study, all_rows(), preset, mask_from)
+    scored = pairs(study, all_rows(), preset, mask_from)
+    return tables.table1(scores, paper_rows(study), table_facts(study), scored)
+
+
+def table_facts(study: Study) -> dict:
+    """What Table 1 says of a study."""
+    return {
+        "half": study.setting.half,
+        "profile": study.changes,
+        "seeds": list(study.seeds),
+        "split": data(study).card["split"],
+        "drawn": study.setting.drawn,
+        "command": study.command,
+    }
 
 
 def paper_rows(study: Study) -> dict:
