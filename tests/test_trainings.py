@@ -1,0 +1,79 @@
+"""What several trainings tell: curves of scores, and the check against committed trainings."""
+
+import copy
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks import replicate
+from pg2lib.core.files import write_json
+from pg2lib.results import render
+from pg2lib.training import loop
+from pg2lib.workflow import pipeline, trainings
+from pg2lib.workflow import run_store as runs
+
+
+@pytest.fixture(scope="module")
+def study():
+    """A smoke study in the session's run store, all rows scored."""
+    study = pipeline.Study(profile="smoke")
+    for row in pipeline.all_rows():
+        pipeline.evaluate(study, row)
+    return study
+
+
+def test_a_curve_ends_near_the_scores_of_the_finished_row(study, tmp_path):
+    curve = trainings.curve(study, "G1-L1")
+    steps = loop.curve_steps(pipeline.method_config(study, "G1-L1").iterations)
+    assert list(curve.step.unique()) == steps
+    last = curve[curve.step == steps[-1]]
+    [scored] = pipeline.pairs(study, ["G1-L1"])["G1-L1"]
+    assert list(last.pair) == list(scored.pair[: len(last)])
+    # painted in bfloat16 where that is faster
+    np.testing.assert_allclose(last.ssim, scored.ssim[: len(last)], atol=0.02)
+    trainings.write_curves(study, ["condition", "G1-L1"], tmp_path / "curves.csv")
+    table = pd.read_csv(tmp_path / "curves.csv")
+    assert list(table.step) == steps and set(table.row) == {"G1-L1"}
+    assert table.ssim.iloc[-1] == pytest.approx(last.ssim.mean(), abs=1e-5)
+
+
+def test_a_new_training_is_held_against_the_committed_ones(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "project", lambda: tmp_path)
+    monkeypatch.setenv("PG2_FIGURES", str(tmp_path / "figures"))
+    assert trainings.check(study, print) is True  # nothing to compare with
+    table = pipeline.table1(study)
+    render.write(pipeline.figures_folder(study), "table1", table)
+    known = copy.deepcopy(table)
+    known["facts"]["seeds"] = [0, 1, 2]
+    for row in known["rows"]:
+        for value in filter(None, row["ours"].values()):
+            if row["row"] not in pipeline.REFERENCE_ROWS and value["mean"] is not None:
+                value["by_seed"] = [value["mean"] + change for change in (-0.01, 0, 0.01)]
+    folder = tmp_path / "figures" / f"{study.name}-seeds0-2"
+    write_json(folder / "table1.json", known)
+    write_json(folder / "judges.json", {row: {"pckh": 0.01} for row in pipeline.all_rows()})
+    lines = []
+    assert trainings.check(study, lines.append) is True
+    assert "Table 1 reproduced" in lines[0]
+    assert (pipeline.figures_folder(study) / "reproduction.md").exists()
+    table["rows"][3]["ours"]["ssim"]["mean"] += 2
+    render.write(pipeline.figures_folder(study), "table1", table)
+    assert trainings.check(study, lines.append) is False
+    assert "not reproduced" in lines[-1]
+
+
+def test_a_second_run_is_counted_against_the_first(tmp_path):
+    def run(effect, verdict):
+        part = {"score": "ssim", "row": "G1-L1", "against": "G1-CE-L1", "expected": "> 0.001"}
+        part |= {"effect": effect, "low": 0.01, "high": 0.03}
+        claim = {"name": "a", "verdict": verdict, "comparisons": [part]}
+        line = {"row": "G1-L1", "minus": "G1-CE-L1", "score": "ssim", "difference": effect}
+        return {"claims": [claim]}, [line | {"low": 0.01, "high": 0.03}]
+
+    same = replicate.compare(run(0.02, "holds"), run(0.025, "holds"))
+    assert (same["claims"]["inside"], same["alike"], same["opposed"]) == (1, 1, [])
+    other = replicate.compare(run(0.02, "holds"), run(0.04, "does not hold"))
+    assert (other["differences"]["inside"], other["alike"], other["opposed"]) == (0, 0, ["a"])
+    assert json.dumps(other)
