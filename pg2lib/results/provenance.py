@@ -63,11 +63,11 @@ def to_png_bytes(picture, scale=1, colours=None):
     return stream.getvalue()
 
 
-def show(figure):
+def show(figure, colours=128):
     """The figure as an IPython image, in few colours so that a notebook stays small."""
     from IPython.display import Image as Shown
 
-    return Shown(to_png_bytes(figure, colours=128), width=figure.get_figwidth() * 100)
+    return Shown(to_png_bytes(figure, colours=colours), width=figure.get_figwidth() * 100)
 
 
 @STYLE
@@ -100,7 +100,7 @@ def save(figure, path, facts, alt=None, colours=None):
 def publish(figure, path, facts, alt=None, colours=None):
     """`save` the figure and return it as an IPython image: the last line of a notebook's cell."""
     save(figure, path, facts, alt, colours)
-    return show(figure)
+    return show(figure, colours or 128)
 
 
 def stamp() -> dict:
