@@ -31,7 +31,7 @@ def main():
     known = trainings.committed(study)
     if known is None:
         raise UserError(
-            "no trainings of this study are committed; run make claims with SEEDS first"
+            "no trainings of this study are committed; run make reproduce SEEDS=0,1,2,3,4"
         )
     answers = {}
     for name, broken in BROKEN.items():

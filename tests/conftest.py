@@ -61,3 +61,14 @@ def full_disk(monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
+
+
+@pytest.fixture(scope="module")
+def study():
+    """A smoke study in the session's run store, all rows scored."""
+    from pg2lib.workflow import pipeline
+
+    study = pipeline.Study(profile="smoke")
+    for row in pipeline.all_rows():
+        pipeline.evaluate(study, row)
+    return study

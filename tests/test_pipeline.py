@@ -20,15 +20,6 @@ from pg2lib.workflow import notebooks, pipeline, plan, reproduce
 from pg2lib.workflow import run_store as runs
 
 
-@pytest.fixture(scope="module")
-def study():
-    """A smoke study in the session's run store, all rows scored."""
-    study = pipeline.Study(profile="smoke")
-    for row in pipeline.all_rows():
-        pipeline.evaluate(study, row)
-    return study
-
-
 def test_a_second_evaluation_only_reads(study, monkeypatch):
     def forbidden(*args, **kwargs):
         raise AssertionError("trained again")

@@ -15,15 +15,6 @@ from pg2lib.workflow import pipeline, trainings
 from pg2lib.workflow import run_store as runs
 
 
-@pytest.fixture(scope="module")
-def study():
-    """A smoke study in the session's run store, all rows scored."""
-    study = pipeline.Study(profile="smoke")
-    for row in pipeline.all_rows():
-        pipeline.evaluate(study, row)
-    return study
-
-
 def test_a_curve_ends_near_the_scores_of_the_finished_row(study, tmp_path):
     curve = trainings.curve(study, "G1-L1")
     steps = loop.curve_steps(pipeline.method_config(study, "G1-L1").iterations)
@@ -43,6 +34,9 @@ def test_a_new_training_is_held_against_the_committed_ones(study, tmp_path, monk
     monkeypatch.setattr(runs, "project", lambda: tmp_path)
     monkeypatch.setenv("PG2_FIGURES", str(tmp_path / "figures"))
     assert trainings.check(study, print) is True  # nothing to compare with
+    few = tmp_path / "figures" / f"{study.name}-seeds0-1"
+    write_json(few / "table1.json", {"facts": {"seeds": [0, 1]}})
+    assert trainings.check(study, print) is True  # two trainings have no spread
     table = pipeline.table1(study)
     render.write(pipeline.figures_folder(study), "table1", table)
     known = copy.deepcopy(table)

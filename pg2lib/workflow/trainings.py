@@ -9,8 +9,8 @@ import pandas as pd
 
 from pg2lib import models
 from pg2lib.core.files import read_json, write_atomically, write_json
-from pg2lib.evaluation import curves, pose_score
-from pg2lib.evaluation.scores import SCORES
+from pg2lib.evaluation import curves, pose_score, statistics
+from pg2lib.evaluation.scores import SCORES, weights
 from pg2lib.results import render, reproduction
 from pg2lib.training import loop as training
 from pg2lib.workflow import code_keys, pipeline
@@ -34,8 +34,8 @@ def curve(study: pipeline.Study, row: str, log=None):
     scored if it is not there."""
 
     def work(folder, progress):
-        config, weights = pipeline.method_config(study, row), pipeline.train(study, row)
-        images = np.load(weights.parent / "curve.npy", mmap_mode="r")
+        config, trained = pipeline.method_config(study, row), pipeline.train(study, row)
+        images = np.load(trained.parent / "curve.npy", mmap_mode="r")
         when = training.curve_steps(config.iterations), config.batch
         how = replace(pipeline.scoring(study, "pg2", "target"), inception=None, lpips=None)
         how = how, pipeline.estimator(study)
@@ -63,17 +63,12 @@ def write_curves(study: pipeline.Study, rows, path: Path):
         for one in pipeline.each(study, row):
             table = curve(one, row)
             for (step, seen), part in table.groupby(["step", "pairs_seen"]):
-                means = {name: mean_of(part, name) for name in SHOWN if name in part}
+                shown = [name for name in SHOWN if name in part]
+                means = {n: statistics.mean(part[n], weights(part, n)) for n in shown}
                 about = {"row": row, "seed": one.seed, "step": step, "pairs_seen": seen}
                 lines.append(about | means)
     with write_atomically(path) as temporary:
         pd.DataFrame(lines).to_csv(temporary, index=False, float_format="%.6g")
-
-
-def mean_of(table, score):
-    known, weight = table[score].notna(), SCORES[score].weight
-    weights = table[weight][known] if weight else None
-    return np.average(table[score][known], weights=weights) if known.any() else np.nan
 
 
 def judges(study: pipeline.Study, log) -> dict:
@@ -89,7 +84,7 @@ def judges(study: pipeline.Study, log) -> dict:
             pipeline.evaluate(other, row, log=log)
         scores = [pipeline.summaries(other, [row])[row][0]["scores"] for other in studies]
         found[row] = {
-            name: float(np.std([each[name]["mean"] for each in scores], ddof=1))
+            name: statistics.spread([each[name]["mean"] for each in scores])
             for name in judged
             if all(each.get(name) for each in scores)
         }
@@ -103,14 +98,15 @@ def write_judges(study, log):
 
 def committed(study: pipeline.Study) -> dict | None:
     """Table 1 of the most trainings of this study that come with the project, with their judges;
-    None if there are none."""
+    None if there are too few to tell their spread."""
     plain = pipeline.shared(study).name
-    folders = (runs.project() / "figures").glob(f"{plain}-seed*")
+    folders = (runs.project() / "figures").glob(f"{plain}-seeds*")
     found = [(folder, read_json(folder / "table1.json")) for folder in folders]
-    found = [(folder, table) for folder, table in found if table]
-    if not found:
+    counts = {folder: len(table["facts"]["seeds"]) for folder, table in found if table}
+    if max(counts.values(), default=0) < reproduction.FEWEST:
         return None
-    folder, table = max(found, key=lambda each: len(each[1]["facts"].get("seeds", ())))
+    folder = max(counts, key=counts.get)
+    table = dict(found)[folder]
     return table | {"judges": read_json(folder / "judges.json") or {}}
 
 
