@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from pg2lib.core.files import UserError
+from pg2lib.core.files import OutOfTime, UserError
 
 EPILOG = """examples:
   pg2 reproduce                                everything, on drawn people, in minutes
@@ -35,12 +35,16 @@ def main(arguments=None) -> int:
 
 
 def status_of(work, *arguments) -> int:
-    """Do work(*arguments); the exit status, with one sentence on stderr after a user's mistake."""
+    """Do work(*arguments); the exit status, with one sentence on stderr after a user's mistake, and
+    3 where --minutes are over."""
     try:
         work(*arguments)
     except UserError as error:
         print(f"pg2: {error}", file=sys.stderr)
         return 2
+    except OutOfTime:
+        print("pg2: the minutes are over; run the same command again to go on", file=sys.stderr)
+        return 3
     except BrokenPipeError:  # `pg2 ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
@@ -90,6 +94,8 @@ STUDY = (
            help="frame of DeepFashion's keypoints (default: detected from the joints)"),
     option("--device", default=ENV("PG2_DEVICE"), help="cpu or cuda (default: cuda if available)"),
 )
+MINUTES = option("--minutes", type=float, metavar="N", help="stop after N minutes: checkpoints, "
+                 "a table of how far it is, exit status 3; the same command goes on")
 DRY = option("--dry-run", action="store_true", help="only list the steps that would run")
 ROW = "a row's or an ablation's name, all (rows of Table 1)"
 PHOTO = (
@@ -119,7 +125,7 @@ PHOTO = (
 
 
 COMMANDS = (  # (name of one or two words, help, options); each is a function of `commands`
-    ("reproduce", "everything: data, all rows, scores, notebooks", (*STUDY, DRY,
+    ("reproduce", "everything: data, all rows, scores, notebooks", (*STUDY, DRY, MINUTES,
         option("--claims", action="store_true",
                help="also train the ablations and test the paper's claims (notebook 7)"),
         option("--strict", action="store_true", help="end with exit status 1 if Table 1 is not "
@@ -131,9 +137,9 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
     ("data show", "write a sheet of pairs with keypoints and masks", (*STUDY,
         option("--out", type=Path, default=Path("data.png"), help="PNG to write"),
         option("--count", type=int, default=8, help="pairs to show (default 8)"))),
-    ("train", "train one or more rows", (*STUDY, DRY, option("row", nargs="+",
+    ("train", "train one or more rows", (*STUDY, DRY, MINUTES, option("row", nargs="+",
         metavar="ROW", help=f"{ROW}, or keypoints (the network of the pose score)"))),
-    ("evaluate", "score rows and write Table 1", (*STUDY, DRY,
+    ("evaluate", "score rows and write Table 1", (*STUDY, DRY, MINUTES,
         option("row", nargs="*", metavar="ROW", help="rows (default: all)"),
         option("--preset", default="pg2", help="SSIM preset (default pg2)"),
         option("--mask-from", choices=("target", "condition"), default="target",

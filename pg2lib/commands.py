@@ -1,5 +1,6 @@
 """The commands of `pg2`, each a function of its options; `cli` says what these are."""
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -17,7 +18,7 @@ from pg2lib.results import figures, provenance, render
 from pg2lib.results.report import write_report
 from pg2lib.training import checkpoints, weights
 from pg2lib.training import describe as costs
-from pg2lib.workflow import notebooks, pipeline
+from pg2lib.workflow import notebooks, pipeline, slices
 from pg2lib.workflow import reproduce as workflow
 from pg2lib.workflow import run_store as runs
 from pg2lib.workflow.pages import update_pages
@@ -51,7 +52,12 @@ def reproduce(options):
     if options.dry_run:
         entries = [entry for study in studies for entry in workflow.plan(study, options.claims)]
         return log(workflow.plan_text(entries))
-    alike = workflow.reproduce(studies, options.claims, log)
+    until = slices.end_after(options.minutes)
+    trained = (*pipeline.chains(pipeline.all_rows()), pipeline.KEYPOINTS)
+    with contextlib.ExitStack() as stack:
+        for study in studies:
+            stack.enter_context(slices.told(study, trained, log))
+        alike = workflow.reproduce(studies, options.claims, log, until)
     if options.update_notebooks:
         notebooks.update_committed(studies[0], log)
     if options.strict and not alike:
@@ -97,7 +103,8 @@ def train(options):
         steps = [pipeline.train_step(one, n) for n in wanted for one in pipeline.each(study, n)]
         return log_plan([pipeline.data_step(study), *steps])
     pipeline.data(study, log)
-    workflow.train_all(study, names, log)
+    with slices.told(study, names, log):
+        workflow.train_all(study, names, log, slices.end_after(options.minutes))
     for name in names:
         for one in pipeline.each(study, name):
             log(f"{name}: {pipeline.train(one, name)}")
@@ -112,8 +119,11 @@ def evaluate(options):
     how = options.preset, options.mask_from
     if options.dry_run:
         return log_plan([pipeline.score_step(*job, *how) for job in jobs])
-    for job in jobs:
-        pipeline.evaluate(*job, *how, log)
+    until, trained = slices.end_after(options.minutes), (*pipeline.chains(rows), pipeline.KEYPOINTS)
+    with slices.told(study, trained, log):
+        workflow.train_all(study, trained, log, until)
+        for job in jobs:
+            pipeline.evaluate(*job, *how, log, until)
     if set(rows) != set(pipeline.all_rows()):
         return log("Table 1 is written when all rows are named, or none")
     table = pipeline.table1(study, *how)

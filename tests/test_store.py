@@ -100,6 +100,31 @@ def test_blocks_are_small_and_hold_everything(drawn):
     assert all(part.flags.writeable for part in blocks(drawn.images))  # torch asks for it
 
 
+def resident_files() -> int:
+    """Bytes of mapped files that are in this process's memory (Linux)."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.split("RssFile:")[1].split()[0])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
+def test_writing_and_reading_a_store_keep_little_of_it_in_memory(tmp_path, monkeypatch):
+    def large(number):
+        return np.full((256, 256, 3), number % 251, np.uint8), *made(number)[1:]
+
+    monkeypatch.setattr(preparation.devices, "cpu_count", lambda: 1)
+    count, before, most = 400, resident_files(), []  # 79 MB
+    plan = replace(PLAN, make=large, jobs=[(number,) for number in range(count)])
+
+    def progress(done, total):
+        most.append(resident_files() - before)
+
+    preparation.write_arrays(plan, 256, 256, "this", tmp_path, progress)
+    for block in blocks(np.load(tmp_path / "images.npy", mmap_mode="c")):
+        block.sum()
+        progress(0, 0)
+    assert max(most) < 5 * BLOCK  # 21 MB
+
+
 def test_the_fingerprint_covers_pixels_and_pairs(drawn):
     images, pairs = np.array(drawn.images), drawn.train_pairs.copy()
     assert fingerprint(replace(drawn, images=images)) == drawn.card["fingerprint"]

@@ -16,6 +16,10 @@ class UserError(Exception):
     """
 
 
+class OutOfTime(Exception):
+    """The time that was given to a piece of work is over; what is done is kept."""
+
+
 def optional(name: str, remedy: str):
     """The module of an optional dependency; UserError with the remedy if it is not installed."""
     try:

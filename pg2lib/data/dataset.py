@@ -4,6 +4,7 @@ Every random choice is a pure function of a seed.
 """
 
 import json
+import mmap
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count, permutations
@@ -106,7 +107,11 @@ def _open_extra(path, size):
 def blocks(images):
     """The images (n, ...) in contiguous arrays of a few megabytes."""
     rows = max(1, BLOCK // images[0].nbytes)
+    whole = isinstance(images, np.memmap) and isinstance(images.base, mmap.mmap)
     for start in range(0, len(images), rows):
+        if whole:  # mapped anew each time: what was read would otherwise stay resident
+            how = images.filename, images.dtype, "c", images.offset, images.shape
+            images = np.memmap(*how)
         yield np.ascontiguousarray(images[start : start + rows])
 
 

@@ -124,17 +124,17 @@ def write_arrays(plan, height, width, key, folder, progress=None):
         **plan.extras,
     }
     paths, state = [folder / f"{name}.npy" for name in rows], folder / "progress.json"
-    arrays, done = _resume(paths, state, key)
-    if not arrays:
+    done, kinds = _resume(paths, state, key), list(rows.values())
+    if done is None:
         state.unlink(missing_ok=True)
-        kinds = [(np.dtype(dtype), (total, *shape)) for dtype, shape in rows.values()]
-        arrays = _allocate(paths, kinds)
-    size = max(1, min(CHUNK, datasets.BLOCK // arrays[0][0].nbytes))
+        done = _allocate(paths, [(np.dtype(dtype), (total, *shape)) for dtype, shape in kinds])
+    size = max(1, min(CHUNK, datasets.BLOCK // (height * width * 3)))
     chunks = [plan.jobs[start : start + size] for start in range(done, total, size)]
     with closing(_in_parallel(partial(_run_jobs, plan.make), chunks)) as results:
         for values in results:
-            for array, part in zip(arrays, values, strict=True):
-                array[done : done + len(part)] = part
+            for path, part in zip(paths, values, strict=True):
+                # mapped anew each time: what is written would otherwise stay resident
+                np.load(path, mmap_mode="r+")[done : done + len(part)] = part
             done += len(values[0])
             write_json(state, {"key": key, "done": done})
             if progress:
@@ -142,20 +142,20 @@ def write_arrays(plan, height, width, key, folder, progress=None):
 
 
 def _resume(paths, state, key):
-    """The arrays of an earlier run with the same key and their complete rows, else (None, 0)."""
+    """The number of complete rows of an earlier run with the same key, else None."""
     before = read_json(state) or {}
     if before.get("key") != key:
-        return None, 0
+        return None
     try:
         for path in paths:
             np.load(path, mmap_mode="r")  # fails on a short file, which "r+" would extend
-        return [np.load(path, mmap_mode="r+") for path in paths], before["done"]
+        return before["done"]
     except (OSError, ValueError):
-        return None, 0
+        return None
 
 
-def _allocate(paths, kinds):
-    """New arrays on disk, as memory maps; a full disk is an error now, not in the middle."""
+def _allocate(paths, kinds) -> int:
+    """New arrays on disk, of 0 complete rows; a full disk is an error now, not in the middle."""
     folder = paths[0].parent
     needed = sum(dtype.itemsize * int(np.prod(shape)) for dtype, shape in kinds)
     if needed > (room := shutil.disk_usage(folder).free):
@@ -163,14 +163,13 @@ def _allocate(paths, kinds):
             f"{folder} needs {needed / 1e9:.2f} GB, its disk has {room / 1e9:.2f} GB left; make "
             "room, or ask for fewer or smaller images."
         )
-    arrays = []
     for path, (dtype, shape) in zip(paths, kinds, strict=True):
         path.unlink(missing_ok=True)
-        arrays.append(np.lib.format.open_memmap(path, "w+", dtype, shape))
+        np.lib.format.open_memmap(path, "w+", dtype, shape)
         if hasattr(os, "posix_fallocate"):  # else a write to a full disk kills the process
             with open(path, "r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return arrays
+    return 0
 
 
 def _run_jobs(make, jobs):

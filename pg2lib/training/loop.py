@@ -141,6 +141,7 @@ def train(
     progress=None,
     checkpoint_seconds: float = 20.0,
     stop_after: int | None = None,
+    until: float | None = None,
 ) -> dict:
     """Train into `folder` and return facts about the run.
 
@@ -148,6 +149,7 @@ def train(
     progress  called with (step, iterations, note) at the start and after every step
     checkpoint_seconds  write a checkpoint this often, or less often if writing is slow; 0: always
     stop_after  leave after this many steps of this call, as a kill would (for tests)
+    until     leave with a checkpoint after the first step that ends later than this `time.time()`
 
     Writes `log.jsonl`, checkpoints until the end, and then `weights.pt`; at the steps of
     `curve_steps` also `samples/*.png` (condition, target, result of a few test pairs), and into
@@ -173,7 +175,8 @@ def train(
     with devices.tuned(config.threads, device):
         run = Run(task, seed, device)
         step = run.resume(folder)
-        finished = _steps(run, dataset, folder, step, progress, checkpoint_seconds, stop_after)
+        limits = checkpoint_seconds, stop_after, until
+        finished = _steps(run, dataset, folder, step, progress, *limits)
         if finished < config.iterations:
             return {"step": finished}
         if distributed.rank() == 0:
@@ -188,7 +191,7 @@ def train(
     }
 
 
-def _steps(run, dataset, folder, step, progress, checkpoint_seconds, stop_after) -> int:
+def _steps(run, dataset, folder, step, progress, checkpoint_seconds, stop_after, until) -> int:
     """Train from `step` on; returns the step that was reached."""
     task, config, writes = run.task, run.task.config, distributed.rank() == 0
     first, last = step, config.iterations
@@ -205,7 +208,8 @@ def _steps(run, dataset, folder, step, progress, checkpoint_seconds, stop_after)
             terms = run.step(next(batches), step)
             step += 1
             report = step % max(last // 100, 1) == 0 or step == last
-            save = time.time() - last_saved >= pause or step == last
+            late = until is not None and time.time() >= until
+            save = time.time() - last_saved >= pause or step == last or late
             # a GPU is asked for numbers only where they are used: at a report or a checkpoint
             if report or save or run.device == "cpu":
                 numbers = {name: float(value) for name, value in terms.items()}
@@ -228,6 +232,8 @@ def _steps(run, dataset, folder, step, progress, checkpoint_seconds, stop_after)
             if progress:
                 note = f"loss {next(iter(numbers.values())):.3f}" if report else note
                 progress(step, last, note)
+            if late:
+                break
     return step
 
 
@@ -404,6 +410,20 @@ def keep_images(folder, dataset, pairs, images, points, step):
     sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
     (folder / "samples").mkdir(exist_ok=True)
     Image.fromarray(sheet).save(folder / "samples" / f"{step:06d}.png")
+
+
+def paint_so_far(task: Task, dataset, folder, seed: int, device: str):
+    """(step, images uint8 (k, H, W, 3)): what the newest checkpoint in a folder paints of the pairs
+    that curves show; None without a checkpoint."""
+    with devices.tuned(task.config.threads, device):
+        run = Run(task, seed, device)
+        if not (step := run.resume(Path(folder))):
+            return None
+        if not task.paint:
+            return step, None
+        shown = np.asarray(dataset.test_pairs)[:CURVE_PAIRS]
+        with run.autocast():
+            return step, task.paint(run.averaged(), task.config, dataset, shown, device)
 
 
 def pair_inputs(dataset, pairs, device) -> Inputs:

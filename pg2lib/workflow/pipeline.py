@@ -19,7 +19,7 @@ from pg2lib import models
 from pg2lib.core import config as configs
 from pg2lib.core import devices, distributed
 from pg2lib.core.config import Study
-from pg2lib.core.files import UserError
+from pg2lib.core.files import OutOfTime, UserError
 from pg2lib.core.progress import reporting
 from pg2lib.data import dataset as datasets
 from pg2lib.data.prepare import READERS, prepare
@@ -206,9 +206,10 @@ def all_rows() -> tuple[str, ...]:
     return (REFERENCE_ROWS[0], *models.rows(), REFERENCE_ROWS[1])
 
 
-def ensure(step: runs.Step, work, log=None) -> Path:
+def ensure(step: runs.Step, work, log=None, until=None) -> Path:
     """The step's folder, complete: if it is not, work(folder, progress) fills it and returns facts
-    to keep. log gets a line that tells HIT or MISS and why.
+    to keep. log gets a line that tells HIT or MISS and why. OutOfTime if `until`, a `time.time()`,
+    is past before the work begins.
 
     Of several processes of a launch all call work if the first one finds the step missing; that
     one holds the folder, shows progress and finishes.
@@ -219,6 +220,8 @@ def ensure(step: runs.Step, work, log=None) -> Path:
     log(step.line(state))
     if state.hit:
         return step.folder
+    if until is not None and time.time() >= until:
+        raise OutOfTime(step.name)
     with contextlib.ExitStack() as stack:
         if first:
             waiting = f"{'':8} {step.name:44} another process works on it"
@@ -256,29 +259,38 @@ def written(folder: Path) -> list[str]:
     return [name for name in found if name not in ("step.json", "done.json")]
 
 
-def train(study: Study, name: str, log=None) -> Path:
+def train(study: Study, name: str, log=None, until=None) -> Path:
     """The weights.pt of a method with the first seed, or of KEYPOINTS, trained (and the method it
-    refines) if it is not there."""
+    refines) if it is not there. OutOfTime, with a checkpoint, once it is later than `until`."""
     study = each(study, name)[0]
     config, start = method_config(study, name), None
     if name != KEYPOINTS and (start := models.find(name).start):
         ready = runs.state(train_step(study, start)).hit  # then there is nothing to log
-        train(study, start, None if ready else log)
+        train(study, start, None if ready else log, until)
 
     def work(folder, progress):
         if log and distributed.rank() == 0:
             text = devices.precision_text(device_of(study), config.precision)
             log(f"{'':8} {study.name}/{name}: {text}")
-        if name == KEYPOINTS:
-            task = pose_score.keypoint_task(config, data(study))
-        else:
-            refined = generate_fn(study, start) if start else None
-            images = painted(study, name, start, log) if start else None
-            task = training.method_task(models.find(name), config, refined, images)
-        seed = seed_of(study, name)
-        return training.train(task, data(study), folder, seed, study.device, progress)
+        what, seed = task(study, name, log), seed_of(study, name)
+        facts = training.train(what, data(study), folder, seed, study.device, progress, until=until)
+        if facts["step"] < config.iterations:
+            raise OutOfTime(name)
+        return facts
 
-    return ensure(train_step(study, name), work, log) / checkpoints.WEIGHTS
+    return ensure(train_step(study, name), work, log, until) / checkpoints.WEIGHTS
+
+
+def task(study: Study, name: str, log=None) -> training.Task:
+    """What trains a method with the first seed, or KEYPOINTS."""
+    config = method_config(study, name)
+    if name == KEYPOINTS:
+        return pose_score.keypoint_task(config, data(study))
+    method = models.find(name)
+    if not method.start:
+        return training.method_task(method, config)
+    images = painted(study, name, method.start, log)
+    return training.method_task(method, config, generate_fn(study, method.start), images)
 
 
 def painted(study: Study, name: str, start: str, log=None):
@@ -320,9 +332,11 @@ def generate_fn(study: Study, row: str, log=None):
     return checkpoints.generate_fn(chain, wanted, paths, study.device)
 
 
-def evaluate(study: Study, row: str, preset="pg2", mask_from="target", log=None) -> Path:
+def evaluate(
+    study: Study, row: str, preset="pg2", mask_from="target", log=None, until=None
+) -> Path:
     """The folder with generated.npy, pairs.csv and summary.json of a row, made if not there; of
-    the first seed."""
+    the first seed. OutOfTime if it is later than `until` before it begins."""
 
     def work(folder, progress):
         how = scoring(study, preset, mask_from)
@@ -332,7 +346,7 @@ def evaluate(study: Study, row: str, preset="pg2", mask_from="target", log=None)
                 row, generator, data(study), folder, how, estimator(study), progress
             )
 
-    return ensure(score_step(study, row, preset, mask_from), work, log)
+    return ensure(score_step(study, row, preset, mask_from), work, log, until)
 
 
 def generated(study: Study, row: str, what: str = "generated") -> np.ndarray:

@@ -1,5 +1,6 @@
 """Everything behind `make reproduce`: data, all rows, scores, then the notebooks by papermill."""
 
+import contextlib
 import os
 import platform
 import re
@@ -18,7 +19,7 @@ import torch
 
 from pg2lib import models
 from pg2lib.core import devices, distributed
-from pg2lib.core.files import UserError, read_json, write_atomically, write_json
+from pg2lib.core.files import OutOfTime, UserError, read_json, write_atomically, write_json
 from pg2lib.evaluation import pose_score
 from pg2lib.models.layers import parameter_count
 from pg2lib.results import render, tables
@@ -43,21 +44,21 @@ def plan(study, claims: bool) -> list[tuple[runs.Step, runs.State]]:
     ]
 
 
-def reproduce(studies, claims=False, log=print) -> bool:
+def reproduce(studies, claims=False, log=print, until=None) -> bool:
     """Do what is missing of everything, in order, and tell where the results are.
 
     studies: of one profile, each another data set. claims: also train the ablations and test the
     paper's claims (`make claims`). All are scored before the first notebook runs,
     because the claims compare them; of several, both halves of Table 1 stand in
     figures/all-<profile>/. Returns whether Table 1 came out as in the trainings that are committed,
-    see `trainings.check`.
+    see `trainings.check`. OutOfTime once it is later than `until`, a `time.time()`.
     """
     started, seconds = time.time(), Counter()
     missing = {study: any(not state.hit for _, state in plan(study, claims)) for study in studies}
     for work in (score, present):
         for study in studies:
             began = time.time()
-            work(study, claims, log)
+            work(study, claims, log, until)
             seconds[study] += time.time() - began
     for study in (study for study in studies if missing[study]):
         facts = report(study, claims, seconds[study])
@@ -75,15 +76,15 @@ def reproduce(studies, claims=False, log=print) -> bool:
     return alike
 
 
-def score(study, claims, log):
+def score(study, claims, log, until=None):
     """Data, training and scores of a study and, for the claims, of the one that its ablations come
     from."""
     for part, rows in plans.wanted(study, claims).items():
         pipeline.data(part, log)
-        train_all(part, (*pipeline.chains(rows), pipeline.KEYPOINTS), log)
+        train_all(part, (*pipeline.chains(rows), pipeline.KEYPOINTS), log, until)
         for row in rows:
             for one in pipeline.each(part, row):
-                pipeline.evaluate(one, row, log=log)
+                pipeline.evaluate(one, row, log=log, until=until)
         for row in pipeline.trained(rows):
             for one in pipeline.each(part, row):
                 trainings.curve(one, row, log=log)
@@ -91,10 +92,12 @@ def score(study, claims, log):
         trainings.write_judges(study, log)
 
 
-def present(study, claims, log):
+def present(study, claims, log, until=None):
     """Notebooks, and with them tables and figures, of a study that is scored; on a CPU several side
     by side, since none needs another."""
     missing = [book for book in books(study, claims) if not notebook_state(study, book).hit]
+    if missing and until is not None and time.time() >= until:
+        raise OutOfTime("notebooks")
     lanes = min(devices.cpu_count(), MOST_LANES, len(missing))
     if lanes > 1 and pipeline.device_of(study) == "cpu":
         side_by_side(partial(run_alone, study), missing, lanes)
@@ -140,9 +143,10 @@ def write_logs(study, claims, path: Path):
         table.to_csv(temporary, index=False, float_format="%.6g")
 
 
-def train_all(study, names, log):
+def train_all(study, names, log, until=None):
     """Train what is missing of methods and of pipeline.KEYPOINTS with every seed: one after the
-    other, or, where each keeps to one CPU thread, side by side in processes of their own."""
+    other, or, where each keeps to one CPU thread, side by side in processes of their own.
+    OutOfTime, with checkpoints, once it is later than `until`."""
     jobs = [(one, name) for name in names for one in pipeline.each(study, name)]
     missing = [job for job in jobs if not runs.state(pipeline.train_step(*job)).hit]
     lanes = min(devices.cpu_count(), MOST_LANES, len(missing))
@@ -150,9 +154,9 @@ def train_all(study, names, log):
     alone = pipeline.device_of(study) == "cpu" and distributed.world() == 1
     if lanes > 1 and alone and single:
         log(f"train    {len(missing)} networks, {lanes} at a time")
-        side_by_side(train_alone, training_order(missing, lanes), lanes)
+        side_by_side(partial(train_alone, until=until), training_order(missing, lanes), lanes)
     for one, name in jobs:
-        pipeline.train(one, name, log)
+        pipeline.train(one, name, log, until)
 
 
 def training_order(jobs, lanes: int) -> list[tuple]:
@@ -182,8 +186,9 @@ def in_order(study, names, lanes: int) -> list[str]:
 MOST_LANES = 4  # each takes about a gigabyte
 
 
-def train_alone(job):
-    pipeline.train(*job, partial(print, flush=True))
+def train_alone(job, until=None):
+    with contextlib.suppress(OutOfTime):  # `train_all` sees what is missing
+        pipeline.train(*job, partial(print, flush=True), until)
 
 
 def run_alone(study, notebook):

@@ -1,0 +1,68 @@
+"""Work in slices of a few minutes: --minutes."""
+
+import csv
+import time
+
+import pytest
+import smoke
+import torch
+
+from pg2lib import cli
+from pg2lib.core.files import OutOfTime, UserError
+from pg2lib.training import checkpoints
+from pg2lib.training import loop as training
+from pg2lib.workflow import pipeline, slices
+from pg2lib.workflow import run_store as runs
+
+ROW = "G1+D"
+COMMAND = ["train", ROW, "keypoints", "--profile", "smoke"]
+
+
+@pytest.fixture
+def apart(tmp_path, monkeypatch):
+    """A study in a run store of its own."""
+    monkeypatch.setenv("PG2_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("PG2_FIGURES", str(tmp_path / "figures"))
+    return pipeline.Study(profile="smoke")
+
+
+def test_slices_of_one_step_end_with_the_weights_of_one_run(data, tmp_path):
+    task = smoke.task(ROW, average=0.5)
+    training.train(task, data, tmp_path / "whole")
+    for step in range(1, task.config.iterations + 1):
+        assert training.train(task, data, tmp_path / "cut", until=0.0)["step"] == step
+    whole, cut = (
+        checkpoints.load_state(tmp_path / name / "weights.pt", "cpu")["networks"]
+        for name in ("whole", "cut")
+    )
+    for name, parameters in whole.items():
+        assert all(torch.equal(value, cut[name][key]) for key, value in parameters.items())
+
+
+def test_nothing_begins_when_the_time_is_over(apart):
+    pipeline.data(apart)
+    with pytest.raises(OutOfTime):
+        pipeline.train(apart, ROW, until=time.time())
+    assert slices.so_far(apart, ROW) == (0, None)
+    assert not pipeline.train_step(apart, ROW).folder.exists()
+
+
+def test_the_command_says_how_far_it_is_and_goes_on(apart, capsys):
+    step, data = pipeline.train_step(apart, ROW), pipeline.data(apart)
+    with runs.claim(step) as folder:
+        for _ in range(2):
+            training.train(pipeline.task(apart, ROW), data, folder, 0, "cpu", until=0.0)
+    assert cli.main([*COMMAND, "--minutes", "1e-9"]) == 3
+    assert "run the same command again" in capsys.readouterr().err
+    path = pipeline.figures_folder(apart) / "progress.csv"
+    trained, keypoints = csv.reader(path.read_text().splitlines()[1:])
+    assert trained[:5] == [ROW, "0", "2", "6", "8"] and 0 < float(trained[6]) < 1
+    assert keypoints[:5] == ["keypoints", "0", "0", "6", "0"] and not any(keypoints[5:])
+    assert cli.main([*COMMAND, "--minutes", "9"]) == 0 and runs.state(step).hit
+    assert slices.so_far(apart, ROW)[0] == 6
+
+
+@pytest.mark.parametrize("minutes", [0, -1, float("nan")])
+def test_minutes_are_positive(minutes):
+    with pytest.raises(UserError, match="positive"):
+        slices.end_after(minutes)
