@@ -1,7 +1,11 @@
 """Work in slices of a few minutes: --minutes."""
 
 import csv
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import smoke
@@ -66,3 +70,16 @@ def test_the_command_says_how_far_it_is_and_goes_on(apart, capsys):
 def test_minutes_are_positive(minutes):
     with pytest.raises(UserError, match="positive"):
         slices.end_after(minutes)
+
+
+def test_the_script_for_one_gpu_ends_with_table_1(study):
+    script = Path(__file__).parent.parent / "docs" / "one-gpu.sh"
+    settings = {"PROFILE": "smoke", "PG2": f"{sys.executable} -m pg2lib", "PG2_DEVICE": "cpu"}
+    done = subprocess.run(
+        ["bash", script, "synthetic-market"],
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "real target" in done.stdout and "MISS" not in done.stdout

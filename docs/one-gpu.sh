@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# All rows of Table 1 at the paper's size on one GPU, in slices of a few minutes:
+#
+#   bash docs/one-gpu.sh market1501 <folder of the images>
+#
+# Each slice ends with checkpoints, a table of how far every training is, with scores of what it
+# paints by then (figures/market1501-paper/progress.md). Started again, it goes on where it was. The
+# two rows that the paper is about come first. It needs no notebook package: torch, numpy, pandas,
+# scikit-image, Pillow, matplotlib, Jinja2, filelock, tqdm and safetensors are enough.
+#
+# MINUTES=9 per slice; ONCE=1 ends after one slice, with status 3 while there is more to do;
+# PROFILE=paper; PG2="python -m pg2lib" is the command.
+dataset=${1:-market1501}
+[ -z "${2:-}" ] || export PG2_DATA=$2
+export PG2_DATASET=$dataset PG2_PROFILE=${PROFILE:-paper}
+
+slices() {  # one command until it is done, or one slice of it
+    while :; do
+        ${PG2:-python -m pg2lib} "$@" --minutes "${MINUTES:-9}"
+        status=$?
+        [ $status = 0 ] && return
+        [ $status = 3 ] && [ -z "${ONCE:-}" ] || exit $status
+    done
+}
+
+slices evaluate G1-poseMaskLoss G1+G2+D
+slices evaluate G1-L1 G1+D G1-CE-L1 G1-HME-L1
+slices evaluate  # all rows are there: writes Table 1
