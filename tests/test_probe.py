@@ -26,16 +26,6 @@ def test_a_raised_arm_is_above_its_shoulder(pose):
     assert heights[0] > heights[1] > heights[2]
 
 
-def test_encodings_have_the_networks_shapes_and_change_near_the_joint(pose):
-    before, after = (
-        probe.encodings(p, HEIGHT, WIDTH) for p in (pose, probe.elbow_out(pose, HEIGHT, WIDTH))
-    )
-    assert [form.shape for form in before.values()] == [(36,), (18, HEIGHT, WIDTH), (128, 64)]
-    assert (before["coordinates"] != after["coordinates"]).sum() == 1
-    changed = (before["heatmaps"] != after["heatmaps"]).any((1, 2))
-    assert np.flatnonzero(changed).tolist() == [probe.ELBOW]
-
-
 def test_regions_hold_both_places_and_shares_add_up(pose):
     moved = probe.elbow_out(pose, HEIGHT, WIDTH)
     body, near = probe.regions(pose, moved, HEIGHT, WIDTH)

@@ -149,11 +149,13 @@ def run_notebook(study, notebook: Notebook, log) -> Path:
 
 
 def execute(study, notebook: Notebook, output: Path):
-    """papermill on one notebook, with its own progress bar. A failed cell, a dead kernel or an
-    unknown parameter ends in a UserError that names notebook and cell."""
+    """papermill on one notebook, with its own progress bar. A failed cell, a kernel that dies or
+    falls silent, or an unknown parameter ends in a UserError that names notebook and cell."""
     import papermill
-    from nbclient.exceptions import DeadKernelError
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from traitlets.config import Config
+
+    from pg2lib.workflow import kernels
 
     known = papermill.inspect_notebook(str(notebook.path))
     if unknown := sorted(set(parameters(study)) - set(known)):
@@ -163,7 +165,6 @@ def execute(study, notebook: Notebook, output: Path):
         )
     mode = os.environ.get("PG2_PROGRESS", "auto")
     bar = mode == "bar" or (mode == "auto" and sys.stderr.isatty())
-    bar = bar and {"desc": f"notebook {notebook.name}", "leave": False}
     before = dict(os.environ)
     with kernel_address() as address:
         os.environ.update(kernel_environment(study))
@@ -172,10 +173,9 @@ def execute(study, notebook: Notebook, output: Path):
                 str(notebook.path),
                 str(output),
                 parameters=parameters(study),
+                engine_name=kernels.ENGINE,
                 kernel_name="python3",
-                progress_bar={"desc": f"notebook {notebook.name}", "leave": False}
-                if bar
-                else False,
+                progress_bar=bar and {"desc": f"notebook {notebook.name}", "leave": False},
                 cwd=str(notebooks_folder()),
                 start_timeout=300,
                 # sockets in the file system: no port is opened, and ipykernel has no warning
@@ -187,10 +187,12 @@ def execute(study, notebook: Notebook, output: Path):
                 f"notebook {notebook.name} failed in cell {error.cell_index}: {error.ename}: "
                 f"{reason}; the executed copy is {output}"
             ) from None
-        except DeadKernelError:
+        except (RuntimeError, CellTimeoutError) as error:  # of jupyter_client and nbclient
+            died = type(error) is DeadKernelError
             raise UserError(
-                f"the kernel of notebook {notebook.name} died in cell {last_cell(output)} (out of "
-                "memory?); run it again to resume"
+                f"the kernel of notebook {notebook.name} "
+                f"{'died' if died else 'stopped answering'} in cell {last_cell(output)} "
+                f"({'out of memory?' if died else 'a full machine?'}); run it again to resume"
             ) from None
         finally:
             os.environ.clear()

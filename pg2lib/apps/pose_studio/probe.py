@@ -5,20 +5,8 @@ import torch
 
 from pg2lib.apps.pose_studio.editor import PoseEditor
 from pg2lib.data import heatmaps
-from pg2lib.models.pg2 import coordinates
 
 NECK, SHOULDER, ELBOW, WRIST = range(1, 5)  # the right arm in JOINTS
-
-
-def encodings(pose, height, width):
-    """A pose (18, 2) as networks and loss get it: coordinates (36,), heatmaps (18, H, W) and
-    mask (H, W), by name."""
-    batch = torch.from_numpy(np.asarray(pose, np.float32))[None]
-    return {
-        "coordinates": coordinates(batch, height, width)[0].numpy(),
-        "heatmaps": heatmaps.heatmaps(batch, height, width)[0].numpy(),
-        "mask": heatmaps.pose_mask(batch, height, width)[0, 0].numpy(),
-    }
 
 
 def elbow_out(pose, height, width, pixels=10):

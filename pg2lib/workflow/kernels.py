@@ -1,0 +1,41 @@
+"""papermill with an eye on the kernel: a cell may take hours, but a lost message ends the wait."""
+
+from nbclient.exceptions import DeadKernelError
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import Engine, papermill_engines
+from papermill.log import logger
+
+ENGINE = "pg2"  # its name for papermill
+SILENCE = 60  # seconds of waiting after which the kernel's own reports are looked at
+
+
+class SilentKernelError(DeadKernelError):
+    """The kernel is not at work, and its answer does not come."""
+
+
+class Client(PapermillNotebookClient):
+    """papermill's client, which waits for a cell for as long as the kernel is at work on it."""
+
+    suspect = None  # the cell whose answer was missing at the last look
+
+    async def _async_handle_timeout(self, timeout, cell=None):
+        """nbclient calls this whenever `timeout` seconds pass without the answer to a cell, or to
+        a question about the kernel itself (None), and waits on if it returns."""
+        reports = {} if cell is None else cell.metadata.execution
+        if "iopub.status.busy" in reports and "iopub.status.idle" not in reports:
+            return
+        if cell is None or cell is self.suspect:
+            raise SilentKernelError
+        self.suspect = cell  # its answer may be on the way
+
+
+class WatchfulEngine(Engine):
+    """Executes a notebook for papermill with a `Client`."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man, kernel_name, start_timeout, config, **_):
+        waits = {"startup_timeout": start_timeout, "timeout": SILENCE, "iopub_timeout": SILENCE}
+        Client(nb_man, kernel_name=kernel_name, config=config, log=logger, **waits).execute()
+
+
+papermill_engines.register(ENGINE, WatchfulEngine)
