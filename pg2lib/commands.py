@@ -160,7 +160,7 @@ def generate(options):
         config = pipeline.method_config(study, options.row)
         size, generate_fn = (config.height, config.width), None
 
-    detector = photos.keypoint_detector(options.keypoint_rcnn, device)
+    detector = keypoint_rcnn.detector(options.keypoint_rcnn, device)
     poses, about = photos.read_poses(options.target_pose, options.name, detector)
     targets, done = photos.place(poses, size, frame, options.target_pose)
     log(f"pose: {about}; {done}")

@@ -1,7 +1,5 @@
 """Keypoint R-CNN: its plumbing, without its weights and without a network."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -141,10 +139,3 @@ def test_weights_that_are_not_there_are_told(without_weights, tmp_path, monkeypa
     monkeypatch.setenv("PG2_KEYPOINT_RCNN", str(tmp_path / "gone.pth"))
     with pytest.raises(UserError, match="gone.pth.* does not exist"):
         detect_keypoints.require_weights()
-
-
-def test_torchvision_that_is_not_there_is_told(without_weights, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torchvision", None)
-    for work in (detect_keypoints.require_weights, detect_keypoints.keypoint_rcnn):
-        with pytest.raises(UserError, match="pip install torchvision"):
-            work()

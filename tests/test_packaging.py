@@ -119,7 +119,8 @@ def test_training_and_scoring_need_few_packages():
 
 
 def test_only_widgets_need_notebook_or_display_libraries():
-    import_without(NOTEBOOKS, [name for name in modules() if not name.endswith(".widget")])
+    lazy = ".widget", ".kernels"  # imported where they are used
+    import_without(NOTEBOOKS, [name for name in modules() if not name.endswith(lazy)])
 
 
 def test_rooms_import_downwards_and_methods_not_each_other():

@@ -56,7 +56,7 @@ def test_a_truncated_photo_is_told(tmp_path, suffix):
 
 def test_the_window_around_a_person_by_hand():
     # Joint centres from y 100.5 to 300.5: 200 high; margins of 0.10 and 0.125 of that.
-    window = photo.around_person(pose_in(40, 100, 60, 300), 128, 64)
+    window = photo.around_people([pose_in(40, 100, 60, 300)], 128, 64)[0]
     assert window.top == pytest.approx(100.5 - 20)
     assert window.height == pytest.approx(200 * 1.225)
     assert window.width == pytest.approx(200 * 1.225 / 2)
@@ -70,16 +70,16 @@ def test_there_is_room_for_a_head_that_is_not_seen():
     behind[[1, 2, 5]] = [[50, 120], [45, 125], [55, 125]]
     behind[3], behind[10] = (40, 150), (60, 300)
     behind[found(behind), 1] = behind[found(behind), 1].clip(120, 300)
-    window = photo.around_person(behind, 128, 64)
+    window = photo.around_people([behind], 128, 64)[0]
     # From the neck down 180, the head 0.16 of that above, then the margins of it all.
     assert window.top == pytest.approx(120.5 - 180 * 0.16 - 0.10 * 180 * 1.16, abs=1e-3)
     assert window.height == pytest.approx(180 * 1.16 * 1.225, rel=1e-5)
     behind[4] = (50, 60)  # a hand higher than the head would be
-    assert photo.around_person(behind, 128, 64).top == pytest.approx(60.5 - 24, abs=1e-3)
+    assert photo.around_people([behind], 128, 64)[0].top == pytest.approx(60.5 - 24, abs=1e-3)
 
 
 def test_arms_spread_wide_decide_the_size_of_the_window():
-    window = photo.around_person(pose_in(0, 100, 180, 300), 128, 64)
+    window = photo.around_people([pose_in(0, 100, 180, 300)], 128, 64)[0]
     assert window.width == pytest.approx(180 / 0.9) and window.height == pytest.approx(400)
     # Equally much is left over above and below.
     assert window.top == pytest.approx(80.5 - (400 - 245) / 2)
@@ -93,7 +93,7 @@ def test_people_fill_the_frame_as_in_training(size):
         drawn = people.draw(identity, identity % 7, height=211, width=105)
         if found(drawn.keypoints).sum() < 10:
             continue
-        window = photo.around_person(drawn.keypoints, *size)
+        window = photo.around_people([drawn.keypoints], *size)[0]
         moved = photo.to_frame(drawn.keypoints, window, *size)
         assert (found(moved) == found(drawn.keypoints)).all()
         assert window.height / window.width == pytest.approx(size[0] / size[1])
@@ -144,7 +144,7 @@ def test_joints_stay_on_what_they_mark(size):
     rng = np.random.default_rng(1)
     for _ in range(10):
         pose = pose_in(*rng.uniform(20, 60, 2), *rng.uniform(150, 280, 2))
-        window = photo.around_person(pose, *size)
+        window = photo.around_people([pose], *size)[0]
         side = max(2, round(window.height / size[0]))
         x, y = pose[5].round().astype(int)
         picture = np.zeros((300, 290, 3), np.uint8)

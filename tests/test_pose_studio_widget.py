@@ -1,9 +1,7 @@
 """The widget: messages of the page carried out, answered with pictures; mistakes told."""
 
-import importlib
 import io
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ from PIL import Image
 from pg2lib.apps.pose_studio import studio
 from pg2lib.apps.pose_studio import widget as pose_studio
 from pg2lib.apps.pose_studio.widget import PoseStudio
-from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import JOINTS, LIMBS, found
 from pg2lib.models.base import Output
 
@@ -214,11 +211,3 @@ def test_what_is_saved_in_a_notebook_is_short(widget):
     data = widget.studio.data
     assert repr(widget) == f"PoseStudio({data.name}, {data.height}x{data.width}, {TWO})"
     assert "/" not in repr(widget)
-
-
-@pytest.mark.parametrize("name", ["pose_studio", "user_study"])
-def test_without_anywidget_only_the_widgets_are_missing(name, monkeypatch):
-    monkeypatch.setitem(sys.modules, "anywidget", None)
-    monkeypatch.delitem(sys.modules, f"pg2lib.apps.{name}.widget", raising=False)
-    with pytest.raises(UserError, match="pip install anywidget"):
-        importlib.import_module(f"pg2lib.apps.{name}.widget")

@@ -1,7 +1,6 @@
 """The error a user can fix, atomic writing, JSON and checksums."""
 
 import hashlib
-import importlib
 import json
 import math
 import os
@@ -18,14 +17,6 @@ class UserError(Exception):
 
 class OutOfTime(Exception):
     """The time that was given to a piece of work is over; what is done is kept."""
-
-
-def optional(name: str, remedy: str):
-    """The module of an optional dependency; UserError with the remedy if it is not installed."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise UserError(remedy) from None
 
 
 @contextmanager
@@ -67,6 +58,12 @@ def write_json(path, value):
     """Write `dumps(value)` atomically."""
     with write_atomically(path) as temporary:
         temporary.write_text(dumps(value) + "\n")
+
+
+def write_csv(path, table):
+    """Write a DataFrame atomically, without its index, floats with six digits."""
+    with write_atomically(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")
 
 
 def read_json(path):

@@ -50,12 +50,9 @@ def copy_scores(generated, condition, target, old, new, estimated, typical, vari
         condition's body is and the target's is not (ghost limbs), see `copied`; `pose_copy`; and
         "background_weight" and so on. NaN, weight 0, where a pair has no such region or joint.
     """
-    before, after = (
-        pose_mask(torch.from_numpy(np.array(k)), *typical.shape[:2], variant=variant)[:, 0]
-        .bool()
-        .numpy()
-        for k in (old, new)
-    )
+    poses = (torch.from_numpy(np.array(k)) for k in (old, new))
+    masks = (pose_mask(pose, *typical.shape[:2], variant=variant) for pose in poses)
+    before, after = (mask[:, 0].bool().numpy() for mask in masks)
     images, scores = (generated, condition, target), {}
     for part, (score, weight) in {
         "background": copied(*images, typical, ~before & ~after),

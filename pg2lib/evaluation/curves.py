@@ -4,7 +4,7 @@ points (`curve.npy` of a training folder), scored pair by pair like a row of a t
 import numpy as np
 import pandas as pd
 
-from pg2lib.core.files import UserError, write_atomically
+from pg2lib.core.files import UserError
 from pg2lib.evaluation import detail
 from pg2lib.evaluation.score_row import pair_masks, pair_scorer, pair_table
 from pg2lib.evaluation.ssim import parts
@@ -13,18 +13,14 @@ FILE = "curve.csv"
 MEASURES = ("detail", "artefacts", "colour", "blur_gain")  # of `detail.measures`
 
 
-def score_curve(
-    images, dataset, steps, batch, scoring, estimator=None, measures=MEASURES, progress=None
-):
-    """The scores of every point and pair of a training.
+def score_curve(images, dataset, steps, batch, scoring, estimator=None, progress=None):
+    """The scores of every point and pair of a training, with `detail.measures` of MEASURES.
 
     Args:
-        images: uint8 (points, k, H, W, 3), what the network painted of the first k test pairs, a
-            memory map or an array.
+        images: uint8 (points, k, H, W, 3), what the network painted of the first k test pairs.
         steps: (points,), after how many steps of the training.
         batch: training pairs per step.
         scoring, estimator: as of `score_row.evaluate_row`.
-        measures: names of `detail.measures` to compute as well.
         progress: called with (done, of how many, what) after every point, or None.
 
     Returns:
@@ -48,28 +44,15 @@ def score_curve(
     for number, (step, painted) in enumerate(zip(steps, images), start=1):
         painted = np.asarray(painted)
         columns = [pd.DataFrame(score(painted[part], part)) for part in parts(count, scoring.batch)]
-        more = detail.measures(
-            painted, dataset.images, pairs[:, 1], masks, measures, scoring.preset
-        )
-        when = pd.DataFrame({"step": int(step), "pairs_seen": int(step) * batch}, index=who.index)
-        frames.append(pd.concat([when, who, pd.concat(columns, ignore_index=True), more], axis=1))
+        given = painted, dataset.images, pairs[:, 1], masks, MEASURES, scoring.preset
+        scores = pd.concat(columns, ignore_index=True).join(detail.measures(*given))
+        when = {"step": int(step), "pairs_seen": int(step) * batch}
+        frames.append(pd.concat([pd.DataFrame(when, who.index), who, scores], axis=1))
         if progress:
             progress(number, points, "score the curve")
     return pd.concat(frames, ignore_index=True)
 
 
-def write_curve(table, folder):
-    """Write the DataFrame of `score_curve` into `folder` as curve.csv, six digits; returns its
-    path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with write_atomically(folder / FILE) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
-    return folder / FILE
-
-
 def read_curve(folder):
-    """The curve.csv of a folder as a DataFrame, identities as text; UserError if there is none."""
-    path = folder / FILE
-    if not path.exists():
-        raise UserError(f"{path} is missing: score the curve of this training first.")
-    return pd.read_csv(path, dtype={"identity": str})
+    """The curve.csv of a folder as a DataFrame, identities as text."""
+    return pd.read_csv(folder / FILE, dtype={"identity": str})

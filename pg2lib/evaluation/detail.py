@@ -52,10 +52,10 @@ def body_ssim(generated, target, masks):
     """SSIM inside the mask, from windows that see nothing outside it: float64 (n,), at most 1; NaN
     where a mask is empty.
 
-    In mask-SSIM black agrees with black, so that small and thin masks score high, and missing
-    joints would seem to help. Here means, variances and covariance of a window come from its
-    pixels inside the mask, and the map is averaged over the mask. Where a window lies within the
-    mask this is SSIM of preset "pg2" (7x7, uniform, sample covariance, L = 255).
+    In mask-SSIM black agrees with black: small masks score high, and missing joints would seem to
+    help. Here a window's means, variances and covariance come from its pixels inside the mask, and
+    the map is averaged over the mask. Where a window lies within the mask this is SSIM of preset
+    "pg2" (7x7, uniform, sample covariance, L = 255).
     """
     inside = _inside(masks)
     x, y = (channels_first(images).double() for images in (generated, target))
@@ -78,9 +78,8 @@ def sharpness(generated, target, mask):
     target no gradient.
 
     Blur lowers it and noise raises it; it does not measure likeness. A few smooth targets have
-    very large ratios, so the plain mean over pairs misleads (Market-1501 images against others of
-    the same person average 1.5). Tables weight it with the targets' energy, which gives the ratio
-    of the two average energies.
+    very large ratios, so the plain mean over pairs misleads (1.5 for other images of the person in
+    Market-1501); tables weight it with the targets' energy.
     """
     check_images(generated, target)
     return energy_ratio(gradient_energy(generated, mask), gradient_energy(target, mask))

@@ -112,10 +112,9 @@ def worst(scores, table, per_cause=None, by="body_ssim", once=False):
     value = scores[by].to_numpy()
     order = np.argsort(value, kind="stable")
     order = order[~np.isnan(value[order])]
-    groups = {cause: table[cause].to_numpy() for cause in CAUSES}
-    groups[NONE] = ~np.any(list(groups.values()), axis=0)
+    groups = table[list(CAUSES)].assign(**{NONE: ~table[list(CAUSES)].any(axis=1)}).to_numpy()
     lines, shown = [], set()
-    for cause, flags in groups.items():
+    for cause, flags in zip((*CAUSES, NONE), groups.T):
         ranked, taken = order[flags[order]], 0
         for rank, pair in enumerate(ranked, start=1):
             person = scores["identity"].iloc[pair] if once else pair

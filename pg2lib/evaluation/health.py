@@ -16,11 +16,7 @@ def stripes(images):
     along x (at any frequency along y), or along y, whichever is larger, over the whole energy.
     Upsampling and strides that do not divide their kernel leave such stripes.
 
-    Args:
-        images: uint8 (n, H, W, 3), H and W even.
-
-    Returns:
-        float64 (n,) in [0, 1]; 0 where an image is of one colour.
+    images: uint8 (n, H, W, 3), H and W even. Returns float64 (n,) in [0, 1], 0 for one colour.
     """
     luma = rgb2gray(images)  # (n, H, W)
     energy = np.abs(np.fft.fft2(luma - luma.mean((1, 2), keepdims=True))) ** 2
@@ -34,12 +30,7 @@ def fixed_share(differences):
     """The share of the difference maps' energy that is one picture, the same for all pairs.
 
     A stage II that ignores its inputs has 1, one whose maps have nothing in common about 1 / n.
-
-    Args:
-        differences: float (n, H, W, 3), I_B2 - I_B1.
-
-    Returns:
-        float; NaN where all maps are zero.
+    differences: float (n, H, W, 3), I_B2 - I_B1. Returns a float, NaN where all maps are zero.
     """
     maps = np.asarray(differences)
     energy = np.mean([np.square(one, dtype=np.float64).sum() for one in maps])
@@ -51,36 +42,31 @@ def fixed_share(differences):
 class Limits:
     """Above these values an adversarial training did not do what its row is meant to show.
 
-    They are far from what a sound training gives, so that a row beyond one is not a matter of
-    taste; a row within all three may still be poor.
+    Far from what a sound training gives; a row within all three may still be poor.
     """
 
-    # Share of one fixed picture in the difference maps: 1 / n if each map answers its own inputs.
-    # Above 0.3 the picture that ignores them is a third of all that stage II does.
+    # The picture that ignores the inputs is then a third of all that stage II does.
     fixed_share: float = 0.3
     # D's mean answer to real images minus that to generated ones. At 0.9 D is wrong in fewer than
     # one of ten cases whatever G does: it tells bad from worse no more, which is all G learns from.
     gap: float = 0.9
-    # Period-2 energy over the real images': real images have 1, blurred ones less. Half as much
-    # again is a pattern of the upsampling, painted over people and background alike.
+    # Period-2 energy over the real images'; blurred ones have less than 1.
     stripes: float = 1.5
 
 
 LIMITS = Limits()
+NUMBERS = "fixed_share", "d_real", "d_fake", "stripes"
 
 
 def health_line(row, summary, log):
     """How one adversarial training went; None if nothing says that the row is adversarial.
 
-    Args:
-        row: its name.
-        summary: summary.json, whose "fixed_share" (two stages only) and "stripes" are read.
-        log: its training log, records with "d_real" and "d_fake", D's mean answers to real and
-            generated images, of which the mean over the last tenth counts; or an empty list.
+    summary: summary.json, whose "fixed_share" (two stages only) and "stripes" are read; log: of
+    the training, records with "d_real" and "d_fake", D's mean answers to real and generated
+    images, of which the mean over the last tenth counts; or an empty list.
 
-    Returns:
-        dict of "row", "fixed_share", "d_real", "d_fake", "stripes" (None: not known), "healthy",
-        bool, and "why", the limits of `LIMITS` that are passed, as text, "" if none is.
+    Returns a dict of "row", NUMBERS (None: not known), "healthy", bool, and "why", the limits that
+    are passed, as text, or "".
     """
     scores = summary.get("scores", {})
     fixed, striped = ((scores.get(name) or {}).get("mean") for name in ("fixed_share", "stripes"))
@@ -97,19 +83,17 @@ def health_line(row, summary, log):
         reasons.append(f"D has won, with {real:.2f} for real and {fake:.2f} for generated images")
     if striped is not None and striped > LIMITS.stripes:
         reasons.append(f"its images have {striped:.1f} times the stripes of real ones")
-    return {
-        "row": row, "fixed_share": fixed, "d_real": real, "d_fake": fake, "stripes": striped,
-        "healthy": not reasons, "why": ", ".join(reasons),
-    }  # fmt: skip
+    numbers = dict(zip(NUMBERS, (fixed, real, fake, striped)))
+    return {"row": row, **numbers, "healthy": not reasons, "why": ", ".join(reasons)}
 
 
 def over_trainings(lines):
-    """One line for the trainings of a row: the mean of their numbers, how many there are and how
-    many of them are "sick". The row is healthy unless half of them or more are: a claim that is
-    called holds in each training, so that a few sick ones cannot make it."""
+    """One line for the trainings of a row: the means of NUMBERS, how many "trainings" there are and
+    how many of them are "sick". The row is healthy unless half of them or more are: a verdict has
+    to hold in each training, so a few sick ones cannot make it."""
     sick = [line for line in lines if not line["healthy"]]
     mean = {"row": lines[0]["row"]}
-    for name in ("fixed_share", "d_real", "d_fake", "stripes"):
+    for name in NUMBERS:
         known = [line[name] for line in lines if line[name] is not None]
         mean[name] = float(np.mean(known)) if known else None
     bad = 2 * len(sick) >= len(lines)
@@ -120,7 +104,7 @@ def over_trainings(lines):
 
 
 def health_text(line):
-    """A line of `over_trainings`, e.g. "G1+D: D 0.79 / 0.26, period-2 energy 0.32, healthy"."""
+    """A line of `over_trainings`, e.g. "x: D 0.79 / 0.26, period-2 energy 0.32, healthy"."""
     parts = []
     if line["fixed_share"] is not None:
         parts.append(f"one picture {100 * line['fixed_share']:.0f} %")

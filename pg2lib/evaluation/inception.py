@@ -31,10 +31,8 @@ def inception_features(
     images, weights, batch=50, device="cpu", progress=None, masks=None, index=None
 ):
     """Features and logits of each image: (float32 (n, 2048), pooled, for FID and KID; float32
-    (n, 1008) for the Inception Score).
-
-    torch-fidelity's network follows the TensorFlow graph of the released code: bilinear resize
-    to 299x299 as in TensorFlow 1, logits without the bias.
+    (n, 1008) for the Inception Score), as in the released code: bilinear resize to 299x299 as in
+    TensorFlow 1, logits without the bias.
 
     Args:
         images: uint8 (n, H, W, 3), read a batch at a time.
@@ -60,9 +58,9 @@ def inception_features(
 def score_from_logits(logits, splits=10):
     """The Inception Score, exp of the mean KL divergence of p(y|x) from p(y): (mean, std).
 
-    As in the released code: `splits` runs of consecutive images, mean and standard deviation
-    (ddof 0) over them. exp(KL) grows with the number of images in a split, so scores on different
-    sample counts cannot be compared. logits: (n, classes); UserError with n < splits.
+    As in the released code: mean and standard deviation (ddof 0) over `splits` runs of consecutive
+    images. It grows with the number of images in a split, so scores on different sample counts
+    cannot be compared. logits: (n, classes); UserError with n < splits.
     """
     ones = np.ones((1, len(logits)))
     scores = [_inception_scores(*part, ones[:, where]) for where, part in _splits(logits, splits)]
@@ -82,9 +80,9 @@ def score_interval(logits, identities, splits=10, resamples=200, seed=0):
         return UNKNOWN
     drawn = draws(len(people), resamples, seed).astype(float)  # (resamples, people)
     with np.errstate(invalid="ignore"):  # a split without any drawn image
-        scores = np.nanmean(
-            [_inception_scores(*part, drawn[:, person[where]]) for where, part in
-             _splits(logits, splits)], 0)  # fmt: skip
+        found = _splits(logits, splits)
+        scores = [_inception_scores(*part, drawn[:, person[where]]) for where, part in found]
+        scores = np.nanmean(scores, 0)
     shift = score_from_logits(logits, splits)[0] - scores.mean()
     low, high = middle(scores)
     return low + float(shift), high + float(shift)
@@ -134,9 +132,8 @@ def kid(generated, real, target, identities, resamples=2000, seed=0):
 
     The unbiased estimate over all images (Binkowski et al. 2018, there averaged over subsets of
     1,000); it may be slightly negative and does not depend on the number of images. A real image
-    weighs as often as it is a target, as the generated images do, but is never compared with
-    itself: that would count as likeness among the real images. For the same reason copies of one
-    person are not compared with each other in the bootstrap over identities.
+    weighs as often as it is a target, but is never compared with itself, which would count as
+    likeness; nor are copies of one person compared with each other in the bootstrap.
 
     Args:
         generated: float (n, d); real: float (m, d), the features of different images.

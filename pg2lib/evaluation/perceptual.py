@@ -19,16 +19,13 @@ from pg2lib.evaluation.ssim import channels_first, check_images, parts
 
 @dataclass(frozen=True)
 class PackageWeights(downloads.Weights):
-    """Published weights of a network that an optional package defines.
-
-    Where the package is missing NoWeights names the extra that installs it.
-    """
+    """Published weights of a network that an optional package defines."""
 
     module: str  # of the package
     needs: str  # which scores need which package, for the message
 
     def package(self):
-        """The module, imported."""
+        """The module, imported; where it is missing NoWeights names the extra that has it."""
         try:
             return importlib.import_module(self.module)
         except ImportError:

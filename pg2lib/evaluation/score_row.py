@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from pg2lib.core import distributed
-from pg2lib.core.files import UserError, without_nan, write_atomically
+from pg2lib.core.files import UserError, without_nan, write_csv, write_json
 from pg2lib.data import dataset as datasets
 from pg2lib.data.heatmaps import patn_mask, pose_mask
 from pg2lib.evaluation import copy_score, detail, health, inception, perceptual, statistics
@@ -56,22 +56,14 @@ class Scoring:
 
 
 def generate_pairs(generate_fn, dataset, pairs, device="cpu", batch=64):
-    """The images of a row for pairs of a data set, int (k, 2), (condition, target).
+    """The images of a row for pairs of a data set, int (k, 2), (condition, target), `batch` pairs
+    at a time. generate_fn: function models.base.Inputs -> Output.
 
-    generate_fn: function models.base.Inputs -> Output, see `training.checkpoints.generate_fn`;
-    device: of the networks; batch: pairs at a time.
-
-    Returns:
-        dict "generated" uint8 (k, H, W, 3) and the parts of the output by name: images as uint8 of
-        the same shape, a "difference" as float16 in units of [-1, 1] images. In memory: 12 H W
-        bytes a pair for two stages, or 1.2 GB for 12,000 pairs of Market-1501.
+    Returns a dict "generated" uint8 (k, H, W, 3) and the parts of the output by name: images as
+    uint8 of the same shape, a "difference" as float16 in units of [-1, 1] images.
     """
-    pairs = np.asarray(pairs)
-    outputs = [
-        _generate_batch(generate_fn, dataset, pairs[part], device)
-        for part in parts(len(pairs), batch)
-    ]
-    return _joined(outputs)
+    spans, pairs = parts(len(pairs), batch), np.asarray(pairs)
+    return _joined([_generate_batch(generate_fn, dataset, pairs[part], device) for part in spans])
 
 
 def _generate_batch(generate_fn, dataset, pairs, device):
@@ -90,19 +82,15 @@ def _joined(batches):
 def pair_masks(dataset, pairs, mask_from="target", variant="released", batch=256):
     """The pose masks of mask-SSIM, mask-IS and sharpness: bool (k, H, W).
 
-    mask_from: "target", the natural reading of the paper (4.3), as in later work, or "condition",
-    which the released scoring script uses; variant: see `heatmaps.pose_mask`, or "patn" for
-    `heatmaps.patn_mask`. UserError: others.
+    mask_from: "target", the natural reading of the paper (4.3), or "condition", as in the released
+    scoring script, else UserError; variant: see `heatmaps.pose_mask`, or "patn".
     """
     if mask_from not in REFERENCES:
         raise UserError(f"masks come from 'target' or 'condition', not '{mask_from}'.")
     keypoints = torch.from_numpy(dataset.keypoints[pairs[:, REFERENCES[mask_from]]])
     draw = patn_mask if variant == "patn" else partial(pose_mask, variant=variant)
-    masks = [
-        draw(part, dataset.height, dataset.width)[:, 0].bool().numpy()
-        for part in keypoints.split(batch)
-    ]
-    return np.concatenate(masks)
+    masks = [draw(part, dataset.height, dataset.width) for part in keypoints.split(batch)]
+    return torch.cat(masks)[:, 0].bool().numpy()
 
 
 def evaluate_row(
@@ -110,8 +98,8 @@ def evaluate_row(
 ):
     """Generate and score the test pairs of a row; returns the summary.
 
-    Each of several processes (`distributed.world`) takes every world-th batch; rank 0 writes the
-    scores of all, and every process returns the summary. Batches do not depend on their number.
+    Of several processes (`distributed.world`) each takes every world-th batch; rank 0 writes the
+    scores of all.
 
     Writes into `folder`, each file whole or not at all, the summary last:
       generated.npy   uint8 (k, H, W, 3), in the order of dataset.test_pairs, and one file for each
@@ -157,10 +145,8 @@ def evaluate_row(
             summary = without_nan(summary)
             for part, temporary in files.items():
                 os.replace(temporary, folder / f"{part}.npy")
-            with write_atomically(folder / "pairs.csv") as temporary:
-                table.to_csv(temporary, index=False, float_format="%.6g")
-            with write_atomically(folder / "summary.json") as temporary:
-                temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+            write_csv(folder / "pairs.csv", table)
+            write_json(folder / "summary.json", summary)
         return distributed.broadcast(summary)
 
 
@@ -345,18 +331,11 @@ def pair_table(dataset, pairs):
 
 
 def read_pairs(folder):
-    """The pairs.csv of an evaluated row as a DataFrame, identities as text; UserError when there is
-    none."""
+    """The pairs.csv of an evaluated row as a DataFrame, identities as text."""
     text = {"condition": str, "target": str, "identity": str}
-    return pd.read_csv(_existing(folder / "pairs.csv"), dtype=text)
+    return pd.read_csv(folder / "pairs.csv", dtype=text)
 
 
 def read_summary(folder):
-    """The summary.json of an evaluated row; UserError when there is none."""
-    return json.loads(_existing(folder / "summary.json").read_text(encoding="utf-8"))
-
-
-def _existing(path):
-    if not path.exists():
-        raise UserError(f"{path} is missing: evaluate the row first (pg2 evaluate).")
-    return path
+    """The summary.json of an evaluated row."""
+    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))

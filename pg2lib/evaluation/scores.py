@@ -4,8 +4,6 @@ prints or compares them. A new score is one entry here and one function that com
 
 from dataclasses import dataclass
 
-AIMS = ("higher", "lower", "zero", "target")
-
 
 @dataclass(frozen=True)
 class Score:

@@ -70,8 +70,8 @@ def interval(values, identities, weights=None, level=0.95, seed=0):
     """
     values = np.asarray(values, float)
     if values.ndim < 2 or len(values) == 1:
-        values, weights = _of_one(values), None if weights is None else _of_one(weights)
-        return bootstrap_interval(values, identities, weights, level, seed=seed)
+        weights = None if weights is None else np.ravel(weights)
+        return bootstrap_interval(np.ravel(values), identities, weights, level, seed=seed)
     return _around(mean(values, weights), *_crossed(values, identities, weights), level)
 
 
@@ -79,13 +79,9 @@ def bootstrap_interval(values, identities, weights=None, level=0.95, resamples=2
     """Percentile bootstrap interval of the (weighted) mean of `values`, over identities: (low,
     high), NaN with fewer than two people.
 
-    Whole people are drawn with replacement, each with all pairs: pairs of one person are alike,
-    and drawing pairs would make the interval too narrow.
-
-    Args:
-        values: float (n,), one per pair; NaN values are left out.
-        identities: (n,), whose pair it is; weights: (n,), at least 0, or None.
-        level: of confidence, within (0, 1), else UserError.
+    Whole people are drawn with replacement, each with all pairs: drawing pairs would make the
+    interval too narrow. values: float (n,), one per pair, of which NaN are left out; identities:
+    (n,), whose pair it is; weights: (n,), at least 0, or None; level: in (0, 1), else UserError.
     """
     identities, shape = np.asarray(identities), np.shape(values)
     if len(shape) != 1 or shape != identities.shape or not 0 < level < 1:
@@ -119,14 +115,9 @@ def seeds_interval(by_seed, level=0.95):
     """Student's interval of the mean of several trainings, by their spread alone: (low, high), for
     scores that have no people. NaN with fewer than two trainings."""
     count = len(by_seed)
-    return _t_interval(by_seed, 1 / count, level) if count > 1 else UNKNOWN
-
-
-def prediction_interval(by_seed, level=0.95):
-    """Where one more training would fall, on the same test pairs: (low, high), of the results of
-    several trainings; NaN with fewer than two."""
-    count = len(by_seed)
-    return _t_interval(by_seed, 1 + 1 / count, level) if count > 1 else UNKNOWN
+    if count < 2:
+        return UNKNOWN
+    return _around(np.mean(by_seed), spread(by_seed) ** 2 / count, count - 1, level)
 
 
 def spread(by_seed):
@@ -205,10 +196,6 @@ def _around(center, square, freedom, level):
     return float(center - half), float(center + half)
 
 
-def _t_interval(by_seed, share, level):
-    return _around(np.mean(by_seed), share * spread(by_seed) ** 2, len(by_seed) - 1, level)
-
-
 def _change(a, b):
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.shape != b.shape:
@@ -217,11 +204,6 @@ def _change(a, b):
             "trainings."
         )
     return a - b
-
-
-def _of_one(values):
-    values = np.asarray(values, float)
-    return values[0] if values.ndim == 2 else values
 
 
 def _values_and_weights(values, weights):

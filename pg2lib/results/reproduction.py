@@ -82,8 +82,7 @@ def check(table, committed, seed=0):
 
 def limits(by_seed, judges, rounding, level=LEVEL):
     """(centre, standard error of a new number, half width of its prediction interval), each
-    (..., N), of the numbers of several trainings (..., S, N); see `check`. The intervals are those
-    of `statistics.prediction_interval` where judges and rounding are 0."""
+    (..., N), of the numbers of several trainings (..., S, N); see `check`."""
     count = by_seed.shape[-2]
     variance = by_seed.var(-2, ddof=1)
     error = np.sqrt(variance * (1 + 1 / count) + 2 * judges**2)

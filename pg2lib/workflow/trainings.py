@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pg2lib import models
-from pg2lib.core.files import read_json, write_atomically, write_json
+from pg2lib.core.files import read_json, write_csv, write_json
 from pg2lib.evaluation import curves, pose_score, statistics
 from pg2lib.evaluation.scores import SCORES, weights
 from pg2lib.results import render, reproduction
@@ -40,7 +40,7 @@ def curve(study: pipeline.Study, row: str, log=None):
         how = replace(pipeline.scoring(study, "pg2", "target"), inception=None, lpips=None)
         how = how, pipeline.estimator(study)
         found = curves.score_curve(images, pipeline.data(study), *when, *how, progress=progress)
-        curves.write_curve(found, folder)
+        write_csv(folder / curves.FILE, found)
 
     return curves.read_curve(pipeline.ensure(curve_step(study, row), work, log))
 
@@ -67,8 +67,7 @@ def write_curves(study: pipeline.Study, rows, path: Path):
                 means = {n: statistics.mean(part[n], weights(part, n)) for n in shown}
                 about = {"row": row, "seed": one.seed, "step": step, "pairs_seen": seen}
                 lines.append(about | means)
-    with write_atomically(path) as temporary:
-        pd.DataFrame(lines).to_csv(temporary, index=False, float_format="%.6g")
+    write_csv(path, pd.DataFrame(lines))
 
 
 def judges(study: pipeline.Study, log) -> dict:

@@ -1,5 +1,5 @@
-"""Keypoints of the person in a photograph, detected by Keypoint R-CNN. Needs torchvision, an
-optional dependency, and its weights of 226 MB."""
+"""Keypoints of the person in a photograph, detected by torchvision's Keypoint R-CNN, whose weights
+have 226 MB."""
 
 from functools import cache, partial
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from pg2lib.core import downloads
-from pg2lib.core.files import UserError, optional
+from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import found, from_coco17
 
 # torchvision's COCO_V1; its file name holds the first digits of its SHA-256.
@@ -23,19 +23,11 @@ KEYPOINT_RCNN = downloads.Weights(
 # of a joint's heatmap before its softmax, lower where a joint is hidden or outside the photo.
 PERSON_SCORE, JOINT_SCORE = 0.7, 2.0
 
-
-torchvision_library = partial(
-    optional,
-    "torchvision",
-    "detecting keypoints needs torchvision: pip install torchvision, or give the pose as OpenPose "
-    "JSON or CSV",
-)
 find_weights = partial(downloads.find, KEYPOINT_RCNN)  # the file on this machine, or None
 
 
 def require_weights(given=None) -> Path:
     """Like `find_weights`, but downloads missing weights. UserError if the download fails."""
-    torchvision_library()  # before 226 MB are downloaded for it
     try:
         return downloads.require(KEYPOINT_RCNN, given)
     except downloads.NoWeights as error:
@@ -45,9 +37,11 @@ def require_weights(given=None) -> Path:
 def keypoint_rcnn(state: dict | None = None, **options):
     """torchvision's Keypoint R-CNN in eval mode, with random weights if `state` is None; built as
     for COCO_V1 (frozen batch normalisation, epsilon 0), which it does not do for a file."""
-    library = torchvision_library()
-    detection, norm = library.models.detection, partial(library.ops.FrozenBatchNorm2d, eps=0.0)
+    from torchvision.models import detection
+    from torchvision.ops import FrozenBatchNorm2d
+
     build = detection.backbone_utils.resnet_fpn_backbone
+    norm = partial(FrozenBatchNorm2d, eps=0.0)
     backbone = build(backbone_name="resnet50", weights=None, norm_layer=norm)
     network = detection.KeypointRCNN(backbone, num_classes=2, num_keypoints=17, **options)
     if state is not None:
@@ -60,6 +54,13 @@ def load_network(path, device: str = "cpu"):
     """Keypoint R-CNN with the weights of a checked file."""
     state = torch.load(path, map_location="cpu", weights_only=True)
     return keypoint_rcnn(state).to(device)
+
+
+def detector(weights=None, device: str = "cpu"):
+    """The function (image, where) -> keypoints (18, 2), which loads the network when called."""
+    return lambda image, where: detect(
+        image, load_network(require_weights(weights), device), device, where
+    )
 
 
 @torch.no_grad()

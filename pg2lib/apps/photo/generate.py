@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pg2lib.apps.photo import detect_keypoints, photo, sequence
+from pg2lib.apps.photo import photo, sequence
 from pg2lib.core.files import UserError, write_atomically
 from pg2lib.data import dataset as datasets
 from pg2lib.data.keypoints import found, read_csv, read_openpose_json
@@ -60,16 +60,6 @@ def pick(table: dict, name, path):
     return table[first if name is None else name]
 
 
-def keypoint_detector(weights=None, device: str = "cpu"):
-    """The function (image, where) -> keypoints (18, 2) of Keypoint R-CNN, loaded when called."""
-
-    def keypoints_of(image, where):
-        network = detect_keypoints.load_network(detect_keypoints.require_weights(weights), device)
-        return detect_keypoints.detect(image, network, device, where)
-
-    return keypoints_of
-
-
 def place(poses, size, frame=None, where="the pose"):
     """(poses in a frame of `size`, description); size, frame: (height, width).
 
@@ -112,7 +102,7 @@ def condition_photo(image, size, pose=None, fit="pad", padding="edge", detector=
         window = photo.around_picture(picture, *size, fit)
         about = "" if same else "; pose unknown: give --pose to crop to the person"
     else:
-        window = photo.around_person(pose, *size)
+        [window] = photo.around_people([pose], *size)
         about = f"; around the person, pose {origin}"
     framed = None if pose is None else photo.to_frame(pose, window, *size)
     about = photo.describe_cut(window, picture, *size, padding) + about
@@ -144,8 +134,7 @@ def generate_and_write(
     None.
 
     One pose gives condition, pose, the parts of the output and refined.png; several condition.png,
-    frames/000.png ..., figure1c.png and sequence.gif (see `sequence`), and frames of an earlier,
-    longer sequence are removed.
+    frames/000.png ..., figure1c.png and sequence.gif, and leave no frames of an earlier sequence.
     """
     if len(poses) == 1:
         images = {"condition": image, "pose": draw_skeleton(poses[0], *image.shape[:2])}

@@ -73,15 +73,10 @@ def bounding_box(keypoints):
     return low, high
 
 
-def around_person(keypoints, height: int, width: int) -> Window:
-    """The window in which the person of keypoints (18, 2) fills a frame as in training: like a
-    detector's crop, the `bounding_box` with the margins ABOVE and BELOW."""
-    return around_people([keypoints], height, width)[0]
-
-
 def around_people(poses, height: int, width: int) -> list[Window]:
-    """A window for each pose of a sequence. All have one size and one top, so that crouching and
-    jumping stay visible; each is centred on its person horizontally."""
+    """The windows in which the people of a sequence fill a frame as in training: like a detector's
+    crop, the `bounding_box` with the margins ABOVE and BELOW. All have one size and one top, so
+    that crouching and jumping stay visible; each is centred on its person horizontally."""
     low, high = np.array([bounding_box(pose) for pose in poses], float).swapaxes(0, 1)  # (k, 2)
     top, bottom = low[:, 1].min(), high[:, 1].max()
     needed = (bottom - top) * (1 + ABOVE + BELOW)

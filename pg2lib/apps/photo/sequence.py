@@ -84,10 +84,9 @@ def fill_gaps(poses, longest: int = LONGEST_GAP) -> np.ndarray:
     for joint in range(filled.shape[1]):
         known = np.flatnonzero(found(filled[:, joint]))
         for before, after in zip(known, known[1:]):
-            if 1 < after - before <= longest + 1:
-                share = (np.arange(before + 1, after) - before)[:, None] / (after - before)
-                ends = filled[before, joint], filled[after, joint]
-                filled[before + 1 : after, joint] = ends[0] + share * (ends[1] - ends[0])
+            if (steps := after - before) <= longest + 1:
+                ends = filled[[before, after], joint]
+                filled[before:after, joint] = np.linspace(*ends, steps, endpoint=False)
     return filled
 
 
@@ -103,8 +102,8 @@ def in_between(poses, count: int) -> np.ndarray:
     frames = []
     for start, end in zip(poses, poses[1:]):
         both = (found(start) & found(end))[:, None]
-        shares = (step / (count + 1) for step in range(1, count + 1))
-        frames += [start, *(np.where(both, start + s * (end - start), -1) for s in shares)]
+        between = np.linspace(start, end, count + 1, endpoint=False)[1:]
+        frames += [start, *np.where(both, between, -1)]
     return np.array([*frames, poses[-1]], np.float32)
 
 

@@ -72,8 +72,8 @@ class Studio:
     @property
     def labels(self) -> list[str]:
         """A name for each of `choices`."""
-        people = self.data.identities[self.choices].tolist()
-        numbers = pd.Series(people).groupby(people).cumcount() + 1
+        people = pd.Series(self.data.identities[self.choices])
+        numbers = people.groupby(people).cumcount() + 1
         return [f"person {person}, image {number}" for person, number in zip(people, numbers)]
 
     @property

@@ -8,10 +8,10 @@ is always answered with it, so that the page can wait before it sends the next p
 import time
 from pathlib import Path
 
+import anywidget
 import numpy as np
 import traitlets
 
-from pg2lib.apps import anywidget_library
 from pg2lib.apps.pose_studio.studio import Studio
 from pg2lib.core.config import require_in
 from pg2lib.core.files import UserError
@@ -60,7 +60,7 @@ def synced(kind, count: int):
     return (kind().tag(sync=True) for _ in range(count))
 
 
-class PoseStudio(anywidget_library().AnyWidget):
+class PoseStudio(anywidget.AnyWidget):
     """The user interface of a `Studio`, its attribute `studio`, which the traits mirror; call
     `refresh` after changing the studio from Python."""
 

@@ -6,9 +6,9 @@ that it is on the disk. An answer that arrives twice is recorded once.
 
 from pathlib import Path
 
+import anywidget
 import traitlets
 
-from pg2lib.apps import anywidget_library
 from pg2lib.apps.user_study import rates as study_rates
 from pg2lib.apps.user_study.study import PAPER
 from pg2lib.core.files import UserError
@@ -17,7 +17,7 @@ from pg2lib.results.provenance import to_png_bytes
 FOLDER = Path(__file__).parent
 
 
-class UserStudy(anywidget_library().AnyWidget):
+class UserStudy(anywidget.AnyWidget):
     """Real or generated? The study of one row, for one participant after another.
 
     start_session: participant -> study.Session, as a `functools.partial` of `study.start_session`;
