@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 from pathlib import Path
 
 from pg2lib import models
@@ -38,7 +37,7 @@ def study_of(options, dataset=None):
 
 
 def log(line):
-    if int(os.environ.get("RANK") or 0) == 0:  # of the processes of a launch one talks
+    if distributed.rank() == 0:  # of the processes of a launch one talks
         print(line, flush=True)
 
 

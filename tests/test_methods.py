@@ -158,6 +158,7 @@ def test_a_profile_of_ones_own(tmp_path):
     for name, text, words in (
         ("wide", "chanels = 6", "unknown field 'chanels'"),
         ("long", 'channels = "6"', "channels is '6'"),
+        ("flat", "training = 3", "training is 3"),
         ("quick", "channels = 6", "needs a name"),
         ("torn", "channels = ", "cannot read the profile"),
         ("odd", 'base = "huge"', "unknown profile 'huge'"),

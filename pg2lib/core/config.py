@@ -168,24 +168,11 @@ def load_profile(name: str) -> Profile:
     base = PROFILES[require_in("profile", fields.pop("base", DEFAULT_PROFILE), PROFILES)]
     if isinstance(fields.get("iterations"), list):
         fields["iterations"] = tuple(fields["iterations"])
-    own = {"name": stem, "about": fields.pop("about", f"{base.name}, changed by {Path(name).name}")}
-    for key in (
-        "training",
-        "adversarial",
-        "refining",
-        "data",
-        "drawn_data",
-        "keypoint_network",
-        "fashion",
-    ):
-        if key in fields:
-            fields[key] = getattr(base, key) | fields[key]
+    about = {"about": f"{base.name}, changed by {Path(name).name}"}
     for key, value in fields.items():
-        if key not in Profile.__dataclass_fields__:
-            known = ", ".join(Profile.__dataclass_fields__)
-            raise UserError(f"{name}: unknown field {key!r}; a profile has base, {known}")
-        check_type(f"{name}: {key}", value, Profile.__dataclass_fields__[key].type)
-    return replace(base, **own, **fields)
+        if isinstance(value, dict) and isinstance(getattr(base, key, None), dict):
+            fields[key] = getattr(base, key) | value
+    return with_fields(base, about | fields | {"name": stem}, name)
 
 
 @dataclass(frozen=True)

@@ -75,19 +75,6 @@ def require(weights: Weights, given=None, download: bool = True) -> Path:
     return path
 
 
-def or_none(require_weights, weights: Weights, download: bool = True) -> Path | None:
-    """What require_weights(download) returns, or None where the weights are not available.
-
-    NoWeights where the environment variable is set: a mistake there must not go unnoticed.
-    """
-    try:
-        return require_weights(download)
-    except NoWeights:
-        if os.environ.get(weights.variable):
-            raise
-        return None
-
-
 @cache
 def digest_of(path: Path, size: int, changed: int) -> str:
     """SHA-256 of a file, read again only if its size or time of change differ."""

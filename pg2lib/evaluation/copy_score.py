@@ -67,10 +67,9 @@ def copied(generated, condition, target, typical, region):
     """How much of the condition image is left in a region, bool (k, H, W): (b of this module's
     docstring, its weight), float64 (k,). The other arguments are those of `copy_scores`.
 
-    b is exactly 0 for the target and exactly 1 for the condition image, between 0 and 1 for a faded
-    or blurred copy, below 0 for a negative. The weight is <c', c'> per value in squared grey
-    levels. NaN and 0 where the region is smaller than LEAST_PIXELS or condition and target look the
-    same there.
+    b is exactly 0 for the target and exactly 1 for the condition image, between them for a faded or
+    blurred copy, below 0 for a negative. The weight is <c', c'> per value in squared grey levels.
+    NaN and 0 where the region is below LEAST_PIXELS or condition and target look the same there.
     """
     inside = region[..., None]
     g, c, t = (
@@ -88,16 +87,16 @@ def copied(generated, condition, target, typical, region):
     return b, np.where(known, weight, 0.0)
 
 
-def pose_copy(estimated, old, new, alpha=0.4):
+def pose_copy(estimated, old, new):
     """Share of the joints that had to move but are found nearer to their old place: (share, their
     number), float64 (k,), 1 for the condition's pose and 0 for the target's, NaN where none had to.
 
-    Joints count that are found in both poses, more than alpha `body_size` of the target pose apart
+    Joints count that are found in both poses, more than 0.4 `body_size` of the target pose apart
     (twice the threshold of PCK). The other arguments are those of `copy_scores`; joints missing in
     `estimated` do not count.
     """
     estimated, old, new = (np.asarray(k, np.float64) for k in (estimated, old, new))
-    moved = np.linalg.norm(old - new, axis=-1) > alpha * body_size(new)[:, None]
+    moved = np.linalg.norm(old - new, axis=-1) > 0.4 * body_size(new)[:, None]
     counted = moved & found(estimated) & found(old) & found(new)  # (k, 18)
     nearer = np.linalg.norm(estimated - old, axis=-1) < np.linalg.norm(estimated - new, axis=-1)
     return share(nearer, counted), counted.sum(-1).astype(np.float64)

@@ -36,7 +36,7 @@ def _local_means(inside, window):
     """For a mask (n, 1, H, W): (function values (n, c, H, W) -> their means over those pixels of a
     square window that are in the mask, share of the window that is)."""
 
-    def near(values):  # mean over the window's cells, those outside the mask as zeros
+    def near(values):
         return F.avg_pool2d(values * inside, window, 1, window // 2)
 
     share = near(torch.ones_like(inside)).clamp(min=1 / window**2)
@@ -152,10 +152,7 @@ def mean_colour_error(generated, target, masks):
 
 
 def masked_error(generated, target, masks):
-    """Mean absolute error inside the mask: float64 (n,) in grey levels; 0 where a mask is empty.
-
-    Its rise when an image is generated for another person's pose is the value of the pose.
-    """
+    """Mean absolute error inside the mask: float64 (n,) in grey levels; 0 where a mask is empty."""
     error = np.abs(generated - target.astype(float)).mean(-1)
     return (error * masks).sum((1, 2)) / masks.sum((1, 2)).clip(min=1)
 
@@ -176,8 +173,8 @@ def mask_overlap(mask, body):
 def shift_followed(still, moved, masks, reach):
     """By how many pixels each generated person moved sideways: int (n,), positive to the right.
 
-    The shift of `still` that matches `moved`, generated for the same pose shifted, best inside the
-    mask of the shifted pose, in the mean absolute difference; at most `reach` to either side.
+    The shift of `still` that is nearest to `moved`, generated for the same pose shifted, in the
+    mean absolute difference inside the shifted pose's mask; at most `reach` to either side.
     """
     still, moved = (images.astype(np.float32) for images in (still, moved))
     shifts = np.arange(-reach, reach + 1)
@@ -197,15 +194,12 @@ def measures(generated, images, target, masks, names, preset="pg2", chunk=64):
     """The measures that claims are tested by: a DataFrame of k rows, a column per measure.
 
     detail, artefacts, target_detail: `structure`. background_artefacts: artefacts outside the mask,
-    what is carried over from the condition's background among them, and background_detail, its
-    weight. colour: `local_colour_error`. body_ssim: `body_ssim`. blur_gain: gain in SSIM, of a
-    preset of `ssim.PRESETS`, by `blurred`.
+    and background_detail, its weight. colour: `local_colour_error`. body_ssim: `body_ssim`.
+    blur_gain: gain in SSIM, of a preset of `ssim.PRESETS`, by `blurred`.
 
-    Args:
-        generated: uint8 (k, H, W, 3); memory maps are read `chunk` images at a time.
-        images: uint8 (n, H, W, 3); target: int (k,), indices of the real images among them.
-        masks: bool (k, H, W).
-        names: measures to compute; other names are ignored.
+    generated: uint8 (k, H, W, 3), memory maps are read `chunk` images at a time; images: uint8
+    (n, H, W, 3); target: int (k,), indices of the real images among them; masks: bool (k, H, W);
+    names: measures to compute, of which others are ignored.
     """
     frames = []
     for part in parts(len(generated), chunk):

@@ -51,24 +51,21 @@ def causes(dataset, pairs):
     return table
 
 
-def effects(values, flags, identities, resamples=2000, seed=0):
-    """How much each cause lowers a score, alone and with the others held fixed.
-
-    Alone: mean of the pairs with the cause minus mean of those without. Held fixed: the
-    coefficient of the cause in a linear regression on all causes, which are correlated (turning
-    often hides an arm). Intervals: 95 %, percentile bootstrap over people.
+def effects(values, flags, identities, seed=0):
+    """How much each cause lowers a score. Alone: mean of the pairs with the cause minus mean of
+    those without. Held fixed: its coefficient in a linear regression on all causes, which are
+    correlated (turning often hides an arm). Intervals: 95 %, percentile bootstrap over people.
 
     values: float (k,), a score per pair; NaN values are left out. flags: DataFrame of bool, a
-    column per cause and a row per pair. identities: (k,).
-
-    Returns a DataFrame indexed by cause: pairs, with, without (means), effect, low, high, fixed,
-    fixed_low, fixed_high. NaN where all pairs or none have the cause.
+    column per cause and a row per pair. identities: (k,). Returns a DataFrame indexed by cause:
+    pairs, with, without (means), effect, low, high, fixed, fixed_low, fixed_high. NaN where all
+    pairs or none have the cause.
     """
     values, known = np.asarray(values, float), ~np.isnan(values)
     values, flags = values[known], flags[known].astype(float)
     person = np.unique(np.asarray(identities)[known], return_inverse=True)[1]
     count = person.max() + 1
-    drawn = np.vstack([np.ones(count, int), draws(count, resamples, seed)])  # first: the sample
+    drawn = np.vstack([np.ones(count, int), draws(count, 2000, seed)])  # first: the sample
     every = _coefficients(values, flags.to_numpy(), person, drawn)  # (1 + resamples, causes)
     lines = {}
     for cause, held in zip(flags, every.T):
@@ -84,11 +81,9 @@ def effects(values, flags, identities, resamples=2000, seed=0):
 
 
 def _coefficients(values, flags, person, drawn):
-    """Least-squares coefficients of the flags (k, p) for every resample of people: (r, p).
-
-    Each resample adds up sums per person, formed once. NaN where a flag is constant among the
-    drawn pairs.
-    """
+    """Least-squares coefficients of the flags (k, p) for every resample of people: (r, p), NaN
+    where a flag is constant among the drawn pairs. Each resample adds up sums per person, formed
+    once."""
     design = np.column_stack([np.ones(len(values)), flags])  # (k, 1 + p)
     size, people = design.shape[1], drawn.shape[1]
     squares, products = np.zeros((people, size, size)), np.zeros((people, size))

@@ -29,13 +29,12 @@ def pckh(estimated, reference):
     """PCKh as PATN computes it: share of the joints off by less than half a head, in x and in y;
     arguments and result as for `pck`.
 
-    The head is the box around the nose, neck, eyes and ears of the reference, those of them that
-    were found. A joint is right if |dx| is less than half the box's width and |dy| less than half
-    its height (not the Euclidean distance and head segment of MPII). The box has no least size: in
-    one without width nothing is right. A missing estimate is wrong; a pair whose reference has
-    fewer than two head joints is left out, NaN (PATN, tool/calPCKH_market.py). PATN pools joints
-    over all images, as the mean weighted with `joint_counts` does. Its poses come from OpenPose,
-    ours from `pose_score.estimate`: the numbers cannot be compared.
+    The head is the box around those of nose, neck, eyes and ears that the reference has. A joint is
+    right if |dx| is less than half the box's width and |dy| less than half its height (not the
+    distance and head segment of MPII); in a box without width nothing is right. A missing estimate
+    is wrong; a pair whose reference has fewer than two head joints is left out, NaN (PATN,
+    tool/calPCKH_market.py). PATN pools joints over all images, as the mean weighted with
+    `joint_counts` does; its poses come from OpenPose, so that its numbers cannot be compared.
     """
     estimated, reference = (np.asarray(k, np.float64) for k in (estimated, reference))
     heads = reference[:, HEAD, :]

@@ -5,6 +5,7 @@ file.
 """
 
 import importlib
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +38,14 @@ class PackageWeights(downloads.Weights):
         return downloads.require(self, download=download)
 
     def find(self, download=True):
-        """The path of the file, or None without it or the package; see `downloads.or_none`."""
-        return downloads.or_none(self.require, self, download)
+        """The path of the file, or None without it or the package. NoWeights where the environment
+        variable is set: a mistake there must not go unnoticed."""
+        try:
+            return self.require(download)
+        except NoWeights:
+            if os.environ.get(self.variable):
+                raise
+            return None
 
 
 VGG16 = PackageWeights(  # 553 MB

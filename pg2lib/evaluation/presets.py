@@ -15,14 +15,13 @@ PRESET_NAMES = ("pg2", "pg2-trainlog", "patn", "patn-fashion")  # those that dif
 PRESET_MEASURES = {"ssim": None, "mask_ssim": "target", "mask_ssim_condition": "condition"}
 
 
-def score_presets(generated, dataset, mask_variant="released", seed=0, batch=256, device="cpu"):
+def score_presets(generated, dataset, mask_variant="released", seed=0, batch=256):
     """SSIM and mask-SSIM of the same images under every preset and with the mask of either pose; a
     preset that has a mask of its own (`ssim.Preset.mask`) draws that one.
 
     generated: row -> list, a training each, of uint8 (k, H, W, 3) such as generated.npy, of the
-    first k test pairs, the same k in every row, else UserError; memory maps are read a batch of
-    pairs at a time. mask_variant: see `pair_masks`, for presets without a mask of their own; seed:
-    of the bootstrap.
+    first k test pairs, the same k in every row, else UserError. mask_variant: see `pair_masks`, for
+    presets without a mask of their own; seed: of the bootstrap.
 
     Returns a dict of JSON values: `facts`, "mask_variant", "presets" (names) and "rows": row ->
     {measure of PRESET_MEASURES: {preset: `with_interval`}}, with None for NaN.
@@ -43,7 +42,7 @@ def score_presets(generated, dataset, mask_variant="released", seed=0, batch=256
             }
             for row, preset in product(generated, PRESET_NAMES):
                 masks = drawn[PRESETS[preset].mask or mask_variant]
-                found = [mask_ssim(images[part], target, masks, preset, device)
+                found = [mask_ssim(images[part], target, masks, preset)
                          for images in generated[row]]  # fmt: skip
                 values.setdefault((row, measure, preset), []).append(found)
     people, rows = np.asarray(dataset.identities)[pairs[:, 1]], {}

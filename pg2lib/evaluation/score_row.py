@@ -1,9 +1,6 @@
-"""Generate and score the test pairs of one row of a table.
-
-All rows, the two reference rows included, pass through the same rounding to uint8 and the same
-scores. The work is done in batches, so that memory does not grow with the number of pairs, and
-several processes (`distributed`) share the batches without changing any number.
-"""
+"""Generate and score the test pairs of one row of a table, in batches, which several processes
+(`distributed`) share without changing any number. All rows, the two reference rows included, pass
+through the same rounding to uint8 and the same scores."""
 
 import contextlib
 import json
@@ -104,8 +101,7 @@ def evaluate_row(
     Writes into `folder`, each file whole or not at all, the summary last:
       generated.npy   uint8 (k, H, W, 3), in the order of dataset.test_pairs, and one file for each
                       part of the output, such as coarse.npy and difference.npy
-      pairs.csv       a line per pair: pair, condition and target (names), identity, their cameras,
-                      the available scores of pairs and the columns that weight their means
+      pairs.csv       a line per pair: `pair_table`, the available scores of pairs and weights
       summary.json    means with 95 % bootstrap intervals over identities, counts and settings; a
                       score that is not available is null
 

@@ -63,11 +63,9 @@ def seed_means(values, weights=None):
 
 
 def interval(values, identities, weights=None, level=0.95, seed=0):
-    """Interval of the `mean`: (low, high), NaN with fewer than two people.
-
-    One training: `bootstrap_interval`, which covers the choice of test people alone. Several: the
-    choice of people and the training, as random effects that cross, see `_crossed`; mean +- t.
-    """
+    """Interval of the `mean`: (low, high), NaN with fewer than two people. Of one training it
+    covers the choice of test people alone, see `bootstrap_interval`; of several also the
+    training."""
     values = np.asarray(values, float)
     if values.ndim < 2 or len(values) == 1:
         weights = None if weights is None else np.ravel(weights)
@@ -129,8 +127,8 @@ def paired_difference(a, b, identities, weights=None, seed=0):
     """(Weighted) mean of a - b of two rows on the same pairs in the same order, and trainings of
     the same seeds, with its `interval`: (difference, low, high).
 
-    Far narrower than two separate intervals, since a difficult pair is difficult for both rows.
-    Pairs with a NaN in either are left out. UserError: `a` and `b` of different shape.
+    Far narrower than two separate intervals. Pairs with a NaN in either are left out. UserError:
+    `a` and `b` of different shape.
     """
     change = _change(a, b)
     return mean(change, weights), *interval(change, identities, weights, seed=seed)
@@ -152,8 +150,7 @@ def paired_p_value(a, b, identities, weights=None):
 def holm(p_values):
     """p-values corrected for multiple tests after Holm (1979); NaN stay NaN and do not count.
 
-    With at most 5 % probability any corrected value below 0.05 is a false alarm. The k-th smallest
-    of m becomes (m - k + 1) p, at least the corrected value before it, at most 1.
+    The k-th smallest of m becomes (m - k + 1) p, at least the corrected value before it, at most 1.
     """
     p_values = np.asarray(p_values, float)
     order = np.argsort(p_values, kind="stable")[: (~np.isnan(p_values)).sum()]  # NaN come last

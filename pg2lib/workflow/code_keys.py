@@ -1,10 +1,9 @@
 """Which code decides a result: the definitions that a function reaches through the imports.
 
-The hash of a step's code covers the functions, classes and constants of this project that its
-entry points use, directly or through others, and nothing else: a new function beside them, a
-docstring, an annotation, a comment or a layout changes no key. Calls through an object's attribute
-(a method's `generate`, a module imported by its name) cannot be followed; they are entry points of
-their own.
+The hash of a step's code covers the functions, classes and constants of this project that its entry
+points use, directly or through others, and nothing else: a new function beside them, a docstring,
+an annotation, a comment or a layout changes no key. Calls through an object's attribute (a method's
+`generate`, a module imported by its name) cannot be followed; they are entry points of their own.
 """
 
 import ast
@@ -75,8 +74,7 @@ def reach(module: str, name: str) -> tuple[str, tuple]:
     """The code of one top-level name of a module, and the (module, name) that it uses."""
     parsed = parse(module, source(module).read_text(encoding="utf-8"))
     if name == "*":
-        names = (*parsed.definitions, *parsed.imports, "")
-        return "", tuple((module, each) for each in names)
+        return "", tuple((module, n) for n in (*parsed.definitions, *parsed.imports, ""))
     if name == "" or name in parsed.definitions:  # "": what runs at import
         nodes = parsed.definitions[name] if name else parsed.effects
         used = uses(parsed, nodes)
@@ -126,9 +124,8 @@ def flat(body):
 def imported(node, module: str) -> dict:
     """What an import statement of a module binds: name -> (module, name in it or "*")."""
     if isinstance(node, ast.Import):
-        names = {each.asname: each.name for each in node.names if each.asname}
-        names |= dict.fromkeys(e.name.partition(".")[0] for e in node.names if not e.asname)
-        return {name: (whole or name, "*") for name, whole in names.items()}
+        names = ((each.asname, each.name, each.name.split(".")[0]) for each in node.names)
+        return {alias or top: (whole if alias else top, "*") for alias, whole, top in names}
     is_package = source(module) and source(module).name == "__init__.py"
     package = module if is_package else module.rpartition(".")[0]
     origin = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
@@ -146,11 +143,8 @@ def uses(parsed: Module, nodes) -> tuple:
         for inner in ast.walk(node):
             if isinstance(inner, ast.Import | ast.ImportFrom):
                 imports.update(imported(inner, parsed.name))
-    names = Names()
-    for node in nodes:
-        names.visit(node)
     found = []
-    for first, *attributes in names.found:
+    for first, *attributes in (chain for node in nodes for chain in names(node)):
         if first in imports:
             module, name = imports[first]
             while name == "*" and attributes:  # the module's attribute, or a module below it
@@ -163,21 +157,15 @@ def uses(parsed: Module, nodes) -> tuple:
     return tuple(dict.fromkeys(found))
 
 
-class Names(ast.NodeVisitor):
-    """Collects the names in code, each with the attributes asked of it: a.b.c as [a, b, c]."""
-
-    def __init__(self):
-        self.found = []
-
-    def visit_Name(self, node):
-        self.found.append([node.id])
-
-    def visit_Attribute(self, node):
+def names(node):
+    """The names in code, each with the attributes asked of it: a.b.c as [a, b, c]."""
+    if isinstance(node, ast.Name | ast.Attribute):
         chain = ast.unparse(node).split(".")
         if all(part.isidentifier() for part in chain):
-            self.found.append(chain)
-        else:  # of the result of an expression
-            self.visit(node.value)
+            yield chain
+            return
+    for child in ast.iter_child_nodes(node):  # also of an attribute of an expression's result
+        yield from names(child)
 
 
 def notebook_entries(cells) -> list[tuple[str, str]]:

@@ -1,5 +1,7 @@
 """papermill with an eye on the kernel: a cell may take hours, but a lost message ends the wait."""
 
+import asyncio
+
 from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
@@ -21,6 +23,7 @@ class Client(PapermillNotebookClient):
     async def _async_handle_timeout(self, timeout, cell=None):
         """nbclient calls this whenever `timeout` seconds pass without the answer to a cell, or to
         a question about the kernel itself (None), and waits on if it returns."""
+        await asyncio.sleep(1)  # after an answer to something else nbclient calls again at once
         reports = {} if cell is None else cell.metadata.execution
         if "iopub.status.busy" in reports and "iopub.status.idle" not in reports:
             return
@@ -33,9 +36,10 @@ class WatchfulEngine(Engine):
     """Executes a notebook for papermill with a `Client`."""
 
     @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, start_timeout, config, **_):
+    def execute_managed_notebook(cls, nb_man, kernel_name, start_timeout, config, env, **_):
         waits = {"startup_timeout": start_timeout, "timeout": SILENCE, "iopub_timeout": SILENCE}
-        Client(nb_man, kernel_name=kernel_name, config=config, log=logger, **waits).execute()
+        client = Client(nb_man, kernel_name=kernel_name, config=config, log=logger, **waits)
+        client.execute(env=env)
 
 
 papermill_engines.register(ENGINE, WatchfulEngine)

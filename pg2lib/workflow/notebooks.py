@@ -165,9 +165,7 @@ def execute(study, notebook: Notebook, output: Path):
         )
     mode = os.environ.get("PG2_PROGRESS", "auto")
     bar = mode == "bar" or (mode == "auto" and sys.stderr.isatty())
-    before = dict(os.environ)
     with kernel_address() as address:
-        os.environ.update(kernel_environment(study))
         try:
             papermill.execute_notebook(
                 str(notebook.path),
@@ -180,6 +178,7 @@ def execute(study, notebook: Notebook, output: Path):
                 start_timeout=300,
                 # sockets in the file system: no port is opened, and ipykernel has no warning
                 config=Config(KernelManager={"transport": "ipc", "ip": address}),
+                env=os.environ | kernel_environment(study),
             )
         except papermill.exceptions.PapermillExecutionError as error:
             reason = str(error.evalue).strip().partition("\n")[0]
@@ -194,9 +193,6 @@ def execute(study, notebook: Notebook, output: Path):
                 f"{'died' if died else 'stopped answering'} in cell {last_cell(output)} "
                 f"({'out of memory?' if died else 'a full machine?'}); run it again to resume"
             ) from None
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
 
 
 @contextlib.contextmanager

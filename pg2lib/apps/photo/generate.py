@@ -93,9 +93,8 @@ def condition_photo(image, size, pose=None, fit="pad", padding="edge", detector=
     padded where the crop extends beyond it. Otherwise, or if the photo has the frame's aspect ratio
     and no pose is given, the whole photo is padded or, with fit="crop", its middle is taken.
     """
-    picture = image.shape[:2]
+    picture, framed, origin = image.shape[:2], None, "given"
     same = abs(picture[0] / picture[1] * size[1] / size[0] - 1) < SAME_SHAPE
-    origin = "given"
     if pose is None and detector and not same:
         pose, origin = photo.check_pose(detector(image, where), where), "detected"
     if pose is None:
@@ -103,8 +102,8 @@ def condition_photo(image, size, pose=None, fit="pad", padding="edge", detector=
         about = "" if same else "; pose unknown: give --pose to crop to the person"
     else:
         [window] = photo.around_people([pose], *size)
+        framed = photo.to_frame(pose, window, *size)
         about = f"; around the person, pose {origin}"
-    framed = None if pose is None else photo.to_frame(pose, window, *size)
     about = photo.describe_cut(window, picture, *size, padding) + about
     return photo.cut(image, window, *size, padding), framed, about
 

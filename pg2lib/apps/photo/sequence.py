@@ -35,9 +35,8 @@ def is_sequence(path) -> bool:
 def read_sequence(path):
     """(poses float32 (k, 18, 2), description of what was done to them), k at least 2.
 
-    Of several people in a frame the most confident one counts. A joint that is missing for up to
-    `LONGEST_GAP` frames is interpolated (`fill_gaps`); frames with too few joints are left out.
-    UserError for fewer than 2 frames with a person, or a frame that is not OpenPose output.
+    Gaps are filled (`fill_gaps`), frames with too few joints left out. UserError for fewer than 2
+    frames with a person, or a frame that is not OpenPose output.
     """
     frames = frames_of(Path(path))
     poses = np.full((len(frames), 18, 2), -1, np.float32)

@@ -40,8 +40,7 @@ class Studio:
     Each method is one user action. Mistakes raise UserError and change nothing. Attributes to
     read: `data`, `rows` (available), `row`, `second` (a row or ""), `choices` (indices of
     data.images that can be the condition image or give a pose), `condition` (index into them, -1
-    for a photo), `editor`, `timeline`, `frame` (of its sequence), `playing`, `fps`, `message`
-    (about the last action, or "").
+    for a photo), `editor`, `timeline`, `frame` (of its sequence), `playing`, `fps`, `message`.
     """
 
     def __init__(self, data, load, rows, row=None, second="", device="cpu"):
@@ -97,8 +96,8 @@ class Studio:
         ]
 
     def generated(self, row: str, pose=None) -> dict:
-        """The images that a row generates from the condition image for a pose (default: the current
-        one), by name: the parts of its output, then "refined"; see `generate.generate`."""
+        """What `generate.generate` makes of the condition image for a pose (default: the current
+        one)."""
         pose = self.pose if pose is None else np.asarray(pose, np.float32)
         return self._cached(row, pose.tobytes())
 

@@ -8,14 +8,15 @@ from pg2lib.results.notebook_charts import FIRST, SECOND
 from pg2lib.results.provenance import INK, STYLE
 from pg2lib.results.render import percent
 
+KIND = "believable"  # of the right panel
 GROUPS = (1, 2, 3, 5, 10, 20, 30)  # participants counted up in the right panel
 
 
 @STYLE
-def check_chart(found, expected, answers, kind="believable"):
-    """Estimated and expected rates of every kind of participant, and the intervals of one kind by
-    the number of participants. found: kind -> `rates.rates`; expected: kind -> (R2G, G2R); answers:
-    DataFrame of the participants of `kind`."""
+def check_chart(found, expected, answers):
+    """Estimated and expected rates of every kind of participant, and the intervals of KIND by the
+    number of participants. found: kind -> `rates.rates`; expected: kind -> (R2G, G2R); answers:
+    DataFrame of the participants of KIND."""
     figure, (left, right) = chart(8.0, 2.7, 2, width_ratios=(3, 2))
     for place, (name, colour) in enumerate(zip(rates.RATES, (FIRST, SECOND))):
         heights = np.arange(len(found)) + 0.26 * (place - 0.5)
@@ -33,11 +34,11 @@ def check_chart(found, expected, answers, kind="believable"):
     parts = [rates.rates(answers[answers.participant.isin(people[:k])])["G2R"] for k in groups]
     right.vlines(groups, [p["low"] for p in parts], [p["high"] for p in parts], color=SECOND)
     right.plot(groups, [p["mean"] for p in parts], "o", color=SECOND, markersize=4)
-    right.axhline(expected[kind][1], color=INK, linewidth=0.8)
+    right.axhline(expected[KIND][1], color=INK, linewidth=0.8)
     right.set_xscale("log", base=2)
     right.set_xticks(groups, groups)
     right.minorticks_off()
-    right.set(ylim=(0, None), xlabel="participants", title=f"G2R of the {kind} ones")
+    right.set(ylim=(0, None), xlabel="participants", title=f"G2R of the {KIND} ones")
     listed = "; ".join(
         f"{k} {name} {percent(found[k][name])}, expected {percent(expected[k][place])}"
         for k in found

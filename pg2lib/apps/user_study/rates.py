@@ -13,16 +13,15 @@ from pg2lib.core.files import without_nan
 
 RATES = {"R2G": REAL, "G2R": GENERATED}  # what is shown; the share of it judged to be the other
 NORMAL = NormalDist()
-LEVEL = 0.95
-Z = NORMAL.inv_cdf((1 + LEVEL) / 2)
+Z = NORMAL.inv_cdf(0.975)  # of intervals of 95 %
 
 
-def wilson(rate, answers, z=Z):
+def wilson(rate, answers):
     """Wilson's interval, (low, high), of a rate over so many independent answers. Unlike rate ±
     1.96 standard errors it stays within 0 and 1 and has a width at both ends."""
-    middle = (rate + z * z / (2 * answers)) / (1 + z * z / answers)
-    reach = z * math.sqrt(rate * (1 - rate) / answers + (z / (2 * answers)) ** 2)
-    reach /= 1 + z * z / answers
+    whole = 1 + Z * Z / answers
+    middle = (rate + Z * Z / (2 * answers)) / whole
+    reach = Z * math.sqrt(rate * (1 - rate) / answers + (Z / (2 * answers)) ** 2) / whole
     # The exact ends, which floating point misses by about 1e-17.
     return (0.0 if rate == 0 else middle - reach), (1.0 if rate == 1 else middle + reach)
 
@@ -45,7 +44,7 @@ def interval(wrong, people, images):
     effect = design_effect(wrong, people) + design_effect(wrong, images) - 1
     persons = len(np.unique(people))
     if persons > 1:
-        effect *= (stdtrit(persons - 1, (1 + LEVEL) / 2) / Z) ** 2
+        effect *= (stdtrit(persons - 1, 0.975) / Z) ** 2
     return wilson(float(wrong.mean()), len(wrong) / effect)
 
 

@@ -45,15 +45,15 @@ def results(study, row):
     }
 
 
-def of_studies(studies, made_by=NOTEBOOK):
+def of_studies(studies):
     """Table 2 of some studies, with the paper's numbers, as JSON values: {"title", "facts", "rows":
-    [of `results`], "notes": [sentence]}; None if nobody has finished. made_by: the notebook."""
+    [of `results`], "notes": [sentence]}; None if nobody has finished."""
     lines = []
     for study in studies:
         there = {path.name for path in folder(study, "any").parent.glob("*")}
         lines += [results(study, row) for row in models.METHODS if row in there]
     lines = [line for line in lines if line]
-    facts = {"command": made_by, "paper_participants": PAPER_PARTICIPANTS}
+    facts = {"command": NOTEBOOK, "paper_participants": PAPER_PARTICIPANTS}
     title = "Table 2 of PG2: this project and the paper"
     table = {"title": title, "facts": facts, "rows": lines, "notes": _notes(lines)}
     return table if lines else None
