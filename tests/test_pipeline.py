@@ -1,12 +1,15 @@
 """The pipeline and the command line on the smoke profile, as a user meets them."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -16,7 +19,7 @@ from pg2lib.apps.photo import generate
 from pg2lib.core.files import UserError
 from pg2lib.training import describe
 from pg2lib.training import loop as training
-from pg2lib.workflow import notebooks, pipeline, plan, reproduce
+from pg2lib.workflow import kernels, notebooks, pipeline, plan, reproduce
 from pg2lib.workflow import run_store as runs
 
 
@@ -257,8 +260,6 @@ def book(tmp_path, monkeypatch):
             "display_name": "3",
             "language": "python",
         }
-        import nbformat
-
         nbformat.write(notebook, tmp_path / "x.ipynb")
         return pipeline.Study(profile="smoke"), notebooks.Notebook("x", (), ("x.json",))
 
@@ -312,17 +313,39 @@ session.send = lossy
         ("1 / 0", "notebook x failed in cell 2.*ZeroDivisionError"),
         ("import os\nos._exit(1)", "kernel of notebook x died in cell 2"),
         (LOSE, "kernel of notebook x stopped answering in cell 2"),
-        ("import time\ntime.sleep(3)", "did not write x.json"),  # slow, but at work
     ],
 )
 def test_a_notebook_that_fails_is_named(book, cell, words, monkeypatch):
-    from pg2lib.workflow import kernels
-
-    monkeypatch.setattr(kernels, "SILENCE", 1)
+    monkeypatch.setattr(kernels, "SILENCE", 3)
     study, notebook = book(cell)
     with pytest.raises(UserError, match=words):
         notebooks.run_notebook(study, notebook, lambda line: None)
     assert not notebooks.notebook_state(study, notebook).hit
+
+
+def test_a_kernel_at_work_is_waited_for_and_an_idle_one_is_not(monkeypatch):
+    async def at_once(seconds):
+        pass
+
+    monkeypatch.setattr(kernels.asyncio, "sleep", at_once)
+    cell = nbformat.v4.new_code_cell()
+    client = kernels.Client(SimpleNamespace(nb=nbformat.v4.new_notebook(cells=[cell])))
+
+    def look(*reports):
+        cell.metadata["execution"] = dict.fromkeys(f"iopub.status.{report}" for report in reports)
+        asyncio.run(client._async_handle_timeout(60, cell))
+
+    for _ in range(3):
+        look("busy")
+    look("busy", "idle")  # the answer may be on its way
+    with pytest.raises(kernels.SilentKernelError):
+        look("busy", "idle")
+    cell = nbformat.v4.new_code_cell()
+    look()  # not begun
+    with pytest.raises(kernels.SilentKernelError):
+        look()
+    with pytest.raises(kernels.SilentKernelError):  # asked about itself
+        asyncio.run(client._async_handle_timeout(60))
 
 
 def test_an_unknown_parameter_is_refused(book):
