@@ -302,7 +302,8 @@ LOSE = """
 session = get_ipython().kernel.session
 send = session.send
 def lossy(stream, kind, *more, **options):
-    return None if kind == "execute_reply" else send(stream, kind, *more, **options)
+    lost = kind == "execute_reply"
+    return session.msg(kind, *more) if lost else send(stream, kind, *more, **options)
 session.send = lossy
 """
 
