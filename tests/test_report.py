@@ -313,12 +313,29 @@ def test_figures_and_tables_name_their_source(page):
     assert "held-out people" in notes and "1,234 test pairs of 60 people" in notes
 
 
-def test_missing_files_are_named_with_the_command(page, tmp_path):
+def test_what_another_command_makes_is_named_with_it(page, tmp_path):
     missing = [e["text"] for e in page.all("p") if e.get("class") == "missing"]
-    assert len(missing) == 2 and all("notebooks/09_user_study.ipynb" in text for text in missing)
-    assert any("Not in synthetic-market-quick: user_study_check, figure1" in text
-               and "make reproduce DATASET=synthetic-market PROFILE=quick" in text
-               for text in missing)  # fmt: skip
+    assert missing == ["Table 2 needs answers: open notebooks/09_user_study.ipynb."] * 2
+    folder = add_study(tmp_path)
+    (folder / "claims.json").unlink()
+    [study] = report.studies_in(tmp_path)
+    assert "`make claims DATASET=synthetic-market PROFILE=quick`" in study.missing
+
+
+def test_studies_of_other_seeds_have_other_headings(tmp_path):
+    folders = {
+        seeds: add_study(tmp_path, name=f"study{seeds[-1]}") for seeds in ((0,), (3,), (0, 1, 2))
+    }
+    for seeds, folder in folders.items():
+        table = table_of("synthetic-market")
+        table["facts"] |= {"seed": seeds[0], "seeds": seeds}
+        render.write(folder, "table1", table)
+    headings = {study.name: study.heading for study in report.studies_in(tmp_path)}
+    assert headings == {
+        "study0": "synthetic-market, profile quick",
+        "study3": "synthetic-market, profile quick, seed 3",
+        "study2": "synthetic-market, profile quick, 3 trainings",
+    }
 
 
 def rates(mean):

@@ -83,6 +83,14 @@ def test_limits_are_the_prediction_interval():
 
 
 @pytest.mark.parametrize("seeds", [3, 5])
+def test_one_more_training_falls_within_the_limits(seeds):
+    trained = np.random.default_rng(11).normal(5, 0.3, (1500, seeds + 1, 1))
+    centre, _, half = reproduction.limits(trained[:, :-1], 0.0, 0.0)
+    inside = np.abs(trained[:, -1] - centre) <= half
+    assert inside.mean() == pytest.approx(0.95, abs=0.02)  # 3.5 standard errors
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
 def test_an_honest_training_passes(seeds):
     """Of 150 honest trainings about 97 % pass, whatever machine judged them."""
     random, passed, inside = np.random.default_rng(seeds), 0, []

@@ -152,18 +152,16 @@ class _Trace(TorchFunctionMode):
         for tensor in _tensors(output):
             self.mark(tensor, network.title)
         first = next(_tensors(output))
-        if not network.gives:
-            network.gives = _numbers(first.numel() // len(first))
+        count = first.numel() // len(first)
+        network.gives = network.gives or f"{count:,} number{'s' * (count != 1)}"
 
 
 def _tensors(value):
     """All tensors in nested tuples, lists and dicts."""
     if isinstance(value, torch.Tensor):
         yield value
-    elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))
-    elif isinstance(value, tuple | list):
-        for item in value:
+    elif isinstance(value, dict | tuple | list):
+        for item in value.values() if isinstance(value, dict) else value:
             yield from _tensors(item)
 
 
@@ -180,10 +178,6 @@ def _label(func, args, kwargs, labels):
         along = kwargs.get("dim", args[1] if len(args) > 1 else 0)
         return f"({', '.join(labels)})" if along else " or ".join(labels)
     return labels[0]
-
-
-def _numbers(count):
-    return f"{count:,} number{'s' * (count != 1)}"
 
 
 WIDTH, SIDE, TALL = 10.0, 1.35, 0.95  # inches: the figure, its sides, the tallest box

@@ -14,8 +14,9 @@ from pg2lib.core.config import SETTINGS
 from pg2lib.evaluation import detail, difficulty, statistics
 from pg2lib.evaluation.score_row import REFERENCES, pair_masks, read_pairs, read_summary
 from pg2lib.evaluation.scores import weights
-from pg2lib.results.claims import LAMBDA, scores_of
-from pg2lib.results.tables import check_same_pairs
+from pg2lib.evaluation.ssim import parts
+from pg2lib.results.claims import LAMBDA, compare, scores_of
+from pg2lib.results.tables import paired
 
 # PCKh is used only where the real images score this much higher than the condition images.
 POSE_RANGE = 0.2
@@ -60,10 +61,9 @@ class NotMeasured(Exception):
     """A number that a comparison needs does not exist; the message names it."""
 
 
-def gather(dataset, folders, logs, profile, half, mask_variant="released", preset="pg2"):
+def gather(dataset, folders, logs, profile, half, mask_variant="released"):
     """The Evidence of a study. folders: row -> [folder of `evaluation.evaluate_row` per training];
-    preset: of SSIM, for "blur_gain"; the rest as in `Evidence`. UserError: a folder without
-    pairs.csv or summary.json."""
+    the rest as in `Evidence`. UserError: a folder without pairs.csv or summary.json."""
     target = dataset.test_pairs[:, 1]
     masks = pair_masks(dataset, dataset.test_pairs, "target", mask_variant)
     pairs = {row: [] for row in folders}
@@ -71,7 +71,7 @@ def gather(dataset, folders, logs, profile, half, mask_variant="released", prese
         names = scores_of(row) | {"detail"}  # which is cheap and shown for every row
         for folder in trainings:
             generated = np.load(folder / "generated.npy", mmap_mode="r")
-            columns = detail.measures(generated, dataset.images, target, masks, names, preset)
+            columns = detail.measures(generated, dataset.images, target, masks, names)
             pairs[row].append(read_pairs(folder).join(columns))
     summaries = {row: [read_summary(folder) for folder in each] for row, each in folders.items()}
     context = pair_context(dataset, mask_variant)
@@ -82,12 +82,13 @@ def pair_context(dataset, mask_variant="released"):
     """Properties of each test pair that do not depend on generated images, as a DataFrame:
     "clutter", the gradient energy outside the pose mask, mean of condition and target image
     (`detail.gradient_energy`), and "rare pose", bool (`difficulty.causes`)."""
-    pairs, energies = np.asarray(dataset.test_pairs), []
-    for column, source in enumerate(("condition", "target")):
-        for part in np.split(pairs, range(256, len(pairs), 256)):
-            outside = ~pair_masks(dataset, part, source, mask_variant)
-            energies.append(detail.gradient_energy(dataset.images[part[:, column]], outside))
-    clutter = np.concatenate(energies).reshape(2, -1).mean(0)  # of condition and target
+    pairs = np.asarray(dataset.test_pairs)
+    clutter = np.zeros(len(pairs))
+    for source, column in REFERENCES.items():
+        for part in parts(len(pairs), 256):
+            outside = ~pair_masks(dataset, pairs[part], source, mask_variant)
+            energy = detail.gradient_energy(dataset.images[pairs[part, column]], outside)
+            clutter[part] += energy / len(REFERENCES)
     rare = difficulty.causes(dataset, pairs)["rare pose"]
     return pd.DataFrame({"clutter": clutter, "rare pose": rare})
 
@@ -95,20 +96,7 @@ def pair_context(dataset, mask_variant="released"):
 def values(evidence, score, *rows):
     """The scores of rows, pair by pair, for the trainings that all of them have: a list of float
     (seeds, pairs)."""
-    tables = [evidence.pairs[row] for row in rows]
-    count = _common(rows, tables)
-    return [_stacked([table[score].to_numpy(float) for table in each], count) for each in tables]
-
-
-def _common(rows, trainings):
-    """The number of trainings that rows have in common; those of a reference row do not count."""
-    counts = [len(each) for row, each in zip(rows, trainings) if row not in REFERENCES]
-    return min(counts, default=1)
-
-
-def _stacked(columns, count):
-    columns = columns[:count]
-    return np.stack(columns if len(columns) == count else columns * count)
+    return paired(evidence.pairs, score, *rows)[0]
 
 
 # Effects: of a comparison, of the evidence and perhaps of the other half's.
@@ -216,20 +204,14 @@ def _change(comparison, evidence):
     """(score of row - score of against, (seeds, pairs); identity of each pair; weights or None)."""
     if comparison.score == "pckh" and _pose_range(evidence) < POSE_RANGE:
         raise NotMeasured("PCKh hardly tells real images from the condition images here")
-    first, tables = None, []
     for row in comparison.rows:
         if not evidence.pairs.get(row):
             raise NotMeasured(f"{row} is not scored")
         for table in evidence.pairs[row]:
             if table.get(comparison.score, pd.Series(np.nan)).isna().all():
                 raise NotMeasured(f"no {comparison.measure.heading} among the scores of {row}")
-            tables.append((row, table))
-    first = tables[0][1]
-    for row, table in tables[1:]:
-        check_same_pairs(comparison.row, first, row, table)
-    change, *other = values(evidence, comparison.score, *comparison.rows)
-    change = change - other[0] if other else change
-    return change, first["identity"].to_numpy(), weights(first, comparison.score)
+    (change, *other), *about = paired(evidence.pairs, comparison.score, *comparison.rows)
+    return change - other[0] if other else change, *about
 
 
 def _pose_range(evidence):
@@ -314,17 +296,16 @@ CURVES = {"l1_gap": lambda curves: (curves[:, 0] - curves[:, 1]).mean(), "head_s
 # The weight of L1
 
 
-def lambda_study(evidence, scores=LAMBDA_SCORES):
-    """What lambda does to stage II: a DataFrame with a line per factor of `claims.LAMBDA` and
-    score, "factor", "row", "score", "mean", "low", "high" (as in `between_rows`, of the row itself)
-    and "by_seed" (a list). Rows that are not in the evidence are left out."""
+def lambda_study(evidence):
+    """What lambda does to stage II: a DataFrame with a line per factor of `claims.LAMBDA` and score
+    of LAMBDA_SCORES, "factor", "row", "score", "mean", "low", "high" (as in `between_rows`, of the
+    row itself) and "by_seed" (a list). Rows that are not in the evidence are left out."""
     lines = []
     for factor, row in LAMBDA.items():
-        for score in scores if evidence.pairs.get(row) else ():
-            table, [found] = evidence.pairs[row][0], values(evidence, score, row)
-            people, weight = table["identity"].to_numpy(), weights(table, score)
-            low, high = statistics.interval(found, people, weight)
-            by_seed = statistics.seed_means(found, weight).tolist()
-            lines.append((factor, row, score, np.mean(by_seed), low, high, by_seed))
+        own = compare(" ".join(LAMBDA_SCORES), row, None, statistics.MORE)
+        for comparison in own if evidence.pairs.get(row) else ():
+            effect = between_rows(comparison, evidence)
+            found = effect.value, effect.low, effect.high, list(effect.by_seed)
+            lines.append((factor, row, comparison.score, *found))
     columns = ["factor", "row", "score", "mean", "low", "high", "by_seed"]
     return pd.DataFrame(lines, columns=columns)

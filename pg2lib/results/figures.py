@@ -182,15 +182,14 @@ def fine_skeleton(keypoints, height, width, scale=None, image=None):
     return draw_skeleton(keypoints, height * scale, width * scale, image)
 
 
-def figure3(image, keypoints, radius=4, variant="released"):
-    """Figure 3 of the paper, from keypoints (18, 2) to the pose mask, step by step; radius and
-    variant as of `heatmaps.pose_mask`."""
+def figure3(image, keypoints, radius=4):
+    """Figure 3 of the paper, from keypoints (18, 2) to the pose mask as released, step by step;
+    radius in pixels."""
     height, width = image.shape[:2]
-    thick = max(1, radius * height / 128) if variant == "scaled" else radius
     batch = torch.as_tensor(np.asarray(keypoints, np.float32))[None]
     maps = joint_heatmaps(batch, height, width, radius)[0].numpy()  # (18, H, W)
-    tubes = pose_skeleton(batch, height, width, thick)[0, 0].numpy()
-    mask = pose_mask(batch, height, width, radius, variant)[0, 0].numpy()
+    tubes = pose_skeleton(batch, height, width, radius)[0, 0].numpy()
+    mask = pose_mask(batch, height, width, radius)[0, 0].numpy()
     pictures = {
         "Keypoints": fine_skeleton(keypoints, height, width, image=image),
         f"Heatmaps $P_B$\n(radius {radius})": colour_heatmaps(maps),

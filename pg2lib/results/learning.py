@@ -69,25 +69,21 @@ def courses(main, half, ablations=None, claims=CLAIMS):
 
 def _course(number, claim, comparison, tables):
     trained = {row: each for row, each in tables.items() if "step" in each[0]}
-    if not trained:
-        raise UserError(f"{comparison.text}: no row of it is trained, so there is no curve.")
     first = next(iter(trained.values()))[0]
     pairs, seeds = first["pair"].nunique(), min(map(len, trained.values()))
     points = min(len(each[0]) // pairs for each in trained.values())
     lines = first.iloc[:pairs]
     about = lines["identity"].to_numpy(), weights(lines, comparison.score)
-    values, seen = {}, {}
-    for row, each in tables.items():
-        values[row] = _values(row, each[:seeds], comparison.score, points, lines["pair"])
-        if row in trained:
-            seen[row] = at_shares(each[0]["pairs_seen"].to_numpy()[::pairs], points)
+    values = {row: _values(row, each[:seeds], comparison.score, points, lines["pair"])
+              for row, each in tables.items()}  # fmt: skip
+    seen = {row: at_shares(each[0]["pairs_seen"].to_numpy()[::pairs], points)
+            for row, each in trained.items()}  # fmt: skip
     change = values[comparison.row] - (values[comparison.against] if comparison.against else 0.0)
     sides = {row: _means(value, about[1]) for row, value in values.items()}
     end = statistics.interval(change[:, -END:].mean(1), *about)
     word = trend(change, *about, least=comparison.measure.least)
-    return Course(
-        number, claim, comparison, pairs, seen, sides, _means(change, about[1]), end, word
-    )
+    effects = _means(change, about[1])
+    return Course(number, claim, comparison, pairs, seen, sides, effects, end, word)
 
 
 def _values(row, tables, score, points, pairs):
@@ -110,7 +106,7 @@ def at_shares(values, points):
 
 def _means(values, weight):
     """Mean over pairs: (seeds, points, pairs) -> (seeds, points)."""
-    return np.stack([statistics.seed_means(at, weight) for at in values.swapaxes(0, 1)], axis=1)
+    return np.stack([statistics.seed_means(training, weight) for training in values])
 
 
 def trend(change, people, weight=None, least=0.0):
@@ -209,9 +205,7 @@ def learning_page(found):
         left = beside + place % columns * pitch[0]
         top = height - above - place // columns * pitch[1]
         boxes = ((left, top - high, wide, high), (left, top - high - low - BETWEEN, wide, low))
-        upper, lower = (
-            figure.add_axes((x / width, y / height, w / width, h / height)) for x, y, w, h in boxes
-        )
+        upper, lower = (figure.add_axes(np.divide(b, (width, height) * 2)) for b in boxes)
         lower.sharex(upper)
         _draw_sides(upper, course)
         _draw_effect(lower, course)

@@ -50,12 +50,10 @@ def rendered(figure):
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def to_png_bytes(picture, scale=1, colours=None):
-    """A uint8 image (H, W, 3), enlarged by whole pixels, or a Figure, as PNG bytes, reduced to so
-    many colours. Fits the `value` of an ipywidgets Image."""
-    if isinstance(picture, Figure):
-        picture = rendered(picture)
-    image = Image.fromarray(np.asarray(picture).repeat(scale, 0).repeat(scale, 1))
+def to_png_bytes(picture, colours=None):
+    """A uint8 image (H, W, 3) or a Figure as PNG bytes, reduced to so many colours. Fits the
+    `value` of an ipywidgets Image."""
+    image = Image.fromarray(rendered(picture) if isinstance(picture, Figure) else picture)
     if colours:
         image = image.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=0)
     stream = io.BytesIO()
@@ -71,21 +69,21 @@ def show(figure, colours=128):
 
 
 @STYLE
-def save(figure, path, facts, alt=None, colours=None):
+def save(figure, path, facts, colours=None):
     """Write a figure as PNG, as PDF (charts as vectors) and, as JSON, the record of its making;
     returns the path of the PNG.
 
     path ends in .png (UserError otherwise). facts go into the JSON: configuration, seed, inputs
-    (keys or SHA-256), command; time, versions and commit are added. alt: alternative text, None:
-    the figure's label, which the functions of `figures` and `charts` set. colours: reduce the PNG
-    to so many."""
+    (keys or SHA-256), command; time, versions and commit are added, and as alternative text the
+    figure's label, which the functions of `figures` and `charts` set. colours: reduce the PNG to so
+    many."""
     path = Path(path)
     if path.suffix != ".png":
         raise UserError(f"figures are written as PNG; end {path} in .png.")
     picture = rendered(figure)
     height, width, _ = picture.shape
     record = {"figure": path.name, "width": width, "height": height}
-    record |= {"alt": alt or figure.get_label(), "people": figure.get_gid() == PICTURES}
+    record |= {"alt": figure.get_label(), "people": figure.get_gid() == PICTURES}
     with write_atomically(path.with_suffix(".pdf")) as temporary:
         figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
     with write_atomically(path) as temporary:
@@ -97,9 +95,9 @@ def save(figure, path, facts, alt=None, colours=None):
     return path
 
 
-def publish(figure, path, facts, alt=None, colours=None):
+def publish(figure, path, facts, colours=None):
     """`save` the figure and return it as an IPython image: the last line of a notebook's cell."""
-    save(figure, path, facts, alt, colours)
+    save(figure, path, facts, colours)
     return show(figure, colours or 128)
 
 

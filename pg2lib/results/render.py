@@ -4,7 +4,7 @@ write the other files again."""
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +45,9 @@ def view(record) -> View:
         return difference_view(record)
     for key, make in VIEWS.items():
         if isinstance(record, dict) and key in record:
-            return make(record)
+            made, facts = make(record), record.get("facts", {})
+            by = [f"Made by `{facts['command']}`."] if "command" in facts else []
+            return replace(made, notes=[*made.notes, *by])
     raise UserError("this is not a table of scores, presets, differences, claims or user study.")
 
 
@@ -184,8 +186,7 @@ def score_view(table) -> View:
         return f"{value:.3f}" + (marks.setdefault(doubt, MARKS[len(marks)]) if doubt else "")
 
     cells = [[row["label"], *(cell(row, *place) for place in shown)] for row in rows]
-    footnotes = [f"{mark} {text}" for text, mark in marks.items()]
-    notes = [*table["notes"], *footnotes, made_by(facts)]
+    notes = table["notes"] + [f"{mark} {text}" for text, mark in marks.items()]
     head = ["", *(_heading(*place) for place in shown)]
     several = any("spread" in (value or {}) for row in rows for value in row["ours"].values())
     numbers = [_score_numbers(row, shown, several) | facts for row in rows]
@@ -196,10 +197,6 @@ def half_and_score(column):
     """(half or "", Score) of a column, "<score>" or "<half>:<score>"."""
     half, _, name = column.rpartition(":")
     return half, SCORES[name]
-
-
-def made_by(facts) -> str:
-    return f"Made by `{facts['command']}`."
 
 
 def _heading(column, whose):
@@ -298,8 +295,8 @@ def difference_view(lines) -> View:
         tests = [_probability(line["p"]), _probability(line["holm"])] if several else []
         return [
             f"{line['row']} − {line['minus']}", line["claim"], SCORES[line["score"]].heading,
-            _signed(line["difference"], low, high) + spread_text(line.get("spread")), *tests,
-            _signed(paper), words,
+            _number(line["difference"], low, high) + spread_text(line.get("spread")), *tests,
+            _number(paper), words,
         ]  # fmt: skip
 
     head = ["", "claim", "score", "ours", *["p", "p (Holm)"] * several, "paper", "outcome"]
@@ -328,8 +325,8 @@ def _several_note(lines):
     )
 
 
-def _signed(value, low=None, high=None):
-    return MISSING if value is None else interval_text(value, low, high)
+def _number(value, low=None, high=None, form="+.3f"):
+    return MISSING if value is None else interval_text(value, low, high, form)
 
 
 def _probability(p):
@@ -352,9 +349,8 @@ def claim_view(table) -> View:
             for part in parts
         ]
     head = ["", "claim", "place", "measure: expected", "effect", "verdict", "measured on"]
-    details = ("Why, claim by claim", [claim["why"] for claim in table["claims"]])
-    notes = [*table["notes"], made_by(table["facts"])]
-    return View(table["title"], head, cells, numbers, notes, left=len(head), details=details)
+    why = ("Why, claim by claim", [claim["why"] for claim in table["claims"]])
+    return View(table["title"], head, cells, numbers, table["notes"], left=len(head), details=why)
 
 
 COMPARISON = ("score", "row", "against", "measure", "unit", "expected", "effect", "low", "high",
@@ -379,30 +375,30 @@ def user_study_view(table) -> View:
         cells.append([line["row"], line["dataset"], str(line["participants"]), *texts])
     rates = [name for rate in table["rows"][0]["ours"] for name in (rate, f"paper {rate}")]
     head = ["", "data set", "participants", *rates]
-    notes = [*table["notes"], made_by(table["facts"])]
-    return View(table["title"], head, cells, numbers, notes, left=2)
+    return View(table["title"], head, cells, numbers, table["notes"], left=2)
 
 
 def learning_view(table) -> View:
     """`learning.learning_table`: a line per comparison with its effect on the way and its trend."""
 
+    lines = table["trends"]
+    shares = [key for key in lines[0] if key.startswith("effect_")]
+
     def cells(line):
         form = f"+.{SCORES[line['score']].digits}f"
-        shown = [line[f"effect_{share}"] for share in (10, 50, 100)]
-        texts = [MISSING if value is None else f"{value:{form}}" for value in shown]
-        low, high = line["low"], line["high"]
-        end = MISSING if low is None else f"[{low:{form}}, {high:{form}}]"
+        texts = [_number(line[share], form=form) for share in shares]
+        end = _number("", line["low"], line["high"], form).strip() or MISSING
         return [str(line["number"]), line["claim"], f"{line['measure']}: {line['expected']}",
                 line["trend"], *texts, end]  # fmt: skip
 
-    lines = table["trends"]
     numbers = [
         {key: value for key, value in line.items() if not isinstance(value, list | dict)}
         for line in lines
     ]
-    head = ["", "claim", "measure: expected", "trend", "10 %", "50 %", "100 %", "end"]
-    notes = [*table["notes"], made_by(table["facts"])]
-    return View(table["title"], head, [cells(line) for line in lines], numbers, notes, left=4)
+    percents = (share.replace("effect_", "") + " %" for share in shares)
+    head = ["", "claim", "measure: expected", "trend", *percents, "end"]
+    rows = [cells(line) for line in lines]
+    return View(table["title"], head, rows, numbers, table["notes"], left=4)
 
 
 def reproduction_view(table) -> View:
@@ -410,18 +406,15 @@ def reproduction_view(table) -> View:
 
     def cells(line):
         form = f".{SCORES[line['score']].digits}f"
-        value, apart = line["value"], line["deviations"]
-        committed = interval_text(line["mean"], line["low"], line["high"], form)
-        return [
-            line["label"], "inside" if line["inside"] else "far outside" if line["far"] else
-            "outside", MISSING if value is None else f"{value:{form}}", committed,
-            MISSING if apart is None else f"{apart:+.1f}",
-        ]  # fmt: skip
+        where = "inside" if line["inside"] else "far outside" if line["far"] else "outside"
+        committed = _number(line["mean"], line["low"], line["high"], form)
+        new, apart = _number(line["value"], form=form), _number(line["deviations"], form="+.1f")
+        return [line["label"], where, new, committed, apart]
 
     lines = table["reproduction"]
     head = ["", "", "this training", f"{table['seeds']} committed trainings", "sd"]
-    notes = [*table["notes"], made_by(table["facts"])]
-    return View(table["line"], head, [cells(line) for line in lines], lines, notes, left=2)
+    rows = [cells(line) for line in lines]
+    return View(table["line"], head, rows, lines, table["notes"], left=2)
 
 
 VIEWS = {"claims": claim_view, "presets": preset_view, "trends": learning_view,

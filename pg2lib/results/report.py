@@ -36,7 +36,7 @@ class Study:
     folder: Path
     dataset: str | None  # None: both halves of Table 1
     profile: str
-    seed: int
+    seeds: tuple[int, ...]
     command: str
     drawn: bool
     written: str  # "" if no record says when
@@ -52,23 +52,25 @@ class Study:
 
     @property
     def heading(self) -> str:
-        seed = f", seed {self.seed}" if self.seed else ""
-        return f"{self.dataset or 'Both halves of Table 1'}, profile {self.profile}{seed}"
+        seeds = f", seed {self.seeds[0]}" if any(self.seeds) else ""
+        if len(self.seeds) > 1:
+            seeds = f", {len(self.seeds)} trainings"
+        return f"{self.dataset or 'Both halves of Table 1'}, profile {self.profile}{seeds}"
 
     def record(self, name):
         return load(self.folder / f"{name}.json")
 
     @property
     def missing(self) -> str:
-        """A sentence that names the expected tables and figures that do not exist, or ""."""
+        """How to make what `make reproduce` does not make and is not there, or ""."""
         if not self.dataset or not self.record("table1"):
             return ""
-        shown = {e["name"] for _, tables, figures in self.sections for e in tables + figures}
-        lost = [name for name in CAPTIONS if name not in shown]
-        rest = ", ".join(name for name in lost if name != "table2")
-        text = f"Not in {self.name}: {rest}; run `{self.command}`. " if rest else ""
-        answers = "Table 2 needs answers: open notebooks/09_user_study.ipynb."
-        return text + (answers if "table2" in lost else "")
+        claims = self.command.replace("make reproduce", "make claims")
+        remedies = {
+            "claims": f"The paper's claims are tested by `{claims}`.",
+            "table2": "Table 2 needs answers: open notebooks/09_user_study.ipynb.",
+        }
+        return " ".join(text for name, text in remedies.items() if not self.record(name))
 
     @property
     def outcome(self) -> str:
@@ -165,11 +167,12 @@ def study_of(folder: Path) -> Study | None:
         return None
     dataset, setting = facts["dataset"], SETTINGS.get(facts["dataset"])
     drawn = facts.get("drawn", setting is not None and setting.drawn)
-    books = sorted({record["made_by"] for record in records if "made_by" in record})
-    command = facts.get("command") or f".venv/bin/jupyter execute {' '.join(books)}"
-    command += "" if drawn or "PG2_DATA" in command else " PG2_DATA=<folder>"
+    books = {record["made_by"] for record in records if "made_by" in record}
+    command = facts.get("command") or f".venv/bin/jupyter execute {' '.join(sorted(books))}"
+    command += "" if drawn else " PG2_DATA=<folder>"
+    seeds = tuple(facts.get("seeds") or [facts.get("seed") or 0])
     written = max(record.get("written", "") for record in records)
-    return Study(folder, dataset, facts["profile"], facts.get("seed") or 0, command, drawn, written)
+    return Study(folder, dataset, facts["profile"], seeds, command, drawn, written)
 
 
 def study_facts(record: dict) -> dict | None:
@@ -177,7 +180,7 @@ def study_facts(record: dict) -> dict | None:
     facts, rows = record.get("facts", record), record.get("rows")
     half = next((key.partition(":")[0] for key in facts if key.endswith(":dataset")), None)
     if half:  # both halves of Table 1
-        own = {key: facts.get(f"{half}:{key}") for key in ("profile", "seed", "drawn")}
+        own = {key: facts.get(f"{half}:{key}") for key in ("profile", "seeds", "drawn")}
         return own | {"dataset": None, "command": facts["command"]}
     if isinstance(rows, list) and rows:  # Table 2
         facts = rows[0] | facts

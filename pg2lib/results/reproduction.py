@@ -4,6 +4,7 @@ trainings like the committed ones leave outside.
 """
 
 import numpy as np
+import pandas as pd
 from scipy.stats import t as student
 
 from pg2lib.core.files import UserError, without_nan
@@ -51,30 +52,24 @@ def check(table, committed, seed=0):
     """
     _comparable(table, committed)
     cells, absent = _cells(table, committed)
-    by_seed = np.array([cell["by_seed"] for cell in cells]).T  # (S, N)
-    values, judges, rounding = (
-        np.array([cell[key] for cell in cells]) for key in ("value", "judge", "rounding")
-    )
+    by_seed = np.array(cells.pop("by_seed").tolist()).T  # (S, N)
+    judges, rounding = (cells.pop(key).to_numpy() for key in ("judge", "rounding"))
     centre, error, half = limits(by_seed, judges, rounding)
-    away, furthest = np.abs(values - centre), limits(by_seed, judges, rounding, FAR)[2]
-    rows, scores = ([cell[key] for cell in cells] for key in ("row", "score"))
-    allowed = allowed_outside(by_seed, judges, rounding, rows, scores, seed)
-    known = np.where(error > 0, error, np.nan)
-    numbers = {
-        "mean": centre, "low": centre - half, "high": centre + half,
-        "deviations": (values - centre) / known,
-        "inside": away <= half, "far": ~(away <= furthest),  # a value that is NaN is far
-    }  # fmt: skip
-    lines = [
-        {key: cell[key] for key in ("row", "label", "score", "value")} | dict(zip(numbers, line))
-        for cell, *line in zip(cells, *(column.tolist() for column in numbers.values()))
-    ]
-    inside = int(numbers["inside"].sum())
+    furthest = limits(by_seed, judges, rounding, FAR)[2]
+    allowed = allowed_outside(by_seed, judges, rounding, cells["row"], cells["score"], seed)
+    apart = cells["value"] - centre
+    cells = cells.assign(
+        mean=centre, low=centre - half, high=centre + half, deviations=apart / error,
+        inside=apart.abs() <= half, far=~(apart.abs() <= furthest),  # a value that is NaN is far
+    )  # fmt: skip
+    cells.loc[error == 0, "deviations"] = np.nan
+    inside = int(cells["inside"].sum())
     record = {
         "facts": table["facts"],
-        "passed": bool(len(cells) - inside <= allowed and not numbers["far"].any()),
+        "passed": bool(len(cells) - inside <= allowed and not cells["far"].any()),
         "inside": inside, "of": len(cells), "allowed": allowed, "seeds": len(by_seed),
-        "left_out": left_out(by_seed, rounding), "absent": absent, "reproduction": lines,
+        "left_out": left_out(by_seed, rounding), "absent": absent,
+        "reproduction": cells.to_dict("records"),
     }  # fmt: skip
     record = without_nan(record)
     return record | {"line": _line(record), "notes": _notes(record)}
@@ -103,11 +98,11 @@ def allowed_outside(by_seed, judges, rounding, rows, scores, seed=0):
     residuals = by_seed - by_seed.mean(0)  # (S, N)
     drawn = np.zeros((SIMULATED, count + 1, numbers))
     for row in dict.fromkeys(rows):
-        own = np.array(rows) == row
+        own = np.asarray(rows) == row
         mixed = random.normal(size=(SIMULATED, count + 1, count))
         drawn[..., own] = mixed @ residuals[:, own] / np.sqrt(count - 1)
-    names = list(dict.fromkeys(scores))
-    judged = random.normal(size=(SIMULATED, len(names)))[:, [names.index(s) for s in scores]]
+    codes, names = pd.factorize(np.asarray(scores))
+    judged = random.normal(size=(SIMULATED, len(names)))[:, codes]
     new = drawn[:, -1] + judged * np.sqrt(2) * judges
     centre, _, half = limits(drawn[:, :-1], judges, rounding)
     outside = (np.abs(new - centre) > half).sum(-1)
@@ -136,7 +131,8 @@ def _comparable(table, committed):
 
 
 def _cells(table, committed):
-    """(a dict per number that both tables have, labels of those that are not compared)."""
+    """(a DataFrame with a line per number that both tables have, labels of those that are not
+    compared)."""
     new, cells, absent = {row["row"]: row for row in table["rows"]}, [], []
     judges = committed.get("judges") or {}
     seeds = _seeds(committed)
@@ -156,14 +152,15 @@ def _cells(table, committed):
             if value.get("seeds", 1) > 1:
                 raise UserError("the new Table 1 is of several trainings; check one at a time.")
             cells.append({
-                "row": name, "label": label, "score": score, "judge": judge or 0.0,
+                "row": name, "label": label, "score": score,
                 "value": np.nan if value["mean"] is None else value["mean"],
+                "judge": judge or 0.0,
                 "by_seed": old["by_seed"][:seeds] if trained else [old["mean"]] * seeds,
                 "rounding": 0.5 * 10.0 ** -SCORES[score].digits,
             })  # fmt: skip
     if not cells:
         raise UserError("the two tables have no number in common; evaluate the rows again.")
-    return cells, absent
+    return pd.DataFrame(cells), absent
 
 
 def _seeds(committed):

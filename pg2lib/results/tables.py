@@ -112,7 +112,7 @@ def _table(title, summaries, columns, facts, pairs=None, paper=None):
         {
             "row": row,
             "label": LABELS.get(row, row),
-            "ours": {score: _value(trainings, (pairs or {}).get(row), score) for score in columns},
+            "ours": {score: _value(row, trainings, pairs or {}, score) for score in columns},
             "paper": {score: paper.get(row, {}).get(score) for score in printed},
         }
         for row, trainings in summaries.items()
@@ -133,14 +133,14 @@ def _table(title, summaries, columns, facts, pairs=None, paper=None):
     return {"title": title, "columns": list(columns), "facts": facts, "rows": rows, "notes": notes}
 
 
-def _value(summaries, tables, score):
-    """A score of a row, None if a training lacks it; summaries and tables of its trainings."""
+def _value(row, summaries, pairs, score):
+    """A score of a row, None if a training lacks it; summaries: of its trainings."""
     values = [summary["scores"].get(score) for summary in summaries]
     if len(values) == 1 or None in values:
         return values[0] if len(values) == 1 else None
-    if tables and all(score in table for table in tables):
-        found, weight = stacked(tables, score)
-        value = with_interval(found, tables[0]["identity"], weight)
+    if row in pairs and all(score in table for table in pairs[row]):
+        (found,), people, weight = paired(pairs, score, row)
+        value = with_interval(found, people, weight)
     else:
         means = [np.nan if value["mean"] is None else value["mean"] for value in values]
         # an interval over trainings alone would not do for a mean over people
@@ -213,12 +213,10 @@ def differences_table(pairs, paper=None, names=COMPARED, seed=0, comparisons=DIF
         were scored on different pairs."""
     lines, paper = [], paper or {}
     for a, b, claim in (c for c in comparisons if c[0] in pairs and c[1] in pairs):
-        left, right = common_seeds(pairs, a, b)
-        check_same_pairs(a, left[0], b, right[0])
-        every = [*left, *right]
+        every = [*pairs[a], *pairs[b]]
         for score in (name for name in names if all(name in table for table in every)):
-            (ours, weight), (other, _) = stacked(left, score), stacked(right, score)
-            both = (ours, other, left[0]["identity"], weight)
+            (ours, other), people, weight = paired(pairs, score, a, b)
+            both = ours, other, people, weight
             interval = statistics.paired_difference(*both, seed=seed)
             change = statistics.seed_means(ours - other, weight)
             agree = abs(np.sign(change).sum()) == len(change)
@@ -232,25 +230,19 @@ def differences_table(pairs, paper=None, names=COMPARED, seed=0, comparisons=DIF
     return table.assign(holm=statistics.holm(table["p"]))
 
 
-def common_seeds(trainings, *rows):
-    """For each of the rows the list of its trainings with the seeds that all rows have, which are
-    the first ones. trainings: row -> list, in the order of the seeds; the one entry of a row that
-    is not trained is repeated."""
+def paired(trainings, score, *rows):
+    """A score of rows on the same pairs: ([float (seeds, pairs) of each row], the person of each
+    pair, the weights of the pairs or None), for the trainings that all rows have, the first ones.
+
+    trainings: row -> list of tables of pairs, in the order of the seeds; the one table of a row
+    that is not trained stands for every seed. UserError: the tables list different pairs."""
     count = min((len(trainings[row]) for row in rows if row not in REFERENCES), default=1)
-    return [(list(trainings[row]) * count)[:count] for row in rows]
-
-
-def stacked(tables, score):
-    """(values, weights) of a score in the tables of pairs of several trainings: each float
-    (seeds, pairs), weights None for a plain mean. UserError: the tables list different pairs."""
-    for table in tables[1:]:
-        check_same_pairs("of one seed", tables[0], "of another", table)
-    found = [weights(table, score) for table in tables]
-    values = np.stack([table[score].to_numpy(float) for table in tables])
-    return values, None if found[0] is None else np.stack(found).astype(float)
-
-
-def check_same_pairs(a, left, b, right):
-    """UserError unless the tables of pairs of rows a and b list the same pairs in one order."""
-    if not left[["condition", "target"]].equals(right[["condition", "target"]]):
-        raise UserError(f"rows {a} and {b} were scored on different pairs; score them again.")
+    first, found = trainings[rows[0]][0], []
+    for row in rows:
+        for table in trainings[row]:
+            if not table[["condition", "target"]].equals(first[["condition", "target"]]):
+                who = f"rows {rows[0]} and {row}" if row != rows[0] else f"trainings of {row}"
+                raise UserError(f"{who} were scored on different pairs; score them again.")
+        columns = [table[score].to_numpy(float) for table in trainings[row][:count]]
+        found.append(np.stack(columns if len(columns) == count else columns * count))
+    return found, first["identity"].to_numpy(), weights(first, score)

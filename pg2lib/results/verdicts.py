@@ -8,6 +8,8 @@ of street and studio images that this project draws itself.
 
 import math
 from dataclasses import dataclass
+from itertools import groupby, zip_longest
+from operator import itemgetter
 
 import numpy as np
 
@@ -127,10 +129,8 @@ def _obstacle(comparison, evidence, sibling):
 
 def row_health(evidence, row):
     """The `health.over_trainings` of a row; None where nothing says that it is adversarial."""
-    logs, summaries = evidence.logs.get(row, []), evidence.summaries.get(row, [])
-    count = max(len(logs), len(summaries))
-    logs, summaries = logs + [[]] * (count - len(logs)), summaries + [{}] * (count - len(summaries))
-    lines = [health.health_line(row, *each) for each in zip(summaries, logs)]
+    known = evidence.summaries.get(row, []), evidence.logs.get(row, [])
+    lines = [health.health_line(row, *each) for each in zip_longest(*known, fillvalue={})]
     lines = [line for line in lines if line]
     return health.over_trainings(lines) if lines else None
 
@@ -151,6 +151,7 @@ def _reason(comparison, effect, decision, divided=False):
     gain = "the gain in " if comparison.against and place else ""
     subject = f"{gain}{comparison.measure.heading} of {comparison.row}{place}"
     low, high, margin = effect.low, effect.high, comparison.margin
+    decision = {SEEN: HOLDS, UNSEEN: FAILS}.get(decision, decision)
     if divided:
         return f"the {len(effect.by_seed)} trainings disagree on {subject}"
     if not np.isfinite([low, high]).all():
@@ -158,7 +159,7 @@ def _reason(comparison, effect, decision, divided=False):
         return f"{subject} has no interval: too few {few}"
     if comparison.direction == EQUAL:
         verb = {HOLDS: "differs by less", FAILS: "differs by more", CANNOT: "may differ by more"}
-        return f"{subject} {verb[_settled(decision)]} than {margin:g}"
+        return f"{subject} {verb[decision]} than {margin:g}"
     claimed, other = ("higher", "lower")[:: 1 if comparison.direction == MORE else -1]
     by = f" by {margin:g}" if margin > comparison.measure.least else ""
     opposite = high < 0 if comparison.direction == MORE else low > 0
@@ -167,12 +168,7 @@ def _reason(comparison, effect, decision, divided=False):
         FAILS: f"is {other}, against the claim" if opposite else f"is not {claimed}{by}",
         CANNOT: f"may be {claimed}{by} or not",
     }
-    return f"{subject} {words[_settled(decision)]}"
-
-
-def _settled(decision):
-    """The word of several trainings for that of one."""
-    return {SEEN: HOLDS, UNSEEN: FAILS}.get(decision, decision)
+    return f"{subject} {words[decision]}"
 
 
 def claims_table(results, facts, lines=()):
@@ -263,11 +259,10 @@ def _training_notes(results):
 def _health_notes(lines):
     if not lines:
         return []
-    limits = health.LIMITS
-    by_study = {}
-    for line in lines:
-        by_study.setdefault(line["study"], []).append(health.health_text(line))
-    listed = ". ".join(f"{study}: {'; '.join(texts)}" for study, texts in by_study.items())
+    limits, by_study = health.LIMITS, groupby(lines, itemgetter("study"))
+    listed = ". ".join(
+        f"{study}: {'; '.join(map(health.health_text, own))}" for study, own in by_study
+    )
     return [
         "Health of the adversarial trainings (the share of stage II's difference maps that is one "
         "picture for all pairs; D's mean answer to real / generated images at the end; period-2 "
