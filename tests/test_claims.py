@@ -830,6 +830,7 @@ def test_the_forest_has_a_line_and_a_word_per_measured_effect(results):
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == [f"mask-SSIM, a − b  ({k})" for k in (1, 2, 3)]  # PCKh was not measured
     assert texts(axes) == [SEEN, UNSEEN, SEEN]
+    assert figure.get_label().endswith("Claims that the results contradict: 2.")
     low, high = axes.get_xlim()
     finding = results[0].findings[0]
     assert low < 0 < finding.low < finding.high < high
@@ -862,6 +863,11 @@ def test_the_convergence_figure_says_when_each_curve_is_there():
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     # by hand: 0.25 + 0.1 exp(-t / 10) and 0.25 + 0.6 exp(-t / 20) against 1.05 * 0.25
     assert labels == ["map: reached after 21 iterations", "image: reached after 78 iterations"]
+    assert len(figure.axes[0].lines) == 7  # of each: raw, smooth, the point; and the level
+    logs = made_up_logs((0.35, 0.25, 10), (0.85, 0.5, 20), noise=0)  # the second ends at 0.5
+    figure = charts.convergence(logs, ("map", "image"))
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels[1] == "image: not reached" and len(figure.axes[0].lines) == 6
 
 
 def test_the_lambda_study_is_a_line_per_factor_and_score():

@@ -64,6 +64,13 @@ def test_means_are_stated_with_intervals_and_paired_differences():
     assert "minus" not in second and " points [" in second
 
 
+def test_an_unknown_interval_is_not_printed():
+    for unknown in (None, math.nan):
+        assert comparisons.interval_text(0.01, unknown, unknown) == "+0.010"
+    (line,) = comparisons.mean_lines({"b": np.ones(4)}, ["one"] * 4, "b", "points")
+    assert "nan" not in line
+
+
 def test_means_of_several_trainings_have_a_spread():
     people = np.repeat(np.arange(20), 3)
     base = np.random.default_rng(0).normal(5, 1, (3, 60))

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from pg2lib.core.files import UserError
 from pg2lib.evaluation.statistics import CANNOT, FAILS, HOLDS
 from pg2lib.results import render, report, tables
+from pg2lib.workflow.notebooks import notebooks
 from pg2lib.workflow.run_store import project
 
 VERDICTS = (HOLDS, FAILS, CANNOT)
@@ -383,6 +385,16 @@ def test_the_newest_study_is_first_and_smoke_is_left_out(tmp_path):
     assert [s.name for s in studies] == ["market1501-quick", "synthetic-market-quick", "all-quick"]
     assert studies[2].heading == "Both halves of Table 1, profile quick"
     assert studies[0].command.endswith("PG2_DATA=<folder>") and studies[1].drawn
+
+
+def test_every_table_has_a_place_and_no_figure_has_its_name():
+    """A figure keeps its record in a .json file, as a table does."""
+    outputs = {Path(name) for notebook in notebooks() for name in notebook.outputs}
+    stems = {
+        kind: {path.stem for path in outputs if path.suffix == kind} for kind in (".md", ".png")
+    }
+    assert stems[".md"] | {"reproduction"} <= set(report.CAPTIONS)
+    assert not stems[".md"] & stems[".png"]
 
 
 def test_a_pdf_is_copied_unless_it_is_old(tmp_path):

@@ -134,10 +134,10 @@ def forest(results):
     spots = figure.subplots(len(panels), 1, squeeze=False, height_ratios=sizes)[:, 0]
     for axes, (title, lines) in zip(spots, panels.items()):
         _draw_panel(axes, title, lines)
-    failed = [str(n) for n, result in enumerate(results, start=1) if result.verdict == FAILS]
+    against = [str(n) for n, r in enumerate(results, start=1) if r.verdict in (FAILS, UNSEEN)]
     figure.set_label(
         f"{sum(sizes)} comparisons, a line each: the effect, its 95 % interval and the verdict in "
-        f"words. Claims that do not hold: {', '.join(failed) or 'none'}."
+        f"words. Claims that the results contradict: {', '.join(against) or 'none'}."
     )
     return figure
 
@@ -189,9 +189,11 @@ def convergence(logs, names):
     for k, (stage, name) in enumerate(zip(logs, names)):
         look, dash = {"color": colour(stage)}, ("-", "--")[k]
         axes.plot(steps, losses[:, k], alpha=0.25, linewidth=0.7, **look)
-        label = f"{name}: reached after {steps[reached[k]]:,} iterations"
-        axes.plot(steps, smooth[:, k], dash, label=label, **look)
-        axes.plot(steps[reached[k]], smooth[reached[k], k], "o", markersize=5, **look)
+        there = smooth[reached[k], k] <= level
+        when = f"reached after {steps[reached[k]]:,} iterations" if there else "not reached"
+        axes.plot(steps, smooth[:, k], dash, label=f"{name}: {when}", **look)
+        if there:
+            axes.plot(steps[reached[k]], smooth[reached[k], k], "o", markersize=5, **look)
     axes.axhline(level, color=GREY, linewidth=0.8, linestyle=":")
     axes.text(steps[-1], level, "common level ", color=GREY, ha="right", va="bottom")
     axes.set(xlabel="iteration", ylabel="masked L1 to the target")

@@ -9,9 +9,10 @@ DISAGREE = "undecided: the trainings disagree"
 
 
 def interval_text(value, low, high, form="+.3f"):
-    """E.g. "+0.010 [+0.005, +0.015]"; value: a number, or a text; alone if low is None."""
+    """E.g. "+0.010 [+0.005, +0.015]"; value: a number, or a text; alone if low is None or NaN."""
     text = value if isinstance(value, str) else f"{value:{form}}"
-    return text if low is None else f"{text} [{low:{form}}, {high:{form}}]"
+    known = low is not None and not math.isnan(low)
+    return f"{text} [{low:{form}}, {high:{form}}]" if known else text
 
 
 def spread_text(spread, form=".3f"):

@@ -14,18 +14,8 @@ from operator import itemgetter
 import numpy as np
 
 from pg2lib.core.files import without_nan
-from pg2lib.evaluation import health
-from pg2lib.evaluation.statistics import (
-    CANNOT,
-    EQUAL,
-    FAILS,
-    HOLDS,
-    MISSING,
-    MORE,
-    SEEN,
-    UNSEEN,
-    verdict,
-)
+from pg2lib.evaluation import health, statistics
+from pg2lib.evaluation.statistics import CANNOT, EQUAL, FAILS, HOLDS, MISSING, MORE, SEEN, UNSEEN
 from pg2lib.results.claims import CLAIMS, UNTESTED, WAYS, Claim, Comparison
 from pg2lib.results.comparisons import interval_text
 from pg2lib.results.effects import EFFECTS, NotMeasured
@@ -101,13 +91,13 @@ def evaluate_comparison(comparison, evidence, sibling=None):
         return Finding(comparison, *[math.nan] * 3, MISSING, f"{MISSING}: {missing}")
     found = effect.value, effect.low, effect.high
     expected = comparison.direction, comparison.margin
-    decision = verdict(*found, *expected, effect.by_seed)
+    decision = statistics.verdict(*found, *expected, effect.by_seed)
     why = _obstacle(comparison, evidence, sibling)
     if why:
         decision, why = CANNOT, f"{CANNOT}: {why}"
     else:
         # where the interval alone decides, CANNOT means that the trainings disagree
-        divided = decision == CANNOT != verdict(*found, *expected)
+        divided = decision == CANNOT != statistics.verdict(*found, *expected)
         why = _reason(comparison, effect, decision, divided)
     return Finding(comparison, *found, decision, why, effect.by_seed)
 
