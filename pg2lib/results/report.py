@@ -180,7 +180,7 @@ def study_facts(record: dict) -> dict | None:
     facts, rows = record.get("facts", record), record.get("rows")
     half = next((key.partition(":")[0] for key in facts if key.endswith(":dataset")), None)
     if half:  # both halves of Table 1
-        own = {key: facts.get(f"{half}:{key}") for key in ("profile", "seeds", "drawn")}
+        own = {key: facts.get(f"{half}:{key}") for key in ("profile", "seed", "seeds", "drawn")}
         return own | {"dataset": None, "command": facts["command"]}
     if isinstance(rows, list) and rows:  # Table 2
         facts = rows[0] | facts
