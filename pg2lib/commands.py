@@ -17,8 +17,7 @@ from pg2lib.results import figures, provenance, render
 from pg2lib.results.report import write_report
 from pg2lib.training import checkpoints, weights
 from pg2lib.training import describe as costs
-from pg2lib.workflow import notebooks, pipeline, slices
-from pg2lib.workflow import reproduce as workflow
+from pg2lib.workflow import lanes, pipeline, plan, slices
 from pg2lib.workflow import run_store as runs
 from pg2lib.workflow.pages import update_pages
 
@@ -42,15 +41,19 @@ def log(line):
 
 
 def log_plan(steps):
-    log(workflow.plan_text([(step, runs.state(step)) for step in steps]))
+    log(plan.plan_text([(step, runs.state(step)) for step in steps]))
 
 
 def reproduce(options):
+    # training and scoring work without the packages of notebooks
+    from pg2lib.workflow import notebooks
+    from pg2lib.workflow import reproduce as workflow
+
     names = drawn() if options.dataset == "all" else [options.dataset]
     studies = [study_of(options, name) for name in names]
     if options.dry_run:
         entries = [entry for study in studies for entry in workflow.plan(study, options.claims)]
-        return log(workflow.plan_text(entries))
+        return log(plan.plan_text(entries))
     until = slices.end_after(options.minutes)
     trained = (*pipeline.chains(pipeline.all_rows()), pipeline.KEYPOINTS)
     with contextlib.ExitStack() as stack:
@@ -103,7 +106,7 @@ def train(options):
         return log_plan([pipeline.data_step(study), *steps])
     pipeline.data(study, log)
     with slices.told(study, names, log):
-        workflow.train_all(study, names, log, slices.end_after(options.minutes))
+        lanes.train_all(study, names, log, slices.end_after(options.minutes))
     for name in names:
         for one in pipeline.each(study, name):
             log(f"{name}: {pipeline.train(one, name)}")
@@ -120,7 +123,7 @@ def evaluate(options):
         return log_plan([pipeline.score_step(*job, *how) for job in jobs])
     until, trained = slices.end_after(options.minutes), (*pipeline.chains(rows), pipeline.KEYPOINTS)
     with slices.told(study, trained, log):
-        workflow.train_all(study, trained, log, until)
+        lanes.train_all(study, trained, log, until)
         for job in jobs:
             pipeline.evaluate(*job, *how, log, until)
     if set(rows) != set(pipeline.all_rows()):

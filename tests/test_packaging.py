@@ -118,6 +118,10 @@ def test_training_and_scoring_need_few_packages():
     import_without([*blocked, "IPython"], modules(TRAINING_AND_SCORING))
 
 
+def test_pg2_train_needs_no_notebook_package():
+    import_without(["nbformat", "nbclient", "torchvision", *NOTEBOOKS], ["commands"])
+
+
 def test_only_widgets_need_notebook_or_display_libraries():
     lazy = ".widget", ".kernels"  # imported where they are used
     import_without(NOTEBOOKS, [name for name in modules() if not name.endswith(lazy)])

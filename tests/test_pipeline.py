@@ -19,7 +19,7 @@ from pg2lib.apps.photo import generate
 from pg2lib.core.files import UserError
 from pg2lib.training import describe
 from pg2lib.training import loop as training
-from pg2lib.workflow import kernels, notebooks, pipeline, plan, reproduce
+from pg2lib.workflow import kernels, lanes, notebooks, pipeline, plan, reproduce
 from pg2lib.workflow import run_store as runs
 
 
@@ -62,11 +62,11 @@ def test_stages_trained_side_by_side_are_the_same_bit_for_bit(study, tmp_path, m
         for name in names
     ]
     monkeypatch.setenv("PG2_RUNS", str(tmp_path))
-    monkeypatch.setattr(reproduce.devices, "cpu_count", lambda: 2)
+    monkeypatch.setattr(lanes.devices, "cpu_count", lambda: 2)
     lines = []
     pipeline.data(study)
     names = ("G1-L1", "G1-poseMaskLoss", "G1+G2+D", "keypoints")
-    reproduce.train_all(study, names, lines.append)
+    lanes.train_all(study, names, lines.append)
     weights = [pipeline.train_step(study, name).folder / "weights.pt" for name in names]
     assert "2 at a time" in lines[0] and all("HIT" in line for line in lines[-4:])
     for old, path in zip(before, weights):
@@ -77,7 +77,7 @@ def test_stages_trained_side_by_side_are_the_same_bit_for_bit(study, tmp_path, m
 def test_what_others_refine_is_trained_first_and_the_smallest_network_last():
     names = [*models.rows(), "keypoints"]
     jobs = [(pipeline.Study(seeds=seed), name) for seed in (0, 1) for name in names]
-    found = reproduce.training_order(jobs, lanes=2)
+    found = lanes.training_order(jobs, lanes=2)
     assert len(found) == len(jobs) and set(found) == set(jobs)
     assert [study.seed for study, _ in found] == sorted(study.seed for study, _ in found)
     order = [name for _, name in found[: len(names)]]
@@ -88,9 +88,9 @@ def test_what_others_refine_is_trained_first_and_the_smallest_network_last():
 def test_a_failing_process_ends_the_others_with_its_own_words():
     began = time.time()
     with pytest.raises(ValueError, match="non-negative"):
-        reproduce.side_by_side(time.sleep, [3600, -1, 3600], 2)
+        lanes.side_by_side(time.sleep, [3600, -1, 3600], 2)
     with pytest.raises(UserError, match="one of the processes died"):
-        reproduce.side_by_side(os._exit, [1], 2)
+        lanes.side_by_side(os._exit, [1], 2)
     assert time.time() - began < 600
 
 

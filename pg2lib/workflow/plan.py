@@ -61,3 +61,9 @@ def sibling(study: pipeline.Study) -> pipeline.Study | None:
     except UserError:  # real images of the other half are not here
         return None
     return replace(study, dataset=name, seeds=tuple(scored)) if scored else None
+
+
+def plan_text(entries) -> str:
+    lines = [step.line(state) for step, state in entries]
+    missing = sum(not state.hit for _, state in entries)
+    return "\n".join([*lines, "", f"{missing} of {len(entries)} steps would run"])
