@@ -19,7 +19,7 @@ from pg2lib.apps.photo import generate
 from pg2lib.core.files import UserError
 from pg2lib.training import describe
 from pg2lib.training import loop as training
-from pg2lib.workflow import kernels, lanes, notebooks, pipeline, plan, reproduce
+from pg2lib.workflow import kernels, lanes, notebooks, pipeline, plan
 from pg2lib.workflow import run_store as runs
 
 

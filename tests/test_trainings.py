@@ -60,14 +60,25 @@ def test_a_new_training_is_held_against_the_committed_ones(study, tmp_path, monk
 
 def test_a_second_run_is_counted_against_the_first(tmp_path):
     def run(effect, verdict):
+        low, high = effect - 0.01, effect + 0.01
         part = {"score": "ssim", "row": "G1-L1", "against": "G1-CE-L1", "expected": "> 0.001"}
-        part |= {"effect": effect, "low": 0.01, "high": 0.03}
+        part |= {"effect": effect, "low": low, "high": high}
         claim = {"name": "a", "verdict": verdict, "comparisons": [part]}
         line = {"row": "G1-L1", "minus": "G1-CE-L1", "score": "ssim", "difference": effect}
-        return {"claims": [claim]}, [line | {"low": 0.01, "high": 0.03}]
+        line |= {"low": low, "high": high, "paper": 0.085, "by_seed": [effect] * 3}
+        return {"claims": [claim]}, [line], [0, 1, 2]
 
     same = replicate.compare(run(0.02, "holds"), run(0.025, "holds"))
-    assert (same["claims"]["inside"], same["alike"], same["opposed"]) == (1, 1, [])
+    assert (same["claims"]["inside"], same["verdicts"], same["alike"], same["opposed"]) == (
+        1,
+        2,
+        2,
+        [],
+    )
     other = replicate.compare(run(0.02, "holds"), run(0.04, "does not hold"))
-    assert (other["differences"]["inside"], other["alike"], other["opposed"]) == (0, 0, ["a"])
+    assert (other["differences"]["inside"], other["alike"], other["opposed"]) == (0, 1, ["a"])
+    against = replicate.compare(run(0.02, "holds"), run(-0.02, "cannot tell"))
+    assert against["opposed"] == ["G1-L1 G1-CE-L1 ssim"]
+    unclaimed = ({"claims": []}, *run(0.02, "holds")[1:])
+    assert replicate.compare(unclaimed, run(0.025, "holds"))["claims"]["of"] == 0
     assert json.dumps(other)
