@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from benchmarks import replicate
-from pg2lib.core.files import write_json
-from pg2lib.results import render
+from pg2lib.core.files import read_json, write_json
+from pg2lib.results import claims, render
 from pg2lib.training import loop
-from pg2lib.workflow import pipeline, trainings
+from pg2lib.workflow import pipeline, reproduce, trainings
 from pg2lib.workflow import run_store as runs
 
 
@@ -82,3 +82,16 @@ def test_a_second_run_is_counted_against_the_first(tmp_path):
     unclaimed = ({"claims": []}, *run(0.02, "holds")[1:])
     assert replicate.compare(unclaimed, run(0.025, "holds"))["claims"]["of"] == 0
     assert json.dumps(other)
+
+
+def test_the_rows_alone_decide_the_claims_about_rows(study, tmp_path):
+    reproduce.write_row_claims(study, tmp_path)
+    found = read_json(tmp_path / "claims.json")
+    verdicts = {claim["name"]: claim["verdict"] for claim in found["claims"]}
+    needed = {claim.name for claim in claims.CLAIMS if claim.needs_ablation} & set(verdicts)
+    assert needed and {verdicts[name] for name in needed} == {"not measured"}
+    assert set(verdicts.values()) > {"not measured"}
+    assert not reproduce.tested(tmp_path)
+    found["facts"]["command"] = study.command.replace("reproduce", "claims")
+    write_json(tmp_path / "claims.json", found)
+    assert reproduce.tested(tmp_path)

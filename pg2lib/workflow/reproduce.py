@@ -14,8 +14,9 @@ import torch
 from pg2lib import models
 from pg2lib.core import devices
 from pg2lib.core.files import OutOfTime, read_json, write_atomically, write_json
-from pg2lib.results import render, tables
-from pg2lib.workflow import lanes, pipeline, trainings
+from pg2lib.results import claims as claim_list
+from pg2lib.results import render, tables, verdicts
+from pg2lib.workflow import evidence, lanes, pipeline, trainings
 from pg2lib.workflow import plan as plans
 from pg2lib.workflow import run_store as runs
 from pg2lib.workflow.notebooks import notebook_state, notebook_step, notebooks, run_notebook
@@ -96,6 +97,8 @@ def present(study, claims, log, until=None):
     for notebook in books(study, claims):
         run_notebook(study, notebook, log)
     folder = pipeline.figures_folder(study)
+    if len(study.seeds) > 1 and not claims and not tested(folder):
+        write_row_claims(study, folder)
     write_logs(study, claims, folder / "logs.csv")
     trainings.write_curves(study, plans.wanted(study, claims)[study], folder / "curves.csv")
     log(f"\n{(folder / 'table1.md').read_text().strip()}\n")
@@ -104,6 +107,24 @@ def present(study, claims, log, until=None):
         command = study.command.replace("make reproduce", "make claims")
         log(f"the paper's claims: {relative(folder)}claims.md, of an earlier {command}")
     log(f"executed notebooks: {relative(runs.root() / 'notebook' / study.name)}")
+
+
+def tested(folder) -> bool:
+    """Whether a folder of figures has the claims of a `make claims`."""
+    known = read_json(folder / "claims.json")
+    return bool(known) and known["facts"]["command"].startswith("make claims")
+
+
+def write_row_claims(study, folder):
+    """The paper's claims as far as the rows of Table 1 decide them; those that need an ablation
+    read "not measured"."""
+    rows, other = claim_list.rows_of(), plans.sibling(study)
+    main = evidence.measured(study, rows)
+    both = evidence.measured(other, claim_list.rows_of(how="halves")) if other else None
+    facts = pipeline.facts(study, "pg2 reproduce", rows) | {"drawn": study.setting.drawn}
+    results = verdicts.evaluate_claims(main, sibling=both)
+    table = verdicts.claims_table(results, facts, verdicts.health_lines(main, both))
+    render.write(folder, "claims", table)
 
 
 def both_halves(studies) -> Path:
