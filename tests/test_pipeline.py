@@ -308,6 +308,14 @@ session.send = lossy
 """
 
 
+def test_a_notebook_that_another_process_finished_meanwhile_is_not_run_again(book, monkeypatch):
+    study, notebook = book()
+    states = iter([runs.State(False, "it was never made here"), runs.State(True, "made")])
+    monkeypatch.setattr(notebooks, "notebook_state", lambda *_: next(states))
+    monkeypatch.setattr(notebooks, "execute", lambda *_: pytest.fail("it ran again"))
+    assert notebooks.run_notebook(study, notebook, lambda line: None).suffix == ".ipynb"
+
+
 @pytest.mark.parametrize(
     "cell, words",
     [

@@ -132,6 +132,8 @@ def run_notebook(study, notebook: Notebook, log) -> Path:
     if state.hit:
         return path
     with runs.claim(step):
+        if notebook_state(study, notebook).hit:  # another process has run it meanwhile
+            return path
         (step.folder / "done.json").unlink(missing_ok=True)
         started, temporary = time.time(), path.with_suffix(".running.ipynb")
         execute(study, notebook, temporary)
