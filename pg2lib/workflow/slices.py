@@ -58,7 +58,7 @@ def line(study, name) -> list:
         return done + [None] * len(SHOWN)
     how = replace(pipeline.scoring(study, "pg2", "target"), inception=None, lpips=None)
     data = pipeline.data(study)
-    table = curves.score_curve(images[None], data, [step], config.batch, how, measures=())
+    table = curves.score_curve(images[None], data, [step], config.batch, how)
     return done + [statistics.mean(table[s], weights(table, s)) for s in SHOWN]
 
 
