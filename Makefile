@@ -7,7 +7,7 @@ SEEDS ?= 0
 SET ?=
 PIP_FLAGS ?=
 
-.PHONY: help lab reproduce claims report test notebooks pages demo screenshot bench record clean
+.PHONY: help lab reproduce claims successors report test notebooks pages demo screenshot bench record clean
 
 help:
 	@echo "make lab         open the notebooks in JupyterLab; 08 and 09 need nothing trained"
@@ -17,6 +17,7 @@ help:
 	@echo "                 DATASET=all: both drawn data sets, both halves of Table 1"
 	@echo "                 Real data: make reproduce DATASET=market1501 PG2_DATA=<folder>"
 	@echo "make claims      the same, then the ablations and the paper's claims, one by one"
+	@echo "make successors  the rows of later papers, and a table of them beside PG2's"
 	@echo "make report      all results on one HTML page, from the latest runs; trains nothing"
 	@echo "make test        unit tests, every notebook re-run and compared (profile smoke), and"
 	@echo "                 JupyterLab in Chromium if that is installed"
@@ -42,6 +43,10 @@ reproduce: .venv/.installed
 
 claims: CLAIMS = --claims
 claims: reproduce
+
+successors: .venv/.installed
+	@.venv/bin/python -m pg2lib successors --dataset $(DATASET) --profile $(PROFILE) \
+	    --seeds $(SEEDS) $(foreach change,$(SET),--set $(change))
 
 report: .venv/.installed
 	@.venv/bin/python -m pg2lib report

@@ -144,6 +144,8 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
         option("--preset", default="pg2", help="SSIM preset (default pg2)"),
         option("--mask-from", choices=("target", "condition"), default="target",
                help="whose pose mask mask-SSIM uses; the released script took the condition's"))),
+    ("successors", "train and score the rows of later papers; a table of them beside PG2's",
+        (*STUDY, DRY)),
     ("describe", "parameters, GFLOPs and schedule of every row", (*STUDY,
         option("--json", action="store_true", help="as JSON"))),
     ("generate", "one photo in another pose, or in many", (*PHOTO, *STUDY)),

@@ -137,9 +137,26 @@ def evaluate(options):
     log("wrote " + ", ".join(str(path) for path in render.write(folder, "table1", table)))
 
 
+def successors(options):
+    study = study_of(options)
+    rows = [pipeline.REFERENCE_ROWS[0], *models.successors(), pipeline.REFERENCE_ROWS[1]]
+    jobs = [(one, row) for row in rows for one in pipeline.each(study, row)]
+    if options.dry_run:
+        return log_plan([pipeline.score_step(*job) for job in jobs])
+    pipeline.data(study, log)
+    lanes.train_all(study, (*pipeline.chains(rows), pipeline.KEYPOINTS), log)
+    for job in jobs:
+        pipeline.evaluate(*job, log=log)
+    table = pipeline.successors(study)
+    log("\n" + render.markdown(table))
+    written = render.write(pipeline.named_folder(study.name), "table_successors", table)
+    log("wrote " + ", ".join(map(str, written)))
+
+
 def describe(options):
     study = study_of(options)
-    entries = costs.describe(study)
+    names = dict.fromkeys((*models.rows(), *models.successors()))
+    entries = costs.describe(study, names)
     log(json.dumps(entries, indent=1) if options.json else costs.description_text(entries, study))
 
 

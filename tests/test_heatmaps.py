@@ -8,7 +8,14 @@ from skimage.measure import label
 from skimage.morphology import closing
 
 from pg2lib.core.files import UserError
-from pg2lib.data.heatmaps import MASK_LIMBS, heatmaps, patn_mask, pose_mask, pose_skeleton
+from pg2lib.data.heatmaps import (
+    MASK_LIMBS,
+    gaussian_heatmaps,
+    heatmaps,
+    patn_mask,
+    pose_mask,
+    pose_skeleton,
+)  # fmt: skip
 from pg2lib.data.keypoints import JOINTS
 
 SIZES = [(128, 64), (256, 256)]
@@ -237,3 +244,29 @@ def test_a_gpu_draws_the_same(variant):
     assert torch.equal(heatmaps(there, 128, 64).cpu(), heatmaps(keypoints, 128, 64))
     mask = pose_mask(there, 128, 64, variant=variant).cpu()
     assert torch.equal(mask, pose_mask(keypoints, 128, 64, variant=variant))
+
+
+# ---- PATN's heatmaps
+
+
+def test_gaussian_heatmaps_by_hand():
+    keypoints = torch.full((2, 18, 2), -1.0)
+    keypoints[0, 3] = torch.tensor([10.7, 20.2])  # pixel (10, 20)
+    keypoints[1, 0] = torch.tensor([0.0, 0.0])
+    maps = gaussian_heatmaps(keypoints, 64, 32, sigma=3.0)
+    assert maps.shape == (2, 18, 64, 32) and maps.dtype == torch.float32
+    assert maps[0, 3, 20, 10] == 1 == maps[1, 0, 0, 0]
+    assert maps[0, 3, 20, 13].item() == pytest.approx(np.exp(-0.5))
+    assert maps[0, 3, 26, 7].item() == pytest.approx(np.exp(-(36 + 9) / 18))
+    assert maps[0, 3, 45, 10] > 0  # eight deviations away: never cut off
+    assert maps.amax((2, 3)).count_nonzero() == 2  # missing joints leave nothing
+    other = gaussian_heatmaps(keypoints, 64, 32)
+    assert other[0, 3, 20, 16].item() == pytest.approx(np.exp(-0.5))  # the paper's 6 pixels
+
+
+@pytest.mark.parametrize(
+    "shape, sigma, words", [((2, 17, 2), 6, "keypoints"), ((2, 18, 2), 0, "deviation")]
+)
+def test_gaussian_heatmaps_name_mistakes(shape, sigma, words):
+    with pytest.raises(UserError, match=words):
+        gaussian_heatmaps(torch.zeros(shape), 64, 32, sigma)

@@ -46,6 +46,23 @@ def heatmaps(keypoints, height, width, radius=4, values="paper"):
     return disc.float().mul_(inside - outside).add_(outside)
 
 
+def gaussian_heatmaps(keypoints, height, width, sigma=6.0):
+    """One map per joint of (B, 18, 2): a Gaussian of peak 1 that is never cut off, nothing for a
+    missing joint (PATN, tool/generate_pose_map_market.py).
+
+    sigma: its deviation in pixels. Coordinates are truncated to pixels. Returns float32
+    (B, 18, H, W) in [0, 1]. UserError: a bad size, deviation or shape.
+    """
+    _check(keypoints, height, width, 1)
+    if sigma <= 0:
+        raise UserError(f"the deviation of a heatmap must be above 0, not {sigma}.")
+    centre = torch.where(found(keypoints)[..., None], keypoints.floor(), torch.inf)  # (B, 18, 2)
+    dx = torch.arange(width, device=keypoints.device) - centre[..., :1]  # (B, 18, W)
+    dy = torch.arange(height, device=keypoints.device) - centre[..., 1:]  # (B, 18, H)
+    across, down = ((d.square() / (-2 * sigma**2)).exp() for d in (dx, dy))
+    return down[..., None] * across[..., None, :]
+
+
 def pose_mask(keypoints, height, width, radius=4, variant="released"):
     """The pose mask M_B: 1 on the body, 0 on the background.
 

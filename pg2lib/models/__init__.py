@@ -15,7 +15,7 @@ from pg2lib.core.config import require_in
 from pg2lib.core.files import UserError
 from pg2lib.models.base import Method
 
-FILES = ("pg2",)  # in the order of the tables
+FILES = ("pg2", "patn")  # in the order of the tables
 
 
 def load_file(path: str):
@@ -56,14 +56,24 @@ def find(name: str) -> Method:
     return METHODS[require_in("row", name, METHODS)]
 
 
-def rows() -> tuple[str, ...]:
-    """The rows of Table 1, in its order."""
-    return tuple(name for name, method in METHODS.items() if method.against is None)
+def rows(paper: str = "PG2") -> tuple[str, ...]:
+    """The rows of a paper's table, in its order; of PG2: Table 1."""
+    ours = (method for method in METHODS.values() if method.paper == paper)
+    return tuple(method.name for method in ours if method.against is None)
 
 
-def ablations() -> tuple[str, ...]:
-    """The rows that change one thing of another one."""
-    return tuple(name for name, method in METHODS.items() if method.against is not None)
+def ablations(paper: str = "PG2") -> tuple[str, ...]:
+    """The rows of a paper that change one thing of another one."""
+    ours = (method for method in METHODS.values() if method.paper == paper)
+    return tuple(method.name for method in ours if method.against is not None)
+
+
+def successors() -> tuple[str, ...]:
+    """The rows of the papers after PG2, each after the rows that stand beside it."""
+    papers = dict.fromkeys(method.paper for method in METHODS.values())
+    found = [name for paper in papers if paper != "PG2" for name in rows(paper)]
+    beside = [name for row in found for name in METHODS[row].beside]
+    return tuple(dict.fromkeys(beside + found))
 
 
 def chain(name: str) -> tuple[Method, ...]:

@@ -93,6 +93,15 @@ class Adam:
         return self.learning_rate * (self.schedule(step) if self.schedule else 1.0)
 
 
+class Reported(NamedTuple):
+    """Scores of a method's images that others measured."""
+
+    half: str  # of Table 1: the data set
+    by: str  # "paper", or who else and with which weights
+    preset: str  # of SSIM
+    scores: dict  # score -> value
+
+
 @dataclass(frozen=True)
 class Method:
     """One row of the tables. The callables are module-level functions of the method's file."""
@@ -115,6 +124,9 @@ class Method:
     generators: tuple[str, ...] = ("generator",)  # networks that generate; the rest only trains
     start: str | None = None  # the frozen method whose output this one refines
     against: str | None = None  # an ablation: the row it is compared with
+    paper: str = "PG2"  # whose table it is a row of: Table 1, or that of successors
+    beside: tuple[str, ...] = ()  # rows of other papers that stand beside it there
+    reported: tuple[Reported, ...] = ()  # and scores of it that others measured
     # What is only shown; a change here trains nothing again.
     claim: str = ""  # what the paper says of it
     title: str = ""  # above its column in a figure; may hold line breaks

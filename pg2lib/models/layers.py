@@ -3,6 +3,7 @@
 import contextlib
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -91,6 +92,44 @@ class BatchNorm(nn.BatchNorm2d):
         return (centred * (variance + self.eps).rsqrt() * weight + bias).to(x.dtype)
 
 
+def mirrored(x, pad: int):
+    """What F.pad(..., mode="reflect") gives, by slices: slower, and of one order everywhere."""
+    x = torch.cat([x[:, :, 1 : pad + 1].flip(2), x, x[:, :, -pad - 1 : -1].flip(2)], 2)
+    return torch.cat([x[..., 1 : pad + 1].flip(3), x, x[..., -pad - 1 : -1].flip(3)], 3)
+
+
+class Reflect(nn.Module):
+    """Mirrors maps (B, C, H, W) about their border, `pad` pixels on each side."""
+
+    def __init__(self, pad: int):
+        super().__init__()
+        self.pad = pad
+
+    def forward(self, x):
+        if x.device.type == "cuda":  # where F.pad's backward pass adds in no fixed order
+            return mirrored(x, self.pad)
+        return F.pad(x, (self.pad,) * 4, mode="reflect")
+
+
+class RunningBatchNorm(BatchNorm):
+    """Batch normalisation with running averages, which a network in eval mode uses.
+
+    Of several processes each averages over its own part of the batches; the first one's are kept.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__(channels)
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x):
+        how = self.running_mean, self.running_var, self.weight, self.bias, self.training
+        normalised = F.batch_norm(x, *how, self.momentum, self.eps)
+        if self.training and distributed.world() > 1:
+            return super().forward(x)
+        return normalised
+
+
 def xavier(module, gain=1.0):
     """Xavier-uniform weights times a gain, and zero biases; the released code starts G1 and G2 so,
     without a gain."""
@@ -106,6 +145,15 @@ def he(module):
         nn.init.zeros_(module.bias)
 
 
+def normal(module):
+    """N(0, 0.02) weights of convolutions and N(1, 0.02) scales of batch norms, as in a DCGAN;
+    PyTorch's own biases."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+
+
 @contextlib.contextmanager
 def frozen(network: nn.Module):
     """Let gradients flow through a network but not into its parameters."""
@@ -114,6 +162,17 @@ def frozen(network: nn.Module):
         yield network
     finally:
         network.requires_grad_(True)
+
+
+@contextlib.contextmanager
+def evaluating(network: nn.Module):
+    """The network without dropout and on its running averages, also in the middle of training."""
+    before = network.training
+    network.eval()
+    try:
+        yield network
+    finally:
+        network.train(before)
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -1,7 +1,12 @@
 """Losses that the methods share, as plain functions on tensors."""
 
+from functools import cache
+
 import torch
 import torch.nn.functional as F
+from torch import nn
+
+from pg2lib.core import downloads
 
 
 def masked_l1(generated, target, pose_mask=None, mask_weight=1.0):
@@ -30,3 +35,46 @@ def feature_matching(generated, target):
     """
     distances = [F.l1_loss(a, b.detach()) for a, b in zip(generated, target)]
     return torch.stack(distances).mean()
+
+
+def least_squares(numbers, label):
+    """Mean squared distance of numbers (B, ...) from one label for all (LSGAN, Mao et al.)."""
+    return F.mse_loss(numbers, torch.full_like(numbers, label))
+
+
+VGG19 = downloads.Weights(  # 548 MB
+    "torchvision's VGG19", "vgg19-dcbb9e9d.pth", "dcbb9e9d",
+    "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", "PG2_VGG19",
+)  # fmt: skip
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours
+
+
+@cache
+def vgg_start(kind: str, device: torch.device) -> nn.Module:
+    """VGG-19 up to the ReLU after conv1_2, frozen: kind "vgg19" as trained on ImageNet, "random"
+    with He's weights of a fixed seed. NoWeights: the file is neither here nor to be downloaded."""
+    with torch.random.fork_rng([]), torch.device("cpu"):
+        torch.manual_seed(0)
+        first, second = nn.Conv2d(3, 64, 3, padding=1), nn.Conv2d(64, 64, 3, padding=1)
+        for conv in (first, second):
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            nn.init.zeros_(conv.bias)
+        network = nn.Sequential(first, nn.ReLU(), second, nn.ReLU())
+    if kind == "vgg19" and device.type != "meta":
+        try:
+            weights = torch.load(downloads.require(VGG19), map_location="cpu", weights_only=True)
+        except downloads.NoWeights as error:
+            hint = "or train without the perceptual loss, --set PATN.perceptual=none"
+            raise downloads.NoWeights(f"{error}; {hint}") from None
+        network.load_state_dict({k: weights[f"features.{k}"] for k in network.state_dict()})
+    return network.to(device).requires_grad_(False)
+
+
+def perceptual_distance(kind: str, generated, target):
+    """Mean L1 distance of VGG's features of two images (B, 3, H, W) in [-1, 1]. Scalar."""
+    network = vgg_start(kind, generated.device)
+    colours = torch.tensor([MEAN, DEVIATION], device=generated.device)[..., None, None]
+    mean, deviation = colours
+    images = [(((image + 1) / 2) - mean) / deviation for image in (generated, target)]
+    a, b = (network(image).float() for image in images)
+    return F.l1_loss(a, b)

@@ -417,6 +417,27 @@ def reproduction_view(table) -> View:
     return View(table["line"], head, rows, lines, table["notes"], left=2)
 
 
-VIEWS = {"claims": claim_view, "presets": preset_view, "trends": learning_view,
-         "reproduction": reproduction_view, "columns": score_view,
+COSTS = {"parameters": (1e6, "parameters, M"), "gflops": (1, "GFLOP an image"),
+         "iterations": (1e3, "iterations, 1,000"), "pairs_seen": (1e3, "pairs seen, 1,000"),
+         "training_pflops": (1, "training, PFLOP")}  # fmt: skip
+
+
+def successors_view(table) -> View:
+    """`tables.successors`: a line per row, measurement and preset."""
+    cells, numbers = [], []
+    for line in table["successors"]:
+        scores = {SCORES[name]: line["scores"].get(name, {"mean": None})
+                  for name in table["columns"]}  # fmt: skip
+        cost = [f"{line[c] / by:.3g}" if c in line else MISSING for c, (by, _) in COSTS.items()]
+        texts = [score_text(value, score) for score, value in scores.items()]
+        cells.append([line["label"], line["by"], line["preset"], *texts, *cost])
+        means = {score.name: value and value["mean"] for score, value in scores.items()}
+        numbers.append({key: value for key, value in line.items() if key != "scores"} | means)
+    head = ["", "measured by", "preset", *(SCORES[name].heading for name in table["columns"])]
+    head += [text for _, text in COSTS.values()]
+    return View(table["title"], head, cells, numbers, table["notes"], left=3)
+
+
+VIEWS = {"successors": successors_view, "claims": claim_view, "presets": preset_view,
+         "trends": learning_view, "reproduction": reproduction_view, "columns": score_view,
          "rows": user_study_view}  # fmt: skip

@@ -14,6 +14,7 @@ from pg2lib.evaluation import statistics
 from pg2lib.evaluation.score_row import REFERENCES, over_seeds, with_interval
 from pg2lib.evaluation.scores import SCORES, names, weights
 from pg2lib.models import METHODS
+from pg2lib.models.base import Reported
 from pg2lib.results.claims import differences
 from pg2lib.results.render import HALVES, LABELS
 
@@ -61,6 +62,58 @@ def more_scores(summaries, facts, pairs=None):
     table = _table("Further scores of the same images ({dataset})", summaries, MORE, facts, pairs)
     table["notes"] += [SCORES[score].note for score in MORE if SCORES[score].note]
     return table
+
+
+def successors(summaries, pairs, presets, costs, changes, facts):
+    """The rows of papers after PG2 beside rows of PG2, on the same pairs: our scores, our
+    SSIM under every preset that others used, and what papers and others printed.
+
+    Args:
+        summaries, pairs: as for `table1`; presets: a record of `presets.score_presets`.
+        costs: row -> `training.describe.costs`; changes: row of a later paper -> {field: value} of
+            its configuration where it is not the paper's; facts: as for `table1`.
+
+    Returns:
+        {"title", "successors": [{"row", "label", "by", "preset", "scores": {score: value}} with the
+        costs in lines of ours], "columns": [score], "facts", "notes"}.
+    """
+    table = _table("PG2 and its successors ({dataset})", summaries, TABLE1, facts, pairs)
+    others = [one.preset for name in summaries for one in reported(name, facts["half"])]
+    lines = []
+    for row in table["rows"]:
+        name, own = row["row"], presets["rows"].get(row["row"], {})
+        line = {"row": name, "label": row["label"], "by": "this project"}
+        lines.append(line | {"preset": table["facts"]["preset"], "scores": row["ours"]}
+                     | costs.get(name, {}))  # fmt: skip
+        for preset in presets["presets"]:
+            scores = {score: own[score][preset] for score in ("ssim", "mask_ssim") if own}
+            if own and preset != table["facts"]["preset"] and preset in others:
+                lines.append(line | {"preset": preset, "scores": scores})
+        for one in reported(name, facts["half"]):
+            scores = {score: {"mean": value} for score, value in one.scores.items()}
+            lines.append(line | {"by": one.by, "preset": one.preset, "scores": scores})
+    notes = [*table["notes"], SUCCESSORS_NOTE]
+    for row, fields in changes.items():
+        told = ", ".join(f"{name} {value}" for name, value in fields.items())
+        notes += [f"{row} is not trained as its paper was: {told}."] if told else []
+    return {"title": table["title"], "successors": lines, "columns": list(TABLE1),
+            "facts": table["facts"], "notes": notes}  # fmt: skip
+
+
+SUCCESSORS_NOTE = (
+    "Lines of this project are of the same pairs and trained by the same loop; down a preset they "
+    "compare. Lines of others are of other images, lists of pairs and splits: they show what was "
+    "printed under which preset, not which method is better. IS and PCKh of others also rest on "
+    "other networks."
+)
+
+
+def reported(row, half):
+    """What the paper of a row (`models.base.Method.published`) and others printed of it."""
+    method = METHODS.get(row)
+    printed = method.published.get(half) if method else None
+    own = [Reported(half, "paper", method.published_preset, printed)] if printed else []
+    return own + [one for one in (method.reported if method else ()) if one.half == half]
 
 
 def both_halves(tables, command):

@@ -6,6 +6,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pg2lib.core.config import override, sized
+from pg2lib.data.dataset import Batch
 from pg2lib.models import chain, rows
 from pg2lib.models.base import Inputs, Output
 from pg2lib.models.layers import parameter_count
@@ -36,18 +37,49 @@ def describe_method(method, config) -> dict:
     }
 
 
+def training_gflops(method, config) -> float:
+    """GFLOPs of all the steps of a training, forward and backward passes of every network; a
+    frozen method that it refines is left out. Nothing is allocated."""
+    size = (config.height, config.width)
+    with torch.device("meta"):
+        networks = method.build(config)
+        images = [torch.empty(config.batch, 3, *size) for _ in range(3)]
+        poses = [torch.empty(config.batch, 18, 2) for _ in range(2)]
+    batches = [Batch(*images[:2], *poses)] * config.batches_per_step
+    with FlopCounterMode(display=False) as counter:
+        for update in method.updates(networks, config, batches, lambda _: Output(images[2])):
+            update.loss.backward()
+    return config.iterations * counter.get_total_flops() / 1e9
+
+
 def describe(study, names=None) -> list[dict]:
     """One entry per row (default: those of Table 1): its name, its stages as `describe_method`
     gives them, and the parameters and GFLOPs of the whole row as it generates."""
     entries = []
     for name in names or rows():
-        stages = [
-            describe_method(m, override(m.configure(*sized(study)), study.overrides, m.name))
-            for m in chain(name)
-        ]
+        stages = [describe_method(m, method_config(study, m)) for m in chain(name)]
         sums = {key: round(sum(s[key] for s in stages), 2) for key in ("parameters", "gflops")}
         entries.append({"row": name, **sums, "stages": stages})
     return entries
+
+
+def method_config(study, method):
+    """The configuration of a method in a study."""
+    return override(method.configure(*sized(study)), study.overrides, method.name)
+
+
+def costs(study, name: str) -> dict:
+    """What a row of a study costs: parameters and GFLOPs of an image as it generates; iterations,
+    pairs seen and PFLOPs of its training, those of the methods that it refines included."""
+    stages = [(m, method_config(study, m)) for m in chain(name)]
+    [entry] = describe(study, [name])
+    return {
+        "parameters": entry["parameters"],
+        "gflops": entry["gflops"],
+        "iterations": sum(c.iterations for _, c in stages),
+        "pairs_seen": sum(c.iterations * c.batch for _, c in stages),
+        "training_pflops": sum(training_gflops(*stage) for stage in stages) / 1e6,
+    }
 
 
 def description_text(entries: list[dict], study) -> str:
