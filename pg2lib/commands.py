@@ -55,9 +55,10 @@ def reproduce(options):
         entries = [entry for study in studies for entry in workflow.plan(study, options.claims)]
         return log(plan.plan_text(entries))
     until = slices.end_after(options.minutes)
-    trained = (*pipeline.chains(pipeline.all_rows()), pipeline.KEYPOINTS)
     with contextlib.ExitStack() as stack:
         for study in studies:
+            rows = plan.wanted(study, options.claims)[study]
+            trained = (*pipeline.chains(rows), pipeline.KEYPOINTS)
             stack.enter_context(slices.told(study, trained, log))
         alike = workflow.reproduce(studies, options.claims, log, until)
     if options.update_notebooks:

@@ -13,7 +13,7 @@ import torch
 
 from pg2lib import models
 from pg2lib.core import devices
-from pg2lib.core.files import OutOfTime, read_json, write_atomically, write_json
+from pg2lib.core.files import OutOfTime, read_json, write_csv, write_json
 from pg2lib.results import claims as claim_list
 from pg2lib.results import render, tables, verdicts
 from pg2lib.workflow import evidence, lanes, pipeline, trainings
@@ -103,7 +103,7 @@ def present(study, claims, log, until=None):
     trainings.write_curves(study, plans.wanted(study, claims)[study], folder / "curves.csv")
     log(f"\n{(folder / 'table1.md').read_text().strip()}\n")
     log(f"figures and tables: {relative(folder)}")
-    if not claims and (folder / "claims.md").exists():
+    if not claims and tested(folder):
         command = study.command.replace("make reproduce", "make claims")
         log(f"the paper's claims: {relative(folder)}claims.md, of an earlier {command}")
     log(f"executed notebooks: {relative(runs.root() / 'notebook' / study.name)}")
@@ -152,8 +152,7 @@ def write_logs(study, claims, path: Path):
     table = pd.concat(logs).drop(columns="images_per_second")  # the rest is the same at every run
     for name in ("seed", "stage"):
         table.insert(0, name, table.pop(name))
-    with write_atomically(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
+    write_csv(path, table)
 
 
 def run_alone(study, notebook):

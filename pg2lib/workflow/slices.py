@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pg2lib.core import distributed
-from pg2lib.core.files import OutOfTime, UserError, write_atomically
+from pg2lib.core.files import OutOfTime, UserError, write_atomically, write_csv
 from pg2lib.evaluation import curves, statistics
 from pg2lib.evaluation.scores import SCORES, weights
 from pg2lib.results.render import markdown_grid
@@ -24,8 +24,10 @@ def end_after(minutes: float | None) -> float | None:
     number that is not positive, or under torchrun, whose processes must stop at the same step."""
     if minutes is None:
         return None
-    if not minutes > 0 or distributed.launched():
-        raise UserError(f"--minutes {minutes:g} must be positive, and does not go with torchrun")
+    if not minutes > 0:
+        raise UserError(f"--minutes {minutes:g} is not positive; write for example --minutes 9")
+    if distributed.launched():
+        raise UserError("--minutes does not go with torchrun; leave it out, or start one process")
     return time.time() + 60 * minutes
 
 
@@ -41,8 +43,7 @@ def told(study, names, log):
         rows = [[cell(value) for value in one] for one in lines]
         text = markdown_grid(head, rows)
         folder = pipeline.figures_folder(study)
-        with write_atomically(folder / "progress.csv") as temporary:
-            pd.DataFrame(lines, columns=head).to_csv(temporary, index=False, float_format="%.6g")
+        write_csv(folder / "progress.csv", pd.DataFrame(lines, columns=head))
         with write_atomically(folder / "progress.md") as temporary:
             temporary.write_text(f"{text}\n", encoding="utf-8")
         log(f"\n{text}\nscores: mean over the pairs that learning curves show\n")
