@@ -23,7 +23,7 @@ help:
 	@echo "                 JupyterLab in Chromium if that is installed"
 	@echo "make notebooks   reproduce, then write the executed notebooks over notebooks/"
 	@echo "make pages       update the tables that README.md and docs/results.md quote from figures/"
-	@echo "make demo        train the small generators that ship with the project again"
+	@echo "make demo        train the generators that ship with the project again; hours on two cores"
 	@echo "make screenshot  take the picture of the pose studio for README.md"
 	@echo "make bench       measure speed and memory, half an hour; keep the machine idle"
 	@echo "make record      CHANGE=\"what is new\": cost and quality of quick, a line of docs/records.md"
@@ -65,6 +65,7 @@ pages: .venv/.installed
 demo: .venv/.installed
 	@.venv/bin/python -m pg2lib train all --profile demo
 	@.venv/bin/python -m pg2lib export all --profile demo --small --out pg2lib/demo_weights
+	@.venv/bin/python -m pg2lib card --profile demo
 
 screenshot: .venv/.installed
 	@.venv/bin/python tests/browser/screenshot.py

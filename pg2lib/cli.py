@@ -149,6 +149,7 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
     ("describe", "parameters, GFLOPs and schedule of every row", (*STUDY,
         option("--json", action="store_true", help="as JSON"))),
     ("generate", "one photo in another pose, or in many", (*PHOTO, *STUDY)),
+    ("card", "score the generators that ship and write their card", STUDY),
     ("report", "all results on one page, from figures/", (
         option("--out", type=Path, help="folder to write (default: report/)"),)),
     ("pages", "update the tables that README.md and docs/results.md quote from figures/", ()),

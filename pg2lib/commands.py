@@ -17,8 +17,9 @@ from pg2lib.results import figures, provenance, render
 from pg2lib.results.report import write_report
 from pg2lib.training import checkpoints, weights
 from pg2lib.training import describe as costs
-from pg2lib.workflow import lanes, pipeline, plan, slices
+from pg2lib.workflow import lanes, pipeline, plan, shipped, slices
 from pg2lib.workflow import run_store as runs
+from pg2lib.workflow.card import write_card
 from pg2lib.workflow.pages import update_pages
 
 
@@ -217,6 +218,13 @@ def export(options):
         published = weights.Published(row, own, study.dataset, study.changes, study.seed, keys)
         weights.export(out, trained, published, options.small)
         log(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)")
+
+
+def card(options):
+    files = {row: shipped.weights_file(row) for row in shipped.rows()}
+    study = study_of(options)
+    for path in write_card(study, files, pipeline.figures_folder(study), log):
+        log(f"wrote {path}")
 
 
 def report(options):

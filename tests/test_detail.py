@@ -164,3 +164,16 @@ def test_body_ssim_does_not_reward_thin_masks():
     ours = [detail.body_ssim(noise, target, mask)[0] for mask in (thin, wide)]
     assert np.abs(ours).max() < 0.03
     assert mask_ssim(noise, target, thin)[0] > mask_ssim(noise, target, wide)[0] + 0.1
+
+
+def test_torso_colour_kept_looks_at_the_torso_alone():
+    target = np.full((4, 32, 16, 3), 100, np.uint8)
+    generated = np.full((4, 32, 16, 3), 250, np.uint8)  # wrong all around
+    generated[0, 8:20, 4:12] = (110, 120, 130)  # 10, 20 and 30 away: 20 in the mean
+    generated[1, 8:20, 4:12] = (110, 120, 134)
+    generated[2:, 8:20, 4:12] = 100
+    poses = np.full((4, 18, 2), -1.0, np.float32)
+    poses[:, [2, 5, 11, 8]] = (4, 8), (11, 8), (11, 19), (4, 19)  # shoulders, hips
+    poses[3, 5] = -1  # a torso that is not known
+    kept = detail.torso_colour_kept(generated, target, poses)
+    np.testing.assert_array_equal(kept, [1, 0, 1, np.nan])

@@ -11,7 +11,9 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from skimage.color import rgb2gray
+from skimage.draw import polygon2mask
 
+from pg2lib.data.keypoints import torso_found
 from pg2lib.evaluation.ssim import as_bool, channels_first, check_images, parts, ssim
 
 CHUNK = 16  # images at a time, of which one value takes 8 bytes
@@ -149,6 +151,18 @@ def mean_colour_error(generated, target, masks):
     area = masks.sum((1, 2))[:, None].clip(min=1)
     change = ((generated - target.astype(float)) * masks[..., None]).sum((1, 2)) / area
     return np.abs(change).mean(1)
+
+
+def torso_colour_kept(generated, target, keypoints, limit=20.0):
+    """Whether the clothes have the right colour: 1 where `mean_colour_error` inside the torso of
+    the pose is at most `limit` grey levels, else 0; float64 (n,), NaN where no torso is known.
+
+    keypoints: float (n, 18, 2), the target's; the torso is the polygon of shoulders and hips.
+    """
+    corners = np.asarray(keypoints)[:, [2, 5, 11, 8], ::-1]  # (n, 4, 2) as (y, x)
+    masks = np.stack([polygon2mask(target.shape[1:3], corner) for corner in corners])
+    known = torso_found(np.asarray(keypoints)) & masks.any((1, 2))
+    return np.where(known, mean_colour_error(generated, target, masks) <= limit, np.nan)
 
 
 def masked_error(generated, target, masks):

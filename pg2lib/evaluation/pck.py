@@ -6,6 +6,7 @@ from pg2lib.data.geometry import body_size, span
 from pg2lib.data.keypoints import found
 
 HEAD = (0, 1, 14, 15, 16, 17)  # nose, neck, eyes, ears, as PATN has it
+ARMS = (3, 4, 6, 7)  # elbows and wrists
 
 
 def pck(estimated, reference, alpha=0.2):
@@ -25,9 +26,9 @@ def pck(estimated, reference, alpha=0.2):
     return share(found(np.asarray(estimated)) & (away <= reach), found(np.asarray(reference)))
 
 
-def pckh(estimated, reference):
+def pckh(estimated, reference, joints=slice(None)):
     """PCKh as PATN computes it: share of the joints off by less than half a head, in x and in y;
-    arguments and result as for `pck`.
+    arguments and result as for `pck`. joints: indices of those that count (default: all).
 
     The head is the box around those of nose, neck, eyes and ears that the reference has. A joint is
     right if |dx| is less than half the box's width and |dy| less than half its height (not the
@@ -40,7 +41,8 @@ def pckh(estimated, reference):
     heads = reference[:, HEAD, :]
     known = found(heads).sum(1) >= 2
     near = np.abs(estimated - reference) < span(heads)[:, None] / 2  # (k, 18, 2)
-    return share(found(estimated) & near.all(-1), found(reference) & known[:, None])
+    right, counted = found(estimated) & near.all(-1), found(reference) & known[:, None]  # (k, 18)
+    return share(right[:, joints], counted[:, joints])
 
 
 def joint_counts(reference):

@@ -1,0 +1,181 @@
+"""The card of published weights: what they were trained on, what it cost, and how they score.
+
+The files themselves are scored, with eight bits a weight where they are small, on people whom the
+networks have not seen.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pg2lib import models
+from pg2lib.core.files import UserError, write_atomically, write_csv, write_json
+from pg2lib.evaluation import detail, score_row
+from pg2lib.evaluation.pck import ARMS, joint_counts, pckh
+from pg2lib.evaluation.scores import SCORES
+from pg2lib.results.render import markdown_grid, score_text
+from pg2lib.training import describe, loop, weights
+from pg2lib.workflow import pipeline
+from pg2lib.workflow import run_store as runs
+
+# Measure -> (heading, goal, whether the goal is of the real target's own value), for the pictures
+# one looks at: at least the goal, or at most it where a score is the better the lower it is.
+GOALS = {
+    "pckh": ("PCKh", 0.95, True),
+    "arms": ("PCKh of elbows and wrists", 0.9, True),
+    "ssim": ("SSIM", None, False),
+    "mask_ssim": ("mask-SSIM", None, False),
+    "sharpness": ("sharpness", 0.6, False),
+    "stripes": ("period-2 energy", 1.5, False),
+    "fixed_share": ("one picture", 0.1, False),
+    "colour_kept": ("clothes' colour right", 0.95, False),
+}
+MEASURES = {"arms": "pckh", "colour_kept": "pckh"}  # printed as that score is
+
+
+def write_card(study, files: dict, folder: Path, log) -> list[Path]:
+    """Score published weights (row -> path) on the test pairs of a study; writes card.md, card.json
+    and logs.csv, the logs of the trainings, into `folder` and returns their paths.
+
+    UserError for a file that is missing or damaged, or of another image size than the study's.
+    """
+    data = pipeline.data(study, log)
+    loaded = {row: weights.load(path, study.device) for row, path in files.items()}
+    for row, (published, _) in loaded.items():
+        if published.size != (data.height, data.width):
+            raise UserError(f"{files[row]} paints {published.size}, not {data.height, data.width}")
+    rows = {row: None for row in score_row.REFERENCES} | {r: fn for r, (_, fn) in loaded.items()}
+    scores = {row: measured(study, data, row, fn, log) for row, fn in rows.items()}
+    record = {
+        "dataset": study.dataset,
+        "profile": study.changes,
+        "seed": study.seed,
+        "command": "make demo",
+        "pairs": len(data.test_pairs),
+        "people": len(np.unique(data.identities[data.test_pairs[:, 1]])),
+        "training_people": len(np.unique(data.identities[data.train])),
+        "size": [data.height, data.width],
+        "trainings": [training(study, row, files[row]) for row in loaded],
+        "scores": scores,
+    }
+    paths = [folder / name for name in ("card.md", "card.json", "logs.csv")]
+    with write_atomically(paths[0]) as temporary:
+        temporary.write_text(text(record), encoding="utf-8")
+    write_json(paths[1], record)
+    logs = [pd.DataFrame(pipeline.training_log(study, row)).assign(row=row) for row in loaded]
+    write_csv(paths[2], pd.concat(logs))
+    return paths
+
+
+def measured(study, data, row, generate_fn, log) -> dict:
+    """measure -> {"mean", "low", "high"} of GOALS on the test pairs, None where there is none."""
+    how, estimator = pipeline.scoring(study, "pg2", "target"), pipeline.estimator(study)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        summary = score_row.evaluate_row(row, generate_fn, data, folder, how, estimator)
+        images, target = np.load(folder / "generated.npy"), data.test_pairs[:, 1]
+    log(f"scored   {row}")
+    people, poses = np.asarray(data.identities)[target], data.keypoints[target]
+    arms = pckh(
+        np.concatenate([estimator(part) for part in np.array_split(images, 20)]), poses, ARMS
+    )
+    kept = detail.torso_colour_kept(images, data.images[target], poses)
+    own = {
+        "arms": score_row.with_interval(arms, people, joint_counts(poses[:, ARMS])),
+        "colour_kept": score_row.with_interval(kept, people),
+    }
+    return {name: (summary["scores"] | own).get(name) for name in GOALS}
+
+
+def training(study, row, path) -> dict:
+    """What the training of a row's own networks cost, and the size of its file."""
+    step, config = pipeline.train_step(study, row), pipeline.method_config(study, row)
+    done, log = runs.read_done(step)["facts"], loop.read_log(step.folder / "log.jsonl")
+    return {
+        "row": row,
+        "start": models.find(row).start,
+        "channels": config.channels,
+        "iterations": config.iterations,
+        "pairs_seen": config.iterations * config.batch,
+        "pairs_per_second": log[-1]["images_per_second"],
+        "pflops": describe.training_gflops(models.find(row), config) / 1e6,
+        "precision": done.get("precision"),
+        "megabytes": round(path.stat().st_size / 1e6, 2),
+    }
+
+
+def met(name, value, real) -> bool | None:
+    """Whether a mean reaches its goal; None where there is none."""
+    goal, of_real = GOALS[name][1:]
+    if goal is None or value is None:
+        return None
+    value = value / real if of_real else value
+    lower = name in SCORES and SCORES[name].aim == "lower"
+    return value <= goal if lower else value >= goal
+
+
+def text(record) -> str:
+    """The card in Markdown."""
+    height, width = record["size"]
+    real, trained = record["scores"]["target"], [each["row"] for each in record["trainings"]]
+    costs = [
+        [each["row"], each["start"] or "-", str(each["channels"]), f"{each['iterations']:,}",
+         f"{each['pairs_seen']:,}", f"{each['pflops']:.2f}", f"{each['pairs_per_second']:.0f}",
+         each["precision"], f"{each['megabytes']:.1f}"]
+        for each in record["trainings"]
+    ]  # fmt: skip
+    head = ["row", "refines", "channels", "iterations", "pairs seen", "PFLOP", "pairs a second",
+            "precision", "file, MB"]  # fmt: skip
+    scores = [
+        [
+            heading,
+            *(cell(name, record["scores"][row][name]) for row in record["scores"]),
+            goal_text(name),
+        ]
+        for name, (heading, *_) in GOALS.items()
+    ]
+    short = [
+        f"{row}: {GOALS[name][0]} {cell(name, record['scores'][row][name])}"
+        for row in trained
+        for name in GOALS
+        if met(name, mean(record["scores"][row][name]), mean(real[name])) is False
+    ]
+    return f"""# The generators that ship
+
+Trained on {record["training_people"]:,} people that the project draws ({record["dataset"]},
+{width}x{height}, profile {record["profile"]}, seed {record["seed"]}) and scored on
+{record["pairs"]:,} pairs of {record["people"]} people they have not seen, from the files
+themselves. Written by `{record["command"]}`; the numbers are in card.json, the logs of the
+trainings in logs.csv.
+
+{markdown_grid(head, costs, 2)}
+
+{markdown_grid(["", *record["scores"], "goal"], scores)}
+
+In brackets: 95 % intervals over people, for this one training. Goals "of real" are shares of the
+real target's own value. Clothes' colour right: share of pairs whose mean colour inside the torso
+is within 20 grey levels of the target's.
+
+## Known faults
+
+{chr(10).join(f"* {line}" for line in short) or "None: every goal is met."}
+"""
+
+
+def mean(value):
+    return value and value["mean"]
+
+
+def cell(name, value) -> str:
+    score = SCORES[MEASURES.get(name, name)]
+    return "-" if mean(value) is None else score_text(value, score)
+
+
+def goal_text(name) -> str:
+    _, goal, of_real = GOALS[name]
+    if goal is None:
+        return "-"
+    lower = name in SCORES and SCORES[name].aim == "lower"
+    return f"{'at most' if lower else 'at least'} {goal:g}{' of real' if of_real else ''}"
