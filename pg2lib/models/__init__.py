@@ -58,14 +58,16 @@ def find(name: str) -> Method:
 
 def rows(paper: str = "PG2") -> tuple[str, ...]:
     """The rows of a paper's table, in its order; of PG2: Table 1."""
-    ours = (method for method in METHODS.values() if method.paper == paper)
-    return tuple(method.name for method in ours if method.against is None)
+    return tuple(method.name for method in _of(paper) if method.against is None)
 
 
 def ablations(paper: str = "PG2") -> tuple[str, ...]:
     """The rows of a paper that change one thing of another one."""
-    ours = (method for method in METHODS.values() if method.paper == paper)
-    return tuple(method.name for method in ours if method.against is not None)
+    return tuple(method.name for method in _of(paper) if method.against is not None)
+
+
+def _of(paper):
+    return (method for method in METHODS.values() if method.row and method.paper == paper)
 
 
 def successors() -> tuple[str, ...]:

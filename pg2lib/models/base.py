@@ -124,6 +124,7 @@ class Method:
     generators: tuple[str, ...] = ("generator",)  # networks that generate; the rest only trains
     start: str | None = None  # the frozen method whose output this one refines
     against: str | None = None  # an ablation: the row it is compared with
+    row: bool = True  # False: a training that rows start from, in no table of its own
     paper: str = "PG2"  # whose table it is a row of: Table 1, or that of successors
     beside: tuple[str, ...] = ()  # rows of other papers that stand beside it there
     reported: tuple[Reported, ...] = ()  # and scores of it that others measured

@@ -82,7 +82,7 @@ def notebook_step(study: Study, notebook: Notebook) -> runs.Step:
     steps = [step for row in notebook.rows for step in score_steps(study, row)]
     inputs = {"data": pipeline.data_step(study).key}
     if notebook.answers:
-        inputs["answers"] = pipeline.fingerprint(runs.root() / "user_study" / study.name)
+        inputs["answers"] = runs.fingerprint(runs.root() / "user_study" / study.name)
     if notebook.ships and demo.ships(study):
         inputs |= {row: sha256(demo.weights_file(row)) for row in demo.rows()}
     if notebook.claims:

@@ -5,11 +5,10 @@ the work, the others read it. Under `torchrun` all processes of a launch call th
 """
 
 import contextlib
-import hashlib
 import os
 import time
 from dataclasses import asdict, replace
-from functools import cache, lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +27,9 @@ from pg2lib.evaluation import score_row as evaluation
 from pg2lib.evaluation.inception import INCEPTION
 from pg2lib.evaluation.perceptual import VGG16
 from pg2lib.results import tables
-from pg2lib.training import checkpoints, describe
+from pg2lib.training import checkpoints, describe, extras
 from pg2lib.training import loop as training
-from pg2lib.workflow import code_keys
+from pg2lib.workflow import code_keys, maps
 from pg2lib.workflow import run_store as runs
 
 REFERENCE_ROWS = ("condition", "target")
@@ -116,7 +115,7 @@ def data_step(study: Study) -> runs.Step:
     config = configs.changed_fields(data_config(study))
     source = source_folder(study)
     if source is not None:
-        config["source"] = fingerprint(source)
+        config["source"] = runs.fingerprint(source)
     entries = (code_keys.entry(prepare), (READERS[study.dataset], "*"))
     return runs.Step("data", shared(study).runs_name, config, entries=entries)
 
@@ -127,18 +126,6 @@ def data_config(study: Study) -> configs.DataConfig:
     return config if study.dataset == "deepfashion" else replace(config, keypoint_frame="detect")
 
 
-@cache  # a folder of 12,000 images is looked through once per process
-def fingerprint(source: Path) -> str:
-    """Hash of the names and sizes of all files of a data folder, without reading them."""
-    listing = sorted(
-        f"{path.parent.name}/{path.name} {path.stat().st_size}"
-        for pattern in ("*", "*/*", "img*/*/*/*/*")
-        for path in source.glob(pattern)
-        if path.is_file()
-    )
-    return hashlib.sha256("\n".join(listing).encode()).hexdigest()[:12]
-
-
 def train_step(study: Study, name: str) -> runs.Step:
     """The training of one method's own networks with the first seed, or of KEYPOINTS."""
     study = each(study, name)[0]
@@ -147,9 +134,16 @@ def train_step(study: Study, name: str) -> runs.Step:
         functions = (training.method_task, *models.find(name).trained_by)
         if start := models.find(name).start:
             inputs[start] = train_step(study, start).key
+        if parsed := maps_step(study, name):
+            inputs["parsing"], functions = parsed.key, (*functions, extras.parsed_task)
     config = configs.changed_fields(method_config(study, name)) | {"seed": seed_of(study, name)}
     entries = (LOOP, *map(code_keys.entry, functions))
     return runs.Step("train", f"{study.runs_name}/{name}", config, inputs, entries)
+
+
+def maps_step(study: Study, name: str) -> runs.Step | None:
+    """The parsing maps of a method, if it needs any."""
+    return maps.step(models.find(name), method_config(study, name), data_step(study))
 
 
 def seed_of(study: Study, name: str) -> int:
@@ -162,8 +156,9 @@ def score_step(study: Study, row: str, preset: str = "pg2", mask_from: str = "ta
     study = each(study, row)[0]
     inputs = {"data": data_step(study).key}
     inputs |= {name: train_step(study, name).key for name in (*chains([row]), KEYPOINTS)}
-    generators = [models.find(name).generate for name in chains([row])]
-    functions = (evaluation.evaluate_row, pose_score.estimate, *generators)
+    methods = [models.find(name) for name in chains([row])]
+    functions = (evaluation.evaluate_row, pose_score.estimate, *(m.generate for m in methods))
+    functions += (extras.by_poses,) if any(map(extras.names, methods)) else ()
     how = scoring(study, preset, mask_from)
     config = {
         "row": row,
@@ -243,6 +238,13 @@ def data(study: Study, log=None) -> datasets.Dataset:
     return prepared(data_step(study), data_config(study), source_folder(study), log)
 
 
+def row_data(study: Study, name: str, log=None) -> datasets.Dataset:
+    """The study's data as a method, a reference row or KEYPOINTS needs it."""
+    step = maps_step(study, name) if name in models.METHODS else None
+    found = data(study, log)
+    return maps.added(found, step, partial(ensure, log=log)) if step else found
+
+
 def prepared(step: runs.Step, config: datasets.DataConfig, source=None, log=None):
     """The Dataset of a step that holds what config asks for; prepared if it is not there."""
 
@@ -273,7 +275,8 @@ def train(study: Study, name: str, log=None, until=None) -> Path:
             text = devices.precision_text(device_of(study), config.precision)
             log(f"{'':8} {study.name}/{name}: {text}")
         what, seed = task(study, name, log), seed_of(study, name)
-        facts = training.train(what, data(study), folder, seed, study.device, progress, until=until)
+        images = row_data(study, name, log)
+        facts = training.train(what, images, folder, seed, study.device, progress, until=until)
         if facts["step"] < config.iterations:
             raise OutOfTime(name)
         return facts
@@ -287,6 +290,9 @@ def task(study: Study, name: str, log=None) -> training.Task:
     if name == KEYPOINTS:
         return pose_score.keypoint_task(config, data(study))
     method = models.find(name)
+    if extras.names(method):
+        start = generate_fn(study, method.start) if method.start else None
+        return extras.parsed_task(training.method_task(method, config, start), method, start)
     if not method.start:
         return training.method_task(method, config)
     images = painted(study, name, method.start, log)
@@ -341,6 +347,8 @@ def evaluate(
     def work(folder, progress):
         how = scoring(study, preset, mask_from)
         generator = None if row in REFERENCE_ROWS else generate_fn(study, row)
+        if row in models.METHODS and (names := extras.names(models.find(row))):
+            generator = extras.by_poses(generator, row_data(study, row, log), names)
         with devices.tuned(0, how.device):
             evaluation.evaluate_row(
                 row, generator, data(study), folder, how, estimator(study), progress
