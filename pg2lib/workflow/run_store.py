@@ -36,7 +36,7 @@ def root() -> Path:
 class Step:
     """One piece of work and what decides its result."""
 
-    kind: str  # "data", "paint", "train", "evaluate", "curve" or "notebook"; the folder above
+    kind: str  # "data", "parsing", "paint", "train", "evaluate", "curve", "notebook"; a folder
     name: str  # for people, may contain "/"
     config: dict  # plain JSON values
     inputs: dict = field(default_factory=dict)  # name -> key of each step this one reads
