@@ -5,7 +5,8 @@ DATASET ?= synthetic-market
 PROFILE ?= quick
 SEEDS ?= 0
 SET ?=
-PIP_FLAGS ?=
+CPU_TORCH = https://download.pytorch.org/whl/cpu
+EVERY = 10
 
 .PHONY: help lab reproduce claims successors report test notebooks pages demo screenshot bench record clean
 
@@ -29,10 +30,9 @@ help:
 	@echo "make record      CHANGE=\"what is new\": cost and quality of quick, a line of docs/records.md"
 	@echo "make clean       remove .venv and caches; keeps runs/, which may hold days of training"
 	@echo
-	@echo "Each target first installs into .venv if needed: about 6 GB, half of it CUDA. On Linux"
-	@echo "without an NVIDIA GPU, add"
-	@echo "  PIP_FLAGS='--extra-index-url https://download.pytorch.org/whl/cpu'"
-	@echo "for the much smaller CPU build of torch."
+	@echo "Each target first installs into .venv if needed: about 6 GB, two thirds of it CUDA; on Linux"
+	@echo "without an NVIDIA GPU about 2 GB, with the CPU build of torch. PIP_FLAGS=... are your own"
+	@echo "flags of pip in place of this choice; PIP_FLAGS= takes the build that PyPI offers."
 
 lab: .venv/.installed
 	@.venv/bin/python -m jupyterlab notebooks
@@ -76,6 +76,8 @@ bench: .venv/.installed
 record: .venv/.installed
 	@.venv/bin/python -m benchmarks.record "$(CHANGE)" $(foreach change,$(SET),--set $(change))
 
+# On Linux PyPI offers torch with CUDA, 4 GB that only an NVIDIA GPU needs. PyTorch's own index is
+# asked first whether it answers: pip would wait for it again and again, package after package.
 # pip -qq still shows errors, but not its many harmless warnings. The stamp holds the seconds the
 # installation took and is written last, so that an interrupted installation is repeated.
 .venv/.installed: pyproject.toml
@@ -90,10 +92,24 @@ record: .venv/.installed
 	    echo "Creating .venv with $$("$$python" --version)."; \
 	    "$$python" -m venv .venv; \
 	fi
-	@echo "Installing pg2lib and its requirements into .venv: about two minutes without output."
-	@began=$$(date +%s) && \
-	    .venv/bin/python -m pip install -qq $(PIP_FLAGS) -e '.[test]' && \
-	    echo $$(($$(date +%s) - began)) > $@
+	@began=$$(date +%s); seconds() { echo $$(($$(date +%s) - began)); }; flags=; \
+	size="about 6 GB if torch comes with CUDA, 2 GB if not"; \
+	if [ "$(origin PIP_FLAGS)" = undefined ] && [ "$$(uname -s)" = Linux ] && \
+	        ! nvidia-smi >/dev/null 2>&1; then \
+	    if .venv/bin/python -c "import urllib.request as u; \
+	            u.urlopen('$(CPU_TORCH)/torch/', timeout=5)" 2>/dev/null; then \
+	        flags="--extra-index-url $(CPU_TORCH)"; \
+	        size="about 2 GB with the CPU build of torch, since there is no NVIDIA GPU"; \
+	    else \
+	        echo "$(CPU_TORCH) does not answer: pip takes the build of torch that it finds."; \
+	    fi; \
+	fi; \
+	echo "Installing into .venv: $$size. It takes minutes, most of them for the download."; \
+	( while sleep $(EVERY); do \
+	    echo "  $$(seconds) s, .venv has $$(du -sm .venv | cut -f1) MB so far"; \
+	done ) & life=$$!; trap "kill $$life 2>/dev/null" EXIT INT TERM; \
+	.venv/bin/python -m pip install -qq $(PIP_FLAGS) $$flags -e '.[test]' && \
+	    seconds > $@ && echo "Installed in $$(cat $@) s."
 
 clean:
 	rm -rf .venv .test-runs .test-artifacts .pytest_cache .ruff_cache .import_linter_cache build *.egg-info

@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+import pg2lib
 from pg2lib.core.files import OutOfTime, UserError
 
 EPILOG = """examples:
@@ -24,6 +25,9 @@ runs are kept in runs/ ($PG2_RUNS), figures and tables in figures/ ($PG2_FIGURES
 
 def main(arguments=None) -> int:
     """Run one command; 0 when done, 2 after a user's mistake (one sentence on stderr)."""
+    if not (sys.argv[1:] if arguments is None else arguments):
+        parser().print_help(sys.stderr)
+        return 2
     options = parser().parse_args(arguments)
     status = status_of(run, options)
     if "WORLD_SIZE" in os.environ:  # of a launcher
@@ -77,8 +81,7 @@ ENV = os.environ.get
 # fmt: off
 STUDY = (
     option("--dataset", default=ENV("PG2_DATASET") or "synthetic-market", help="synthetic-market "
-           "(default), synthetic-fashion (both drawn), market1501 or deepfashion (real); reproduce "
-           "also takes all, which is both drawn ones"),
+           "(default), synthetic-fashion (both drawn), market1501 or deepfashion (real)"),
     option("--profile", default=ENV("PG2_PROFILE") or "quick", help="smoke, quick (default), demo, "
            "lite, paper, released, or a TOML file of your own"),
     option("--set", metavar="FIELD=VALUE", action="append", default=(ENV("PG2_SET") or "").split(),
@@ -91,9 +94,22 @@ STUDY = (
     option("--data", metavar="FOLDER", help="folder of the real images (default: $PG2_DATA)"),
     option("--keypoint-frame", default=ENV("PG2_KEYPOINT_FRAME") or "detect",
            choices=("detect", "176x256", "256x256"),
-           help="frame of DeepFashion's keypoints (default: detected from the joints)"),
+           help="frame of the keypoints of the data set DeepFashion (default: detected from the "
+           "joints)"),
     option("--device", default=ENV("PG2_DEVICE"), help="cpu or cuda (default: cuda if available)"),
 )
+DATA = ("--dataset", "--profile", "--set", "--test-pairs", "--data", "--keypoint-frame")
+
+
+def study(*names):
+    """The options of STUDY, in the help only those of these names: the others mean nothing to the
+    command, but decide which study it is about."""
+    return tuple(
+        (own, settings if own[0] in names else settings | {"help": argparse.SUPPRESS})
+        for own, settings in STUDY
+    )
+
+
 MINUTES = option("--minutes", type=float, metavar="N", help="stop after N minutes: checkpoints, "
                  "a table of how far it is, exit status 3; the same command goes on")
 DRY = option("--dry-run", action="store_true", help="only list the steps that would run")
@@ -103,6 +119,8 @@ PHOTO = (
     option("--pose", type=Path, help="pose of the person in --image, to crop to: JSON, CSV with a "
            "row of the image's name, or the photo itself (default: detected, if the weights for "
            "that are installed)"),
+    option("--pose-frame", metavar="WxH", help="size of the picture that the keypoints of --pose "
+           "were made on, if that is a smaller copy of the photo: DeepFashion's are in 176x256"),
     option("--fit", choices=("pad", "crop"), default="pad",
            help="pad an image whose pose is unknown (default), or crop it to its middle"),
     option("--padding", choices=("edge", "plain"), default="edge",
@@ -120,21 +138,22 @@ PHOTO = (
            "instead; needs no data and no training"),
     option("--keypoint-rcnn", metavar="FILE", help="weights that detect keypoints (default: "
            "$PG2_KEYPOINT_RCNN, else torchvision's download)"),
-    option("--out", type=Path, required=True, help="folder for the PNG files"),
+    option("--out", type=Path, required=True, help="folder for the pictures; sheet.png shows all"),
 )
 
 
+ANY = (STUDY[0][0], STUDY[0][1] | {"help": f"{STUDY[0][1]['help']}, or all: both drawn ones"})
 COMMANDS = (  # (name of one or two words, help, options); each is a function of `commands`
-    ("reproduce", "everything: data, all rows, scores, notebooks", (*STUDY, DRY, MINUTES,
+    ("reproduce", "everything: data, rows, scores, notebooks", (ANY, *STUDY[1:], DRY, MINUTES,
         option("--claims", action="store_true",
                help="also train the ablations and test the paper's claims (notebook 7)"),
         option("--strict", action="store_true", help="end with exit status 1 if Table 1 is not "
                "within the spread of the trainings that come with the project"),
         option("--update-notebooks", action="store_true",
                help="also write the executed notebooks over those in notebooks/"))),
-    ("data prepare", "draw or decode the images into the run store", (*STUDY, DRY)),
-    ("data verify", "check counts, sizes, people, keypoints; print a card", STUDY),
-    ("data show", "write a sheet of pairs with keypoints and masks", (*STUDY,
+    ("data prepare", "draw or decode the images into the run store", (*study(*DATA), DRY)),
+    ("data verify", "check counts, sizes, people, keypoints; print a card", study(*DATA)),
+    ("data show", "write a sheet of pairs with keypoints and masks", (*study(*DATA, "--seeds"),
         option("--out", type=Path, default=Path("data.png"), help="PNG to write"),
         option("--count", type=int, default=8, help="pairs to show (default 8)"))),
     ("train", "train one or more rows", (*STUDY, DRY, MINUTES, option("row", nargs="+",
@@ -146,9 +165,10 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
                help="whose pose mask mask-SSIM uses; the released script took the condition's"))),
     ("successors", "train and score the rows of later papers; a table of them beside PG2's",
         (*STUDY, DRY)),
-    ("describe", "parameters, GFLOPs and schedule of every row", (*STUDY,
+    ("describe", "parameters, GFLOPs and schedule of every row", (*study(*DATA[:3]),
         option("--json", action="store_true", help="as JSON"))),
-    ("generate", "one photo in another pose, or in many", (*PHOTO, *STUDY)),
+    ("generate", "one photo in another pose, or in many", (*PHOTO, *study(*DATA[:3], "--seeds",
+        "--data", "--device"))),
     ("card", "score the generators that ship and write their card", STUDY),
     ("report", "all results on one page, from figures/", (
         option("--out", type=Path, help="folder to write (default: report/)"),)),
@@ -170,6 +190,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    top.add_argument("-V", "--version", action="version", version=f"pg2 {pg2lib.__version__}")
     groups = {"": top.add_subparsers(required=True, metavar="COMMAND")}
     for name, text, options in COMMANDS:
         group, _, last = name.rpartition(" ")

@@ -7,13 +7,15 @@ from pathlib import Path
 from pg2lib import models
 from pg2lib.apps.photo import detect_keypoints as keypoint_rcnn
 from pg2lib.apps.photo import generate as photos
-from pg2lib.apps.photo.photo import read_image
+from pg2lib.apps.photo.photo import check_belongs, from_copy, missing_legs, read_image
 from pg2lib.apps.photo.sequence import check_count, check_rate, in_between
 from pg2lib.core import distributed
-from pg2lib.core.config import Study, drawn, require_in
+from pg2lib.core.config import PROFILES, SETTINGS, Study, drawn
 from pg2lib.core.files import UserError
+from pg2lib.core.names import checked
+from pg2lib.core.progress import say
 from pg2lib.data.prepare import card_text, verify
-from pg2lib.results import figures, provenance, render
+from pg2lib.results import figures, provenance, render, terminal
 from pg2lib.results.report import write_report
 from pg2lib.training import checkpoints, weights
 from pg2lib.training import describe as costs
@@ -26,6 +28,10 @@ from pg2lib.workflow.pages import update_pages
 def study_of(options, dataset=None):
     pairs = [] if options.test_pairs is None else [f"test_pairs={options.test_pairs}"]
     profile = options.profile
+    both = ["all"] if options.command == "reproduce" else []
+    checked("data set", dataset or options.dataset, [*SETTINGS, *both])
+    if not profile.endswith(".toml"):
+        checked("profile", profile, PROFILES, " or name a .toml file")
     if profile.endswith(".toml"):
         profile = str(Path(profile).resolve())  # notebooks run in another folder
     study = Study(
@@ -38,7 +44,7 @@ def study_of(options, dataset=None):
 
 def log(line):
     if distributed.rank() == 0:  # of the processes of a launch one talks
-        print(line, flush=True)
+        say(line)
 
 
 def log_plan(steps):
@@ -100,7 +106,7 @@ def train(options):
     study = study_of(options)
     names = [each for row in options.row for each in (models.rows() if row == "all" else [row])]
     for name in names:
-        require_in("row", name, [*models.METHODS, pipeline.KEYPOINTS, "all"])
+        checked("row", name, [*models.METHODS, pipeline.KEYPOINTS, "all"])
     if options.dry_run:
         rows = [name for name in names if name != pipeline.KEYPOINTS]
         wanted = (*pipeline.chains(rows), *([pipeline.KEYPOINTS] if rows != names else []))
@@ -118,7 +124,7 @@ def evaluate(options):
     study = study_of(options)
     rows = options.row or list(pipeline.all_rows())
     for row in rows:
-        require_in("row", row, [*pipeline.REFERENCE_ROWS, *models.METHODS])
+        checked("row", row, [*pipeline.REFERENCE_ROWS, *models.METHODS])
     jobs = [(one, row) for row in rows for one in pipeline.each(study, row)]
     how = options.preset, options.mask_from
     if options.dry_run:
@@ -133,7 +139,7 @@ def evaluate(options):
     table = pipeline.table1(study, *how)
     if distributed.rank() > 0:
         return None
-    log("\n" + render.markdown(table))
+    log(f"\n{terminal.text(table, terminal.columns())}\n")
     inside = "" if how == ("pg2", "target") else f"/{'-'.join(how)}"  # keeps the usual table
     folder = pipeline.named_folder(study.name + inside)
     log("wrote " + ", ".join(str(path) for path in render.write(folder, "table1", table)))
@@ -150,7 +156,7 @@ def successors(options):
     for job in jobs:
         pipeline.evaluate(*job, log=log)
     table = pipeline.successors(study)
-    log("\n" + render.markdown(table))
+    log(f"\n{terminal.text(table, terminal.columns())}\n")
     written = render.write(pipeline.named_folder(study.name), "table_successors", table)
     log("wrote " + ", ".join(map(str, written)))
 
@@ -169,25 +175,33 @@ def generate(options):
     check_rate(options.fps)
     check_count(options.between)
     frame = parse_frame(options.frame) if options.frame else None
+    copy = parse_frame(options.pose_frame, "--pose-frame") if options.pose_frame else None
     image = read_image(options.image)
     if options.weights and options.row:
         raise UserError("--weights names the row already; leave out --row")
     if options.weights:
         published, generate_fn = weights.load(options.weights, device)
-        size = published.size
+        size, dataset = published.size, published.dataset
         log(f"weights: {weights.about(published)}")
     else:
-        options.row = models.find(options.row or models.rows()[-1]).name
+        options.row = checked("row", options.row or models.rows()[-1], models.METHODS)
         config = pipeline.method_config(study, options.row)
-        size, generate_fn = (config.height, config.width), None
+        size, generate_fn, dataset = (config.height, config.width), None, study.dataset
+    log(photos.expectation(size, dataset))
 
     detector = keypoint_rcnn.detector(options.keypoint_rcnn, device)
     poses, about = photos.read_poses(options.target_pose, options.name, detector)
     targets, done = photos.place(poses, size, frame, options.target_pose)
     log(f"pose: {about}; {done}")
+    if note := missing_legs(poses[0]):
+        log(f"note: {note}")
     pose = None
     if options.pose:
         pose, _ = photos.read_pose(options.pose, options.image.name, detector)
+        if copy:
+            pose = from_copy(pose, copy, image.shape[:2], options.pose)
+        else:
+            check_belongs(pose, image.shape[:2], options.pose)
     elif keypoint_rcnn.find_weights(options.keypoint_rcnn) is None:
         detector = None  # a photo is worth no download, its pose only makes the crop better
     image, pose, done = photos.condition_photo(
@@ -206,7 +220,7 @@ def export(options):
     if options.row == "all":
         files = {row: options.out / f"{row}{weights.SUFFIX}" for row in models.rows()}
     else:
-        row = require_in("row", options.row, [*models.METHODS, "all"])
+        row = checked("row", options.row, [*models.METHODS, "all"])
         files = {row: weights.check_suffix(options.out)}
     for row, out in files.items():
         pipeline.train(study, row, log)
@@ -238,9 +252,9 @@ def pages(options):
         log(f"wrote {path}")
 
 
-def parse_frame(text: str) -> tuple[int, int]:
+def parse_frame(text: str, option: str = "--frame") -> tuple[int, int]:
     """'64x128' (width x height) -> (128, 64)."""
     sides = text.lower().split("x")
     if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
-        raise UserError(f"--frame {text} is not WIDTHxHEIGHT; write for example 64x128")
+        raise UserError(f"{option} {text} is not WIDTHxHEIGHT; write for example 64x128")
     return int(sides[1]), int(sides[0])

@@ -21,6 +21,14 @@ from pg2lib.workflow import pipeline
 SIZE = (64, 32)
 
 
+def in_copy(keypoints, width, height, copy_width, copy_height):
+    """Keypoints of a picture in a copy that holds all of it, between equal margins."""
+    scale = min(copy_width / width, copy_height / height)
+    margin = (copy_width - scale * width) / 2, (copy_height - scale * height) / 2
+    moved = (keypoints + 0.5) * scale + margin - 0.5
+    return np.where(found(keypoints)[:, None], moved, -1)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A photo with a person somewhere in it, its pose, poses to paint, and weights."""
@@ -43,6 +51,10 @@ def folder(tmp_path_factory):
     (folder / "walk").mkdir()
     for k, frame in enumerate(frames):
         (folder / "walk" / f"{k}.json").write_text(json.dumps(frame))
+    nobody = np.full((18, 2), -1.0)
+    write_csv(folder / "rows.csv", {"none.jpg": nobody, "whole.jpg": other.keypoints})
+    write_csv(folder / "halves.csv", {"one.jpg": nobody, "two.jpg": nobody})
+    write_openpose_json(folder / "small.json", in_copy(mine, 611, 400, 176, 256))
     (folder / "empty").mkdir()
     few = np.full((18, 2), -1.0)
     few[:4] = [[9, 9], [9, 20], [5, 20], [13, 20]]
@@ -84,8 +96,15 @@ def test_weights_alone_paint_a_photo_of_any_size(pg2, folder, tmp_path, monkeypa
     code, out, _ = pg2("--target-pose", "pose.json", "--pose", "me.json", "--out", tmp_path / "a")
     assert code == 0 and not (tmp_path / "runs").exists()
     images = images_in(tmp_path / "a")
+    sheet = images.pop("sheet")  # 5 columns of 256 dots, side by side, below their labels
+    assert sheet.shape[0] > 512 and sheet.shape[1] > 5 * 256
+    assert out.splitlines()[-1] == f"wrote {tmp_path / 'a' / 'sheet.png'}"
     assert list(images) == ["coarse", "condition", "difference", "pose", "refined"]
     assert all(image.shape == (64, 32, 3) for image in images.values())
+    big = np.kron(images["refined"], np.ones((8, 8, 1), np.uint8))
+    last = sheet[-512:, -256:]  # as painted, eight times as large
+    assert np.abs(last.astype(int) - big).max() == 0
+    assert "people drawn by this project at 32x64 pixels; expect the colours" in out
     assert re.search(r"photo: 611x400, cropped to x \d+..\d+, y \d+..\d+, scaled by 0.2", out)
     assert "the person fills 32x64 as in training" in out and "pose given" in out
     # The person, not the grey around her, is in the frame, as large as in training.
@@ -203,10 +222,19 @@ def test_without_weights_for_keypoints_a_photo_as_pose_is_told(pg2, tmp_path):
 MISTAKES = [
     (["--target-pose", "gone.json"], "gone.json does not exist"),
     (["--target-pose", "pose.txt"], "pose.txt is not a pose; name a .json"),
+    (["--target-pose", "rows.csv"], "--name, for example --name whole.jpg"),
+    (["--target-pose", "rows.csv", "--name", "whole.jpeg"], "'whole.jpeg'; did you mean whole.jpg"),
+    (["--target-pose", "halves.csv"], "none of the 2 poses in halves.csv has 6 of 18 joints"),
+    (["--target-pose", "pose.json", "--pose", "small.json"], "corner.*--pose-frame, for .*176x256"),
+    (
+        ["--target-pose", "pose.json", "--pose", "small.json", "--pose-frame", "20x20"],
+        "small.json has joints up to .* outside --pose-frame 20x20",
+    ),
+    (["--target-pose", "pose.json", "--pose-frame", "20"], "--pose-frame 20 is not WIDTHxHEIGHT"),
     (["--target-pose", "broken.json"], "broken.json is not valid JSON"),
     (["--target-pose", "few.json"], "few.json has 4 of 18 joints"),
     (["--target-pose", "poses.csv"], "poses.csv holds 2 poses; pick one with --name"),
-    (["--target-pose", "poses.csv", "--name", "x"], "poses.csv has no pose called 'x'.*'one.jpg'"),
+    (["--target-pose", "poses.csv", "--name", "x"], "poses.csv has no pose called 'x'.*one.jpg"),
     (["--target-pose", "none.csv"], "none.csv holds no pose"),
     (["--target-pose", "pose.json", "--pose", "poses.csv"], "no pose called 'me.png'"),
     (["--target-pose", "empty"], "empty holds no .json file"),
@@ -246,10 +274,46 @@ def test_a_pose_far_from_the_photo_is_told(pg2, folder, tmp_path):
     assert code == 2 and "outside the photo" in error and not (tmp_path / "a").exists()
 
 
+@pytest.mark.parametrize("copy", [(176, 256), (256, 256), (64, 128)])
+def test_keypoints_of_a_smaller_copy_are_brought_to_the_photo(copy):
+    keypoints = np.random.default_rng(0).uniform((200, 60), (540, 1040), (18, 2))
+    keypoints[3] = -1
+    small = in_copy(keypoints, 750, 1101, *copy)  # DeepFashion's own photo
+    back = photo.from_copy(small, copy[::-1], (1101, 750), "it")
+    np.testing.assert_allclose(back, keypoints, atol=0.01)
+    photo.check_belongs(keypoints.astype(np.float32), (1101, 750), "it")
+    with pytest.raises(UserError, match="it: the pose ends at .* photo of 750x1101.*750x1101$"):
+        photo.check_belongs(small.astype(np.float32), (1101, 750), "it")
+
+
+def test_a_pose_of_a_smaller_copy_crops_to_the_same_person(pg2, tmp_path):
+    options = ("--target-pose", "pose.json", "--out")
+    assert pg2(*options, tmp_path / "a", "--pose", "me.json")[0] == 0
+    copy = ("--pose", "small.json", "--pose-frame", "176x256")
+    assert pg2(*options, tmp_path / "b", *copy)[0] == 0
+    first, again = (images_in(tmp_path / name)["condition"] for name in "ab")
+    assert np.abs(first.astype(int) - again).mean() < 1
+
+
+def test_a_target_without_legs_is_told(pg2, folder, tmp_path):
+    pose = generate.read_pose(folder / "pose.json")[0]
+    for name, joints in {"knees": [10, 13], "knees and no ankles": [9, 10, 12, 13]}.items():
+        pose[joints] = -1
+        write_openpose_json(tmp_path / "half.json", pose)
+        _, out, _ = pg2("--target-pose", tmp_path / "half.json", "--out", tmp_path / "a")
+        part = "ankles" if name == "knees" else name
+        assert f"note: the target has no {part}: what it shows is enlarged" in out
+    _, out, _ = pg2("--target-pose", "pose.json", "--out", tmp_path / "a")
+    assert "note" not in out
+
+
 def test_an_unknown_row_and_a_folder_that_is_a_file_are_told(pg2, folder, tmp_path):
     pose = ("--target-pose", "pose.json")
     code, _, error = pg2(*pose, "--out", tmp_path / "a", source=("--row", "G1+G3"))
     assert code == 2 and "unknown row 'G1+G3'" in error
+    for name, row in {"g1-l1": "G1-L1", "G1+G2D": "G1[+]G2[+]D"}.items():
+        code, _, error = pg2(*pose, "--out", tmp_path / "a", source=("--row", name))
+        assert code == 2 and re.search(f"did you mean {row}[?] The choices are: G1-CE-L1", error)
     code, _, error = pg2(*pose, "--out", folder / "me.png" / "a")
     assert code == 2 and "me.png is a file; name a folder with --out" in error
     code, _, error = pg2(*pose, "--row", "G1-L1", "--out", tmp_path / "a")
@@ -267,7 +331,7 @@ def test_a_row_of_the_run_store_paints_too(pg2, tmp_path):
     options = ("--keypoints", "pose.json", "--pose", "me.json")
     code, out, _ = pg2(*options, "--out", tmp_path / "a", source=source)
     images = images_in(tmp_path / "a")
-    assert code == 0 and list(images) == ["condition", "pose", "refined"]
+    assert code == 0 and list(images) == ["condition", "pose", "refined", "sheet"]
     generate_fn = pipeline.generate_fn(pipeline.Study(profile="smoke"), "G1-L1")
     pose = generate.place(generate.read_poses("pose.json")[0], SIZE)[0][0]
     again = generate.generate(generate_fn, images["condition"], pose)

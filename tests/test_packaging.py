@@ -189,6 +189,58 @@ def test_make_prints_its_targets_and_passes_variables_on(tmp_path):
     assert "--nbval" in make("-n", "test") and "pip install" in make("-n", "test")
 
 
+@pytest.fixture
+def installing(tmp_path):
+    """Install in a folder whose python and nvidia-smi only write down how they are called."""
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "pyproject.toml").touch()
+    calls = tmp_path / "calls"
+
+    def make(*words, gpu=False, index=True, seconds=0):
+        programs = {
+            ".venv/bin/python": f'echo "$@" >> {calls}\n[ "$2" = pip ] && [ "$3" = install ] && '
+            f'sleep {seconds}\n[ "$1" != -c ] || exit {int(not index)}',
+            "bin/nvidia-smi": f"exit {int(not gpu)}",
+            "bin/uname": "echo Linux",
+        }
+        for name, text in programs.items():
+            (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+            (tmp_path / name).chmod(0o755)
+        (tmp_path / ".venv" / ".installed").unlink(missing_ok=True)
+        calls.unlink(missing_ok=True)
+        environment = {name: value for name, value in os.environ.items() if name != "PIP_FLAGS"}
+        environment["PATH"] = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        command = ["make", "-f", PROJECT / "Makefile", ".venv/.installed", "EVERY=1", *words]
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, check=True, env=environment
+        )
+        [call] = [line for line in calls.read_text().splitlines() if "pip install" in line]
+        return call, done.stdout
+
+    return make
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_the_installation_says_its_size_and_shows_that_it_lives(installing, tmp_path):
+    call, out = installing(seconds=1.5)
+    assert "whl/cpu" in call and "-e .[test]" in call
+    first, *_, last = out.splitlines()
+    assert "about 2 GB" in first and "no NVIDIA GPU" in first
+    assert re.search(r"^  \d+ s, .venv has \d+ MB so far$", out, re.MULTILINE)
+    seconds = (tmp_path / ".venv" / ".installed").read_text().strip()
+    assert last == f"Installed in {seconds} s." and int(seconds) in (1, 2, 3)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_torch_for_the_cpu_is_taken_only_where_that_helps(installing):
+    assert "whl/cpu" not in installing(gpu=True)[0]
+    call, out = installing(index=False)
+    assert "whl/cpu" not in call and "does not answer" in out and "about 6 GB" in out
+    assert "--pre" in (call := installing("PIP_FLAGS=--pre")[0]) and "whl/cpu" not in call
+    assert "whl/cpu" not in installing("PIP_FLAGS=")[0]
+
+
 def test_ci_runs_the_command_the_readme_names():
     script = (PROJECT / ".ci" / "run").read_text(encoding="utf-8")
     assert script.splitlines()[-1] == "make test"

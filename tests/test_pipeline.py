@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 import torch
 
+import pg2lib
 from pg2lib import cli, models
 from pg2lib.apps.photo import generate
+from pg2lib.core.config import PROFILES
 from pg2lib.core.files import UserError
 from pg2lib.training import describe
 from pg2lib.training import loop as training
@@ -68,7 +70,7 @@ def test_stages_trained_side_by_side_are_the_same_bit_for_bit(study, tmp_path, m
     names = ("G1-L1", "G1-poseMaskLoss", "G1+G2+D", "keypoints")
     lanes.train_all(study, names, lines.append)
     weights = [pipeline.train_step(study, name).folder / "weights.pt" for name in names]
-    assert "2 at a time" in lines[0] and all("HIT" in line for line in lines[-4:])
+    assert lines == ["train    4 networks, 2 at a time"]  # each logs for itself, once
     for old, path in zip(before, weights):
         new = torch.load(path, weights_only=True)["networks"]["generator"]
         assert old.keys() == new.keys() and all(torch.equal(old[k], new[k]) for k in old)
@@ -205,7 +207,10 @@ def pg2(*arguments, capsys=None):
         (["train", "G1"], "unknown row 'G1'.*G1-poseMaskLoss"),
         (["train", "G1-L1", "--profile", "fast"], "unknown profile 'fast'.*quick"),
         (["train", "G1-L1", "--device", "tpu"], "unknown device 'tpu'.*cuda"),
-        (["reproduce", "--dataset", "market"], "unknown data set 'market'.*market1501"),
+        (["reproduce", "--dataset", "markt1501"], "mean market1501.*synthetic-fashion.*, all$"),
+        (["train", "G1-L1", "--profile", "quik"], "unknown profile 'quik'; did you mean quick?"),
+        (["train", "g1-l1"], "unknown row 'g1-l1'; did you mean G1-L1?"),
+        ([], "usage: pg2"),
         (["data", "verify", "--dataset", "market1501", "--data", "nowhere"], "nowhere"),
         (["evaluate", "--profile", "smoke", "--preset", "best"], "best.*pg2"),
         (
@@ -218,7 +223,8 @@ def test_mistakes_end_in_one_sentence_and_status_2(arguments, words, capsys):
     import re
 
     code, _, error = pg2(*arguments, capsys=capsys)
-    assert code == 2 and error.count("\n") == 1 and re.search(words, error)
+    assert code == 2 and re.search(words, error, re.MULTILINE)
+    assert error.count("\n") == 1 or not arguments  # then it is the help
 
 
 def test_dry_run_changes_nothing(capsys, tmp_path, monkeypatch):
@@ -232,6 +238,28 @@ def test_dry_run_changes_nothing(capsys, tmp_path, monkeypatch):
 def test_describe_as_json(capsys):
     code, out, _ = pg2("describe", "--profile", "paper", "--json", capsys=capsys)
     assert code == 0 and json.loads(out)[3]["parameters"] == 70_795_075
+
+
+def test_help_names_every_profile_and_only_options_that_mean_something(capsys):
+    def text(*command):
+        with pytest.raises(SystemExit):
+            cli.main([*command, "--help"])
+        return " ".join(capsys.readouterr().out.split())
+
+    for command in ("reproduce", "train", "evaluate", "describe", "generate", "export"):
+        named = text(command).partition("--profile PROFILE ")[2].partition("TOML")[0]
+        assert all(f"{name}" in named.replace(" (default)", "") for name in PROFILES), command
+    assert not {"--device", "--keypoint-frame", "--seeds", "--data"} & set(text("describe").split())
+    assert "--keypoint-frame" not in text("generate") and "--keypoint-frame" in text("train")
+    assert "or all" in text("reproduce") and "or all" not in text("train")
+    # what is not listed is still understood: it names the training
+    assert cli.parser().parse_args(["describe", "--device", "cpu"]).device == "cpu"
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--version"])
+    assert end.value.code == 0 and capsys.readouterr().out == f"pg2 {pg2lib.__version__}\n"
 
 
 def test_python_m_pg2lib_is_the_command():

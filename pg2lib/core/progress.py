@@ -15,6 +15,12 @@ from pg2lib.core.files import UserError
 SECONDS = {"auto": None, "bar": 0.1, "plain": 10.0, "off": None}  # mode -> between two displays
 
 
+def say(line):
+    """Print a line on standard output at once, above a bar that is drawn there or beside it."""
+    tqdm.write(line, file=sys.stdout)
+    sys.stdout.flush()
+
+
 @contextmanager
 def reporting(label):
     """Yield a function report(done, total=None, note="") that shows how far the work is.

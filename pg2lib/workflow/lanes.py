@@ -21,18 +21,20 @@ MOST_LANES = 4  # each takes about a gigabyte
 
 def train_all(study, names, log, until=None):
     """Train what is missing of methods and of pipeline.KEYPOINTS with every seed: one after the
-    other, or, where each keeps to one CPU thread, side by side in processes of their own.
+    other, or, where each keeps to one CPU thread, side by side in processes of their own, which log
+    for themselves.
     OutOfTime, with checkpoints, once it is later than `until`."""
     jobs = [(one, name) for name in names for one in pipeline.each(study, name)]
     missing = [job for job in jobs if not runs.state(pipeline.train_step(*job)).hit]
-    lanes = min(devices.cpu_count(), MOST_LANES, len(missing))
+    lanes, told = min(devices.cpu_count(), MOST_LANES, len(missing)), []
     single = all(pipeline.method_config(study, name).threads == 1 for name in names)
     alone = pipeline.device_of(study) == "cpu" and distributed.world() == 1
     if lanes > 1 and alone and single:
         log(f"train    {len(missing)} networks, {lanes} at a time")
         side_by_side(partial(train_alone, until=until), training_order(missing, lanes), lanes)
-    for one, name in jobs:
-        pipeline.train(one, name, log, until)
+        told = missing
+    for job in jobs:
+        pipeline.train(*job, None if job in told else log, until)
 
 
 def training_order(jobs, lanes: int) -> list[tuple]:

@@ -15,8 +15,8 @@ from pg2lib import models
 from pg2lib.core import devices
 from pg2lib.core.files import OutOfTime, read_json, write_csv, write_json
 from pg2lib.results import claims as claim_list
-from pg2lib.results import render, tables, verdicts
-from pg2lib.workflow import evidence, lanes, pipeline, trainings
+from pg2lib.results import render, tables, terminal, verdicts
+from pg2lib.workflow import evidence, lanes, overview, pipeline, trainings
 from pg2lib.workflow import plan as plans
 from pg2lib.workflow import run_store as runs
 from pg2lib.workflow.notebooks import notebook_state, notebook_step, notebooks, run_notebook
@@ -47,12 +47,14 @@ def reproduce(studies, claims=False, log=print, until=None) -> bool:
     see `trainings.check`. OutOfTime once it is later than `until`, a `time.time()`.
     """
     started, seconds = time.time(), Counter()
-    missing = {study: any(not state.hit for _, state in plan(study, claims)) for study in studies}
-    for work in (score, present):
-        for study in studies:
-            began = time.time()
-            work(study, claims, log, until)
-            seconds[study] += time.time() - began
+    entries = {study: plan(study, claims) for study in studies}
+    missing = {study: any(not state.hit for _, state in entries[study]) for study in studies}
+    with how_far(entries, log):
+        for work in (score, present):
+            for study in studies:
+                began = time.time()
+                work(study, claims, log, until)
+                seconds[study] += time.time() - began
     for study in (study for study in studies if missing[study]):
         facts = report(study, claims, seconds[study])
         write_json(pipeline.figures_folder(study) / "run.json", facts)
@@ -62,11 +64,37 @@ def reproduce(studies, claims=False, log=print, until=None) -> bool:
             facts = {"command": both_command(studies)}
             facts |= {"seconds": round(time.time() - started), "machine": machine()}
             write_json(folder / "run.json", facts)
-        log(f"\n{(folder / 'table1.md').read_text().strip()}\n")
+        log_table(folder, log)
         log(f"both halves of Table 1: {relative(folder)}")
     alike = all([trainings.check(study, log) for study in studies])
-    log(f"done in {time.time() - started:.0f} s")
+    log(f"done in {time.time() - started:.0f} s\n\n{what_next(studies[0], claims)}")
     return alike
+
+
+def how_far(entries: dict, log):
+    """Tell in the block how far all steps are (study -> its plan); nothing where all are there."""
+    alone = any(pipeline.device_of(study) != "cpu" for study in entries)
+    count = 1 if alone else min(devices.cpu_count(), lanes.MOST_LANES)
+    names = {pipeline.shared(study).name for study in entries} | {one.name for one in entries}
+    folders = [runs.project() / "figures" / name for name in sorted(names)]
+    every = {step.folder: (step, state) for plan in entries.values() for step, state in plan}
+    return overview.told(list(every.values()), folders, count, log)
+
+
+def log_table(folder: Path, log):
+    """Table 1 of a folder, as wide as the terminal; its file has intervals and notes."""
+    log(f"\n{terminal.text(read_json(folder / 'table1.json'), terminal.columns())}\n")
+    log(f"with intervals and notes: {relative(folder)}table1.md")
+
+
+def what_next(study, claims: bool) -> str:
+    """What to do after a `make reproduce`."""
+    steps = {"make report": "all results on one page, with the files for a paper",
+             "make lab": "the notebooks; 08_pose_studio has joints to drag"}  # fmt: skip
+    if not claims:
+        command = study.command.replace("make reproduce", "make claims")
+        steps[command] = "also the ablations, and a verdict on each claim of the paper"
+    return "\n".join(["next:", *(f"  {command}\n      {text}" for command, text in steps.items())])
 
 
 def score(study, claims, log, until=None):
@@ -91,17 +119,18 @@ def present(study, claims, log, until=None):
     missing = [book for book in books(study, claims) if not notebook_state(study, book).hit]
     if missing and until is not None and time.time() >= until:
         raise OutOfTime("notebooks")
-    count = min(devices.cpu_count(), lanes.MOST_LANES, len(missing))
+    count, told = min(devices.cpu_count(), lanes.MOST_LANES, len(missing)), []
     if count > 1 and pipeline.device_of(study) == "cpu":
         lanes.side_by_side(partial(run_alone, study), missing, count)
+        told = missing
     for notebook in books(study, claims):
-        run_notebook(study, notebook, log)
+        run_notebook(study, notebook, silent if notebook in told else log)
     folder = pipeline.figures_folder(study)
     if len(study.seeds) > 1 and not claims and not tested(folder):
         write_row_claims(study, folder)
     write_logs(study, claims, folder / "logs.csv")
     trainings.write_curves(study, plans.wanted(study, claims)[study], folder / "curves.csv")
-    log(f"\n{(folder / 'table1.md').read_text().strip()}\n")
+    log_table(folder, log)
     log(f"figures and tables: {relative(folder)}")
     if not claims and tested(folder):
         command = study.command.replace("make reproduce", "make claims")
@@ -153,6 +182,10 @@ def write_logs(study, claims, path: Path):
     for name in ("seed", "stage"):
         table.insert(0, name, table.pop(name))
     write_csv(path, table)
+
+
+def silent(line):
+    """A log for what a process of its own has logged already."""
 
 
 def run_alone(study, notebook):

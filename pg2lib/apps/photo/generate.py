@@ -1,5 +1,6 @@
 """Your own photo in other poses: inputs brought into the frame of the model, results written."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,16 @@ import torch
 from PIL import Image
 
 from pg2lib.apps.photo import photo, sequence
+from pg2lib.core.config import SETTINGS
 from pg2lib.core.files import UserError, write_atomically
+from pg2lib.core.names import suggestion
 from pg2lib.data import dataset as datasets
 from pg2lib.data.keypoints import found, read_csv, read_openpose_json
 from pg2lib.models.base import Inputs
-from pg2lib.results.figures import draw_skeleton
+from pg2lib.results import figures, provenance
 
+SHEET_HEIGHT = 512  # dots of each picture on the sheet, about
+TITLES = {"condition": "your photo,\ncropped", "pose": "target pose", "refined": "generated"}
 SAME_SHAPE = 0.02  # relative difference up to which two aspect ratios count as equal
 
 
@@ -50,14 +55,20 @@ def pick(table: dict, name, path):
     """The pose (18, 2) called `name` in a table of poses, or its only one. UserError otherwise."""
     if not table:
         raise UserError(f"{path} holds no pose, only a header; choose another file")
-    first = next(iter(table))
+    whole = [n for n, pose in table.items() if found(pose).sum() >= photo.FEWEST_JOINTS]
+    if not whole:
+        raise UserError(
+            f"none of the {len(table)} poses in {path} has {photo.FEWEST_JOINTS} of 18 joints; "
+            "choose another file"
+        )
     if name is None and len(table) > 1:
         raise UserError(
-            f"{path} holds {len(table)} poses; pick one with --name, for example --name {first}"
+            f"{path} holds {len(table)} poses; pick one with --name, for example --name {whole[0]}"
         )
     if name is not None and name not in table:
-        raise UserError(f"{path} has no pose called {name!r}; name another, for example {first!r}")
-    return table[first if name is None else name]
+        meant = suggestion(name, table) or f"; there is for example {whole[0]}"
+        raise UserError(f"{path} has no pose called {name!r}{meant}")
+    return table[next(iter(table)) if name is None else name]
 
 
 def place(poses, size, frame=None, where="the pose"):
@@ -108,6 +119,17 @@ def condition_photo(image, size, pose=None, fit="pad", padding="edge", detector=
     return photo.cut(image, window, *size, padding), framed, about
 
 
+def expectation(size: tuple[int, int], dataset: str) -> str:
+    """A line on what a generator of a size (height, width) that was trained on a data set can do
+    with a photo of somebody else."""
+    setting = SETTINGS.get(dataset)
+    whom = "people drawn by this project" if setting and setting.drawn else f"people of {dataset}"
+    return (
+        f"generator: knows {whom} at {size[1]}x{size[0]} pixels; expect the colours of the clothes "
+        "in the new pose, not a likeness"
+    )
+
+
 def generate(generate_fn, image, keypoints, device: str = "cpu", condition_keypoints=None) -> dict:
     """The parts of the output by name, then "refined", the result: uint8 (H, W, 3) each.
 
@@ -132,13 +154,16 @@ def generate_and_write(
     the model's frame: image uint8 (H, W, 3), poses (k, 18, 2) and the photo's own pose (18, 2) or
     None.
 
-    One pose gives condition, pose, the parts of the output and refined.png; several condition.png,
-    frames/000.png ..., figure1c.png and sequence.gif, and leave no frames of an earlier sequence.
+    One pose gives condition, pose, the parts of the output and refined.png, and of all of them
+    sheet.png, enlarged and labelled; several condition.png, frames/000.png ..., figure1c.png and
+    sequence.gif, and leave no frames of an earlier sequence. The one to look at is the last path.
     """
     if len(poses) == 1:
-        images = {"condition": image, "pose": draw_skeleton(poses[0], *image.shape[:2])}
+        skeleton = figures.draw_skeleton(poses[0], *image.shape[:2])
+        images = {"condition": image, "pose": skeleton}
         images |= generate(generate_fn, image, poses[0], device, pose)
-        return write({f"{name}.png": picture for name, picture in images.items()}, out)
+        files = {f"{name}.png": picture for name, picture in images.items()}
+        return write(files | {"sheet.png": sheet(images, poses[0])}, out)
     refined = [generate(generate_fn, image, each, device, pose)["refined"] for each in poses]
     files = {"condition.png": image}
     files |= {f"frames/{k:03}.png": picture for k, picture in enumerate(refined)}
@@ -147,7 +172,18 @@ def generate_and_write(
     paths = write(files, out)
     for old in set(Path(out, "frames").glob("*.png")) - set(paths):
         old.unlink()
-    return [paths[0], *paths[-2:], Path(out, "frames")]
+    return [paths[0], Path(out, "frames"), *paths[-2:]]
+
+
+def sheet(images: dict, pose) -> np.ndarray:
+    """All pictures of one pose side by side, name -> uint8 (H, W, 3), enlarged by one whole factor
+    and labelled; the skeleton of the pose (18, 2) is drawn at that size. uint8 (H', W', 3)."""
+    height, width = images["condition"].shape[:2]
+    scale = max(1, round(SHEET_HEIGHT / height))
+    fine = figures.fine_skeleton(pose, height, width, scale)
+    cells = [fine if name == "pose" else picture for name, picture in images.items()]
+    titles = [TITLES.get(name, name) for name in images]
+    return provenance.rendered(figures.grid([cells], titles, scale=scale))
 
 
 def write(files: dict, out) -> list[Path]:
@@ -171,4 +207,6 @@ def check_folder(out) -> Path:
     there = next((path for path in (out, *out.parents) if path.exists()), out)
     if there.is_file():
         raise UserError(f"{there} is a file; name a folder with --out")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write to {there}; name another folder with --out")
     return out
