@@ -15,6 +15,7 @@ from pg2lib.core.files import UserError
 from pg2lib.core.names import checked
 from pg2lib.core.progress import say
 from pg2lib.data.prepare import card_text, verify
+from pg2lib.evaluation.ssim import PRESETS
 from pg2lib.results import figures, provenance, render, terminal
 from pg2lib.results.report import write_report
 from pg2lib.training import checkpoints, weights
@@ -125,6 +126,7 @@ def evaluate(options):
     rows = options.row or list(pipeline.all_rows())
     for row in rows:
         checked("row", row, [*pipeline.REFERENCE_ROWS, *models.METHODS])
+    checked("preset", options.preset, PRESETS)
     jobs = [(one, row) for row in rows for one in pipeline.each(study, row)]
     how = options.preset, options.mask_from
     if options.dry_run:

@@ -219,9 +219,12 @@ def pg2(*arguments, capsys=None):
         ),
     ],
 )
-def test_mistakes_end_in_one_sentence_and_status_2(arguments, words, capsys):
+def test_mistakes_end_in_one_sentence_and_status_2(arguments, words, capsys, monkeypatch):
     import re
 
+    for work in ("data", "evaluate"):  # nothing is made before a mistake is told
+        monkeypatch.setattr(pipeline, work, lambda *_: pytest.fail("it began to work"))
+    monkeypatch.setattr(lanes, "train_all", lambda *_: pytest.fail("it began to train"))
     code, _, error = pg2(*arguments, capsys=capsys)
     assert code == 2 and re.search(words, error, re.MULTILINE)
     assert error.count("\n") == 1 or not arguments  # then it is the help

@@ -18,6 +18,7 @@ from pg2lib.core.files import UserError, read_json, sha256, write_json
 from pg2lib.evaluation.scores import SCORES
 from pg2lib.evaluation.statistics import FAILS, UNSEEN
 from pg2lib.results import provenance, render
+from pg2lib.results.columns import without_empty
 
 PAGE, MANIFEST = "report.html", "manifest.json"
 MADE_BY = "pg2 report"  # in the manifest: marks a folder as a report
@@ -59,6 +60,11 @@ class Study:
 
     def record(self, name):
         return load(self.folder / f"{name}.json")
+
+    @property
+    def made(self) -> str:
+        """The day its newest result was written, or ""."""
+        return self.written.partition(" ")[0]
 
     @property
     def missing(self) -> str:
@@ -215,7 +221,7 @@ def table_entry(study: Study, path: Path, out: Path) -> dict:
     """A table for the template; its files are written below tables/."""
     record, name = load(path), str(path.relative_to(study.folder).with_suffix(""))
     try:
-        files, view = render.render(record), render.view(record)
+        files, view = render.render(record), without_empty(render.view(record))
     except (KeyError, TypeError):
         raise UserError(f"{path} is not a table; delete it and run `{study.command}`") from None
     links = {}
