@@ -4,6 +4,8 @@ with: the smoke profile on the CPU, in a store of its own, silently and without 
 import os
 from pathlib import Path
 
+import pytest
+
 STORE = Path(__file__).parent / ".test-runs"
 os.environ |= {
     "PG2_PROFILE": "smoke",
@@ -14,4 +16,13 @@ os.environ |= {
     "PG2_RUNS": str(STORE),
     "PG2_FIGURES": str(STORE / "figures"),
 }
-os.environ.setdefault("OMP_NUM_THREADS", "2")  # read when torch is first imported
+# Read when torch is first imported. Two processes with two threads each fight over two cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
+
+
+def pytest_collection_modifyitems(items):
+    """`-n 2 --dist loadgroup` keeps a file in one process, and in another one the notebooks and
+    the browser tests, which share the store above."""
+    for item in items:
+        own = item.path.is_relative_to(STORE.parent / "tests") and "browser" not in item.path.parts
+        item.add_marker(pytest.mark.xdist_group(item.path.name if own else "notebooks"))
