@@ -53,7 +53,7 @@ report: .venv/.installed
 
 test: .venv/.installed
 	@rm -rf .test-runs
-	@.venv/bin/python -m pytest -n 2 --dist loadgroup --nbval --nbval-current-env \
+	@.venv/bin/python -m pytest -n 2 --nbval --nbval-current-env \
 	    --nbval-sanitize-with tests/nbval_sanitize.cfg tests notebooks
 
 notebooks: .venv/.installed

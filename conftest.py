@@ -20,9 +20,16 @@ os.environ |= {
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
 
-def pytest_collection_modifyitems(items):
-    """`-n 2 --dist loadgroup` keeps a file in one process, and in another one the notebooks and
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """`-n 2` keeps a file of tests in one process, and in one process all notebooks and after them
     the browser tests, which share the store above."""
-    for item in items:
-        own = item.path.is_relative_to(STORE.parent / "tests") and "browser" not in item.path.parts
-        item.add_marker(pytest.mark.xdist_group(item.path.name if own else "notebooks"))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByStore(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            own = file.startswith("tests/") and not file.startswith("tests/browser/")
+            return file if own else "notebooks"
+
+    return ByStore(config, log)
