@@ -4,12 +4,13 @@ Everything heavy is imported inside the command that needs it, so that `pg2 --he
 """
 
 import argparse
+import errno
 import os
 import sys
 from pathlib import Path
 
 import pg2lib
-from pg2lib.core.files import OutOfTime, UserError
+from pg2lib.core.files import OutOfTime, UserError, printable
 
 EPILOG = """examples:
   pg2 reproduce                                everything, on drawn people, in minutes
@@ -28,9 +29,12 @@ def main(arguments=None) -> int:
     if not (sys.argv[1:] if arguments is None else arguments):
         parser().print_help(sys.stderr)
         return 2
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal may lack a sign that a table has
+            stream.reconfigure(errors="replace")
     options = parser().parse_args(arguments)
     status = status_of(run, options)
-    if "WORLD_SIZE" in os.environ:  # of a launcher
+    if os.environ.get("WORLD_SIZE", "").isdecimal():  # of a launcher
         from pg2lib.core import distributed
 
         if distributed.launched():
@@ -44,22 +48,38 @@ def status_of(work, *arguments) -> int:
     try:
         work(*arguments)
     except UserError as error:
-        print(f"pg2: {error}", file=sys.stderr)
-        return 2
+        return told(error)
     except OutOfTime:
         print("pg2: the minutes are over; run the same command again to go on", file=sys.stderr)
         return 3
     except BrokenPipeError:  # `pg2 ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        if error.errno not in (28, 122):  # no space left, quota exceeded
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("pg2lib"):
             raise
-        print(f"pg2: {error}; make room and start again, nothing is lost", file=sys.stderr)
-        return 2
+        return told(f"the package {error.name} is not installed; install it (`pip install -e .`)")
+    except OSError as error:
+        return told(fault(error))
     except KeyboardInterrupt:
         print("\npg2: stopped; run it again to resume", file=sys.stderr)
         return 130
     return 0
+
+
+def told(sentence) -> int:
+    """The exit status of a user's mistake, which this tells."""
+    print(f"pg2: {printable(sentence)}", file=sys.stderr)
+    return 2
+
+
+def fault(error: OSError) -> str:
+    """What the system refused, as a sentence."""
+    reason = error.strerror or (str(error).strip() or type(error).__name__).splitlines()[-1]
+    where = f" ({error.filename})" if error.filename else ""
+    remedy = "check that the path exists and may be written, and start again"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        remedy = "make room and start again, nothing is lost"
+    return f"{reason}{where}; {remedy}"
 
 
 def run(options):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from pathlib import Path
 
 from pg2lib import models
@@ -92,10 +93,14 @@ def data_verify(options):
     log(card_text(card))
     if card.get("problems"):
         raise UserError(f"{len(card['problems'])} problems found; see the card above")
+    if source is not None:  # what training reads of them
+        log(card_text(pipeline.data(study, log).card))
 
 
 def data_show(options):
     study = study_of(options)
+    if not 1 <= options.count <= 100:
+        raise UserError(f"--count {options.count} is out of range; choose from 1 to 100")
     dataset = pipeline.data(study)
     chosen = figures.select_examples(dataset, options.count, study.seed)
     figure = figures.pair_sheet(dataset, chosen, pipeline.MASK_VARIANT)
@@ -176,8 +181,9 @@ def generate(options):
     out = photos.check_folder(options.out)
     check_rate(options.fps)
     check_count(options.between)
-    frame = parse_frame(options.frame) if options.frame else None
-    copy = parse_frame(options.pose_frame, "--pose-frame") if options.pose_frame else None
+    frame, copy = options.frame, options.pose_frame
+    frame = None if frame is None else parse_frame(frame)
+    copy = None if copy is None else parse_frame(copy, "--pose-frame")
     image = read_image(options.image)
     if options.weights and options.row:
         raise UserError("--weights names the row already; leave out --row")
@@ -257,6 +263,6 @@ def pages(options):
 def parse_frame(text: str, option: str = "--frame") -> tuple[int, int]:
     """'64x128' (width x height) -> (128, 64)."""
     sides = text.lower().split("x")
-    if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
+    if len(sides) != 2 or not all(re.fullmatch(r"0*[1-9][0-9]{0,4}", side) for side in sides):
         raise UserError(f"{option} {text} is not WIDTHxHEIGHT; write for example 64x128")
     return int(sides[1]), int(sides[0])

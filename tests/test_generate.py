@@ -194,7 +194,7 @@ def eyes(monkeypatch, tmp_path):
 
     (tmp_path / "weights.pth").touch()
     monkeypatch.setenv("PG2_KEYPOINT_RCNN", str(tmp_path / "weights.pth"))
-    monkeypatch.setattr(downloads, "digest_of", lambda *file: detect_keypoints.KEYPOINT_RCNN.sha256)
+    monkeypatch.setattr(downloads, "digest", lambda file: detect_keypoints.KEYPOINT_RCNN.sha256)
     monkeypatch.setattr(detect_keypoints, "load_network", lambda path, device: network)
     return network
 

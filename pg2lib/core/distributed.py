@@ -19,7 +19,10 @@ TIMEOUT = timedelta(hours=12)  # the others wait while one process prepares data
 
 def launched() -> bool:
     """Whether `torchrun` (or another launcher with its environment) started several processes."""
-    return int(os.environ.get("WORLD_SIZE") or 1) > 1
+    size = os.environ.get("WORLD_SIZE") or "1"
+    if not size.isdecimal():
+        raise UserError(f"WORLD_SIZE={size} is no number; start with torchrun, or unset it")
+    return int(size) > 1
 
 
 @contextlib.contextmanager
@@ -32,9 +35,15 @@ def joined(device: str | None = None):
     if not launched() or dist.is_initialized():
         yield
         return
+    given = {"LOCAL_RANK": "0", "RANK": "", "MASTER_PORT": ""} | os.environ
+    if wrong := [n for n in ("RANK", "LOCAL_RANK", "MASTER_PORT") if not given[n].isdecimal()]:
+        raise UserError(
+            f"WORLD_SIZE={given['WORLD_SIZE']} is set, but {wrong[0]} is no number; start "
+            "with torchrun, or unset WORLD_SIZE"
+        )
     backend = "gloo"
     if torch.cuda.is_available() and device != "cpu":
-        local = int(os.environ.get("LOCAL_RANK", 0))
+        local = int(given["LOCAL_RANK"])
         if local >= torch.cuda.device_count():
             raise UserError(
                 f"process {local} of this machine has no GPU; it has {torch.cuda.device_count()}: "

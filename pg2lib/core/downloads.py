@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from pg2lib.core.files import UserError, sha256
+from pg2lib.core.files import UserError, digest
 
 TIMEOUT = 8  # seconds to connect, and without a byte; so long may being offline take
 
@@ -45,10 +45,8 @@ def find(weights: Weights, given=None) -> Path | None:
     path = Path(named).expanduser() if named else weights.in_hub
     path = path / weights.file if path.is_dir() else path
     if path.is_file():
-        stat = path.stat()
-        digest = digest_of(path, stat.st_size, stat.st_mtime_ns)
-        if not digest.startswith(weights.sha256):
-            sums = f"SHA-256 {digest[:8]}..., expected {weights.sha256[:8]}..."
+        if not (found := digest(path)).startswith(weights.sha256):
+            sums = f"SHA-256 {found[:8]}..., expected {weights.sha256[:8]}..."
             raise NoWeights(f"{path} is not {weights.title} ({sums}); fetch it again")
         return path
     if named:
@@ -73,12 +71,6 @@ def require(weights: Weights, given=None, download: bool = True) -> Path:
             f"folder, or put the file there from {weights.url}"
         )
     return path
-
-
-@cache
-def digest_of(path: Path, size: int, changed: int) -> str:
-    """SHA-256 of a file, read again only if its size or time of change differ."""
-    return sha256(path)
 
 
 @cache

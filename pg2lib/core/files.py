@@ -4,7 +4,11 @@ import hashlib
 import json
 import math
 import os
+import re
+import shutil
+import time
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 
@@ -33,6 +37,44 @@ def write_atomically(path):
         temporary.unlink(missing_ok=True)
 
 
+def remove_litter(folder, name: str = "*"):
+    """Remove what processes that were killed left of `.NAME.PROCESS.SUFFIX`: temporary files, as of
+    `write_atomically`, and folders."""
+    for path in Path(folder).glob(f".{name}.*"):
+        owner = re.fullmatch(r"\..+?\.(\d+)(\.\w+)?", path.name)
+        if owner and not alive(int(owner[1])):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def alive(process: int) -> bool:
+    """Whether a process of this machine runs."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # another user's
+    return True
+
+
+def printable(text: str) -> str:
+    """A text as one line without control characters, which a file may hold for a terminal."""
+    return "".join(c if c.isprintable() else " " for c in str(text).strip())
+
+
+@contextmanager
+def stored(path):
+    """The path, for a block that reads a file of the run store; UserError if it is missing or
+    damaged."""
+    try:
+        yield Path(path)
+    except (OSError, ValueError, EOFError, KeyError, TypeError) as error:
+        why = printable(getattr(error, "strerror", None) or error)
+        raise UserError(
+            f"{path} is missing or damaged ({why}); delete its folder and run again"
+        ) from None
+
+
 def read_text(path) -> str:
     """The text of a file, UTF-8; UserError if it cannot be read."""
     try:
@@ -47,6 +89,19 @@ def sha256(path) -> str:
     """Hexadecimal SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(path) -> str:
+    """`sha256` of a file, which this process reads again only if the file has changed."""
+    stat = Path(path).stat()
+    if time.time() - stat.st_mtime < 2:  # a change within the clock's step would not show
+        return sha256(path)
+    return _digest(Path(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+@cache
+def _digest(path, *state) -> str:
+    return sha256(path)
 
 
 def dumps(value) -> str:

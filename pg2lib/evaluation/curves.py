@@ -4,7 +4,7 @@ points (`curve.npy` of a training folder), scored pair by pair like a row of a t
 import numpy as np
 import pandas as pd
 
-from pg2lib.core.files import UserError
+from pg2lib.core.files import UserError, stored
 from pg2lib.evaluation import detail
 from pg2lib.evaluation.score_row import pair_masks, pair_scorer, pair_table
 from pg2lib.evaluation.ssim import parts
@@ -54,5 +54,7 @@ def score_curve(images, dataset, steps, batch, scoring, estimator=None, progress
 
 
 def read_curve(folder):
-    """The curve.csv of a folder as a DataFrame, identities as text."""
-    return pd.read_csv(folder / FILE, dtype={"identity": str})
+    """The curve.csv of a folder as a DataFrame, identities as text. UserError if it is missing or
+    damaged."""
+    with stored(folder / FILE) as path:
+        return pd.read_csv(path, dtype={"identity": str})

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from pg2lib.core import distributed
-from pg2lib.core.files import UserError, without_nan, write_csv, write_json
+from pg2lib.core.files import UserError, stored, without_nan, write_csv, write_json
 from pg2lib.data import dataset as datasets
 from pg2lib.data.heatmaps import patn_mask, pose_mask
 from pg2lib.evaluation import copy_score, detail, health, inception, perceptual, statistics
@@ -327,11 +327,14 @@ def pair_table(dataset, pairs):
 
 
 def read_pairs(folder):
-    """The pairs.csv of an evaluated row as a DataFrame, identities as text."""
+    """The pairs.csv of an evaluated row as a DataFrame, identities as text. UserError if it is
+    missing or damaged."""
     text = {"condition": str, "target": str, "identity": str}
-    return pd.read_csv(folder / "pairs.csv", dtype=text)
+    with stored(folder / "pairs.csv") as path:
+        return pd.read_csv(path, dtype=text)
 
 
 def read_summary(folder):
-    """The summary.json of an evaluated row."""
-    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    """The summary.json of an evaluated row. UserError if it is missing or damaged."""
+    with stored(folder / "summary.json") as path:
+        return json.loads(path.read_text(encoding="utf-8")) | {}

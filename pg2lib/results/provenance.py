@@ -85,7 +85,9 @@ def save(figure, path, facts, colours=None):
     record = {"figure": path.name, "width": width, "height": height}
     record |= {"alt": figure.get_label(), "people": figure.get_gid() == PICTURES}
     with write_atomically(path.with_suffix(".pdf")) as temporary:
-        figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
+        stream = io.BytesIO()  # matplotlib's own error on a full disk hides the disk's
+        figure.savefig(stream, format="pdf", metadata={"CreationDate": None})
+        temporary.write_bytes(stream.getvalue())
     with write_atomically(path) as temporary:
         temporary.write_bytes(to_png_bytes(picture, colours=colours))
     with write_atomically(path.with_suffix(".json")) as temporary:

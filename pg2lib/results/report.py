@@ -3,7 +3,10 @@ the template in report_page/, filled from the JSON files in the figures folder. 
 offline: style, script and pictures are inside it."""
 
 import base64
+import contextlib
+import glob
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -14,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader
 from PIL import Image, UnidentifiedImageError
 
 from pg2lib.core.config import SETTINGS
-from pg2lib.core.files import UserError, read_json, sha256, write_json
+from pg2lib.core.files import UserError, read_json, remove_litter, sha256, write_json
 from pg2lib.evaluation.scores import SCORES
 from pg2lib.evaluation.statistics import FAILS, UNSEEN
 from pg2lib.results import provenance, render
@@ -110,30 +113,49 @@ class Study:
 
 def write_report(figures, out, comparison=None) -> list[Path]:
     """Write the report of every study in a figures folder; returns the paths of its files, the
-    page first. An older report in `out` is replaced as a whole at the end; other files are kept.
+    page first. The files of an older report in `out` are replaced at the end; no other is touched.
 
     comparison: Markdown file with a table to append (docs/paper-vs-code.md), or None. UserError:
     no results, a damaged file, or `out` holds files but no report."""
     out = Path(out).absolute()
-    kept, studies = user_files(out), studies_in(figures)
+    kept, studies, before = user_files(out), studies_in(figures), own_files(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as temporary:
+    remove_litter(out.parent, glob.escape(out.name))
+    prefix = f".{out.name}.{os.getpid()}."
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=out.parent) as temporary:
         new = Path(temporary) / "new"
         for study in studies:
             fill(study, new)
         (new / PAGE).write_text(page(studies, comparison), encoding="utf-8")
         names = files_in(new)
-        files = {name: sha256(new / name) for name in names}
-        write_json(new / MANIFEST, {"made_by": MADE_BY, "files": files} | provenance.stamp())
-        for name in kept:
-            if (new / name).exists():
-                raise UserError(f"{out / name} was not written by the report; move it away")
-            (new / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(out / name, new / name)
-        if out.exists():
-            out.rename(Path(temporary) / "old")
-        new.rename(out)
+        if foreign := sorted(set(names) & set(kept)):
+            raise UserError(f"{out / foreign[0]} was not written by the report; move it away")
+        replace_files(out, new, names, before)
     return [out / name for name in (PAGE, *(n for n in names if n != PAGE), MANIFEST)]
+
+
+def replace_files(out: Path, new: Path, names, before: dict):
+    """Move the files of a new report into `out` and remove those of the one before (own_files). A
+    report that was stopped half-way knows the files of both."""
+    manifest = {"made_by": MADE_BY, "files": {name: sha256(new / name) for name in names}}
+    manifest |= provenance.stamp()
+    write_json(out / MANIFEST, manifest | {"before": before})
+    for name in names:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(new / name, out / name)
+    for name in set(before) - set(names):
+        (out / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder holds something else
+            (out / name).parent.rmdir()
+    write_json(out / MANIFEST, manifest)
+
+
+def own_files(out: Path) -> dict:
+    """Name -> SHA-256 of the files in a folder that a report wrote and nobody changed since."""
+    manifest = read_json(out / MANIFEST) or {}
+    lists = [manifest.get(key, {}) for key in ("files", "before")]
+    found = {n: sha256(out / n) for n in files_in(out) if any(n in known for known in lists)}
+    return {n: digest for n, digest in found.items() if digest in [k.get(n) for k in lists]}
 
 
 def files_in(folder: Path) -> list[str]:
@@ -149,8 +171,8 @@ def user_files(out: Path) -> list[str]:
     names, manifest = files_in(out), read_json(out / MANIFEST) or {}
     if names and manifest.get("made_by") != MADE_BY:
         raise UserError(f"{out} holds files but no report; name another folder or empty it")
-    own = manifest.get("files", {})
-    return [n for n in names if n != MANIFEST and own.get(n) != sha256(out / n)]
+    own = own_files(out)
+    return [name for name in names if name != MANIFEST and name not in own]
 
 
 def studies_in(figures) -> list[Study]:

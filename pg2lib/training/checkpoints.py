@@ -85,8 +85,11 @@ def load_generators(method, config, states: dict, device=None, where="the file")
                 key: tensor.clone(memory_format=torch.contiguous_format)
                 for key, tensor in states[name].items()
             }
+            for key, own in network.state_dict().items():
+                if key in state and state[key].is_floating_point() != own.is_floating_point():
+                    raise ValueError(f"{key} is of type {state[key].dtype}")
             network.load_state_dict(state, assign=True)
-    except (KeyError, RuntimeError, ValueError, UserError) as error:
+    except (KeyError, RuntimeError, ValueError, ArithmeticError, UserError) as error:
         why = textwrap.shorten(str(error), 160, placeholder="...")
         raise UserError(
             f"{where} does not hold the parameters of {method.name} ({why}); fetch it again, or "

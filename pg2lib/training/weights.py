@@ -17,7 +17,7 @@ import torch
 
 import pg2lib
 from pg2lib.core.config import check_type
-from pg2lib.core.files import UserError, write_atomically
+from pg2lib.core.files import UserError, printable, write_atomically
 from pg2lib.models import METHODS, chain
 from pg2lib.models.base import bind
 from pg2lib.training import checkpoints
@@ -26,6 +26,8 @@ FORMAT = "pg2lib weights 2"
 SUFFIX = ".safetensors"
 JSON = ("configs", "seed", "keys")  # of the metadata; the other values are plain text
 STEP = ".step"
+# The largest sensible number in a configuration, where it is not a million.
+LARGEST = {"height": 4096, "width": 4096, "channels": 4096, "embedding": 65536, "iterations": 1e9}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Published:
 def about(published: Published) -> str:
     """One line for people."""
     height, width = published.size
-    return (
+    return printable(
         f"{published.row}, {width}x{height}, trained on {published.dataset} "
         f"(profile {published.profile}, seed {published.seed}; {published.made_by})"
     )
@@ -103,13 +105,19 @@ def along_outputs(steps, tensor):
 
 
 def float_weights(tensors: dict) -> dict:
-    """All weights of a file as float32, those of eight bits multiplied by their steps."""
+    """All weights of a file as float32, those of eight bits multiplied by their steps. ValueError
+    or KeyError for steps that do not fit, another type, or values that are not finite."""
     found = {name: tensor for name, tensor in tensors.items() if not name.endswith(STEP)}
     for name, tensor in found.items():
         if tensor.dtype == torch.int8:
-            found[name] = tensor.float() * along_outputs(tensors[name + STEP], tensor)
+            steps = tensors[name + STEP]
+            if steps.shape != tensor.shape[:1] or not steps.is_floating_point():
+                raise ValueError(f"{name} has steps of another shape or type")
+            found[name] = tensor.float() * along_outputs(steps.float(), tensor)
         elif tensor.is_floating_point():
             found[name] = tensor.float()
+        if not torch.isfinite(found[name]).all():
+            raise ValueError(f"{name} holds NaN or infinity")
     return found
 
 
@@ -130,12 +138,12 @@ def load(path, device: str | None = None):
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
             published = read_metadata(file.metadata() or {}, path)
             tensors = float_weights({name: file.get_tensor(name) for name in file.keys()})
-    except (safetensors.SafetensorError, OSError, KeyError, RuntimeError) as error:
+        states, generate = {}, None
+        for name, tensor in tensors.items():
+            method, network, parameter = name.split("/", 2)
+            states.setdefault(method, {}).setdefault(network, {})[parameter] = tensor
+    except (safetensors.SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}); fetch it again") from None
-    states, generate = {}, None
-    for name, tensor in tensors.items():
-        method, network, parameter = name.split("/", 2)
-        states.setdefault(method, {}).setdefault(network, {})[parameter] = tensor
     for method in chain(published.row):
         config, own = published.configs[method.name], states.get(method.name, {})
         networks = checkpoints.load_generators(method, config, own, device, path)
@@ -185,4 +193,7 @@ def read_config(name: str, fields: dict):
         raise ValueError(f"unknown field {', '.join(sorted(unknown))} of {name}")
     for field, value in fields.items():
         check_type(f"field {field} of {name}", value, known[field])
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and not 0 <= value <= LARGEST.get(field, 1e6):  # also NaN
+            raise ValueError(f"field {field} of {name} is {value}")
     return kind(**fields)

@@ -7,6 +7,7 @@ that it declares is in the figures folder, unchanged.
 
 import contextlib
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -18,7 +19,7 @@ import nbformat
 
 from pg2lib import models
 from pg2lib.core.config import Study
-from pg2lib.core.files import UserError, sha256, write_atomically
+from pg2lib.core.files import UserError, alive, sha256, write_atomically
 from pg2lib.results import claims
 from pg2lib.workflow import code_keys, pipeline, plan
 from pg2lib.workflow import run_store as runs
@@ -131,7 +132,8 @@ def run_notebook(study, notebook: Notebook, log) -> Path:
     log(step.line(state))
     if state.hit:
         return path
-    with runs.claim(step):
+    waiting = f"{'':8} {step.name:44} another process works on it"
+    with runs.claim(step, lambda: log(waiting)):
         if notebook_state(study, notebook).hit:  # another process has run it meanwhile
             return path
         (step.folder / "done.json").unlink(missing_ok=True)
@@ -206,7 +208,12 @@ def kernel_address():
     folder = tempfile.gettempdir()
     if len(os.fsencode(folder)) > 60:  # a socket's path has at most 107 bytes
         folder = "/tmp"
-    with tempfile.TemporaryDirectory("", "pg2-", folder, ignore_cleanup_errors=True) as private:
+    for left in Path(folder).glob("pg2-*-*"):  # by a process that was killed
+        owner = left.name.split("-")[1]
+        if owner.isdecimal() and not alive(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    prefix = f"pg2-{os.getpid()}-"
+    with tempfile.TemporaryDirectory("", prefix, folder, ignore_cleanup_errors=True) as private:
         yield str(Path(private) / "kernel")
 
 

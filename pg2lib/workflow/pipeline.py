@@ -18,7 +18,7 @@ from pg2lib import models
 from pg2lib.core import config as configs
 from pg2lib.core import devices, distributed
 from pg2lib.core.config import Study
-from pg2lib.core.files import OutOfTime, UserError
+from pg2lib.core.files import OutOfTime, UserError, remove_litter, stored
 from pg2lib.core.progress import reporting
 from pg2lib.data import dataset as datasets
 from pg2lib.data.prepare import READERS, prepare
@@ -29,7 +29,7 @@ from pg2lib.evaluation.perceptual import VGG16
 from pg2lib.results import tables
 from pg2lib.training import checkpoints, describe, extras
 from pg2lib.training import loop as training
-from pg2lib.workflow import code_keys, maps
+from pg2lib.workflow import code_keys, leftovers, maps
 from pg2lib.workflow import run_store as runs
 
 REFERENCE_ROWS = ("condition", "target")
@@ -38,12 +38,14 @@ LOOP = code_keys.entry(training.train)
 PAINTED_BYTES = 1 << 30  # of float32 images that a first stage paints before the second trains
 MASK_VARIANT = "released"  # of the pose mask that scores look through
 ABLATION_SEEDS = 3  # of a study with more: an ablation is trained with the first ones only
-RESULTS = (".npy", ".csv", ".json", ".jsonl", ".pt")  # suffixes of what steps leave
 study_from_environment = configs.study_from_environment
 
 
 def check(study: Study):
-    """UserError for a device that is not available, or an override that changes nothing."""
+    """UserError for a device that is not available, a seed that torch does not take, or an override
+    that changes nothing."""
+    if max(study.seeds) >= 1 << 32:
+        raise UserError(f"seed {max(study.seeds)} is too large; choose one below {1 << 32}")
     if study.device and study.device != "cpu" and not torch.cuda.is_available():
         raise UserError(f"device {study.device} is not available on this machine; choose cpu")
     if study.overrides:
@@ -93,6 +95,7 @@ def named_folder(name: str) -> Path:
     """A folder of that name among the figures, made if it is not there."""
     folder = Path(os.environ.get("PG2_FIGURES") or runs.project() / "figures") / name
     folder.mkdir(parents=True, exist_ok=True)
+    remove_litter(folder)
     return folder
 
 
@@ -203,8 +206,8 @@ def all_rows() -> tuple[str, ...]:
 
 def ensure(step: runs.Step, work, log=None, until=None) -> Path:
     """The step's folder, complete: if it is not, work(folder, progress) fills it and returns facts
-    to keep. log gets a line that tells HIT or MISS and why. OutOfTime if `until`, a `time.time()`,
-    is past before the work begins.
+    to keep. log gets a line that tells HIT or MISS and why. UserError for an output that is not as
+    it was written; OutOfTime if `until`, a `time.time()`, is past before the work begins.
 
     Of several processes of a launch all call work if the first one finds the step missing; that
     one holds the folder, shows progress and finishes.
@@ -214,6 +217,8 @@ def ensure(step: runs.Step, work, log=None, until=None) -> Path:
     state = distributed.broadcast(runs.state(step))
     log(step.line(state))
     if state.hit:
+        if first:
+            runs.verify(step)
         return step.folder
     if until is not None and time.time() >= until:
         raise OutOfTime(step.name)
@@ -223,12 +228,14 @@ def ensure(step: runs.Step, work, log=None, until=None) -> Path:
             stack.enter_context(runs.claim(step, lambda: log(waiting)))
         # somebody may have finished it meanwhile
         if not distributed.broadcast(first and runs.state(step).hit):
+            if first:
+                runs.begin_anew(step)
             label, started = f"{step.kind} {step.name.split('/')[-1]}", time.time()
             with reporting(label) if first else contextlib.nullcontext() as progress:
                 facts = work(step.folder, progress)
             distributed.barrier()
             if first:
-                runs.finish(step, written(step.folder), time.time() - started, facts)
+                runs.finish(step, runs.results(step), time.time() - started, facts)
             distributed.barrier()
     return step.folder
 
@@ -246,19 +253,18 @@ def row_data(study: Study, name: str, log=None) -> datasets.Dataset:
 
 
 def prepared(step: runs.Step, config: datasets.DataConfig, source=None, log=None):
-    """The Dataset of a step that holds what config asks for; prepared if it is not there."""
+    """The Dataset of a step that holds what config asks for; prepared if it is not there. UserError
+    for data that break a rule, such as joints outside their image."""
 
     def work(folder, progress):
         if distributed.rank() == 0:
-            prepare(config, folder, source, progress)
+            leftovers.prepared(config, folder, source, progress)
 
-    return datasets.load(ensure(step, work, log))
-
-
-def written(folder: Path) -> list[str]:
-    """The names of the results in a folder, without those that the run store keeps there."""
-    found = [path.name for path in sorted(folder.glob("[!.]*.*")) if path.suffix in RESULTS]
-    return [name for name in found if name not in ("step.json", "done.json")]
+    dataset = datasets.load(ensure(step, work, log))
+    if problems := dataset.card["problems"]:
+        where = source or step.folder
+        raise UserError(f"{where} holds unusable data: {' '.join(problems)} Mend or replace them")
+    return dataset
 
 
 def train(study: Study, name: str, log=None, until=None) -> Path:
@@ -274,6 +280,7 @@ def train(study: Study, name: str, log=None, until=None) -> Path:
         if log and distributed.rank() == 0:
             text = devices.precision_text(device_of(study), config.precision)
             log(f"{'':8} {study.name}/{name}: {text}")
+        leftovers.check_training(folder, config)
         what, seed = task(study, name, log), seed_of(study, name)
         images = row_data(study, name, log)
         facts = training.train(what, images, folder, seed, study.device, progress, until=until)
@@ -316,6 +323,7 @@ def painted(study: Study, name: str, start: str, log=None):
     def work(folder, progress):
         refined = generate_fn(study, start)
         path = folder / "painted.npy"
+        leftovers.require_room(folder, 4 * count)
         training.paint(refined, data(study), config, study.seed, "cpu", path, progress)
 
     return np.load(ensure(step, work, log) / "painted.npy", mmap_mode="r")
@@ -345,7 +353,8 @@ def evaluate(
     the first seed. OutOfTime if it is later than `until` before it begins."""
 
     def work(folder, progress):
-        how = scoring(study, preset, mask_from)
+        how, size = scoring(study, preset, mask_from), data(study).images[0].nbytes
+        leftovers.require_room(folder, 4 * size * len(data(study).test_pairs))
         generator = None if row in REFERENCE_ROWS else generate_fn(study, row)
         if row in models.METHODS and (names := extras.names(models.find(row))):
             generator = extras.by_poses(generator, row_data(study, row, log), names)
@@ -360,13 +369,15 @@ def evaluate(
 def generated(study: Study, row: str, what: str = "generated") -> np.ndarray:
     """What a row made of the test pairs: uint8 (k, H, W, 3), in their order. what: "generated",
     or for a two-stage row "coarse" or "difference" (float16)."""
-    return np.load(evaluate(study, row) / f"{what}.npy", mmap_mode="r")
+    with stored(evaluate(study, row) / f"{what}.npy") as path:
+        return np.load(path, mmap_mode="r")
 
 
 def training_log(study: Study, name: str) -> list[dict]:
     """The training log of a method's own networks with the first seed, trained if they are not
     there."""
-    return training.read_log(train(study, name).parent / "log.jsonl")
+    with stored(train(study, name).parent / "log.jsonl") as path:
+        return training.read_log(path)
 
 
 def scored(study: Study, rows, preset="pg2", mask_from="target") -> dict:

@@ -17,9 +17,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pg2lib.core.files import UserError, dumps, read_json, sha256, write_json
+from pg2lib.core.files import UserError, digest, dumps, read_json, remove_litter, sha256, write_json
 from pg2lib.workflow import code_keys
 from pg2lib.workflow.code_keys import PACKAGE
+
+RESULTS = (".npy", ".csv", ".json", ".jsonl", ".pt")  # suffixes of what steps leave
 
 
 def project() -> Path:
@@ -88,8 +90,7 @@ def fingerprint(source: Path) -> str:
 
 def state(step: Step) -> State:
     """HIT when the step's folder is complete, else MISS and why. Reads only small files."""
-    done = read_json(step.folder / "done.json")
-    if done:
+    if done := recorded(step):
         for name, fact in done["outputs"].items():
             path = step.folder / name
             if not path.exists() or path.stat().st_size != fact["bytes"]:
@@ -101,7 +102,9 @@ def state(step: Step) -> State:
     newest = max(siblings, key=lambda path: path.stat().st_mtime, default=None)
     if newest is None:
         return State(False, "it was never made here")
-    changes = differences(read_json(newest) or {}, json.loads(dumps(step.identity)))
+    before = read_json(newest)
+    before = before if isinstance(before, dict) else {}
+    changes = differences(before, json.loads(dumps(step.identity)))
     return State(False, "; ".join(changes[:3]) or "an older format of the run store")
 
 
@@ -136,10 +139,22 @@ def claim(step: Step, waiting=None):
         if waiting:
             waiting()
         held = lock.acquire()
+    except NotImplementedError:
+        raise UserError(
+            f"the disk of {step.folder} has no locks, which keep two processes apart; name a "
+            "folder on another one with PG2_RUNS"
+        ) from None
     with held:
+        remove_litter(step.folder)
         if not (step.folder / "step.json").exists():
             write_json(step.folder / "step.json", step.identity)
         yield step.folder
+
+
+def results(step: Step) -> list[str]:
+    """The names of the files in a step's folder, without those that the run store keeps there."""
+    found = [path.name for path in sorted(step.folder.glob("[!.]*.*")) if path.suffix in RESULTS]
+    return [name for name in found if name not in ("step.json", "done.json")]
 
 
 def finish(step: Step, outputs, seconds: float, facts: dict | None = None):
@@ -151,9 +166,20 @@ def finish(step: Step, outputs, seconds: float, facts: dict | None = None):
     write_json(step.folder / "done.json", record)
 
 
+def recorded(step: Step) -> dict | None:
+    """What `finish` wrote; None if it did not, or the file is damaged."""
+    done = read_json(step.folder / "done.json")
+    try:
+        known = [fact["bytes"] and fact["sha256"] for fact in done["outputs"].values()]
+        read = known, done["finished"], float(done["seconds"]), done["facts"].items()
+    except (TypeError, KeyError, AttributeError, ValueError):
+        return None
+    return done if read else None
+
+
 def read_done(step: Step) -> dict:
     """What `finish` wrote. UserError when the step is not complete."""
-    done = read_json(step.folder / "done.json")
+    done = recorded(step)
     if not done:
         raise UserError(f"{step.kind} {step.name} is not finished; run `pg2 reproduce` first")
     return done
@@ -162,7 +188,22 @@ def read_done(step: Step) -> dict:
 def checked(step: Step, name: str) -> Path:
     """The path of an output; UserError if its SHA-256 is not the one in done.json."""
     path = step.folder / name
-    wanted = read_done(step)["outputs"][name]["sha256"]
-    if not path.exists() or sha256(path) != wanted:
+    wanted = read_done(step)["outputs"].get(name)
+    if not wanted or not path.exists() or digest(path) != wanted["sha256"]:
         raise UserError(f"{path} is missing or damaged; delete its folder and run again")
     return path
+
+
+def verify(step: Step):
+    """`checked` for every output of a complete step; each file is read once per process."""
+    for name in read_done(step)["outputs"]:
+        checked(step, name)
+
+
+def begin_anew(step: Step):
+    """Remove what says that a step was complete, and every output that is not as it was."""
+    for name, fact in (recorded(step) or {"outputs": {}})["outputs"].items():
+        path = step.folder / name
+        if path.exists() and sha256(path) != fact["sha256"]:
+            path.unlink()
+    (step.folder / "done.json").unlink(missing_ok=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pg2lib import models
-from pg2lib.core.files import read_json, write_csv, write_json
+from pg2lib.core.files import read_json, stored, write_csv, write_json
 from pg2lib.evaluation import curves, pose_score, statistics
 from pg2lib.evaluation.scores import SCORES, weights
 from pg2lib.results import render, reproduction
@@ -35,7 +35,8 @@ def curve(study: pipeline.Study, row: str, log=None):
 
     def work(folder, progress):
         config, trained = pipeline.method_config(study, row), pipeline.train(study, row)
-        images = np.load(trained.parent / "curve.npy", mmap_mode="r")
+        with stored(trained.parent / "curve.npy") as path:
+            images = np.load(path, mmap_mode="r")
         when = training.curve_steps(config.iterations), config.batch
         how = replace(pipeline.scoring(study, "pg2", "target"), inception=None, lpips=None)
         how = how, pipeline.estimator(study)

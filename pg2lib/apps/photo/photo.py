@@ -21,6 +21,7 @@ FEWEST_JOINTS = 6  # fewer do not show a person's size
 CORNER = 0.5  # a pose within this share of the photo, in its top left corner, is doubted
 KNOWN_FRAMES = (176, 256), (256, 256), (64, 128)  # (width, height) that keypoints are published in
 KNEES, ANKLES = [9, 12], [10, 13]
+FARTHEST = 1e5  # pixels; no photo is larger
 SIDES = "left", "right", "above", "below"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
@@ -42,6 +43,10 @@ def read_image(file, name=None) -> np.ndarray:
     try:
         with Image.open(file) as image:
             image.load()
+            if image.mode == "I;16":  # PIL would make all but the darkest greys white
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            if image.mode in ("I", "F"):
+                raise ValueError("its pixels are not of 8 or 16 bits")
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except FileNotFoundError:
         raise UserError(f"{name} does not exist; name an image file") from None
@@ -59,6 +64,8 @@ def check_pose(keypoints, where) -> np.ndarray:
             f"{where} has {count} of 18 joints; choose a pose with at least {FEWEST_JOINTS} "
             "joints, preferably of a whole person"
         )
+    if keypoints.max() > FARTHEST:
+        raise UserError(f"{where} has a joint at {keypoints.max():g}; coordinates are pixels")
     if np.ptp(keypoints[here], axis=0).max() < 1:
         raise UserError(f"{where} has all its joints in one place; choose another pose")
     return keypoints

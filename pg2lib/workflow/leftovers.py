@@ -1,0 +1,99 @@
+"""What an interruption left in a folder, checked before it is taken up."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pg2lib.core.files import UserError, printable, read_json, stored, write_json
+from pg2lib.data.prepare import prepare
+from pg2lib.training import loop as training
+
+SUMS = "sums.json"  # in the folder of an interrupted preparation, beside its progress.json
+
+
+def prepared(config, folder: Path, source=None, progress=None):
+    """`prepare` in a folder that is not complete: it resumes only from rows that are as they were
+    written. UserError as there, and for an image too large to decode."""
+    if (folder / "card.json").exists():  # whole once, but not what was recorded
+        for path in (folder / "card.json", *folder.glob("*.npy")):
+            path.unlink()
+    try:
+        prepare(config, folder, source, noting(folder / "unfinished", progress))
+    except Image.DecompressionBombError as error:
+        reason = printable(str(error).splitlines()[-1])
+        raise UserError(f"an image in {source} is too large ({reason}); replace it") from None
+
+
+def noting(folder: Path, progress=None):
+    """A progress(done, total) that also keeps the checksums of the rows that are done."""
+    before, digests = kept(folder)
+
+    def report(done, total):
+        nonlocal before, digests
+        if done <= before or not digests:  # begun again
+            arrays = sorted(path.stem for path in folder.glob("*.npy"))
+            before, digests = 0, {name: hashlib.sha256() for name in arrays}
+        for name, digest in digests.items():
+            digest.update(rows(folder, name, before, done))
+        before = done
+        sums = {name: digest.hexdigest() for name, digest in digests.items()}
+        write_json(folder / SUMS, {"done": done, "sums": sums})
+        if progress:
+            progress(done, total)
+
+    return report
+
+
+def kept(folder: Path) -> tuple[int, dict]:
+    """(number of rows, array -> SHA-256 object of these) that an interrupted preparation noted, if
+    they still are what they were; else (0, {}), and the folder is gone."""
+    try:
+        noted, state = read_json(folder / SUMS), read_json(folder / "progress.json")
+        done, digests = noted["done"], {name: hashlib.sha256() for name in noted["sums"]}
+        for name, digest in digests.items():
+            digest.update(rows(folder, name, 0, done))
+        sums = {name: digest.hexdigest() for name, digest in digests.items()}
+        if not digests or sums != noted["sums"] or state["done"] < done:
+            raise ValueError("changed since it was written")
+        for path in folder.glob("*.npy"):
+            if path.stem not in digests:  # derived from these; written again
+                path.unlink()
+        # rows of a chunk that was written but not noted are made again
+        write_json(folder / "progress.json", {"key": state["key"], "done": done})
+        return done, digests
+    except (OSError, ValueError, EOFError, KeyError, TypeError):
+        shutil.rmtree(folder, ignore_errors=True)
+        return 0, {}
+
+
+def rows(folder: Path, name: str, start: int, stop: int) -> bytes:
+    """Some rows of an array, at most as many as there are."""
+    return np.load(folder / f"{name}.npy", mmap_mode="r")[start:stop].tobytes()
+
+
+def check_training(folder: Path, config):
+    """UserError where a training cannot go on in a folder: the disk lacks the room for its curve,
+    or a file that it adds to is damaged."""
+    curve, log = folder / "curve.npy", folder / "log.jsonl"
+    if not curve.exists():
+        points = training.CURVE_POINTS * training.CURVE_PAIRS
+        require_room(folder, points * config.height * config.width * 3)
+    if curve.exists():
+        with stored(curve):
+            np.load(curve, mmap_mode="r")
+    if log.exists():
+        with stored(log):
+            [record["step"] + 1 for record in training.read_log(log)]
+
+
+def require_room(folder: Path, needed: int):
+    """UserError where a disk has no room for so many bytes: a file that is mapped into memory on a
+    full disk ends the process without a word."""
+    if needed > (room := shutil.disk_usage(folder).free):
+        raise UserError(
+            f"{folder} needs {needed / 1e6:.0f} MB more, its disk has {room / 1e6:.0f} MB left; "
+            "make room and start again, nothing is lost"
+        )

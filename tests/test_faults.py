@@ -1,0 +1,424 @@
+"""What damage, kills, full disks and nonsense end in: made again, or one sentence."""
+
+import errno
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import smoke
+import torch
+from PIL import Image
+
+from pg2lib import cli
+from pg2lib.apps.photo import photo
+from pg2lib.core import files
+from pg2lib.core.files import UserError
+from pg2lib.data import prepare as preparation
+from pg2lib.evaluation import curves, score_row
+from pg2lib.results import report
+from pg2lib.training import weights
+from pg2lib.workflow import leftovers, notebooks, pipeline
+from pg2lib.workflow import run_store as runs
+
+STUDY = pipeline.Study(profile="smoke")
+DEAD = 2**22 + 1  # no process of Linux has this number
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """A store with the data and the scores of one row."""
+    monkeypatch.setenv("PG2_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("PG2_FIGURES", str(tmp_path / "figures"))
+    pipeline.data(STUDY)
+    return tmp_path / "runs"
+
+
+def flip(path, place=-1):
+    """Change one byte of a file, and neither its size nor its time."""
+    content, stat = bytearray(path.read_bytes()), path.stat()
+    content[place] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+# ---------------------------------------------------------------- damage in the run store
+
+
+def test_damage_of_the_same_size_is_found_when_a_step_is_read(store):
+    step = pipeline.data_step(STUDY)
+    flip(step.folder / "images.npy")
+    assert runs.state(step).hit  # a plan looks at sizes alone
+    with pytest.raises(UserError, match=r"images\.npy is missing or damaged; delete its folder"):
+        pipeline.data(STUDY)
+
+
+def test_an_edited_score_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("PG2_RUNS", str(tmp_path))
+    step = runs.Step("evaluate", "x", {})
+
+    def work(folder, progress):
+        (folder / "summary.json").write_text('{"mean": 0.1}')
+
+    pipeline.ensure(step, work)
+    (step.folder / "summary.json").write_text('{"mean": 0.9}')
+    with pytest.raises(UserError, match=r"summary\.json is missing or damaged"):
+        pipeline.ensure(step, work)
+
+
+@pytest.mark.parametrize("name", ["images.npy", "names.npy", "card.json", "done.json"])
+@pytest.mark.parametrize("damage", ["deleted", "emptied", "cut"])
+def test_what_is_lost_of_a_data_set_is_made_again(store, name, damage):
+    step = pipeline.data_step(STUDY)
+    before = {path.name: path.read_bytes() for path in step.folder.glob("*.npy")}
+    path = step.folder / name
+    content = path.read_bytes()
+    path.unlink() if damage == "deleted" else path.write_bytes(
+        b"" if damage == "emptied" else content[: len(content) // 2]
+    )
+    if name == "done.json":  # then nothing tells what the arrays were
+        flip(step.folder / "images.npy")
+    pipeline.data(STUDY)
+    assert {path.name: path.read_bytes() for path in step.folder.glob("*.npy")} == before
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "[1]", "{}", '{"outputs": []}', "\udcff"])
+def test_a_damaged_record_is_no_record(tmp_path, monkeypatch, content):
+    monkeypatch.setenv("PG2_RUNS", str(tmp_path))
+    step = runs.Step("train", "x", {})
+    with runs.claim(step):
+        pass
+    for name in ("done.json", "step.json"):
+        (step.folder / name).write_bytes(content.encode(errors="surrogateescape"))
+    assert "interrupted" in runs.state(step).reason
+    assert not runs.state(runs.Step("train", "x", {"other": 1})).hit
+    with pytest.raises(UserError, match="not finished"):
+        runs.read_done(step)
+
+
+@pytest.mark.parametrize("read", [score_row.read_pairs, score_row.read_summary, curves.read_curve])
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe", b'{"a": 1', b"[]\n"])
+def test_a_table_that_is_gone_or_torn_is_told(tmp_path, read, content):
+    if content is not None:
+        for name in ("pairs.csv", "summary.json", "curve.csv"):
+            (tmp_path / name).write_bytes(content)
+    if content in (b'{"a": 1', b"[]\n") and read is not score_row.read_summary:
+        return  # a CSV of one column
+    with pytest.raises(UserError, match="is missing or damaged .*delete its folder"):
+        read(tmp_path)
+
+
+def test_a_file_is_hashed_once_until_it_changes(tmp_path, monkeypatch):
+    path, read = tmp_path / "x", []
+    path.write_bytes(b"one")
+    os.utime(path, (1, 1))
+    monkeypatch.setattr(files, "sha256", lambda path: read.append(path) or path.read_bytes())
+    assert files.digest(path) == files.digest(path) == b"one" and len(read) == 1
+    path.write_bytes(b"two")
+    assert files.digest(path) == b"two"
+    path.write_bytes(b"six")  # perhaps within one step of the clock
+    assert files.digest(path) == b"six"
+
+
+# ---------------------------------------------------------------- what a kill leaves
+
+
+class Killed(BaseException):
+    pass
+
+
+def prepared_until(folder, count):
+    """A preparation in `folder`, killed after so many images."""
+
+    def progress(done, total):
+        if done >= count:
+            raise Killed
+
+    with pytest.raises(Killed):
+        leftovers.prepared(smoke.data_settings(), folder, progress=progress)
+
+
+@pytest.fixture
+def chunks(monkeypatch):
+    monkeypatch.setattr(preparation, "CHUNK", 8)
+    monkeypatch.setattr(preparation.devices, "cpu_count", lambda: 1)
+
+
+@pytest.mark.parametrize("damaged", [None, "images.npy", "keypoints.npy", "cameras.npy"])
+def test_an_interrupted_preparation_resumes_only_from_intact_rows(chunks, tmp_path, damaged):
+    config, seen = smoke.data_settings(), []
+    leftovers.prepared(config, tmp_path / "whole")
+    prepared_until(tmp_path / "killed", 16)
+    if damaged:
+        flip(tmp_path / "killed" / "unfinished" / damaged, 130)  # behind the header
+    leftovers.prepared(config, tmp_path / "killed", progress=lambda done, _: seen.append(done))
+    assert seen[0] == (8 if damaged else 24)
+    for path in (tmp_path / "whole").iterdir():
+        assert (tmp_path / "killed" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_rows_that_were_written_but_not_noted_are_made_again(chunks, tmp_path):
+    prepared_until(tmp_path, 16)
+    state = tmp_path / "unfinished" / "progress.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"done": 32}))
+    assert leftovers.kept(tmp_path / "unfinished")[0] == 16
+    assert json.loads(state.read_text())["done"] == 16
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"done": "x", "sums": {"images": ""}}'])
+def test_a_damaged_note_begins_the_preparation_again(chunks, tmp_path, content):
+    for name in ("sums.json", "progress.json"):
+        prepared_until(tmp_path / name, 16)
+        (tmp_path / name / "unfinished" / name).write_text(content)
+        assert leftovers.kept(tmp_path / name / "unfinished") == (0, {})
+        assert not (tmp_path / name / "unfinished").exists()
+
+
+@pytest.mark.parametrize("name", ["curve.npy", "log.jsonl"])
+@pytest.mark.parametrize("content", [b"\xff\xff", b"", b"[1]\n"])
+def test_a_training_does_not_go_on_beside_a_damaged_file(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    if name == "log.jsonl" and not content:
+        return leftovers.check_training(tmp_path, smoke.config("G1-L1"))
+    with pytest.raises(UserError, match=f"{name} is missing or damaged"):
+        leftovers.check_training(tmp_path, smoke.config("G1-L1"))
+
+
+def test_the_files_of_a_dead_process_are_swept_and_no_other(tmp_path):
+    own = [f".figure.{DEAD}.pdf", f".generated.{DEAD}.npy", f".report.{DEAD}.abc"]
+    kept = [".lock", f".figure.{os.getpid()}.pdf", "figure.1.pdf", ".gitignore", ".venv"]
+    for name in own[:2] + kept:
+        (tmp_path / name).write_text("")
+    (tmp_path / own[2]).mkdir()
+    files.remove_litter(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_the_sockets_of_a_dead_process_are_swept(tmp_path, monkeypatch):
+    monkeypatch.setattr(notebooks.tempfile, "gettempdir", lambda: "/tmp")
+    left = Path(f"/tmp/pg2-{DEAD}-x")
+    left.mkdir(exist_ok=True)
+    with notebooks.kernel_address() as address:
+        assert not left.exists() and Path(address).parent.exists()
+
+
+def test_a_report_that_is_stopped_half_way_loses_nothing(tmp_path, monkeypatch):
+    new, out, names = tmp_path / "new", tmp_path / "out", ["a/x", "a/y"]
+
+    def write(text):
+        for name in names:
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
+            (new / name).write_text(text)
+
+    write("old")
+    report.replace_files(out, new, names, {})
+    (out / "a" / "notes.txt").write_text("mine")
+    write("new")
+    replace, done = os.replace, []
+
+    def stop(source, target):
+        if Path(target).name == "y" and done:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        done.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr(report.os, "replace", stop)
+    with pytest.raises(OSError, match="No space"):
+        report.replace_files(out, new, names, report.own_files(out))
+    monkeypatch.undo()
+    assert [(out / name).read_text() for name in names] == ["new", "old"]
+    assert report.user_files(out) == ["a/notes.txt"]  # the rest is replaced next time
+    write("third")
+    report.replace_files(out, new, ["a/x"], report.own_files(out))
+    assert sorted(path.name for path in (out / "a").iterdir()) == ["notes.txt", "x"]
+
+
+# ---------------------------------------------------------------- what the system refuses
+
+
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "runs/x"), r"runs/x\); make room"),
+        (PermissionError(errno.EACCES, "Permission denied", "a\x1b[2J\nb"), r"\(a \[2J b\); check"),
+        (
+            IsADirectoryError("Caught it in a worker\nTraceback\nIsADirectoryError: x"),
+            "Error: x; c",
+        ),
+        (ModuleNotFoundError("No module named 'anywidget'", name="anywidget"), "anywidget is not"),
+        (UserError("two\nlines"), "pg2: two lines"),
+    ],
+)
+def test_what_the_system_refuses_is_one_sentence(capsys, error, words):
+    def work():
+        raise error
+
+    assert cli.status_of(work) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "\x1b" not in told
+    assert re.search(words, told)
+
+
+def test_a_fault_of_the_library_is_not_hidden():
+    def work():
+        raise ModuleNotFoundError("No module named 'pg2lib.x'", name="pg2lib.x")
+
+    with pytest.raises(ModuleNotFoundError):
+        cli.status_of(work)
+
+
+@pytest.mark.parametrize(
+    "environment, words",
+    [
+        ({"PG2_RUNS": "/dev/null/x"}, "Not a directory"),
+        ({"PG2_RUNS": "/proc/x"}, "pg2: "),
+        ({"WORLD_SIZE": "abc"}, "WORLD_SIZE=abc is no number"),
+        ({"WORLD_SIZE": "2"}, "RANK is no number"),
+        ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_PORT": "x"}, "MASTER_PORT is no number"),
+    ],
+)
+def test_a_wrong_environment_is_told(monkeypatch, capsys, environment, words):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    options = cli.parser().parse_args(["train", "G1-L1", "--profile", "smoke"])
+    assert cli.status_of(cli.run, options) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and words in told
+
+
+def test_a_disk_without_the_room_is_told_before_it_is_mapped(tmp_path):
+    with pytest.raises(UserError, match="make room and start again"):
+        leftovers.require_room(tmp_path, 1 << 60)
+    leftovers.require_room(tmp_path, 1)
+
+
+def test_a_disk_without_locks_is_told(tmp_path, monkeypatch):
+    def no_locks(*arguments, **options):
+        raise NotImplementedError("no flock")
+
+    monkeypatch.setenv("PG2_RUNS", str(tmp_path))
+    monkeypatch.setattr(runs.FileLock, "acquire", no_locks)
+    with pytest.raises(UserError, match="has no locks"), runs.claim(runs.Step("train", "x", {})):
+        pass
+
+
+# ---------------------------------------------------------------- nonsense
+
+
+def test_data_that_break_a_rule_are_refused(store, monkeypatch):
+    load = pipeline.datasets.load
+
+    def swapped(folder):
+        found = load(folder)
+        found.card["problems"].append("a joint lies outside its image.")
+        return found
+
+    monkeypatch.setattr(pipeline.datasets, "load", swapped)
+    with pytest.raises(UserError, match="a joint lies outside its image"):
+        pipeline.data(STUDY)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The tensors and metadata of a small file of weights."""
+    folder = tmp_path_factory.mktemp("small")
+    paths = smoke.trained_row(folder / "row", "G1-L1")
+    out = weights.export(folder / "x.safetensors", paths, smoke.published("G1-L1"), small=True)
+    with safetensors.safe_open(out, "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+
+
+def broken(tensors, kind):
+    name = next(name for name, tensor in tensors.items() if tensor.dtype == torch.int8)
+    tensors, steps = dict(tensors), tensors[name + weights.STEP]
+    match kind:
+        case "one filter":
+            tensors[name] = tensors[name][:1]
+        case "one step":
+            tensors[name + weights.STEP] = steps[:1]
+        case "steps of whole numbers":
+            tensors[name + weights.STEP] = steps.long()
+        case "NaN":
+            tensors[name + weights.STEP] = steps * torch.nan
+        case "infinity":
+            tensors[name + weights.STEP] = steps * torch.inf
+        case "whole numbers":
+            del tensors[name + weights.STEP]
+            tensors[name] = tensors[name].long()
+        case "a name without a network":
+            tensors["x"] = steps.clone()
+    return tensors
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["one filter", "one step", "steps of whole numbers", "NaN", "infinity", "whole numbers",
+     "a name without a network"],
+)  # fmt: skip
+def test_weights_that_are_none_are_refused(small, tmp_path, kind):
+    path = tmp_path / "x.safetensors"
+    safetensors.torch.save_file(broken(small[0], kind), path, small[1])
+    with pytest.raises(UserError, match="damaged|does not hold the parameters"):
+        weights.load(path, "cpu")
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [("heatmap_radius", float("nan")), ("heatmap_radius", 1e30), ("channels", 0),
+     ("height", 10**9), ("embedding", -1)],
+)  # fmt: skip
+def test_a_configuration_out_of_range_is_refused(small, tmp_path, field, value):
+    configs = json.loads(small[1]["configs"])
+    configs["G1-L1"][field] = value
+    path = tmp_path / "x.safetensors"
+    safetensors.torch.save_file(small[0], path, small[1] | {"configs": json.dumps(configs)})
+    with pytest.raises(UserError):
+        weights.load(path, "cpu")
+
+
+def test_what_a_file_says_of_itself_does_not_reach_the_terminal():
+    published = smoke.published("G1-L1")
+    hostile = weights.dataclasses.replace(published, made_by="x\x1b[2J\nPWNED")
+    assert weights.about(hostile).endswith("x [2J PWNED)")
+
+
+def test_grey_of_16_bits_keeps_its_shades(tmp_path):
+    ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+    Image.fromarray(ramp).save(tmp_path / "a.png")
+    found = photo.read_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(found, np.repeat((ramp // 256)[..., None], 3, axis=2))
+    Image.fromarray(ramp.astype(np.float32)).save(tmp_path / "b.tif")
+    with pytest.raises(UserError, match=r"b\.tif is not an intact image"):
+        photo.read_image(tmp_path / "b.tif")
+
+
+def test_a_joint_far_from_any_photo_is_refused():
+    pose = np.linspace(0, 1e30, 36, dtype=np.float32).reshape(18, 2)
+    with pytest.raises(UserError, match="coordinates are pixels"):
+        photo.check_pose(pose, "x.json")
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["data", "show", "--count", "0"], "--count 0 is out of range"),
+        (["data", "show", "--count", str(10**30)], "out of range"),
+        (["train", "G1-L1", "--seed", str(2**64)], "is too large"),
+        (["describe", "--device", "tpu"], "unknown device"),
+    ],
+)
+def test_options_out_of_range_are_told(capsys, arguments, words):
+    assert cli.main([*arguments, "--profile", "smoke"]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and words in told
+
+
+@pytest.mark.parametrize("frame", ["", "x", "0x9", "9" * 5000 + "x1", "64x-1", "٣x٣"])
+def test_a_frame_that_is_none_is_told(frame):
+    from pg2lib import commands
+
+    with pytest.raises(UserError, match="is not WIDTHxHEIGHT"):
+        commands.parse_frame(frame)
