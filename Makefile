@@ -8,7 +8,7 @@ SET ?=
 CPU_TORCH = https://download.pytorch.org/whl/cpu
 EVERY = 10
 
-.PHONY: help lab reproduce claims successors report test notebooks pages demo screenshot bench record clean
+.PHONY: help lab reproduce claims successors report test notebooks pages demo screenshot bench record faults clean
 
 help:
 	@echo "make lab         open the notebooks in JupyterLab; 08 and 09 need nothing trained"
@@ -28,6 +28,7 @@ help:
 	@echo "make screenshot  take the picture of the pose studio for README.md"
 	@echo "make bench       measure speed and memory, half an hour; keep the machine idle"
 	@echo "make record      CHANGE=\"what is new\": cost and quality of quick, a line of docs/records.md"
+	@echo "make faults      kills, full disks, damage and nonsense, half an hour: docs/reliability.md"
 	@echo "make clean       remove .venv and caches; keeps runs/, which may hold days of training"
 	@echo
 	@echo "Each target first installs into .venv if needed: about 6 GB, two thirds of it CUDA; on Linux"
@@ -75,6 +76,9 @@ bench: .venv/.installed
 
 record: .venv/.installed
 	@.venv/bin/python -m benchmarks.record "$(CHANGE)" $(foreach change,$(SET),--set $(change))
+
+faults: .venv/.installed
+	@.venv/bin/python -m benchmarks.faults
 
 # On Linux PyPI offers torch with CUDA, 4 GB that only an NVIDIA GPU needs. PyTorch's own index is
 # asked first whether it answers: pip would wait for it again and again, package after package.

@@ -4,19 +4,25 @@ import errno
 import json
 import os
 import re
+import signal
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.torch
 import smoke
+import test_market as market
 import torch
 from PIL import Image
 
+from benchmarks import faults as campaign
 from pg2lib import cli
 from pg2lib.apps.photo import photo
-from pg2lib.core import files
+from pg2lib.core import devices, files
 from pg2lib.core.files import UserError
+from pg2lib.data import deepfashion
 from pg2lib.data import prepare as preparation
 from pg2lib.evaluation import curves, score_row
 from pg2lib.results import report
@@ -205,6 +211,32 @@ def test_the_sockets_of_a_dead_process_are_swept(tmp_path, monkeypatch):
         assert not left.exists() and Path(address).parent.exists()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+def test_a_forked_worker_does_not_outlive_a_killed_parent():
+    read, write = os.pipe()
+    if not (parent := os.fork()):
+        with devices.forks_end_with_us():
+            if worker := os.fork():
+                os.write(write, str(worker).encode())
+            time.sleep(60)
+        os._exit(0)
+    worker = int(os.read(read, 20))
+    time.sleep(0.1)  # for prctl
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
+    until = time.time() + 10
+    while running(worker) and time.time() < until:
+        time.sleep(0.05)
+    assert not running(worker)
+
+
+def running(pid) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_a_report_that_is_stopped_half_way_loses_nothing(tmp_path, monkeypatch):
     new, out, names = tmp_path / "new", tmp_path / "out", ["a/x", "a/y"]
 
@@ -321,6 +353,26 @@ def test_data_that_break_a_rule_are_refused(store, monkeypatch):
         pipeline.data(STUDY)
 
 
+def test_a_picture_too_large_to_decode_is_told(tmp_path, monkeypatch):
+    market.market(tmp_path / "source")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setattr(preparation.devices, "cpu_count", lambda: 1)
+    with pytest.raises(UserError, match="a file in .* is too large"):
+        leftovers.prepared(market.MARKET, tmp_path / "store", tmp_path / "source")
+    problems = preparation.verify(market.MARKET, tmp_path / "source")["problems"]
+    assert len(problems) == 9 and "is too large to decode" in problems[0]
+
+
+def test_any_name_of_a_file_goes_into_the_fingerprint(tmp_path):
+    (tmp_path / os.fsdecode(b"\xff.jpg")).write_text("")
+    assert len(runs.fingerprint(tmp_path)) == 12
+
+
+def test_a_table_of_poses_that_is_only_a_header_is_told(tmp_path):
+    with pytest.raises(UserError, match="only a header"):
+        deepfashion._frame("detect", {}, tmp_path / "x.csv")
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """The tensors and metadata of a small file of weights."""
@@ -422,3 +474,22 @@ def test_a_frame_that_is_none_is_told(frame):
 
     with pytest.raises(UserError, match="is not WIDTHxHEIGHT"):
         commands.parse_frame(frame)
+
+
+# ---------------------------------------------------------------- the campaign's page
+
+
+def test_the_page_says_what_was_not_run_and_what_failed():
+    ends = {"0 x": "same", "1 y": "traceback: ValueError", "2 z": "sentence: pg2: no"}
+    machine = {"processor": "P", "python": "3", "torch": "2"}
+    record = {"parts": {"kills": {"of": 30, "cases": ends}}, "seed": 0, "hashing": 0.5}
+    text = campaign.page(record | {"machine": machine})
+    lines = {line.split(":")[0]: line for line in text.splitlines() if line.startswith("| ")}
+    assert lines["| kills"].endswith("| 3 of 30 | 2 | 1 |")
+    assert lines["| damage"].endswith("| not run | – | – |")
+    assert "- kills, 1 y: traceback: ValueError" in text
+
+
+def test_the_committed_page_is_that_of_its_record():
+    record = json.loads((runs.project() / "benchmarks" / "faults.json").read_text())
+    assert campaign.PAGE.read_text(encoding="utf-8") == campaign.page(record)

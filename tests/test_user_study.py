@@ -489,6 +489,28 @@ def test_a_generator_trained_again_is_told(table):
     assert "trained again" in " ".join(table2.of_studies([STUDY])["notes"])
 
 
+@pytest.mark.parametrize(
+    "line, field, edit",
+    [
+        (0, "seed", lambda old: old + 1),
+        (0, "row", lambda old: "G1+D"),
+        (0, "dataset", lambda old: "market1501"),
+        (1, "practice", lambda old: not old),
+        (5, "practice", lambda old: not old),
+        (5, "image", lambda old: "x" if " from " in old else "x from y"),
+        (5, "truth", lambda old: GENERATED if old == REAL else REAL),
+    ],
+)
+def test_table2_refuses_edited_answers(line, field, edit):
+    answer_all(start())
+    path = user_study.folder(STUDY, ROW) / "ann.jsonl"
+    lines = [json.loads(text) for text in path.read_text().splitlines()]
+    lines[line][field] = edit(lines[line][field])
+    path.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    with pytest.raises(UserError, match=rf"ann\.jsonl: {field} is not as planned"):
+        table2.of_studies([STUDY])
+
+
 def test_table2_in_files(table, tmp_path):
     paths = render.write(tmp_path, "table2", table)
     assert [path.name for path in paths] == [f"table2.{x}" for x in ("md", "csv", "tex", "json")]

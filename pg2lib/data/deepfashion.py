@@ -196,6 +196,8 @@ def _frame(named, annotated, path):
     """
     if named != "detect":
         return named, "as configured"
+    if not annotated:
+        raise UserError(f"{path} holds no keypoints, only a header.")
     joints = np.concatenate([keypoints[found(keypoints)] for keypoints in annotated.values()])
     middles = {frame: SIDE / 2 - shift for frame, shift in FRAMES.items()}
     median = float(np.median(joints[:, 0])) if len(joints) else -1.0

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from pg2lib.core import devices
@@ -227,7 +228,14 @@ def verify(what, source=None):
         return card
     check_config(what)
     survey = _reader(what).survey(what, source)
-    errors, sizes = sources.decode_all(survey.check, survey.paths)
+
+    def check(path):
+        try:
+            return survey.check(path)
+        except Image.DecompressionBombError as error:
+            raise UserError(f"{path} is too large to decode ({error}); replace it.") from None
+
+    errors, sizes = sources.decode_all(check, survey.paths)
     stored = ", ".join(f"{count:,} of {size}" for size, count in sizes.most_common())
     differences = [
         f"{part}: {survey.parts[part][name]:,} {_words(name)}, the complete set has {count:,}."

@@ -20,14 +20,12 @@ from pg2lib.core.config import check_type
 from pg2lib.core.files import UserError, printable, write_atomically
 from pg2lib.models import METHODS, chain
 from pg2lib.models.base import bind
-from pg2lib.training import checkpoints
+from pg2lib.training import checkpoints, ranges
 
 FORMAT = "pg2lib weights 2"
 SUFFIX = ".safetensors"
 JSON = ("configs", "seed", "keys")  # of the metadata; the other values are plain text
 STEP = ".step"
-# The largest sensible number in a configuration, where it is not a million.
-LARGEST = {"height": 4096, "width": 4096, "channels": 4096, "embedding": 65536, "iterations": 1e9}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,7 +191,6 @@ def read_config(name: str, fields: dict):
         raise ValueError(f"unknown field {', '.join(sorted(unknown))} of {name}")
     for field, value in fields.items():
         check_type(f"field {field} of {name}", value, known[field])
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if number and not 0 <= value <= LARGEST.get(field, 1e6):  # also NaN
-            raise ValueError(f"field {field} of {name} is {value}")
-    return kind(**fields)
+    config = kind(**fields)
+    ranges.check(name, config)
+    return config

@@ -1,5 +1,6 @@
 """What an interruption left in a folder, checked before it is taken up."""
 
+import csv
 import hashlib
 import shutil
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pg2lib.core import devices
 from pg2lib.core.files import UserError, printable, read_json, stored, write_json
 from pg2lib.data.prepare import prepare
 from pg2lib.training import loop as training
@@ -16,15 +18,16 @@ SUMS = "sums.json"  # in the folder of an interrupted preparation, beside its pr
 
 def prepared(config, folder: Path, source=None, progress=None):
     """`prepare` in a folder that is not complete: it resumes only from rows that are as they were
-    written. UserError as there, and for an image too large to decode."""
+    written. UserError as there, and for an image or a field of a table that is too large."""
     if (folder / "card.json").exists():  # whole once, but not what was recorded
         for path in (folder / "card.json", *folder.glob("*.npy")):
             path.unlink()
     try:
-        prepare(config, folder, source, noting(folder / "unfinished", progress))
-    except Image.DecompressionBombError as error:
+        with devices.forks_end_with_us():
+            prepare(config, folder, source, noting(folder / "unfinished", progress))
+    except (Image.DecompressionBombError, csv.Error) as error:
         reason = printable(str(error).splitlines()[-1])
-        raise UserError(f"an image in {source} is too large ({reason}); replace it") from None
+        raise UserError(f"a file in {source} is too large ({reason}); replace it") from None
 
 
 def noting(folder: Path, progress=None):

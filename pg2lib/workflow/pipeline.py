@@ -18,7 +18,7 @@ from pg2lib import models
 from pg2lib.core import config as configs
 from pg2lib.core import devices, distributed
 from pg2lib.core.config import Study
-from pg2lib.core.files import OutOfTime, UserError, remove_litter, stored
+from pg2lib.core.files import OutOfTime, UserError, stored
 from pg2lib.core.progress import reporting
 from pg2lib.data import dataset as datasets
 from pg2lib.data.prepare import READERS, prepare
@@ -27,7 +27,7 @@ from pg2lib.evaluation import score_row as evaluation
 from pg2lib.evaluation.inception import INCEPTION
 from pg2lib.evaluation.perceptual import VGG16
 from pg2lib.results import tables
-from pg2lib.training import checkpoints, describe, extras
+from pg2lib.training import checkpoints, describe, extras, ranges
 from pg2lib.training import loop as training
 from pg2lib.workflow import code_keys, leftovers, maps
 from pg2lib.workflow import run_store as runs
@@ -39,13 +39,13 @@ PAINTED_BYTES = 1 << 30  # of float32 images that a first stage paints before th
 MASK_VARIANT = "released"  # of the pose mask that scores look through
 ABLATION_SEEDS = 3  # of a study with more: an ablation is trained with the first ones only
 study_from_environment = configs.study_from_environment
+named_folder = runs.named_folder
 
 
 def check(study: Study):
-    """UserError for a device that is not available, a seed that torch does not take, or an override
-    that changes nothing."""
-    if max(study.seeds) >= 1 << 32:
-        raise UserError(f"seed {max(study.seeds)} is too large; choose one below {1 << 32}")
+    """UserError for a device that is not available, a seed out of range, or an override that has
+    no effect or asks for the impossible."""
+    ranges.check_seeds(study.seeds)
     if study.device and study.device != "cpu" and not torch.cuda.is_available():
         raise UserError(f"device {study.device} is not available on this machine; choose cpu")
     if study.overrides:
@@ -53,6 +53,8 @@ def check(study: Study):
         every["data"] = data_config(study)
         named_only = {KEYPOINTS: method_config(study, KEYPOINTS)}
         configs.check_overrides(study.overrides, every, named_only)
+        for name, config in (every | named_only).items():
+            ranges.check(name, config)
 
 
 def shared(study: Study) -> Study:
@@ -89,14 +91,6 @@ def figures_folder(study: Study) -> Path:
     """Where a study's figures and tables land: figures/<dataset>-<profile>/ of the project, or
     below $PG2_FIGURES."""
     return named_folder(study.name)
-
-
-def named_folder(name: str) -> Path:
-    """A folder of that name among the figures, made if it is not there."""
-    folder = Path(os.environ.get("PG2_FIGURES") or runs.project() / "figures") / name
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_litter(folder)
-    return folder
 
 
 def source_folder(study: Study) -> Path | None:
@@ -346,9 +340,7 @@ def generate_fn(study: Study, row: str, log=None):
     return checkpoints.generate_fn(chain, wanted, paths, study.device)
 
 
-def evaluate(
-    study: Study, row: str, preset="pg2", mask_from="target", log=None, until=None
-) -> Path:
+def evaluate(study, row: str, preset="pg2", mask_from="target", log=None, until=None) -> Path:
     """The folder with generated.npy, pairs.csv and summary.json of a row, made if not there; of
     the first seed. OutOfTime if it is later than `until` before it begins."""
 

@@ -34,6 +34,15 @@ def root() -> Path:
     return Path(os.environ.get("PG2_RUNS") or project() / "runs")
 
 
+def named_folder(name: str) -> Path:
+    """A folder of that name among the figures, below $PG2_FIGURES or figures/ of the project; made
+    if it is not there."""
+    folder = Path(os.environ.get("PG2_FIGURES") or project() / "figures", name)
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_litter(folder)
+    return folder
+
+
 @dataclass(frozen=True)
 class Step:
     """One piece of work and what decides its result."""
@@ -85,7 +94,7 @@ def fingerprint(source: Path) -> str:
         for path in source.glob(pattern)
         if path.is_file()
     )
-    return hashlib.sha256("\n".join(listing).encode()).hexdigest()[:12]
+    return hashlib.sha256("\n".join(listing).encode(errors="surrogateescape")).hexdigest()[:12]
 
 
 def state(step: Step) -> State:

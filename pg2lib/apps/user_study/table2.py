@@ -2,8 +2,16 @@
 
 from pg2lib import models
 from pg2lib.apps.user_study.rates import rates
-from pg2lib.apps.user_study.study import PAPER, folder, read_folder
+from pg2lib.apps.user_study.study import (
+    GENERATED,
+    KINDS,
+    PAPER,
+    folder,
+    participant_seed,
+    read_folder,
+)
 from pg2lib.core.config import SETTINGS
+from pg2lib.core.files import UserError
 
 # Table 2 as printed: row -> half -> rates.
 PAPER_TABLE2 = {
@@ -21,6 +29,7 @@ def results(study, row):
     images count; the paper does not say what it did with the others."""
     answers = read_folder(folder(study, row))
     answers = answers[~answers.simulated.astype(bool)]
+    check_plan(study, row, answers)
     asked = answers.protocol.map(lambda protocol: protocol.total)
     done = answers.groupby("participant").trial.transform("max") == asked
     counted = answers[done & ~answers.practice.astype(bool)]
@@ -43,6 +52,26 @@ def results(study, row):
         "protocols": sorted({str(protocol) for protocol in counted.protocol}),
         "generators": sorted(counted.generator.unique()),
     }
+
+
+def check_plan(study, row, answers):
+    """UserError for answers that were not given to the plan of their participant."""
+    for name, own in answers.groupby("participant"):
+        first, kinds = own.iloc[0], own.truth.value_counts()
+        asked = {kind: getattr(first.protocol, kind) for kind in KINDS}
+        planned = {
+            "seed": (own.seed == participant_seed(study, row, name)).all(),
+            "dataset": (own.dataset == study.dataset).all(),
+            "row": (own.row == row).all(),
+            "practice": (own.practice == (own.trial <= first.protocol.practice)).all(),
+            "truth": all(kinds.get(kind, 0) <= count for kind, count in asked.items()),
+            "image": (own.image.str.contains(" from ") == (own.truth == GENERATED)).all(),
+        }
+        if wrong := [field for field, kept in planned.items() if not kept]:
+            raise UserError(
+                f"{folder(study, row) / name}.jsonl: {wrong[0]} is not as planned for {name}; "
+                "move the file away"
+            )
 
 
 def of_studies(studies):

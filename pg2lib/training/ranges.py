@@ -1,0 +1,28 @@
+"""Which numbers of a configuration mean something, whatever the method."""
+
+from dataclasses import fields
+
+from pg2lib.core.files import UserError
+
+POSITIVE = ("height", "width", "iterations", "batch", "channels", "embedding", "rows", "blocks")
+LARGEST = {"height": 4096, "width": 4096, "channels": 4096, "embedding": 65536, "iterations": 1e9}
+SEEDS = 1 << 32  # all are below
+
+
+def check(where: str, config):
+    """UserError for a number of a dataclass that is negative, not finite or beyond all reason, or
+    0 where there must be something."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        low, high = int(field.name in POSITIVE), LARGEST.get(field.name, 1e6)
+        high = SEEDS - 1 if field.name == "seed" else high
+        if not low <= value <= high:  # also NaN
+            raise UserError(f"{where}.{field.name} is {value}; choose from {low} to {high:,.0f}")
+
+
+def check_seeds(seeds):
+    """UserError for a seed that torch does not take."""
+    if max(seeds) >= SEEDS:
+        raise UserError(f"seed {max(seeds)} is too large; choose one below {SEEDS}")
