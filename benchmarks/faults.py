@@ -110,6 +110,9 @@ training that was interrupted are read, but their content is not compared; a dis
 through another program while a file is mapped into memory ends the process without a sentence
 (it resumes); 16-bit images in a data set are clipped by Pillow.
 
+The first runs found a worker that outlived a killed preparation and a traceback for
+`--set channels=0`; both are mended and have tests in tests/test_faults.py.
+
 ## How it was tried
 """
 

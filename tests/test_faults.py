@@ -20,7 +20,7 @@ from PIL import Image
 from benchmarks import faults as campaign
 from pg2lib import cli
 from pg2lib.apps.photo import photo
-from pg2lib.core import devices, files
+from pg2lib.core import files
 from pg2lib.core.files import UserError
 from pg2lib.data import deepfashion
 from pg2lib.data import prepare as preparation
@@ -215,7 +215,7 @@ def test_the_sockets_of_a_dead_process_are_swept(tmp_path, monkeypatch):
 def test_a_forked_worker_does_not_outlive_a_killed_parent():
     read, write = os.pipe()
     if not (parent := os.fork()):
-        with devices.forks_end_with_us():
+        with leftovers.forks_end_with_us():
             if worker := os.fork():
                 os.write(write, str(worker).encode())
             time.sleep(60)

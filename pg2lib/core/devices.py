@@ -8,8 +8,6 @@ import ctypes
 import importlib.util
 import multiprocessing
 import os
-import signal
-import sys
 import threading
 from functools import cache
 from pathlib import Path
@@ -107,31 +105,3 @@ def end_with_parent():
 
     if parent:
         threading.Thread(target=watch, daemon=True).start()
-
-
-FORKING = {}  # "by": the process whose forks end with it
-
-
-@contextlib.contextmanager
-def forks_end_with_us():
-    """Within the block, processes that this one forks are killed when it ends, however it ends
-    (Linux). A worker of a DataLoader may otherwise wait for ever to write into a pipe that nobody
-    reads."""
-    if sys.platform == "linux":
-        _follow_forks()
-        FORKING["by"] = os.getpid()
-    try:
-        yield
-    finally:
-        FORKING.clear()
-
-
-@cache
-def _follow_forks():
-    def follow():
-        if parent := FORKING.pop("by", None):
-            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-            if os.getppid() != parent:  # ended already
-                os._exit(1)
-
-    os.register_at_fork(after_in_child=follow)

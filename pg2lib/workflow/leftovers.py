@@ -1,19 +1,25 @@
 """What an interruption left in a folder, checked before it is taken up."""
 
+import contextlib
 import csv
+import ctypes
 import hashlib
+import os
 import shutil
+import signal
+import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from pg2lib.core import devices
 from pg2lib.core.files import UserError, printable, read_json, stored, write_json
 from pg2lib.data.prepare import prepare
 from pg2lib.training import loop as training
 
 SUMS = "sums.json"  # in the folder of an interrupted preparation, beside its progress.json
+FORKING = {}  # "by": the process whose forks end with it
 
 
 def prepared(config, folder: Path, source=None, progress=None):
@@ -23,7 +29,7 @@ def prepared(config, folder: Path, source=None, progress=None):
         for path in (folder / "card.json", *folder.glob("*.npy")):
             path.unlink()
     try:
-        with devices.forks_end_with_us():
+        with forks_end_with_us():
             prepare(config, folder, source, noting(folder / "unfinished", progress))
     except (Image.DecompressionBombError, csv.Error) as error:
         reason = printable(str(error).splitlines()[-1])
@@ -100,3 +106,28 @@ def require_room(folder: Path, needed: int):
             f"{folder} needs {needed / 1e6:.0f} MB more, its disk has {room / 1e6:.0f} MB left; "
             "make room and start again, nothing is lost"
         )
+
+
+@contextlib.contextmanager
+def forks_end_with_us():
+    """Within the block, processes that this one forks are killed when it ends, however it ends
+    (Linux). A worker of a DataLoader may otherwise wait for ever to write into a pipe that nobody
+    reads."""
+    if sys.platform == "linux":
+        _follow_forks()
+        FORKING["by"] = os.getpid()
+    try:
+        yield
+    finally:
+        FORKING.clear()
+
+
+@cache
+def _follow_forks():
+    def follow():
+        if parent := FORKING.pop("by", None):
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+            if os.getppid() != parent:  # ended already
+                os._exit(1)
+
+    os.register_at_fork(after_in_child=follow)
