@@ -313,29 +313,27 @@ def match(networks, config: MatcherConfig, inputs: Inputs, start=None) -> Output
 
 
 def matcher_updates(networks, config: MatcherConfig, batches, start=None):
-    """Both find a random warp, between a map of the training set and the same map warped."""
+    """Between a map of the training set and the same map under a random warp of both kinds, each
+    matcher finds what it will have to: the spline what the affine one leaves."""
     c, memory = config, networks["memory"]
     memory.next_step()
     source = maps_of(c, batches[0])
-    device, count = source.device, len(source)
-    makers = {"affine": warping.random_affine, "spline": warping.random_spline}
-    for number, (name, make) in enumerate(makers.items()):
-        with memory.noise(number, device):
-            true = make(count, device)
-        target = warping.sample_parsing(source, as_grid(name, true, c.height, c.width))
-        found = networks[name](source, target)
-        points = [as_grid(name, theta, POINTS, POINTS).flatten(1, 2) for theta in (found, true)]
-        loss = warping.point_error(*points)
-        still = as_grid(name, torch.zeros_like(true), POINTS, POINTS).flatten(1, 2)
-        yield Update(name, loss, {f"{name}_identity": warping.point_error(still, points[1])})
+    with memory.noise(0, source.device):
+        makers = warping.random_affine, warping.random_spline
+        true = [make(len(source), source.device) for make in makers]
+    size, points = (c.height, c.width), (POINTS, POINTS)
 
+    def error(affine, spline):
+        pair = (warping.grid(*warp, *points).flatten(1, 2) for warp in ((affine, spline), true))
+        return warping.point_error(*pair)
 
-def as_grid(name, theta, height, width):
-    """The grid (B, H, W, 2) of an affine warp alone or a spline alone."""
-    if name == "affine":
-        return warping.grid(theta, None, height, width)
-    still = torch.zeros(len(theta), warping.AFFINE, device=theta.device)
-    return warping.grid(still, theta, height, width)
+    target = warping.sample_parsing(source, warping.grid(*true, *size))
+    affine = networks["affine"](source, target)
+    identity = error(torch.zeros_like(affine), None)
+    yield Update("affine", error(affine, None), {"identity": identity})
+    affine = affine.detach()
+    nearer = warping.sample_parsing(source, warping.grid(affine, None, *size))
+    yield Update("spline", error(affine, networks["spline"](nearer, target)))
 
 
 # ---- stage II: the painter
