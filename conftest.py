@@ -22,14 +22,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.envi
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """`-n 2` keeps a file of tests in one process, and in one process all notebooks and after them
-    the browser tests, which share the store above."""
+    """`-n 2` keeps a file of tests in one process, notebooks 1 to 7 in one, and in one those that
+    answer people and after them the browser tests, which share the store above."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByStore(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             file = nodeid.partition("::")[0]
-            own = file.startswith("tests/") and not file.startswith("tests/browser/")
-            return file if own else "notebooks"
+            if file.startswith(("notebooks/08", "notebooks/09", "tests/browser/")):
+                return "apps"
+            return "notebooks" if file.startswith("notebooks/") else file
 
     return ByStore(config, log)

@@ -164,6 +164,7 @@ def successors(options):
         pipeline.evaluate(*job, log=log)
     table = pipeline.successors(study)
     log(f"\n{terminal.text(table, terminal.columns())}\n")
+    log("\n".join(render.view(table).notes) + "\n")  # how the rows differ from their papers'
     written = render.write(pipeline.named_folder(study.name), "table_successors", table)
     log("wrote " + ", ".join(map(str, written)))
 

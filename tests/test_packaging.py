@@ -209,7 +209,8 @@ def installing(tmp_path):
             (tmp_path / name).chmod(0o755)
         (tmp_path / ".venv" / ".installed").unlink(missing_ok=True)
         calls.unlink(missing_ok=True)
-        environment = {name: value for name, value in os.environ.items() if name != "PIP_FLAGS"}
+        outer = ("PIP_FLAGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")  # of the `make test` around this
+        environment = {name: value for name, value in os.environ.items() if name not in outer}
         environment["PATH"] = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
         command = ["make", "-f", PROJECT / "Makefile", ".venv/.installed", "EVERY=1", *words]
         done = subprocess.run(
