@@ -687,6 +687,16 @@ def test_nothing_is_written_when_something_cannot_be(results, tmp_path):
     assert (tmp_path / "claims.md").read_text() == "old"
 
 
+def test_rows_of_unequal_first_stages_decide_nothing():
+    found = made_up(a=0.1, b=0.0)
+    unequal = replace(found, first_stage_pairs={"a": 100_000, "b": 60_000})
+    equal = replace(found, first_stage_pairs={"a": 60_000, "b": 60_000, "c": 100_000})
+    assert ask(equal, "mask_ssim", MORE).verdict == verdicts.SEEN
+    [refused] = ask(unequal, "mask_ssim", MORE).findings
+    assert refused.verdict == CANNOT
+    assert "different numbers of training pairs (a 100,000, b 60,000)" in refused.why
+
+
 # --- what is gathered
 
 

@@ -9,6 +9,7 @@ from pg2lib import models
 from pg2lib.core import config as configs
 from pg2lib.core.config import Study
 from pg2lib.core.files import UserError
+from pg2lib.training import describe
 from pg2lib.workflow import pipeline
 
 
@@ -69,6 +70,21 @@ def test_drawn_fashion_is_the_deepfashion_half_in_small():
     assert dataclasses.replace(drawn, drawn=False) == real
     config = smoke.config("G1-L1", "synthetic-fashion", "quick")
     assert (config.height, config.width) == (64, 64) and config.batch == 4
+
+
+def test_first_stages_that_no_row_refines_may_be_shorter(tmp_path):
+    file = tmp_path / "two.toml"
+    file.write_text('base = "smoke"\niterations = [8, 4]\nunrefined = 5\nbatch = 3\n')
+    study = Study(profile=str(file))
+    steps = {name: pipeline.method_config(study, name).iterations for name in models.METHODS}
+    assert steps["G1-poseMaskLoss"] == 8 and steps["G1+G2+D"] == 4 and steps["G2-L1+D"] == 4
+    assert {steps[name] for name in ("G1-L1", "G1-CE-L1", "G1-HME-L1", "G1+D")} == {5}
+    changed = dataclasses.replace(study, overrides=("iterations=7",))  # beats the profile
+    assert pipeline.method_config(changed, "G1-L1").iterations == 7
+    rows = ("G1-L1", "G1-poseMaskLoss", "G1+G2+D")
+    seen = describe.first_stage_pairs(study, rows)
+    assert seen == {"G1-L1": 15, "G1-poseMaskLoss": 24, "G1+G2+D": 24}
+    assert describe.first_stage_pairs(Study(profile="quick"), rows) == {}
 
 
 def test_what_only_adversarial_runs_use_does_not_mark_the_others():

@@ -4,7 +4,7 @@
 `claims.Comparison`; `verdicts` decides.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,7 @@ class Evidence:
     summaries: dict  # row -> [summary.json]
     logs: dict  # row -> [list of records with "step" and "l1"; adversarial: "d_real", "d_fake"]
     context: pd.DataFrame  # a line per test pair, see `pair_context`
+    first_stage_pairs: dict = field(default_factory=dict)  # row -> training pairs, if they differ
 
     @property
     def name(self) -> str:
@@ -61,7 +62,7 @@ class NotMeasured(Exception):
     """A number that a comparison needs does not exist; the message names it."""
 
 
-def gather(dataset, folders, logs, profile, half, mask_variant="released"):
+def gather(dataset, folders, logs, profile, half, mask_variant="released", first_stage_pairs=None):
     """The Evidence of a study. folders: row -> [folder of `evaluation.evaluate_row` per training];
     the rest as in `Evidence`. UserError: a folder without pairs.csv or summary.json."""
     target = dataset.test_pairs[:, 1]
@@ -75,7 +76,8 @@ def gather(dataset, folders, logs, profile, half, mask_variant="released"):
             pairs[row].append(read_pairs(folder).join(columns))
     summaries = {row: [read_summary(folder) for folder in each] for row, each in folders.items()}
     context = pair_context(dataset, mask_variant)
-    return Evidence(dataset.name, profile, half, pairs, summaries, logs, context)
+    found = pairs, summaries, logs, context, first_stage_pairs or {}
+    return Evidence(dataset.name, profile, half, *found)
 
 
 def pair_context(dataset, mask_variant="released"):

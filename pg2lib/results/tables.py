@@ -180,7 +180,7 @@ def _table(title, summaries, columns, facts, pairs=None, paper=None):
         f"SSIM preset {facts['preset']}, pose mask of the {facts['mask_from']} image "
         f"({facts['mask_variant']}).",
         f"Split: {facts['split'].rstrip('.')}.",
-        _certainty(trained, seeds),
+        _certainty(trained, seeds) + _lengths(facts.pop("first_stage_pairs", {}), trained),
     ]
     title = title.format(dataset=facts["dataset"])
     return {"title": title, "columns": list(columns), "facts": facts, "rows": rows, "notes": notes}
@@ -218,6 +218,18 @@ def _certainty(trained, seeds):
         "trainings. Rows that are not trained: over people only. Scores of a whole set of images "
         "(IS, FID, KID, one picture): over trainings only."
     )
+
+
+def _lengths(seen, trained):
+    """What to know of rows whose first stages see different numbers of pairs; seen: row -> pairs,
+    empty where these are equal."""
+    counts = {}
+    for row in trained:
+        counts.setdefault(seen.get(row), []).append(row)
+    if len(counts) < 2:
+        return ""
+    each = "; ".join(f"{count:,} pairs for {', '.join(rows)}" for count, rows in counts.items())
+    return f" The first stage was not trained equally long: {each}."
 
 
 def _table1_notes(table):

@@ -106,6 +106,11 @@ def _obstacle(comparison, evidence, sibling):
     """Why a comparison says nothing of the claim, whatever its effect, or None."""
     if comparison.how == "halves" and evidence.drawn:
         return "drawn data measure the painter, who chose both backgrounds"
+    seen = {row: evidence.first_stage_pairs[row] for row in comparison.rows
+            if row in evidence.first_stage_pairs}  # fmt: skip
+    if comparison.how != "curves" and len(set(seen.values())) > 1:
+        each = ", ".join(f"{row} {pairs:,}" for row, pairs in seen.items())
+        return f"the rows' first stages saw different numbers of training pairs ({each})"
     for row in comparison.rows:
         if row == comparison.row and comparison.symptom:
             continue  # that this training fails is the claim

@@ -1,13 +1,13 @@
 """What a row costs before it is run: parameters, GFLOPs and training schedule."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pg2lib.core.config import override, sized
 from pg2lib.data.dataset import Batch
-from pg2lib.models import chain, rows
+from pg2lib.models import METHODS, chain, rows
 from pg2lib.models.base import Inputs, Output
 from pg2lib.models.layers import parameter_count
 
@@ -64,8 +64,22 @@ def describe(study, names=None) -> list[dict]:
 
 
 def method_config(study, method):
-    """The configuration of a method in a study."""
-    return override(method.configure(*sized(study)), study.overrides, method.name)
+    """The configuration of a method in a study: what the method takes from data set and profile,
+    and then what was changed by hand."""
+    setting, profile = sized(study)
+    config = method.configure(setting, profile)
+    refined = {other.start for other in METHODS.values()}
+    if profile.unrefined and method.start is None and method.name not in refined:
+        config = replace(config, iterations=profile.unrefined)
+    return override(config, study.overrides, method.name)
+
+
+def first_stage_pairs(study, names) -> dict[str, int]:
+    """Row -> training pairs that its first stage sees, if these differ between the rows; else {}.
+    Scores of such rows differ by the length of their training as well."""
+    firsts = {name: method_config(study, chain(name)[0]) for name in names}
+    seen = {name: config.iterations * config.batch for name, config in firsts.items()}
+    return seen if len(set(seen.values())) > 1 else {}
 
 
 def costs(study, name: str) -> dict:

@@ -1,6 +1,7 @@
 """Evidence for the paper's claims, from the run store: steps that are missing are run first."""
 
 from pg2lib.results import claims, effects
+from pg2lib.training import describe
 from pg2lib.workflow import pipeline, plan
 
 
@@ -11,7 +12,8 @@ def measured(study: pipeline.Study, rows) -> effects.Evidence:
         for row in rows
         if row not in pipeline.REFERENCE_ROWS
     }
-    about = study.profile_name, study.setting.half, pipeline.MASK_VARIANT
+    seen = describe.first_stage_pairs(study, logs)
+    about = study.profile_name, study.setting.half, pipeline.MASK_VARIANT, seen
     return effects.gather(pipeline.data(study), pipeline.scored(study, rows), logs, *about)
 
 

@@ -75,16 +75,15 @@ def device_of(study: Study) -> str:
 
 @lru_cache
 def method_config(study: Study, name: str):
-    """The configuration of one method (or of KEYPOINTS) in a study: what the method takes from data
-    set and profile, and then what was changed by hand."""
-    setting, profile = configs.sized(study)
+    """The configuration of one method (or of KEYPOINTS) in a study."""
     if name == KEYPOINTS:  # an override has to name it
+        setting, profile = configs.sized(study)
         own = [text for text in study.overrides if text.startswith(f"{KEYPOINTS}.")]
         config = pose_score.KeypointConfig(
             height=setting.height, width=setting.width, **profile.keypoint_network
         )
         return configs.override(config, own, KEYPOINTS)
-    return configs.override(models.find(name).configure(setting, profile), study.overrides, name)
+    return describe.method_config(study, models.find(name))
 
 
 def figures_folder(study: Study) -> Path:
@@ -419,6 +418,7 @@ def table_facts(study: Study) -> dict:
         "seeds": list(study.seeds),
         "split": data(study).card["split"],
         "drawn": study.setting.drawn,
+        "first_stage_pairs": describe.first_stage_pairs(study, models.rows()),
         "command": study.command,
     }
 
