@@ -8,7 +8,7 @@ SET ?=
 CPU_TORCH = https://download.pytorch.org/whl/cpu
 EVERY = 10
 
-.PHONY: help lab reproduce claims successors report test notebooks pages demo screenshot bench record faults clean
+.PHONY: help lab reproduce claims successors report test notebooks pages demo screenshot bench record scaling faults clean
 
 help:
 	@echo "make lab         open the notebooks in JupyterLab; 08 and 09 need nothing trained"
@@ -28,6 +28,7 @@ help:
 	@echo "make screenshot  take the picture of the pose studio for README.md"
 	@echo "make bench       measure speed and memory, half an hour; keep the machine idle"
 	@echo "make record      CHANGE=\"what is new\": cost and quality of quick, a line of docs/records.md"
+	@echo "make scaling     score against width and length of training: docs/scaling.md; half an hour"
 	@echo "make faults      kills, full disks, damage and nonsense, half an hour: docs/reliability.md"
 	@echo "make clean       remove .venv and caches; keeps runs/, which may hold days of training"
 	@echo
@@ -73,6 +74,9 @@ screenshot: .venv/.installed
 
 bench: .venv/.installed
 	@.venv/bin/python -m benchmarks
+
+scaling: .venv/.installed
+	@.venv/bin/python -m benchmarks.scaling $(if $(DATASET),--dataset $(DATASET)) $(if $(PROFILE),--profile $(PROFILE))
 
 record: .venv/.installed
 	@.venv/bin/python -m benchmarks.record "$(CHANGE)" $(foreach change,$(SET),--set $(change))
