@@ -5,10 +5,11 @@ DATASET ?= synthetic-market
 PROFILE ?= quick
 SEEDS ?= 0
 SET ?=
+STUDY ?=
 CPU_TORCH = https://download.pytorch.org/whl/cpu
 EVERY = 10
 
-.PHONY: help lab reproduce claims successors report test notebooks pages demo screenshot bench record scaling faults clean
+.PHONY: help lab reproduce claims successors report publish test notebooks pages demo screenshot bench record scaling faults clean
 
 help:
 	@echo "make lab         open the notebooks in JupyterLab; 08 and 09 need nothing trained"
@@ -19,10 +20,13 @@ help:
 	@echo "                 Real data: make reproduce DATASET=market1501 PG2_DATA=<folder>"
 	@echo "make claims      the same, then the ablations and the paper's claims, one by one"
 	@echo "make successors  the rows of later papers, and a table of them beside PG2's"
-	@echo "make report      all results on one HTML page, from the latest runs; trains nothing"
+	@echo "make report      all results on one HTML page, your own first; trains nothing"
+	@echo "make publish     copy your results, runs/figures/, into the project's figures/ and update"
+	@echo "                 its pages; STUDY=synthetic-market-quick copies that one alone"
 	@echo "make test        unit tests, every notebook re-run and compared (profile smoke), and"
 	@echo "                 JupyterLab in Chromium if that is installed"
-	@echo "make notebooks   reproduce, then write the executed notebooks over notebooks/"
+	@echo "make notebooks   reproduce, then write the executed notebooks over notebooks/; make publish"
+	@echo "                 then does the same for their figures"
 	@echo "make pages       update the tables that README.md and docs/results.md quote from figures/"
 	@echo "make demo        train the generators that ship with the project again; hours on two cores"
 	@echo "make screenshot  take the picture of the pose studio for README.md"
@@ -52,6 +56,9 @@ successors: .venv/.installed
 
 report: .venv/.installed
 	@.venv/bin/python -m pg2lib report
+
+publish: .venv/.installed
+	@.venv/bin/python -m pg2lib publish $(STUDY)
 
 test: .venv/.installed
 	@rm -rf .test-runs

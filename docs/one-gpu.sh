@@ -4,8 +4,8 @@
 #   bash docs/one-gpu.sh market1501 <folder of the images>
 #
 # Each slice ends with checkpoints, a table of how far every training is, with scores of what it
-# paints by then (figures/market1501-paper/progress.md). Started again, it goes on where it was. The
-# two rows that the paper is about come first. It needs no notebook package: torch, numpy, pandas,
+# paints by then (runs/figures/market1501-paper/progress.md). Started again, it goes on where it was.
+# The two rows that the paper is about come first. It needs no notebook package: torch, numpy, pandas,
 # scikit-image, Pillow, matplotlib, Jinja2, filelock, tqdm and safetensors are enough.
 #
 # MINUTES=9 per slice; ONCE=1 ends after one slice, with status 3 while there is more to do;

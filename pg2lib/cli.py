@@ -21,7 +21,7 @@ EPILOG = """examples:
   pg2 report                                   all results on one page
   pg2 generate --image me.jpg --target-pose walk.json --out me
                                                one's own photo in other poses
-runs are kept in runs/ ($PG2_RUNS), figures and tables in figures/ ($PG2_FIGURES)"""
+runs are kept in runs/ ($PG2_RUNS), figures and tables in runs/figures/ ($PG2_FIGURES)"""
 
 
 def main(arguments=None) -> int:
@@ -190,9 +190,12 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
     ("generate", "one photo in another pose, or in many", (*PHOTO, *study(*DATA[:3], "--seeds",
         "--data", "--device"))),
     ("card", "score the generators that ship and write their card", STUDY),
-    ("report", "all results on one page, from figures/", (
+    ("report", "all results on one page: your own, then those that come with the project", (
         option("--out", type=Path, help="folder to write (default: report/)"),)),
     ("pages", "update the tables that README.md and docs/results.md quote from figures/", ()),
+    ("publish", "copy your results into the project's figures/, then update its pages", (
+        option("study", nargs="*", metavar="STUDY", help="folders below runs/figures/ (default: "
+               "all but those of the profile smoke)"),)),
     ("export", "write a row's weights as one file to publish", (*STUDY,
         option("row", metavar="ROW", help=ROW),
         option("--out", type=Path, required=True, metavar="FILE",

@@ -22,9 +22,9 @@ from pg2lib.results.report import write_report
 from pg2lib.training import checkpoints, weights
 from pg2lib.training import describe as costs
 from pg2lib.workflow import lanes, pipeline, plan, shipped, slices
+from pg2lib.workflow import pages as project_pages
 from pg2lib.workflow import run_store as runs
 from pg2lib.workflow.card import write_card
-from pg2lib.workflow.pages import update_pages
 
 
 def study_of(options, dataset=None):
@@ -246,18 +246,24 @@ def export(options):
 def card(options):
     files = {row: shipped.weights_file(row) for row in shipped.rows()}
     study = study_of(options)
-    for path in write_card(study, files, pipeline.figures_folder(study), log):
+    among = runs.shipped_figures() if shipped.ships(study) else None  # it ships with the files
+    for path in write_card(study, files, pipeline.named_folder(study.name, among), log):
         log(f"wrote {path}")
 
 
 def report(options):
     out = options.out or runs.project() / "report"
     comparison = runs.project() / "docs" / "paper-vs-code.md"
-    log(f"wrote {write_report(pipeline.named_folder(''), out, comparison)[0]}")
+    log(f"wrote {write_report(runs.figures(), out, comparison, runs.shipped_figures())[0]}")
 
 
 def pages(options):
-    for path in update_pages():
+    for path in project_pages.update_pages():
+        log(f"wrote {path}")
+
+
+def publish(options):
+    for path in project_pages.publish(options.study):
         log(f"wrote {path}")
 
 

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pg2lib import cli, commands
 from pg2lib.core.files import UserError
 from pg2lib.evaluation import score_row
 from pg2lib.training import weights
 from pg2lib.workflow import card, pipeline
+from pg2lib.workflow import run_store as runs
 
 STUDY = pipeline.Study(profile="smoke", device="cpu")
 ROW = "G1-L1"
@@ -74,3 +76,18 @@ def test_a_file_of_another_size_is_refused(files, tmp_path):
     with pytest.raises(UserError, match="paints"):
         card.write_card(other, files, tmp_path, print)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_card_of_what_ships_goes_to_the_project_and_others_to_the_user(tmp_path, monkeypatch):
+    folders = []
+
+    def write_card(study, files, folder, log):
+        folders.append(folder)
+        return []
+
+    monkeypatch.setattr(commands, "write_card", write_card)
+    monkeypatch.setattr(runs, "project", lambda: tmp_path)
+    for options in (["--profile", "demo"], ["--profile", "demo", "--seed", "1"]):
+        assert cli.main(["card", "--device", "cpu", *options]) == 0
+    shipped, own = tmp_path / "figures", runs.figures()
+    assert folders == [shipped / "synthetic-market-demo", own / "synthetic-market-demo-seed1"]

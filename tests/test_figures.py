@@ -273,6 +273,31 @@ def test_save_writes_a_png_and_what_made_it(dataset, tmp_path):
         provenance.save(figure, tmp_path / "f.jpg", facts)
 
 
+def test_the_same_picture_keeps_its_record_and_another_gets_one(dataset, tmp_path, monkeypatch):
+    images, path = dataset.images[:2], tmp_path / "f.png"
+    figure = figures.grid([list(images)], ["a", "b"])
+    facts = {"seed": 3, "inputs": {"data": "ab12"}, "pair": (1, 2), "missing": float("nan")}
+    provenance.save(figure, path, facts)
+    first = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    when = iter(("2030-01-01 00:00:00", "2030-01-02 00:00:00", "2030-01-03 00:00:00"))
+    later = {"versions": {"python": "4"}, "commit": "else"}
+    monkeypatch.setattr(provenance, "stamp", lambda: later | {"written": next(when)})
+
+    def written():
+        return json.loads(path.with_suffix(".json").read_text())["written"]
+
+    path.with_suffix(".pdf").unlink()
+    provenance.save(figure, path, facts)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == first
+    provenance.save(figure, path, facts | {"inputs": {"data": "cd34"}})
+    assert written() == "2030-01-01 00:00:00" and path.read_bytes() == first["f.png"]
+    provenance.save(figures.grid([list(images[::-1])], ["a", "b"]), path, facts)
+    assert written() == "2030-01-02 00:00:00" and path.read_bytes() != first["f.png"]
+    path.write_bytes(b"damaged")
+    provenance.save(figure, path, facts)
+    assert written() == "2030-01-03 00:00:00" and path.read_bytes() == first["f.png"]
+
+
 def test_publish_writes_the_figure_and_shows_it(tmp_path):
     summaries = {"G1-L1": {"scores": {"ssim": {"mean": 0.3, "low": 0.2, "high": 0.4}}}}
     figure = charts.bars_with_intervals(summaries, ("ssim",))

@@ -93,6 +93,10 @@ def test_what_only_adversarial_runs_use_does_not_mark_the_others():
     assert smoke.config("G1+D", profile="quick").d_learning_rate != plain.d_learning_rate
 
 
+def check(overrides):
+    pipeline.check(Study(overrides=overrides))
+
+
 @pytest.mark.parametrize(
     "make, words",
     [
@@ -102,6 +106,14 @@ def test_what_only_adversarial_runs_use_does_not_mark_the_others():
         (lambda: Study(overrides="iterations"), "not FIELD=VALUE"),
         (lambda: pipeline.check(Study(overrides="dilation=2")), "no such field"),
         (lambda: pipeline.check(Study(overrides="G9.channels=2")), "no method G9"),
+        (
+            lambda: check("iteratons=5"),
+            "field; did you mean iterations\\? The fields are .*channels",
+        ),
+        (lambda: check("G1-L1.chanels=5"), "field of G1-L1; did you mean channels\\?"),
+        (lambda: check("g1-l1.channels=5"), "no method g1-l1; did you mean G1-L1"),
+        (lambda: check("keypoint.batch=5"), "no method keypoint; did you mean keypoints"),
+        (lambda: check("zzzz=5"), "--set zzzz: no such field; fields are .*channels"),
         (lambda: pipeline.check(Study(overrides="batch=two")), "batch is 'two'.*int"),
         (lambda: pipeline.check(Study(overrides="batch=True")), "batch is True"),
         (lambda: pipeline.check(Study(overrides="schedule=cosin")), "unknown schedule 'cosin'"),

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 import pg2lib
+from pg2lib.workflow import run_store
 
 PROJECT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -342,3 +343,13 @@ def test_git_ignores_pictures_that_can_hold_photographs(name):
         path = f"figures/{folder}/{name}"
         done = subprocess.run(["git", "check-ignore", "-q", path], cwd=PROJECT, check=False)
         assert done.returncode == 0, f"git would add {path}"
+
+
+@pytest.mark.skipif(not (PROJECT / ".git").exists(), reason="not a git checkout")
+def test_a_run_leaves_the_checkout_clean(monkeypatch):
+    for name in ("PG2_FIGURES", "PG2_RUNS"):
+        monkeypatch.delenv(name)
+    path = run_store.figures() / "synthetic-market-quick" / "table1.md"
+    assert path.is_relative_to(PROJECT)
+    command = ["git", "check-ignore", "-q", path]
+    assert subprocess.run(command, cwd=PROJECT, check=False).returncode == 0

@@ -4,8 +4,10 @@ import re
 
 import pytest
 
+from pg2lib import cli
 from pg2lib.core.files import UserError
 from pg2lib.workflow import pages
+from pg2lib.workflow import run_store as runs
 from pg2lib.workflow.run_store import project
 
 
@@ -31,6 +33,74 @@ def test_a_quote_can_select_columns_of_the_first_table(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match="gone.md is missing"):
         pages.quoted("<!-- quote gone.md -->\n<!-- end -->", tmp_path)
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A project with a page that quotes a table, and a user's results of two studies."""
+    for module in (runs, pages):
+        monkeypatch.setattr(module, "project", lambda: tmp_path)
+    monkeypatch.delenv("PG2_FIGURES")
+    monkeypatch.setenv("PG2_RUNS", str(tmp_path / "runs"))
+    write(tmp_path / "README.md", "<!-- quote figures/drawn-quick/table1.md -->\n<!-- end -->\n")
+    write(tmp_path / "docs" / "results.md", "nothing quoted\n")
+    write(tmp_path / "figures" / "drawn-quick" / "table1.md", "| shipped |\n")
+    write(tmp_path / "figures" / "drawn-quick" / "card.md", "of the generators\n")
+    for name in ("drawn-quick", "real-lite", "drawn-smoke", "drawn-smoke-seeds0-2", ".litter"):
+        write(tmp_path / "runs" / "figures" / name / "table1.md", f"| mine, {name} |\n")
+    write(tmp_path / "runs" / "figures" / "real-lite" / "patn-target" / "table1.md", "| inside |\n")
+    return tmp_path
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_what_is_published_is_copied_and_then_quoted(checkout, capsys):
+    assert cli.main(["publish"]) == 0
+    figures = checkout / "figures"
+    found = {str(path.relative_to(figures)): path.read_text() for path in figures.glob("**/*.*")}
+    assert found == {
+        "drawn-quick/table1.md": "| mine, drawn-quick |\n",
+        "drawn-quick/card.md": "of the generators\n",  # no run makes it
+        "real-lite/table1.md": "| mine, real-lite |\n",
+        "real-lite/patn-target/table1.md": "| inside |\n",
+    }
+    assert "| mine, drawn-quick |" in (checkout / "README.md").read_text()
+    told = capsys.readouterr().out
+    assert str(figures / "real-lite") in told and "README.md" in told
+
+
+def test_one_study_can_be_published_alone(checkout):
+    assert [path.name for path in pages.publish(["real-lite"])][0] == "real-lite"
+    assert "| shipped |" in (checkout / "README.md").read_text()
+    assert (checkout / "figures" / "real-lite" / "table1.md").exists()
+
+
+@pytest.mark.parametrize("name", ["real-light", "drawn-smoke", "../figures"])
+def test_what_cannot_be_published_is_refused_with_the_nearest_name(checkout, name, capsys):
+    assert cli.main(["publish", "drawn-quick", name]) == 2
+    said = capsys.readouterr().err
+    assert "The choices are: drawn-quick, real-lite" in said or "choose one of" in said
+    assert name != "real-light" or "did you mean real-lite" in said
+    assert "| shipped |" in (checkout / "figures" / "drawn-quick" / "table1.md").read_text()
+
+
+def test_without_results_or_a_checkout_nothing_is_published(checkout, monkeypatch):
+    (checkout / "docs" / "results.md").unlink()
+    with pytest.raises(UserError, match="is no checkout of the project"):
+        pages.publish()
+    assert not (checkout / "figures" / "real-lite").exists()
+    monkeypatch.setenv("PG2_FIGURES", str(checkout / "none"))
+    with pytest.raises(UserError, match="holds no results to publish; run `make reproduce`"):
+        pages.publish(["drawn-quick"])
+
+
+def test_figures_that_are_the_projects_own_are_not_copied(checkout, monkeypatch):
+    monkeypatch.setenv("PG2_FIGURES", str(checkout / "figures"))
+    pages.publish()
+    assert "| shipped |" in (checkout / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", pages.PAGES)

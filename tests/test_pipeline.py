@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from pg2lib import cli, models
 from pg2lib.apps.photo import generate
 from pg2lib.core.config import PROFILES
 from pg2lib.core.files import UserError
+from pg2lib.results import provenance
 from pg2lib.training import describe
 from pg2lib.training import loop as training
 from pg2lib.workflow import kernels, lanes, notebooks, pipeline, plan
@@ -319,6 +321,31 @@ def test_a_notebook_runs_once_and_again_when_a_figure_or_a_cell_changed(book):
     assert "cells changed" in notebooks.notebook_state(study, notebook).reason
 
 
+FIGURE = """
+from pg2lib.results import provenance
+from pg2lib.workflow import pipeline
+figure, study = provenance.new_figure(1, 1), pipeline.Study(dataset, profile)
+provenance.save(figure, pipeline.figures_folder(study) / "x.png", {"inputs": {"data": "ab12"}})
+"""
+
+
+def test_a_notebook_run_by_hand_leaves_its_step_a_hit(book, monkeypatch):
+    study, notebook = book(FIGURE)
+    notebook = replace(notebook, outputs=("x.png",))
+    notebooks.run_notebook(study, notebook, lambda line: None)
+    assert set(runs.read_done(notebooks.notebook_step(study, notebook))["facts"]["figures"]) == {
+        "x.png",
+        "x.json",
+    }
+    later = {"written": "2030-01-01 00:00:00", "versions": {}, "commit": "of another day"}
+    monkeypatch.setattr(provenance, "stamp", lambda: later)
+    by_hand = {"dataset": study.dataset, "profile": study.profile}
+    exec(FIGURE, by_hand)
+    assert notebooks.notebook_state(study, notebook).hit
+    exec(FIGURE.replace("ab12", "cd34"), by_hand)  # it shows something else
+    assert not notebooks.notebook_state(study, notebook).hit
+
+
 def test_the_committed_copy_has_no_traces(book):
     study, notebook = book(WRITE, "print(profile)\nseeds")
     copy = notebooks.committed_copy(notebooks.run_notebook(study, notebook, lambda line: None))
@@ -327,6 +354,14 @@ def test_the_committed_copy_has_no_traces(book):
     assert [cell.outputs[0]["output_type"] for cell in copy.cells[2:]] == ["stream"]
     assert copy.cells[2].outputs[1].execution_count == 3
     assert "papermill" not in json.dumps(copy)
+
+
+def test_a_kernel_finds_figures_and_runs_from_its_own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("PG2_FIGURES", "PG2_RUNS"):
+        monkeypatch.setenv(name, "mine")
+    found = notebooks.kernel_environment(pipeline.Study(profile="smoke"))
+    assert found["PG2_FIGURES"] == found["PG2_RUNS"] == str(tmp_path / "mine")
 
 
 LOSE = """

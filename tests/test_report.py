@@ -48,6 +48,8 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         element = {"tag": tag, "text": ""} | dict(attributes)
+        for link in [e for e in self.open if e["tag"] == "a"]:
+            link["text"] += element.get("alt", "")  # what names a link around a picture
         self.elements.append(element)
         if tag not in VOID:
             self.open.append(element)
@@ -161,7 +163,7 @@ def test_ids_are_unique_and_links_lead_somewhere(page, written):
     assert len(set(ids)) == len(ids)
     links = [e["href"] for e in page.all("a")]
     inside = [href[1:] for href in links if href.startswith("#")]
-    assert len(inside) > 12 and set(inside) <= set(ids)
+    assert len(inside) > 8 and set(inside) <= set(ids)
     files = [href for href in links if not href.startswith(("#", "http"))]
     assert len(files) > 18 and all((written[1] / unquote(href)).is_file() for href in files)
     named = " ".join(e.get("aria-labelledby", "") for e in page.elements).split()
@@ -361,6 +363,7 @@ def test_a_folder_with_answers_alone_is_a_study(tmp_path):
     new = Page(report.write_report(tmp_path / "figures", tmp_path / "out")[0].read_text())
     heads = [e["text"] for e in new.all("h2", "h3")][:3]
     assert heads == ["synthetic-market, profile demo", "Table 2, the user study", "Commands"]
+    assert not new.all("figure")
     assert any(e.get("class") == "interval" and e["text"] == "[8.5, 16.1]" for e in new.elements)
 
 
@@ -392,8 +395,65 @@ def test_the_newest_study_is_first_and_smoke_is_left_out(tmp_path):
     assert studies[2].heading == "Both halves of Table 1, profile quick"
     assert studies[0].command.endswith("PG2_DATA=<folder>") and studies[1].drawn
     page = Page(report.write_report(tmp_path, tmp_path / "out")[0].read_text(encoding="utf-8"))
-    made = [e["text"] for e in page.all("p") if e.get("class") == "made"]
-    assert made == ["The newest results, made on 2026-03-01.", "Made on 2026-01-02."]
+    made = [e["text"] for e in page.all("span") if e.get("class") == "made"]
+    assert made == ["Made on 2026-03-01.", "Made on 2026-01-02."]
+    whole = [
+        e for e in page.all("details") if e["text"].startswith(tuple(s.heading for s in studies))
+    ]
+    assert ["open" in e for e in whole[:3]] == [True, False, False], "the newest is unfolded"
+
+
+def test_own_studies_come_before_those_of_the_project(tmp_path):
+    own, shipped = tmp_path / "own", tmp_path / "shipped"
+    add_picture(add_study(own), "figure4", "synthetic-market", written="2026-01-02 00:00:00")
+    for dataset in ("synthetic-market", "synthetic-fashion"):
+        folder = add_study(shipped, dataset)
+        add_picture(folder, "figure4", dataset, written="2026-03-01 00:00:00")
+    out = tmp_path / "out"
+    page = Page(report.write_report(own, out, shipped=shipped)[0].read_text(encoding="utf-8"))
+    ids = [e["id"] for e in page.elements if "id" in e]
+    assert len(set(ids)) == len(ids)
+    heads = [
+        e["id"] for e in page.all("h2", "h3") if e["text"].startswith(("synthetic", "Shipped"))
+    ]
+    assert heads[:3] == ["synthetic-market-quick", "shipped", "shipped--synthetic-fashion-quick"]
+    folded = {e.get("class"): "open" in e for e in page.all("details")}
+    assert folded["shipped"] is False
+    assert ["synthetic-market-quick, shipped"] == [
+        e["text"] for e in page.all("th") if e["text"].startswith("synthetic-market-quick, ")
+    ]
+    assert "1 study of your own and 2 that come with the project" in page.all("header")[0]["text"]
+    for place, folder in (("", own), ("shipped--", shipped)):
+        name = "synthetic-market-quick/figure4.png"
+        assert (out / "figures" / f"{place}{name}").read_bytes() == (folder / name).read_bytes()
+        assert (out / "tables" / f"{place}synthetic-market-quick" / "table1.tex").exists()
+    alone = Page(report.write_report(own, out, shipped=own)[0].read_text(encoding="utf-8"))
+    assert not [e for e in alone.elements if e.get("id", "").startswith("shipped")]
+    left = [path.name for path in (out / "figures").iterdir()]
+    assert left == ["synthetic-market-quick"], "what only the older report held is gone"
+    first = report.write_report(tmp_path / "none", tmp_path / "first", shipped=shipped)[0]
+    page = Page(first.read_text(encoding="utf-8"))
+    [whole] = [e for e in page.all("details") if e.get("class") == "shipped"]
+    assert "open" in whole and "make reproduce makes your own" in page.all("header")[0]["text"]
+
+
+def test_the_page_begins_with_a_picture_and_folds_long_tables(tmp_path):
+    folder = add_study(tmp_path)
+    lines = [{"row": "G1-L1", "minus": "G1+D", "claim": "4.3", "score": "ssim", "difference": 0.01,
+              "low": 0.001, "high": 0.02, "paper": None, "p": None, "holm": None}] * 11  # fmt: skip
+    render.write(folder, "differences", lines)
+    page = Page(report.write_report(tmp_path, tmp_path / "out")[0].read_text(encoding="utf-8"))
+    first = page.elements.index(page.all("main")[0])
+    assert [e["id"] for e in page.elements[:first] if e["tag"] == "figure"] == [
+        "synthetic-market-quick-figure4"
+    ]
+    assert len(page.all("figure")) == 4, "it is shown once"
+    long = [e for e in page.all("details") if e.get("class") == "fold"]
+    assert len(long) == 1 and "open" not in long[0] and "(11 rows)" in long[0]["text"]
+    assert [e["text"] for e in page.all("h3")][:2] == ["Table 1", "Learning curves"]
+    (folder / "figure4.png").unlink()
+    page = Page(report.write_report(tmp_path, tmp_path / "out")[0].read_text(encoding="utf-8"))
+    assert page.all("figure")[0]["id"].startswith("synthetic-market-quick-")
 
 
 def test_every_table_has_a_place_and_no_figure_has_its_name():

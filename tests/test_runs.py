@@ -68,3 +68,13 @@ def test_a_second_process_waits_for_the_first():
     with runs.claim(step, lambda: waited.append(True)):
         assert waited == [True]
     process.join()
+
+
+def test_a_users_figures_are_kept_beside_the_runs_and_not_in_the_project(store, monkeypatch):
+    monkeypatch.setenv("PG2_FIGURES", str(store / "mine"))
+    assert runs.named_folder("a") == store / "mine" / "a" and (store / "mine" / "a").is_dir()
+    monkeypatch.delenv("PG2_FIGURES")
+    assert runs.named_folder("a") == store / "figures" / "a"
+    monkeypatch.delenv("PG2_RUNS")
+    assert runs.figures() == runs.project() / "runs" / "figures"
+    assert runs.shipped_figures() == runs.project() / "figures"

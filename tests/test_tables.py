@@ -182,9 +182,13 @@ def test_both_halves_side_by_side(table, tmp_path):
     lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line[:1] == "|"]
     cells = {line[0]: line[1:] for line in lines}
     assert [*cells][2:] == [*ROWS, "real target"]  # one table has no copied condition image
-    header = ["Market-1501: SSIM", "paper SSIM", "Market-1501: mask-SSIM", "paper mask-SSIM",
-              "Market-1501: IS", "paper IS", "Market-1501: mask-IS", "paper mask-IS",
-              "DeepFashion: SSIM", "paper SSIM", "DeepFashion: IS", "paper IS"]  # fmt: skip
+    market, fashion_name = "synthetic-market", "synthetic-fashion"  # not the paper's people
+    header = [f"{market}: SSIM", "paper SSIM", f"{market}: mask-SSIM", "paper mask-SSIM",
+              f"{market}: IS", "paper IS", f"{market}: mask-IS", "paper mask-IS",
+              f"{fashion_name}: SSIM", "paper SSIM", f"{fashion_name}: IS", "paper IS"]  # fmt: skip
+    real = made | {"facts": made["facts"] | {"market1501:dataset": "market1501"}}
+    assert render.view(real).head[1] == "Market-1501: SSIM"
+    assert "Beside the paper's DeepFashion: 1" in text and "synthetic-fashion at" in text
     assert lines[0] == header
     assert cells["G1-L1"] == [
         "0.360 [0.348, 0.406]", "0.220", "0.360 [0.348, 0.406]", "0.800",

@@ -16,6 +16,7 @@ from types import UnionType
 from typing import get_args, get_origin
 
 from pg2lib.core.files import UserError
+from pg2lib.core.names import suggestion
 
 DEFAULT_DATASET, DEFAULT_PROFILE = "synthetic-market", "quick"
 
@@ -390,11 +391,13 @@ def check_overrides(overrides, configs: dict, named_only: dict):
         known = {f.name for config in of for f in dataclasses.fields(config)} - set(FIXED)
         known -= set() if owner else set(OWNED)
         if owner and not of:
-            raise UserError(f"--set {owner}.{key}: there is no method {owner}")
+            near = suggestion(owner, sorted(reached))
+            raise UserError(f"--set {owner}.{key}: there is no method {owner}{near}")
         if key not in known or (owner and key == "height"):
+            near = suggestion(key, sorted(known))
             raise UserError(
-                f"--set {key}: no such field{f' of {owner}' if owner else ''}; "
-                f"fields are {', '.join(sorted(known))}"
+                f"--set {key}: no such field{f' of {owner}' if owner else ''}{near}"
+                f"{'? The' if near else ';'} fields are {', '.join(sorted(known))}"
             )
 
 

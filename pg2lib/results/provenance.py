@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import pg2lib
-from pg2lib.core.files import UserError, without_nan, write_atomically
+from pg2lib.core.files import UserError, read_json, without_nan, write_atomically
 
 DPI = 150
 INK, GREY, PALE = "#222222", "#777777", "#d9d9d9"
@@ -34,6 +34,7 @@ STYLE = rc_context(
         "pdf.fonttype": 42,  # TrueType: text in the PDF can be searched
     }
 )  # decorator of functions that draw
+STAMPS = ("written", "versions", "commit")  # of a record: when and by what it was made
 PICTURES = "pictures"  # gid of figures that show images
 
 
@@ -76,7 +77,8 @@ def save(figure, path, facts, colours=None):
     path ends in .png (UserError otherwise). facts go into the JSON: configuration, seed, inputs
     (keys or SHA-256), command; time, versions and commit are added, and as alternative text the
     figure's label, which the functions of `figures` and `charts` set. colours: reduce the PNG to so
-    many."""
+    many. The same picture of the same facts keeps the record of its first making, so that a
+    notebook run by hand changes no file that `pg2 reproduce` wrote."""
     path = Path(path)
     if path.suffix != ".png":
         raise UserError(f"figures are written as PNG; end {path} in .png.")
@@ -88,13 +90,27 @@ def save(figure, path, facts, colours=None):
         stream = io.BytesIO()  # matplotlib's own error on a full disk hides the disk's
         figure.savefig(stream, format="pdf", metadata={"CreationDate": None})
         temporary.write_bytes(stream.getvalue())
+    png, record = to_png_bytes(picture, colours=colours), without_nan(record | facts)
+    if is_made(path, png, record):
+        return path
     with write_atomically(path) as temporary:
-        temporary.write_bytes(to_png_bytes(picture, colours=colours))
+        temporary.write_bytes(png)
     with write_atomically(path.with_suffix(".json")) as temporary:
-        record = without_nan(record | facts | stamp())
-        text = json.dumps(record, indent=1, ensure_ascii=False, default=str)
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(to_text(record | stamp()) + "\n", encoding="utf-8")
     return path
+
+
+def is_made(path: Path, png: bytes, record: dict) -> bool:
+    """Whether a PNG file holds these bytes, and its record says the same, whenever it was made."""
+    before = read_json(path.with_suffix(".json"))
+    if not isinstance(before, dict) or not path.exists() or path.read_bytes() != png:
+        return False
+    before = {name: value for name, value in before.items() if name not in STAMPS}
+    return before == json.loads(to_text(record))
+
+
+def to_text(record: dict) -> str:
+    return json.dumps(record, indent=1, ensure_ascii=False, default=str)
 
 
 def publish(figure, path, facts, colours=None):
@@ -109,7 +125,7 @@ def stamp() -> dict:
     versions = {"python": platform.python_version(), "pg2lib": pg2lib.__version__}
     versions |= {name: version(name) for name in ("torch", "numpy", "scikit-image", "matplotlib")}
     now = time.strftime("%Y-%m-%d %H:%M:%S")
-    return {"written": now, "versions": versions, "commit": commit()}
+    return dict(zip(STAMPS, (now, versions, commit())))
 
 
 def commit() -> str | None:

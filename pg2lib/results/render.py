@@ -187,7 +187,7 @@ def score_view(table) -> View:
 
     cells = [[row["label"], *(cell(row, *place) for place in shown)] for row in rows]
     notes = table["notes"] + [f"{mark} {text}" for text, mark in marks.items()]
-    head = ["", *(_heading(*place) for place in shown)]
+    head = ["", *(_heading(*place, facts) for place in shown)]
     several = any("spread" in (value or {}) for row in rows for value in row["ours"].values())
     numbers = [_score_numbers(row, shown, several) | facts for row in rows]
     return View(table["title"], head, cells, numbers, notes, best=_best(rows, shown))
@@ -199,11 +199,12 @@ def half_and_score(column):
     return half, SCORES[name]
 
 
-def _heading(column, whose):
+def _heading(column, whose, facts):
     half, score = half_and_score(column)
     if whose == "paper":
         return f"paper {score.heading}"
-    return f"{HALVES[half]}: {score.heading}" if half else score.heading
+    dataset = facts.get(f"{half}:dataset", half)  # drawn people are not those of the paper's half
+    return f"{HALVES.get(dataset, dataset)}: {score.heading}" if half else score.heading
 
 
 def _score_numbers(row, shown, several):

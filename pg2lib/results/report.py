@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
@@ -30,6 +30,7 @@ TEMPLATE = Path(__file__).with_name("report_page")
 # Heading -> {figure: caption, or table: ""}, in the order of the page; {}: all other figures.
 SECTIONS = json.loads((TEMPLATE / "sections.json").read_text(encoding="utf-8"))
 CAPTIONS = {name: caption for names in SECTIONS.values() for name, caption in names.items()}
+FOLDED = ("Further scores", "Further figures")
 CHART = re.compile("curves|scores|effects|convergence|check|shift")  # figures without people
 
 
@@ -44,6 +45,7 @@ class Study:
     command: str
     drawn: bool
     written: str  # "" if no record says when
+    shipped: bool = False  # it comes with the project
     sections: list = field(default_factory=list)  # (heading, tables, figures), see `fill`
 
     @property
@@ -52,7 +54,12 @@ class Study:
 
     @property
     def anchor(self) -> str:
-        return slug(self.name)
+        return f"shipped--{slug(self.name)}" if self.shipped else slug(self.name)
+
+    @property
+    def place(self) -> str:
+        """Its folder below tables/ and figures/ of the report."""
+        return f"shipped--{self.name}" if self.shipped else self.name
 
     @property
     def heading(self) -> str:
@@ -108,17 +115,24 @@ class Study:
         where = filter(None, [machine.get("gpu") or machine.get("processor"), cores])
         steps = run.get("steps")
         seconds = f"{sum(steps.values()):,.0f}" if steps else render.MISSING
-        return [self.name, f"`{self.command}`", seconds, ", ".join(where) or render.MISSING]
+        name = f"{self.name}, shipped" if self.shipped else self.name
+        return [name, f"`{self.command}`", seconds, ", ".join(where) or render.MISSING]
 
 
-def write_report(figures, out, comparison=None) -> list[Path]:
+def write_report(figures, out, comparison=None, shipped=None) -> list[Path]:
     """Write the report of every study in a figures folder; returns the paths of its files, the
     page first. The files of an older report in `out` are replaced at the end; no other is touched.
 
-    comparison: Markdown file with a table to append (docs/paper-vs-code.md), or None. UserError:
+    comparison: Markdown file with a table to append (docs/paper-vs-code.md), or None. shipped:
+    folder of the figures that come with the project; its studies stand after the others. UserError:
     no results, a damaged file, or `out` holds files but no report."""
     out = Path(out).absolute()
     kept, studies, before = user_files(out), studies_in(figures), own_files(out)
+    if shipped and Path(shipped).resolve() != Path(figures).resolve():
+        studies += studies_in(shipped, shipped=True)
+    if not studies:
+        remedy = "run `make reproduce`, or name another folder with PG2_FIGURES"
+        raise UserError(f"{figures} holds no results; {remedy}")
     out.parent.mkdir(parents=True, exist_ok=True)
     remove_litter(out.parent, glob.escape(out.name))
     prefix = f".{out.name}.{os.getpid()}."
@@ -175,14 +189,11 @@ def user_files(out: Path) -> list[str]:
     return [name for name in names if name != MANIFEST and name not in own]
 
 
-def studies_in(figures) -> list[Study]:
-    """The studies in a figures folder, newest first, without those of profile smoke. UserError:
-    there are none, or a file is not JSON."""
+def studies_in(figures, shipped=False) -> list[Study]:
+    """The studies in a figures folder, newest first, without those of profile smoke. UserError: a
+    file is not JSON."""
     studies = [study_of(path) for path in sorted(Path(figures).glob("[!.]*/"))]
-    studies = [study for study in studies if study and study.profile != "smoke"]
-    if not studies:
-        remedy = "run `make reproduce`, or name another folder with PG2_FIGURES"
-        raise UserError(f"{figures} holds no results; {remedy}")
+    studies = [replace(s, shipped=shipped) for s in studies if s and s.profile != "smoke"]
     return sorted(studies, key=lambda study: study.written, reverse=True)
 
 
@@ -248,7 +259,7 @@ def table_entry(study: Study, path: Path, out: Path) -> dict:
         raise UserError(f"{path} is not a table; delete it and run `{study.command}`") from None
     links = {}
     for kind, suffix in (("LaTeX", ".tex"), ("CSV", ".csv"), ("Markdown", ".md")):
-        links[kind] = f"tables/{study.name}/{name}{suffix}", files[suffix]
+        links[kind] = f"tables/{study.place}/{name}{suffix}", files[suffix]
         target = out / links[kind][0]
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(files[suffix], encoding="utf-8", newline="\n")
@@ -268,7 +279,7 @@ def figure_entry(study: Study, path: Path, out: Path) -> dict:
     files, vector = {"PNG": path}, path.with_suffix(".pdf")
     if vector.exists() and vector.stat().st_mtime >= path.stat().st_mtime - PDF_AGE:
         files["PDF"] = vector
-    folder = Path("figures") / study.name
+    folder = Path("figures") / study.place
     (out / folder).mkdir(parents=True, exist_ok=True)
     for file in files.values():
         shutil.copyfile(file, out / folder / file.name)
@@ -298,6 +309,10 @@ def page(studies, comparison=None) -> str:
     claims, against = [(study, study.record("claims")) for study in studies], (FAILS, UNSEEN)
     return environment.get_template("page.html").render(
         studies=studies,
+        own=[study for study in studies if not study.shipped],
+        shipped=[study for study in studies if study.shipped],
+        lead=take_lead(studies[0]),
+        folded=FOLDED,
         people=list(dict.fromkeys(halves.get(name, name) for name in shown)),
         small=not any(study.profile in ("paper", "released") for study in studies),
         failed=[(study, table["notes"][0], [c for c in table["claims"] if c["verdict"] in against])
@@ -306,6 +321,19 @@ def page(studies, comparison=None) -> str:
         stamp=provenance.stamp(),
         manifest=MANIFEST,
     )  # fmt: skip
+
+
+def take_lead(study: Study) -> dict | None:
+    """The figure that the page begins with, taken out of the study's sections: Figure 4, else the
+    first that shows people, else the first; None if it has no figure."""
+    every = [(figure, figures) for _, _, figures in study.sections for figure in figures]
+    ranks = [(f["name"] != "figure4", not f["people"]) for f, _ in every]
+    if not every:
+        return None
+    lead, figures = every[ranks.index(min(ranks))]
+    figures.remove(lead)
+    study.sections[:] = [section for section in study.sections if any(section[1:])]
+    return lead
 
 
 def comparison_table(path: Path):

@@ -141,7 +141,7 @@ def both_halves(tables, command):
                 values = {f"{half}:{score}": row[source][score] for score in printed}
                 rows[row["row"]][source] |= values
         size, split, certain, *general = table["notes"]
-        notes += [f"{HALVES[half]}: {size} {split} {certain}"]
+        notes += [f"Beside the paper's {HALVES[half]}: {size} {split} {certain}"]
     title = "Table 1 of PG2: this project and the paper"
     return {"title": title, "columns": columns, "facts": facts, "rows": list(rows.values()),
             "notes": notes + general[-1:]}  # fmt: skip

@@ -223,6 +223,7 @@ def kernel_environment(study) -> dict:
     environment = {
         "PG2_PROGRESS": "off",
         "PG2_RUNS": str(runs.root().resolve()),
+        "PG2_FIGURES": str(runs.figures().resolve()),
         "PG2_KEYPOINT_FRAME": study.keypoint_frame,
         "PG2_DATA": source and str(source.resolve()),
         "PG2_DEVICE": study.device,

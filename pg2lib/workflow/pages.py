@@ -1,4 +1,5 @@
-"""Copy the tables that pages quote in from figures/: `pg2 pages`.
+"""Copy a user's results into the project's figures/, `pg2 publish`, and the tables that pages quote
+from there into the pages, `pg2 pages`.
 
 A page says `<!-- quote FILE -->`, a path from the project's root; the text between that and
 `<!-- end -->` is replaced by the file. `<!-- quote FILE columns SSIM, PCKh -->` takes only the
@@ -6,10 +7,12 @@ file's first table, with its first column and those named. So no number on a pag
 """
 
 import re
+import shutil
 from pathlib import Path
 
 from pg2lib.core.files import UserError, write_atomically
-from pg2lib.workflow.run_store import project
+from pg2lib.core.names import checked
+from pg2lib.workflow.run_store import figures, project, shipped_figures
 
 PAGES = ("README.md", "docs/results.md")
 QUOTE = re.compile(r"(<!-- quote (\S+)(?: columns ([^\n]+))? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -54,3 +57,28 @@ def update_pages() -> list[Path]:
         with write_atomically(path) as temporary:
             temporary.write_text(page, encoding="utf-8")
     return paths
+
+
+def publish(names=()) -> list[Path]:
+    """Copy the named studies, or all but those of the profile smoke, from a user's figures into
+    those that come with the project, then `update_pages`; returns the folders and the pages. What
+    stands there and is not made by a run (a card, a screenshot) stays.
+
+    UserError: nothing to publish, an unknown name, or a project without the pages.
+    """
+    own, shipped = figures(), shipped_figures()
+    there = sorted(path.name for path in own.glob("[!.]*/"))
+    there = [name for name in there if "smoke" not in name.split("-")]
+    if not there:
+        raise UserError(f"{own} holds no results to publish; run `make reproduce`")
+    for name in names:
+        checked("study", name, there)
+    if not all((project() / page).exists() for page in PAGES):
+        raise UserError(f"{project()} is no checkout of the project; run `pg2 publish` in one")
+    folders = [shipped / name for name in dict.fromkeys(names or there)]
+    for folder in folders if own.resolve() != shipped.resolve() else ():
+        for path in filter(Path.is_file, sorted((own / folder.name).rglob("[!.]*"))):
+            target = folder / path.relative_to(own / folder.name)
+            with write_atomically(target) as temporary:
+                shutil.copyfile(path, temporary)
+    return [*folders, *update_pages()]

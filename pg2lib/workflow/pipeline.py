@@ -87,8 +87,7 @@ def method_config(study: Study, name: str):
 
 
 def figures_folder(study: Study) -> Path:
-    """Where a study's figures and tables land: figures/<dataset>-<profile>/ of the project, or
-    below $PG2_FIGURES."""
+    """Where a study's figures and tables land: <dataset>-<profile>/ below `runs.figures`."""
     return named_folder(study.name)
 
 

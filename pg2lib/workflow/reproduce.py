@@ -42,8 +42,8 @@ def reproduce(studies, claims=False, log=print, until=None) -> bool:
 
     studies: of one profile, each another data set. claims: also train the ablations and test the
     paper's claims (`make claims`). All are scored before the first notebook runs,
-    because the claims compare them; of several, both halves of Table 1 stand in
-    figures/all-<profile>/. Returns whether Table 1 came out as in the trainings that are committed,
+    because the claims compare them; of several, both halves of Table 1 stand in the folder of
+    figures all-<profile>/. Returns whether Table 1 came out as in the trainings that are committed,
     see `trainings.check`. OutOfTime once it is later than `until`, a `time.time()`.
     """
     started, seconds = time.time(), Counter()
@@ -76,7 +76,8 @@ def how_far(entries: dict, log):
     alone = any(pipeline.device_of(study) != "cpu" for study in entries)
     count = 1 if alone else min(devices.cpu_count(), lanes.MOST_LANES)
     names = {pipeline.shared(study).name for study in entries} | {one.name for one in entries}
-    folders = [runs.project() / "figures" / name for name in sorted(names)]
+    folders = [place / name for place in (runs.shipped_figures(), runs.figures())
+               for name in sorted(names)]  # fmt: skip
     every = {step.folder: (step, state) for plan in entries.values() for step, state in plan}
     return overview.told(list(every.values()), folders, count, log)
 

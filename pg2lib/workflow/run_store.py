@@ -34,10 +34,19 @@ def root() -> Path:
     return Path(os.environ.get("PG2_RUNS") or project() / "runs")
 
 
-def named_folder(name: str) -> Path:
-    """A folder of that name among the figures, below $PG2_FIGURES or figures/ of the project; made
-    if it is not there."""
-    folder = Path(os.environ.get("PG2_FIGURES") or project() / "figures", name)
+def figures() -> Path:
+    """Where figures and tables are written: $PG2_FIGURES, else `figures/` below `root`."""
+    return Path(os.environ.get("PG2_FIGURES") or root() / "figures")
+
+
+def shipped_figures() -> Path:
+    """The figures and tables that come with the project."""
+    return project() / "figures"
+
+
+def named_folder(name: str, among: Path | None = None) -> Path:
+    """A folder of that name among `figures`, or `among` others; made if it is not there."""
+    folder = Path(among or figures(), name)
     folder.mkdir(parents=True, exist_ok=True)
     remove_litter(folder)
     return folder

@@ -100,7 +100,7 @@ def committed(study: pipeline.Study) -> dict | None:
     """Table 1 of the most trainings of this study that come with the project, with their judges;
     None if there are too few to tell their spread."""
     plain = pipeline.shared(study).name
-    folders = (runs.project() / "figures").glob(f"{plain}-seeds*")
+    folders = runs.shipped_figures().glob(f"{plain}-seeds*")
     found = [(folder, read_json(folder / "table1.json")) for folder in folders]
     counts = {folder: len(table["facts"]["seeds"]) for folder, table in found if table}
     if max(counts.values(), default=0) < reproduction.FEWEST:

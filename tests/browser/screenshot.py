@@ -19,6 +19,7 @@ from pg2lib.core.files import write_atomically
 from pg2lib.data.keypoints import JOINTS
 from pg2lib.workflow import pipeline
 from pg2lib.workflow import shipped as demo
+from pg2lib.workflow.run_store import shipped_figures
 
 VIEW = {"width": 1500, "height": 1300}
 PAIR = 2  # the test pair that it shows
@@ -54,7 +55,7 @@ def main():
     if chromium is None:
         print("pg2: no Chromium found; install it or name one with PG2_CHROMIUM", file=sys.stderr)
         sys.exit(2)
-    out = pipeline.figures_folder(pipeline.Study(profile=demo.PROFILE)) / "pose_studio.png"
+    out = shipped_figures() / pipeline.Study(profile=demo.PROFILE).name / "pose_studio.png"
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         server, process = start_server(Path(folder), os.environ)
         try:

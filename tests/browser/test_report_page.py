@@ -1,5 +1,7 @@
 """The report in a browser: it asks for nothing but itself, and fits a desk, a phone and paper."""
 
+import re
+
 import pytest
 from browsing import PROJECT
 
@@ -34,3 +36,23 @@ def test_nothing_is_wider_than_phone_desk_or_paper(media, width, page):
     page.emulate_media(media=media)
     page.set_viewport_size({"width": width, "height": 900})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_page_begins_with_a_picture_and_is_ten_screens_or_twenty_sheets_long(page):
+    page.set_viewport_size({"width": 1280, "height": 800})
+    assert page.evaluate("document.documentElement.scrollHeight") <= 10 * 800
+    picture = page.locator("figure img").first.bounding_box()
+    assert picture["y"] + picture["height"] <= 800
+    sheets = re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))
+    assert 1 < len(sheets) <= 20
+
+
+def test_a_link_into_a_folded_part_unfolds_it(page):
+    part = page.locator("#comparison-table-caption")
+    assert not part.is_visible()
+    page.locator("nav a[href='#comparison']").click()
+    part.wait_for()
+    table = page.locator(".study details.fold table").first
+    assert not table.is_visible()
+    page.get_by_role("button", name="Unfold everything").click()
+    table.wait_for()

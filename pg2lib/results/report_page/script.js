@@ -20,3 +20,19 @@ document.addEventListener("click", async (event) => {
   clearTimeout(window.copiedTimer);
   window.copiedTimer = setTimeout(() => { status.textContent = ""; }, 4000);
 });
+
+// A link into a folded part unfolds it.
+const reveal = () => {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let part = target?.closest("details"); part; part = part.parentElement.closest("details")) {
+    part.open = true;
+  }
+  target?.scrollIntoView();
+};
+addEventListener("hashchange", reveal);
+if (location.hash) reveal();
+document.addEventListener("click", (event) => {
+  if (event.target.closest(`a[href="${CSS.escape(location.hash)}"]`)) reveal();  // there already
+  if (!event.target.closest("button[data-unfold]")) return;
+  for (const part of document.querySelectorAll("details")) part.open = true;
+});
