@@ -13,11 +13,11 @@ from PIL import Image
 
 from benchmarks.fault_cases import Child, flipped, pg2, start
 from pg2lib import models
-from pg2lib.apps.photo import generate, photo, sequence
+from pg2lib.apps.photo import generate, sequence
 from pg2lib.apps.user_study import study as user_study
 from pg2lib.core import config
 from pg2lib.core.files import UserError
-from pg2lib.data import deepfashion, keypoints, sources
+from pg2lib.data import deepfashion, framing, keypoints, sources
 from pg2lib.training import weights
 from pg2lib.workflow import pipeline, shipped
 
@@ -73,7 +73,7 @@ def readers(folder: Path) -> dict:
     (folder / "ann.jsonl").write_text(lines)
     small = weights.Published("G1-L1", {}, "d", "p", 0, {})
     shutil.copyfile(shipped.weights_file("G1-L1"), folder / f"{small.row}.safetensors")
-    images = photo.read_image
+    images = framing.read_image
     return {
         "pose.json": lambda path: finite(generate.read_pose(path)[0]),
         "walk.json": lambda path: finite(sequence.read_sequence(path)[0]),

@@ -101,7 +101,8 @@ ENV = os.environ.get
 # fmt: off
 STUDY = (
     option("--dataset", default=ENV("PG2_DATASET") or "synthetic-market", help="synthetic-market "
-           "(default), synthetic-fashion (both drawn), market1501 or deepfashion (real)"),
+           "(default), synthetic-fashion (both drawn), market1501, deepfashion (real) or folder "
+           "(your own photographs)"),
     option("--profile", default=ENV("PG2_PROFILE") or "quick", help="smoke, quick (default), demo, "
            "lite, paper, released, or a TOML file of your own"),
     option("--set", metavar="FIELD=VALUE", action="append", default=(ENV("PG2_SET") or "").split(),
@@ -133,6 +134,8 @@ def study(*names):
 MINUTES = option("--minutes", type=float, metavar="N", help="stop after N minutes: checkpoints, "
                  "a table of how far it is, exit status 3; the same command goes on")
 DRY = option("--dry-run", action="store_true", help="only list the steps that would run")
+RCNN = option("--keypoint-rcnn", metavar="FILE", help="weights that detect keypoints (default: "
+              "$PG2_KEYPOINT_RCNN, else torchvision's download)")
 ROW = "a row's or an ablation's name, all (rows of Table 1)"
 PHOTO = (
     option("--image", type=Path, required=True, help="photo of the person (I_A), any size"),
@@ -156,8 +159,7 @@ PHOTO = (
     option("--row", default=None, help="row to generate with (default: the last of Table 1)"),
     option("--weights", type=Path, metavar="FILE", help="generate with a file of `pg2 export` "
            "instead; needs no data and no training"),
-    option("--keypoint-rcnn", metavar="FILE", help="weights that detect keypoints (default: "
-           "$PG2_KEYPOINT_RCNN, else torchvision's download)"),
+    RCNN,
     option("--out", type=Path, required=True, help="folder for the pictures; sheet.png shows all"),
 )
 
@@ -173,6 +175,10 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
                help="also write the executed notebooks over those in notebooks/"))),
     ("data prepare", "draw or decode the images into the run store", (*study(*DATA), DRY)),
     ("data verify", "check counts, sizes, people, keypoints; print a card", study(*DATA)),
+    ("data keypoints", "detect the keypoints of one's own photographs (Keypoint R-CNN)", (
+        *study("--data", "--device"), RCNN)),
+    ("data export", "write a data set as a folder of images, people and poses", (*study(*DATA),
+        option("--out", type=Path, required=True, help="folder to write"))),
     ("data show", "write a sheet of pairs with keypoints and masks", (*study(*DATA, "--seeds"),
         option("--out", type=Path, default=Path("data.png"), help="PNG to write"),
         option("--count", type=int, default=8, help="pairs to show (default 8)"))),
@@ -218,7 +224,7 @@ def parser() -> argparse.ArgumentParser:
     for name, text, options in COMMANDS:
         group, _, last = name.rpartition(" ")
         if group not in groups:
-            parent = groups[""].add_parser(group, help="prepare, verify or show a data set")
+            parent = groups[""].add_parser(group, help="prepare, verify, show, detect, export")
             groups[group] = parent.add_subparsers(required=True, metavar="ACTION")
         command = groups[group].add_parser(
             last, help=text, description=f"{text[0].upper()}{text[1:]}."

@@ -8,13 +8,15 @@ from pathlib import Path
 from pg2lib import models
 from pg2lib.apps.photo import detect_keypoints as keypoint_rcnn
 from pg2lib.apps.photo import generate as photos
-from pg2lib.apps.photo.photo import check_belongs, from_copy, missing_legs, read_image
+from pg2lib.apps.photo.photo import check_belongs, from_copy, missing_legs
 from pg2lib.apps.photo.sequence import check_count, check_rate, in_between
 from pg2lib.core import distributed
 from pg2lib.core.config import PROFILES, SETTINGS, Study, drawn
 from pg2lib.core.files import UserError
 from pg2lib.core.names import checked
-from pg2lib.core.progress import say
+from pg2lib.core.progress import reporting, say
+from pg2lib.data import folder as own_data
+from pg2lib.data.framing import read_image
 from pg2lib.data.prepare import card_text, verify
 from pg2lib.evaluation.ssim import PRESETS
 from pg2lib.results import figures, provenance, render, terminal
@@ -89,12 +91,33 @@ def data_verify(options):
     if source is None:  # drawn people: check the drawn store
         card = verify(pipeline.data(study, log))
     else:
-        card = verify(pipeline.data_config(study), source)
+        card = verify(pipeline.data_config(study), source) | {"dataset": study.data_name}
     log(card_text(card))
     if card.get("problems"):
         raise UserError(f"{len(card['problems'])} problems found; see the card above")
     if source is not None:  # what training reads of them
         log(card_text(pipeline.data(study, log).card))
+
+
+def data_keypoints(options):
+    study = study_of(options, "folder")
+    device, source = pipeline.device_of(study), pipeline.source_folder(study)
+    own_data.list_photos(source)  # a mistake is told before a download
+    network = keypoint_rcnn.load_network(
+        keypoint_rcnn.require_weights(options.keypoint_rcnn), device
+    )
+    with reporting("keypoints") as progress:
+        done = keypoint_rcnn.detect_folder(source, network, device, progress)
+    log(done)
+
+
+def data_export(options):
+    dataset = pipeline.data(study_of(options), log)
+    own_data.export(dataset, options.out)
+    log(
+        f"wrote {len(dataset.names):,} images to {options.out}; train on them with "
+        f"--dataset folder --data {options.out}"
+    )
 
 
 def data_show(options):
@@ -195,7 +218,7 @@ def generate(options):
     else:
         options.row = checked("row", options.row or models.rows()[-1], models.METHODS)
         config = pipeline.method_config(study, options.row)
-        size, generate_fn, dataset = (config.height, config.width), None, study.dataset
+        size, generate_fn, dataset = (config.height, config.width), None, study.data_name
     log(photos.expectation(size, dataset))
 
     detector = keypoint_rcnn.detector(options.keypoint_rcnn, device)
@@ -238,7 +261,7 @@ def export(options):
         trained = {n: runs.checked(step, checkpoints.WEIGHTS) for n, step in steps.items()}
         own = {name: pipeline.method_config(study, name) for name in names}
         keys = {name: step.key for name, step in steps.items()}
-        published = weights.Published(row, own, study.dataset, study.changes, study.seed, keys)
+        published = weights.Published(row, own, study.data_name, study.changes, study.seed, keys)
         weights.export(out, trained, published, options.small)
         log(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)")
 

@@ -19,10 +19,9 @@ from PIL import Image
 
 from benchmarks import faults as campaign
 from pg2lib import cli
-from pg2lib.apps.photo import photo
 from pg2lib.core import files
 from pg2lib.core.files import UserError
-from pg2lib.data import deepfashion
+from pg2lib.data import deepfashion, framing
 from pg2lib.data import prepare as preparation
 from pg2lib.evaluation import curves, score_row
 from pg2lib.results import report
@@ -440,17 +439,17 @@ def test_what_a_file_says_of_itself_does_not_reach_the_terminal():
 def test_grey_of_16_bits_keeps_its_shades(tmp_path):
     ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
     Image.fromarray(ramp).save(tmp_path / "a.png")
-    found = photo.read_image(tmp_path / "a.png")
+    found = framing.read_image(tmp_path / "a.png")
     np.testing.assert_array_equal(found, np.repeat((ramp // 256)[..., None], 3, axis=2))
     Image.fromarray(ramp.astype(np.float32)).save(tmp_path / "b.tif")
     with pytest.raises(UserError, match=r"b\.tif is not an intact image"):
-        photo.read_image(tmp_path / "b.tif")
+        framing.read_image(tmp_path / "b.tif")
 
 
 def test_a_joint_far_from_any_photo_is_refused():
     pose = np.linspace(0, 1e30, 36, dtype=np.float32).reshape(18, 2)
     with pytest.raises(UserError, match="coordinates are pixels"):
-        photo.check_pose(pose, "x.json")
+        framing.check_pose(pose, "x.json")
 
 
 @pytest.mark.parametrize(

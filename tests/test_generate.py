@@ -13,6 +13,7 @@ from pg2lib import cli
 from pg2lib.apps.photo import detect_keypoints, generate, photo
 from pg2lib.core import downloads
 from pg2lib.core.files import UserError
+from pg2lib.data import framing
 from pg2lib.data import synthetic as people
 from pg2lib.data.keypoints import found, write_csv, write_openpose_json
 from pg2lib.training import weights
@@ -204,7 +205,7 @@ def test_poses_are_detected_where_none_is_given(pg2, eyes, tmp_path):
     assert code == 0 and "18 of 18 joints detected by Keypoint R-CNN" in out
     assert "around the person, pose detected" in out
     # Joints from 10 % to 90 % of 400 pixels: 320 of them, and the margins.
-    scale = 64 / (320 * (1 + photo.ABOVE + photo.BELOW))
+    scale = 64 / (320 * (1 + framing.ABOVE + framing.BELOW))
     assert f"scaled by {scale:.3g} to 32x64" in out
     given = pg2("--target-pose", "other.png", "--pose", "me.png", "--out", tmp_path / "b")
     assert given[0] == 0

@@ -167,7 +167,8 @@ def test_openpose_round_trip(tmp_path):
     [
         ("{", "not valid JSON"),
         ({"humans": []}, "no list 'people'"),
-        ([], "no list 'people'"),
+        ([], "no people"),
+        ([1], "person 0: expected MMPose's 'keypoints'"),
         ({"people": []}, "no people"),
         ({"people": [{"pose_keypoints_2d": [0] * 51}]}, "54 .* or 75 .* found 51"),
         ({"people": [{}]}, "found none"),

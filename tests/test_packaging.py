@@ -339,7 +339,7 @@ def test_git_holds_no_photographs_of_a_real_data_set():
 @pytest.mark.skipif(not (PROJECT / ".git").exists(), reason="not a git checkout")
 @pytest.mark.parametrize("name", ["figure4.png", "data.png", "failures.png", "figure1c.pdf"])
 def test_git_ignores_pictures_that_can_hold_photographs(name):
-    for folder in ("market1501-lite", "market1501-paper", "deepfashion-quick"):
+    for folder in ("market1501-lite", "deepfashion-quick", "folder-photos-quick"):
         path = f"figures/{folder}/{name}"
         done = subprocess.run(["git", "check-ignore", "-q", path], cwd=PROJECT, check=False)
         assert done.returncode == 0, f"git would add {path}"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pg2lib.apps.photo import photo
 from pg2lib.apps.pose_studio import walking
+from pg2lib.data import framing
 from pg2lib.data.keypoints import JOINTS, found
 
 SIZES = [(128, 64), (64, 32), (256, 256), (128, 40)]
@@ -79,8 +79,8 @@ def test_it_fills_the_frame_as_people_do_in_training():
     low = cycle[found(cycle)].min(0)
     high = cycle[found(cycle)].max(0)
     tall = (high - low)[1]
-    assert (128 - tall) / tall == pytest.approx(photo.ABOVE + photo.BELOW, abs=0.02)
-    assert low[1] == pytest.approx(photo.ABOVE * tall, abs=1.5)
+    assert (128 - tall) / tall == pytest.approx(framing.ABOVE + framing.BELOW, abs=0.02)
+    assert low[1] == pytest.approx(framing.ABOVE * tall, abs=1.5)
     assert (low + high)[0] / 2 == pytest.approx(31.5, abs=1)
 
 

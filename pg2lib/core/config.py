@@ -29,6 +29,7 @@ class Setting:
     width: int  # DeepFashion: square in paper and released code; later papers crop to 176
     half: str  # "market1501" or "deepfashion"
     drawn: bool = False  # the project draws the images itself
+    own: bool = False  # the user's own photographs: the shape of the frame is free
 
 
 SETTINGS = {
@@ -36,6 +37,7 @@ SETTINGS = {
     "synthetic-fashion": Setting(256, 256, "deepfashion", drawn=True),
     "market1501": Setting(128, 64, "market1501"),
     "deepfashion": Setting(256, 256, "deepfashion"),
+    "folder": Setting(128, 64, "market1501", own=True),
 }
 
 
@@ -225,6 +227,17 @@ class Study:
         return SETTINGS[self.dataset]
 
     @property
+    def folder(self) -> str | None:
+        """The folder of the real images; None where nobody named one."""
+        return self.source or os.environ.get("PG2_DATA") or None
+
+    @property
+    def data_name(self) -> str:
+        """The data set as tables and captions name it; one's own by its folder."""
+        own = self.setting.own and self.folder
+        return f"{self.dataset}: {Path(own).resolve().name}" if own else self.dataset
+
+    @property
     def profile_name(self) -> str:
         return load_profile(self.profile).name
 
@@ -245,7 +258,8 @@ class Study:
         """The name of its folders in the run store, where a step that an override does not touch
         serves the study without it too."""
         seed = "" if self.seeds == (0,) else f"-seed{seeds_text(self.seeds)}"
-        return f"{self.dataset}-{self.profile_name}{seed}"
+        data = re.sub(r"[^\w.+-]+", "-", self.data_name)
+        return f"{data}-{self.profile_name}{seed}"
 
     @property
     def command(self) -> str:
@@ -309,10 +323,21 @@ def sized(study: Study) -> tuple[Setting, Profile]:
     setting, profile = study.setting, load_profile(study.profile)
     if setting.half == "deepfashion":
         profile = replace(profile, **profile.fashion)
-    height = parse_overrides(study.overrides).get((None, "height"), profile.height)
+    changed = parse_overrides(study.overrides)
+    height = changed.get((None, "height"), profile.height)
     height = setting.height if height is None else height
     check_type("height", height, int)
-    return replace(setting, height=height, width=height * setting.width // setting.height), profile
+    width = height * setting.width // setting.height
+    if setting.own and (None, "width") in changed:
+        width, step = changed[None, "width"], max(1, height // 8)
+        check_type("width", width, int)
+        if width < step or width % step:
+            near = max(1, round(width / step)) * step
+            raise UserError(
+                f"a width of {width} at a height of {height} cannot be halved as often "
+                f"as the networks do; choose a multiple of {step}, for example {near}"
+            )
+    return replace(setting, height=height, width=width), profile
 
 
 def data_config(study: Study) -> DataConfig:
@@ -382,14 +407,16 @@ def with_fields(config, fields: dict, where: str):
     return replace(config, **fields)
 
 
-def check_overrides(overrides, configs: dict, named_only: dict):
+def check_overrides(overrides, configs: dict, named_only: dict, setting=None):
     """UserError for an override that changes nothing. configs and named_only are owner -> config;
-    those of named_only are changed only where an override names them."""
+    those of named_only are changed only where an override names them; with the user's own images,
+    as a Setting says, the width may be changed too."""
     for owner, key in parse_overrides(overrides):
         reached = configs | named_only if owner else configs
         of = [config for name, config in reached.items() if owner in (None, name)]
         known = {f.name for config in of for f in dataclasses.fields(config)} - set(FIXED)
         known -= set() if owner else set(OWNED)
+        known |= {"width"} if setting and setting.own and not owner else set()
         if owner and not of:
             near = suggestion(owner, sorted(reached))
             raise UserError(f"--set {owner}.{key}: there is no method {owner}{near}")

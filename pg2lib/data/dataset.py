@@ -5,7 +5,7 @@ Every random choice is a pure function of a seed.
 
 import json
 import mmap
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import count, permutations
 from pathlib import Path
@@ -94,6 +94,11 @@ def open_arrays(folder, card):
         raise UserError(f"{folder} is damaged ({error}); delete it and prepare it again.") from None
     arrays["names"] = arrays["names"].tolist()
     return Dataset(config.dataset, *size, **arrays, card=card, extras=extras)
+
+
+def renamed(dataset, name):
+    """The Dataset under another name, which its card has too."""
+    return replace(dataset, name=name, card=dataset.card | {"dataset": name})
 
 
 def _open_extra(path, size):

@@ -38,6 +38,7 @@ TORSO = (2, 5, 8, 11)  # both shoulders, both hips
 BODY_25 = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)
 # The same for COCO-17, which has no neck: None stands for the mean of the shoulders.
 COCO_17 = (0, None, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
+MMPOSE_SCORE = 0.3  # MMPose writes all joints and draws those from this score on
 
 CSV_HEADER = "name:keypoints_y:keypoints_x"
 
@@ -137,12 +138,14 @@ def parse_json(text, where):
 
 
 def parse_openpose(content, where, person=None):
-    """float32 (18, 2) of one person in parsed OpenPose JSON, COCO-18 or BODY_25.
+    """float32 (18, 2) of one person in parsed JSON of OpenPose, COCO-18 or BODY_25, or of MMPose,
+    whose first 17 keypoints are COCO's.
 
-    A joint of zero confidence is missing. `person` is the index in the list "people", None the
-    highest total confidence. UserError, beginning with `where`: no people, no such person, a
-    wrong count of numbers, or coordinates in [0, 1] instead of pixels.
+    A joint of zero confidence, of MMPose below `MMPOSE_SCORE`, is missing. `person` is the index
+    in the list of people, None the highest total confidence. UserError, beginning with `where`: no
+    people, no such person, a wrong count of numbers, or coordinates in [0, 1] instead of pixels.
     """
+    content = _from_mmpose(content, where)
     try:
         people = content["people"]
         numbers = [p.get("pose_keypoints_2d", p.get("pose_keypoints")) for p in people]
@@ -163,6 +166,34 @@ def parse_openpose(content, where, person=None):
     if found(keypoints).any() and keypoints.max() <= 1:
         raise UserError(f"{where} has coordinates in [0, 1]; run OpenPose with --keypoint_scale 0.")
     return keypoints[list(BODY_25)] if len(keypoints) == 25 else keypoints
+
+
+def nobody(content) -> bool:
+    """Whether parsed JSON of OpenPose or MMPose says that nobody was detected."""
+    lists = [content.get(n) for n in ("people", "instances")] if isinstance(content, dict) else []
+    return content == [] or [] in lists
+
+
+def _from_mmpose(content, where):
+    """The instances that MMPose finds in an image, or in a frame of a video, as content of
+    OpenPose; other content as it is."""
+    instances = content.get("instances") if isinstance(content, dict) else content
+    if not isinstance(instances, list):
+        return content
+    people = []
+    for number, one in enumerate(instances):
+        try:
+            joints, scores = (np.array(one[k], float) for k in ("keypoints", "keypoint_scores"))
+            shown = np.where(scores[:17, None] >= MMPOSE_SCORE, joints[:17, :2], -1)
+            pose = from_coco17(shown.reshape(17, 2))
+        except (TypeError, KeyError, ValueError, IndexError):
+            raise UserError(
+                f"{where}, person {number}: expected MMPose's 'keypoints', 17 or more pairs in the "
+                "order of COCO, and as many 'keypoint_scores'."
+            ) from None
+        sure = found(pose)[:, None] * scores[:17].mean()
+        people.append({"pose_keypoints_2d": np.concatenate((pose, sure), -1).ravel().tolist()})
+    return {"people": people}
 
 
 def openpose_json(keypoints) -> str:

@@ -32,6 +32,7 @@ READERS = {
     "synthetic-fashion": "pg2lib.data.synthetic.reader",
     "market1501": "pg2lib.data.market1501",
     "deepfashion": "pg2lib.data.deepfashion",
+    "folder": "pg2lib.data.folder",
 }
 CHUNK = 64  # at most this many images between two points from which a killed run can resume
 

@@ -9,6 +9,7 @@ JSON files hold the results of each seed ("by_seed").
 import numpy as np
 import pandas as pd
 
+from pg2lib.core.config import SETTINGS
 from pg2lib.core.files import UserError, without_nan
 from pg2lib.evaluation import statistics
 from pg2lib.evaluation.score_row import REFERENCES, over_seeds, with_interval
@@ -256,7 +257,13 @@ def _table1_notes(table):
         "14,000 iterations: mind split, sample count and profile when comparing. "
         f"{SCORES['inception'].note}"
     )
-    return [*notes, drawn if table["facts"]["drawn"] else real]
+    own = (
+        "The photographs are the user's own, the paper's numbers those of Market-1501: compare the "
+        "differences between rows with the paper's, not the numbers themselves."
+    )
+    facts = table["facts"]
+    real = real if facts["dataset"] in SETTINGS else own
+    return [*notes, drawn if facts["drawn"] else real]
 
 
 def differences_table(pairs, paper=None, names=COMPARED, seed=0, comparisons=DIFFERENCES):

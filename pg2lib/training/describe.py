@@ -112,5 +112,5 @@ def description_text(entries: list[dict], study) -> str:
     form = "  ".join(f"{{:{'>' if 2 <= k <= 6 else '<'}{width}}}" for k, width in enumerate(widths))
     aligned = [form.format(*line).rstrip() for line in lines]
     size = entries[0]["stages"][0]["size"]
-    about = f"{study.dataset}, profile {study.changes}, images {size} (HxW)"
+    about = f"{study.data_name}, profile {study.changes}, images {size} (HxW)"
     return "\n".join([about, "", *aligned])

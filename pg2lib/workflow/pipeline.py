@@ -5,7 +5,6 @@ the work, the others read it. Under `torchrun` all processes of a launch call th
 """
 
 import contextlib
-import os
 import time
 from dataclasses import asdict, replace
 from functools import lru_cache, partial
@@ -52,7 +51,7 @@ def check(study: Study):
         every = {name: method_config(study, name) for name in models.METHODS}
         every["data"] = data_config(study)
         named_only = {KEYPOINTS: method_config(study, KEYPOINTS)}
-        configs.check_overrides(study.overrides, every, named_only)
+        configs.check_overrides(study.overrides, every, named_only, study.setting)
         for name, config in (every | named_only).items():
             ranges.check(name, config)
 
@@ -95,22 +94,22 @@ def source_folder(study: Study) -> Path | None:
     """The folder of a real data set; None for drawn ones. UserError if it is missing."""
     if study.setting.drawn:
         return None
-    source = study.source or os.environ.get("PG2_DATA")
-    if not source:
+    if not study.folder:
         raise UserError(
             f"{study.dataset} needs the real images; name their folder with PG2_DATA=<folder>"
         )
-    if not Path(source).is_dir():
-        inside = {"deepfashion": "train.lst and test.lst"}.get(study.dataset, "bounding_box_train/")
-        raise UserError(f"PG2_DATA={source} is not a folder; name the one with {inside}")
-    return Path(source)
+    if not Path(study.folder).is_dir():
+        inside = {"market1501": "bounding_box_train/", "deepfashion": "train.lst and test.lst"}
+        inside = inside.get(study.dataset, "your images")
+        raise UserError(f"PG2_DATA={study.folder} is not a folder; name the one with {inside}")
+    return Path(study.folder)
 
 
 def data_step(study: Study) -> runs.Step:
     config = configs.changed_fields(data_config(study))
     source = source_folder(study)
     if source is not None:
-        config["source"] = runs.fingerprint(source)
+        config["source"] = runs.fingerprint(source, study.setting.own)
     entries = (code_keys.entry(prepare), (READERS[study.dataset], "*"))
     return runs.Step("data", shared(study).runs_name, config, entries=entries)
 
@@ -234,7 +233,8 @@ def ensure(step: runs.Step, work, log=None, until=None) -> Path:
 
 def data(study: Study, log=None) -> datasets.Dataset:
     """The study's images, keypoints and pairs; prepared if they are not there."""
-    return prepared(data_step(study), data_config(study), source_folder(study), log)
+    found = prepared(data_step(study), data_config(study), source_folder(study), log)
+    return datasets.renamed(found, study.data_name)
 
 
 def row_data(study: Study, name: str, log=None) -> datasets.Dataset:
@@ -435,7 +435,7 @@ def facts(study: Study, made_by: str, rows=(), goal="reproduce") -> dict:
     return {
         "made_by": made_by,
         "command": study.command.replace("make reproduce", f"make {goal}"),
-        "dataset": study.dataset,
+        "dataset": study.data_name,
         "profile": study.profile_name,
         "overrides": list(study.overrides),
         "seed": study.seed,

@@ -47,10 +47,12 @@ def sibling(study: pipeline.Study) -> pipeline.Study | None:
     """The same study of the other half of Table 1, drawn or real like this one, with as many of
     the seeds as are scored there; None without any."""
     mine = study.setting
+    if mine.own:
+        return None
     [name] = (
         name
         for name, other in configs.SETTINGS.items()
-        if other.drawn == mine.drawn and other.half != mine.half
+        if other.drawn == mine.drawn and other.half != mine.half and not other.own
     )
     scored, rows = [], pipeline.all_rows()
     try:

@@ -18,6 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pg2lib.core.files import UserError, digest, dumps, read_json, remove_litter, sha256, write_json
+from pg2lib.data import folder
 from pg2lib.workflow import code_keys
 from pg2lib.workflow.code_keys import PACKAGE
 
@@ -95,8 +96,17 @@ class State:
 
 
 @cache  # a folder of 12,000 images is looked through once per process
-def fingerprint(source: Path) -> str:
-    """Hash of the names and sizes of all files of a data folder, without reading them."""
+def fingerprint(source: Path, own: bool = False) -> str:
+    """Hash of the names and sizes of all files of a data folder, without reading them; of a user's
+    own folder: of its images at any depth, and of the content of its tables and poses, which get
+    corrected."""
+    if own:
+        texts = (".csv", ".json")
+        listing = [
+            f"{inside} {digest(path) if path.suffix in texts else path.stat().st_size}"
+            for path, inside in folder.files(source, (*folder.IMAGE_SUFFIXES, *texts))
+        ]
+        return hashlib.sha256("\n".join(listing).encode(errors="surrogateescape")).hexdigest()[:12]
     listing = sorted(
         f"{path.parent.name}/{path.name} {path.stat().st_size}"
         for pattern in ("*", "*/*", "img*/*/*/*/*")

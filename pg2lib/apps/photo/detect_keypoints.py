@@ -8,8 +8,10 @@ import numpy as np
 import torch
 
 from pg2lib.core import downloads
-from pg2lib.core.files import UserError
-from pg2lib.data.keypoints import found, from_coco17
+from pg2lib.core.files import UserError, write_json
+from pg2lib.data.folder import list_photos, pose_files
+from pg2lib.data.framing import read_image
+from pg2lib.data.keypoints import found, from_coco17, write_openpose_json
 
 # torchvision's COCO_V1; its file name holds the first digits of its SHA-256.
 KEYPOINT_RCNN = downloads.Weights(
@@ -61,6 +63,26 @@ def detector(weights=None, device: str = "cpu"):
     return lambda image, where: detect(
         image, load_network(require_weights(weights), device), device, where
     )
+
+
+def detect_folder(source, network, device: str = "cpu", progress=None) -> str:
+    """Write the keypoints of the images of a folder (`data.folder`) that have none yet into its
+    sub-folder keypoints/, as OpenPose JSON; returns a sentence on what was done. network: see
+    `detect`."""
+    places = {p.name: pose_files(source, p.name) for p in list_photos(source)}
+    todo = [name for name, files in places.items() if not any(map(Path.is_file, files))]
+    empty = []
+    for done, name in enumerate(todo, start=1):
+        image, out = read_image(Path(source, name)), places[name][2]
+        try:
+            write_openpose_json(out, detect(image, network, device, name))
+        except UserError:  # nobody there
+            write_json(out, {"version": 1.2, "people": []})
+            empty.append(name)
+        if progress:
+            progress(done, len(todo))
+    told = f"wrote the keypoints of {len(todo):,} of {len(places):,} images below {source}"
+    return told + (f"; nobody was found in {len(empty):,}, as {empty[0]}" if empty else "")
 
 
 @torch.no_grad()

@@ -7,18 +7,18 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pg2lib.apps.photo import photo, sequence
+from pg2lib.apps.photo import sequence
 from pg2lib.core.config import SETTINGS
 from pg2lib.core.files import UserError, write_atomically
 from pg2lib.core.names import suggestion
 from pg2lib.data import dataset as datasets
+from pg2lib.data import framing
 from pg2lib.data.keypoints import found, read_csv, read_openpose_json
 from pg2lib.models.base import Inputs
 from pg2lib.results import figures, provenance
 
 SHEET_HEIGHT = 512  # dots of each picture on the sheet, about
 TITLES = {"condition": "your photo,\ncropped", "pose": "target pose", "refined": "generated"}
-SAME_SHAPE = 0.02  # relative difference up to which two aspect ratios count as equal
 
 
 def read_poses(path, name=None, detector=None):
@@ -32,7 +32,7 @@ def read_poses(path, name=None, detector=None):
 def read_pose(path, name=None, detector=None):
     """(keypoints float32 (18, 2) in pixels of their picture, description) of OpenPose JSON, row
     `name` of a keypoint CSV, or a photo, which `detector(image, path)` reads. UserError for a file
-    that cannot be read and for a pose that `photo.check_pose` refuses."""
+    that cannot be read and for a pose that `framing.check_pose` refuses."""
     path, suffix = Path(path), Path(path).suffix.lower()
     if not path.exists():
         raise UserError(f"{path} does not exist; name a pose (.json, .csv) or a photo")
@@ -40,14 +40,14 @@ def read_pose(path, name=None, detector=None):
         keypoints, source = pick(read_csv(path), name, path), "from CSV"
     elif suffix == ".json":
         keypoints, source = read_openpose_json(path), "from OpenPose JSON"
-    elif suffix in photo.IMAGE_SUFFIXES:
-        keypoints, source = detector(photo.read_image(path), path), "detected by Keypoint R-CNN"
+    elif suffix in framing.IMAGE_SUFFIXES:
+        keypoints, source = detector(framing.read_image(path), path), "detected by Keypoint R-CNN"
     else:
         raise UserError(
             f"{path} is not a pose; name a .json (OpenPose), a .csv (keypoints) or a photo (.jpg, "
             ".png), or for a sequence of target poses a folder of .json files"
         )
-    keypoints = photo.check_pose(keypoints, path)
+    keypoints = framing.check_pose(keypoints, path)
     return keypoints, f"{int(found(keypoints).sum())} of 18 joints {source}"
 
 
@@ -55,10 +55,10 @@ def pick(table: dict, name, path):
     """The pose (18, 2) called `name` in a table of poses, or its only one. UserError otherwise."""
     if not table:
         raise UserError(f"{path} holds no pose, only a header; choose another file")
-    whole = [n for n, pose in table.items() if found(pose).sum() >= photo.FEWEST_JOINTS]
+    whole = [n for n, pose in table.items() if found(pose).sum() >= framing.FEWEST_JOINTS]
     if not whole:
         raise UserError(
-            f"none of the {len(table)} poses in {path} has {photo.FEWEST_JOINTS} of 18 joints; "
+            f"none of the {len(table)} poses in {path} has {framing.FEWEST_JOINTS} of 18 joints; "
             "choose another file"
         )
     if name is None and len(table) > 1:
@@ -79,7 +79,7 @@ def place(poses, size, frame=None, where="the pose"):
     """
     target = f"{size[1]}x{size[0]}"
     if frame is None:
-        windows = photo.around_people(poses, *size)
+        windows = framing.around_people(poses, *size)
         action = f"so that the person fills {target} as in training"
     else:
         outside = found(poses) & ~(poses < (frame[1], frame[0])).all(-1)
@@ -90,9 +90,9 @@ def place(poses, size, frame=None, where="the pose"):
                 f"{frame[1]}x{frame[0]} (width x height); give the size of its picture with "
                 "--frame WIDTHxHEIGHT"
             )
-        windows = [photo.around_picture(frame, *size)] * len(poses)
+        windows = [framing.around_picture(frame, *size)] * len(poses)
         action = f"from its picture of {frame[1]}x{frame[0]} to {target}"
-    placed = [photo.to_frame(pose, window, *size) for pose, window in zip(poses, windows)]
+    placed = [framing.to_frame(pose, window, *size) for pose, window in zip(poses, windows)]
     return np.stack(placed), f"scaled by {size[0] / windows[0].height:.3g} {action}"
 
 
@@ -105,18 +105,18 @@ def condition_photo(image, size, pose=None, fit="pad", padding="edge", detector=
     and no pose is given, the whole photo is padded or, with fit="crop", its middle is taken.
     """
     picture, framed, origin = image.shape[:2], None, "given"
-    same = abs(picture[0] / picture[1] * size[1] / size[0] - 1) < SAME_SHAPE
+    same = framing.same_shape(picture, size)
     if pose is None and detector and not same:
-        pose, origin = photo.check_pose(detector(image, where), where), "detected"
+        pose, origin = framing.check_pose(detector(image, where), where), "detected"
     if pose is None:
-        window = photo.around_picture(picture, *size, fit)
+        window = framing.around_picture(picture, *size, fit)
         about = "" if same else "; pose unknown: give --pose to crop to the person"
     else:
-        [window] = photo.around_people([pose], *size)
-        framed = photo.to_frame(pose, window, *size)
+        [window] = framing.around_people([pose], *size)
+        framed = framing.to_frame(pose, window, *size)
         about = f"; around the person, pose {origin}"
-    about = photo.describe_cut(window, picture, *size, padding) + about
-    return photo.cut(image, window, *size, padding), framed, about
+    about = framing.describe_cut(window, picture, *size, padding) + about
+    return framing.cut(image, window, *size, padding), framed, about
 
 
 def expectation(size: tuple[int, int], dataset: str) -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pg2lib.apps.photo.photo import FEWEST_JOINTS, check_pose
 from pg2lib.core.files import UserError
-from pg2lib.data.keypoints import found, parse_openpose, read_json
+from pg2lib.data.framing import FEWEST_JOINTS, check_pose
+from pg2lib.data.keypoints import found, nobody, parse_openpose, read_json
 from pg2lib.results.figures import cell_scale, enlarged, fine_skeleton
 
 LONGEST_GAP = 5  # frames over which a missing joint is interpolated
@@ -29,7 +29,12 @@ def is_sequence(path) -> bool:
         content = read_json(path)
     except UserError:
         return False  # whoever reads the pose reports it
-    return isinstance(content, list) or (isinstance(content, dict) and "frames" in content)
+    if isinstance(content, dict):
+        return "frames" in content
+    if not isinstance(content, list):
+        return False
+    # MMPose lists the people of one image, each with its keypoints, as others list frames.
+    return not any(isinstance(each, dict) and "keypoints" in each for each in content)
 
 
 def read_sequence(path):
@@ -41,7 +46,7 @@ def read_sequence(path):
     frames = frames_of(Path(path))
     poses = np.full((len(frames), 18, 2), -1, np.float32)
     for pose, (where, content) in zip(poses, frames.items()):
-        if not (isinstance(content, dict) and content.get("people") == []):  # nobody detected
+        if not nobody(content):
             pose[:] = parse_openpose(content, where)
     filled = fill_gaps(poses)
     whole = filled[found(filled).sum(-1) >= FEWEST_JOINTS]

@@ -10,13 +10,13 @@ import pandas as pd
 import torch
 
 from pg2lib import models
-from pg2lib.apps.photo import generate, photo, sequence
+from pg2lib.apps.photo import generate, sequence
 from pg2lib.apps.pose_studio import walking
 from pg2lib.apps.pose_studio.editor import Key, PoseEditor, Timeline
 from pg2lib.core import devices
 from pg2lib.core.config import require_in
 from pg2lib.core.files import UserError, sha256
-from pg2lib.data import heatmaps
+from pg2lib.data import framing, heatmaps
 from pg2lib.data.keypoints import found, openpose_json, parse_json, parse_openpose, torso_found
 from pg2lib.results import figures
 from pg2lib.workflow import pipeline, shipped
@@ -129,7 +129,7 @@ class Studio:
 
     def open_photo(self, content: bytes, name: str):
         """Use a whole photo, the bytes of an image file, as condition image."""
-        image = photo.read_image(io.BytesIO(content), name)
+        image = framing.read_image(io.BytesIO(content), name)
         framed, pose, about = generate.condition_photo(image, self.size, where=name)
         self._set_image(framed, -1, pose)
         self.message = f"{name}: {about.partition(';')[0]}."
@@ -170,7 +170,7 @@ class Studio:
     def read_pose(self, text: str, name: str):
         """Use the pose in the text of an OpenPose file, scaled if it exceeds the frame."""
         pose, about = parse_openpose(parse_json(text, name), name), "unchanged"
-        photo.check_pose(pose, name)
+        framing.check_pose(pose, name)
         if (pose > (self.data.width - 1, self.data.height - 1)).any():
             (pose,), about = generate.place(pose[None], self.size, where=name)
         self.editor.take(pose)
@@ -264,7 +264,7 @@ def facts(study: pipeline.Study, made_by: str, rows) -> dict:
     """The provenance of a figure (see `pipeline.facts`), also for the bundled generators."""
     if not shipped.ships(study):
         return pipeline.facts(study, made_by, rows)
-    named = {"made_by": made_by, "dataset": study.dataset, "profile": study.profile}
+    named = {"made_by": made_by, "dataset": study.data_name, "profile": study.profile}
     methods = pipeline.chains(rows)
     return named | {
         "seed": study.seed,

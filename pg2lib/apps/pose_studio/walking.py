@@ -3,8 +3,7 @@ distant camera at eye level, so without perspective."""
 
 import numpy as np
 
-from pg2lib.apps.photo import photo
-from pg2lib.data import geometry
+from pg2lib.data import framing, geometry
 from pg2lib.data.keypoints import JOINTS, found
 from pg2lib.data.synthetic import body
 
@@ -93,11 +92,11 @@ def bounds(joints):
 
 
 def fill_frame(joints, height, width) -> np.ndarray:
-    """Joints (k, 18, 2) as large as people are in training images, see `photo.around_people`."""
+    """Joints (k, 18, 2) as large as people are in training images, see `framing.around_people`."""
     low, high = bounds(joints)
-    size, margins = high - low, photo.ABOVE + photo.BELOW
-    scale = min(height / (size[1] * (1 + margins)), photo.WIDEST * width / size[0])
-    top = (height - scale * size[1]) * photo.ABOVE / margins
+    size, margins = high - low, framing.ABOVE + framing.BELOW
+    scale = min(height / (size[1] * (1 + margins)), framing.WIDEST * width / size[0])
+    top = (height - scale * size[1]) * framing.ABOVE / margins
     return (joints - low) * scale + ((width - scale * size[0]) / 2, top)
 
 

@@ -10,7 +10,7 @@ from pg2lib.apps.user_study.study import (
     participant_seed,
     read_folder,
 )
-from pg2lib.core.config import SETTINGS
+from pg2lib.core.config import drawn
 from pg2lib.core.files import UserError
 
 # Table 2 as printed: row -> half -> rates.
@@ -38,7 +38,7 @@ def results(study, row):
     half, exposure = study.setting.half, counted.exposure_ms.astype(float)
     return {
         "row": row,
-        "dataset": study.dataset,
+        "dataset": study.data_name,
         "profile": study.profile_name,
         "seed": study.seed,
         "half": half,
@@ -99,7 +99,7 @@ def _notes(lines):
         notes.append("With one participant, an interval describes that person only.")
     if any(len(line["generators"]) > 1 for line in lines):
         notes.append("A generator was trained again between participants; answers are pooled.")
-    if any(SETTINGS[line["dataset"]].drawn for line in lines):
+    if any(line["dataset"] in drawn() for line in lines):
         notes.append(
             "The real images, too, are drawings of this project. Telling drawings from generated "
             "drawings is not the paper's task; only rows can be compared."
