@@ -115,6 +115,9 @@ def test_rows_condition_and_photo(widget):
     ((content, buffers),) = ask(widget, [stream.getvalue()], do="condition_file", name="me.png")
     assert widget.condition == -1 and widget.message.startswith("me.png: 30x60")
     assert buffers[0][:3] == bytes((9, 200, 30)) and content["serial"] is None
+    window = {"left": 3.5, "top": -2, "height": 40}
+    ask(widget, [stream.getvalue()], do="condition_file", name="me.png", **window)
+    assert "padded with repeated edge pixels (2 above)" in widget.message
 
 
 def test_the_timeline(widget):
@@ -173,6 +176,7 @@ def test_files_to_keep(widget):
         (dict(do="between", value=True), "'between' needs value; True was sent"),
         (dict(do="gif"), "the timeline is empty"),
         (dict(do="condition_file", name="me.png"), "'condition_file' needs a file"),
+        (dict(do="key_load", index="1"), "'key_load' needs index; '1' was sent"),
         (dict(do="fly"), "unknown action 'fly'"),
         (dict(), "unknown action None"),
     ],

@@ -185,6 +185,22 @@ def test_a_photo_of_any_size_becomes_the_condition(made, data):
     np.testing.assert_array_equal(made.image, data.images[made.choices[0]])
 
 
+def test_a_part_of_a_landscape_photo_is_used(made, data):
+    colours = np.zeros((480, 640, 3), np.uint8)
+    colours[:, 370:] = (10, 200, 30)  # the person, say
+    stream = io.BytesIO()
+    Image.fromarray(colours).save(stream, format="PNG")
+    made.open_photo(stream.getvalue(), "me.png", (400, 40, 400))
+    assert np.abs(made.image - np.int64([10, 200, 30])).max() <= 1 and made.condition == -1
+    assert made.message.startswith("me.png: 640x480, cropped to x 400..600, y 40..440, scaled by")
+    made.open_photo(stream.getvalue(), "me.png", (270, 40, 400))
+    half = data.width // 2
+    expected = np.zeros_like(made.image)
+    expected[:, half:] = (10, 200, 30)
+    apart = np.abs(made.image.astype(int) - expected)
+    assert np.delete(apart, np.s_[half - 4 : half + 4], 1).max() <= 1  # Lanczos rings at the edge
+
+
 def test_a_pose_goes_to_a_file_and_comes_back(made):
     pose = made.pose
     text = made.pose_file().decode()
@@ -284,6 +300,13 @@ def test_a_snapshot_has_a_line_for_each_row(made):
 
 # ---- mistakes
 
+
+def png(width, height):
+    stream = io.BytesIO()
+    Image.new("RGB", (width, height)).save(stream, format="PNG")
+    return stream.getvalue()
+
+
 PEOPLE = '{"people": [{"pose_keypoints_2d": %s}]}'
 MISTAKES = {
     "unknown row 'G9'": lambda s: s.choose_row("G9"),
@@ -292,6 +315,10 @@ MISTAKES = {
     "there is no image 999": lambda s: s.take(999),
     "notes.txt is not an intact image": lambda s: s.open_photo(b"hello", "notes.txt"),
     "empty.png is not an intact image": lambda s: s.open_photo(b"", "empty.png"),
+    "dot.png is 1x1 pixels, too small": lambda s: s.open_photo(png(1, 1), "dot.png"),
+    "thin.png is 400x15 pixels": lambda s: s.open_photo(png(400, 15), "thin.png"),
+    "a crop of 8 pixels": lambda s: s.open_photo(png(99, 99), "me.png", (0, 0, 8)),
+    "outside the photo": lambda s: s.open_photo(png(99, 99), "me.png", (500, 0, 40)),
     "me.json is not valid JSON": lambda s: s.read_pose("{", "me.json"),
     "me.json is not an OpenPose file": lambda s: s.read_pose("[]", "me.json"),
     "me.json holds no people": lambda s: s.read_pose('{"people": []}', "me.json"),

@@ -9,8 +9,10 @@ import json
 import numpy as np
 import pytest
 from browsing import (
+    LOAD,
     artefact,
     binding,
+    cell_types,
     drop_file,
     evaluate,
     excerpt,
@@ -333,20 +335,91 @@ def test_the_walking_cycle_plays_and_is_saved_as_a_gif(studio):
 
 def test_a_dropped_photo_becomes_the_condition_image(studio):
     condition, picture = pixels(studio.picture("condition")), pixels(studio.refined)
-    buffer = io.BytesIO()
     ramp = np.linspace(0, 255, 90, dtype=np.uint8)
     photo = np.stack([np.tile(ramp, (160, 1)), np.full((160, 90), 60), np.full((160, 90), 200)], -1)
-    Image.fromarray(photo.astype(np.uint8)).save(buffer, "PNG")
-    drop_file(studio.picture("condition"), "me.png", "image/png", buffer.getvalue())
+    drop_file(studio.canvas, "me.png", "image/png", png(photo.astype(np.uint8)))
+    studio.press("crop_use")
     studio.until(lambda: studio.trait("condition") == -1, "one's own photo")
     studio.until(lambda: pixels(studio.picture("condition")) != condition, "another condition")
     studio.until(lambda: pixels(studio.refined) != picture, "another refined picture")
     assert "me.png" in studio.message()
-    drop_file(studio.picture("condition"), "me.txt", "text/plain", b"no photo")
-    studio.until(
-        lambda: studio.trait("kind") == "error" and "me.txt" in studio.message(), "why not"
-    )
-    assert studio.trait("condition") == -1
+    drop_file(studio.canvas, "me.txt", "text/plain", b"no photo")
+    studio.until(lambda: "me.txt is neither a photo nor a pose" in studio.message(), "why not")
+    drop_file(studio.canvas, "dot.png", "image/png", png(np.zeros((1, 1, 3), np.uint8)))
+    studio.until(lambda: "dot.png is 1x1 pixels, too small" in studio.message(), "why not")
+    assert studio.trait("kind") == "error" and studio.trait("condition") == -1
+
+
+def test_a_landscape_photo_is_moved_and_zoomed_before_it_is_taken(studio):
+    pixels_of_photo = np.full((600, 900, 3), (20, 40, 200), np.uint8)
+    pixels_of_photo[150:450, 650:800] = (200, 30, 30)  # somebody, far from the middle
+    drop_file(studio.canvas, "wide.png", "image/png", png(pixels_of_photo))
+    view, photo = studio.root.locator(".pg2-crop"), studio.root.locator(".pg2-photo")
+    view.wait_for()
+    assert studio.trait("condition") == 0  # nothing is taken yet
+    box, mouse = photo.bounding_box(), studio.page.mouse
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    scale = 0.9 * box["height"] / 600
+    mouse.move(*middle)
+    mouse.down()
+    mouse.move(middle[0] - 275 * scale, middle[1], steps=4)
+    mouse.up()
+    mouse.move(*middle)  # the wheel zooms about the pointer
+    mouse.wheel(0, -200)
+    types = cell_types(studio.page)
+    for _ in range(4):
+        photo.press("+")
+    photo.press("m")  # means nothing here, and nothing to JupyterLab either
+    assert cell_types(studio.page) == types
+    photo.press("Enter")
+    studio.until(lambda: studio.trait("condition") == -1, "the photo")
+    studio.quiet()
+    assert view.is_hidden()
+    crop = studio.trait("studio.image.tolist()")
+    colours = np.reshape(crop, (-1, 3))
+    assert (np.abs(colours - (200, 30, 30)).max(1) < 8).mean() > 0.95  # the person fills the frame
+
+
+def test_the_studio_is_seen_at_once_on_a_laptop(studio):
+    page, root = studio.page, studio.root
+    before = page.viewport_size
+    page.set_viewport_size({"width": 1440, "height": 900})
+    try:
+        widget_in_view(page, ".pg2-studio")
+        studio.until(lambda: root.bounding_box()["height"] < 720, "the layout for this window")
+        above = root.evaluate("one => one.closest('.jp-WindowedPanel-outer').clientHeight")
+        assert root.bounding_box()["height"] < above - 40  # the cell's source is seen as well
+        skeleton, result = studio.canvas.bounding_box(), studio.refined.bounding_box()
+        assert result["height"] >= skeleton["height"] - 1
+        height = root.bounding_box()["height"]
+        drop_file(studio.canvas, "me.txt", "text/plain", b"no photo")  # a message moves nothing
+        studio.press("walk")
+        studio.until(lambda: studio.trait("key_poses"), "a walking cycle")
+        studio.root.locator("[data-choice='second']").select_option(studio.trait("rows[0]"))
+        studio.quiet()
+        assert root.bounding_box()["height"] == height
+    finally:
+        page.set_viewport_size(before)
+
+
+def test_rows_are_chosen_by_keys(studio):
+    rows, select = studio.trait("rows"), studio.root.locator("[data-choice='row']")
+    types, row = cell_types(studio.page), studio.trait("row")
+    select.focus()
+    key, next_row = ("ArrowUp", -1) if row == rows[-1] else ("ArrowDown", 1)
+    studio.page.keyboard.press(key)
+    wanted = rows[rows.index(row) + next_row]
+    studio.until(lambda: studio.trait("row") == wanted, "the row beside")
+    assert select.evaluate("one => document.activeElement === one")
+    studio.canvas.press("r" if next_row < 0 else "Shift+r")
+    studio.until(lambda: studio.trait("row") == row, "the first row again")
+    assert cell_types(studio.page) == types
+
+
+def png(image):
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def test_two_views_show_one_studio(studio):
@@ -389,7 +462,7 @@ def test_the_studio_comes_back_after_a_reload(studio):
     studio.quiet()
     pose, picture = studio.trait("pose"), pixels(studio.refined)
     save(page)
-    page.reload()
+    page.reload(timeout=LOAD)
     settle(page)
     again = Hands(page, widget_in_view(page, ".pg2-studio"))
     again.until(lambda: again.refined.count() == 1, "the pictures again")

@@ -40,27 +40,81 @@ test("joints are gone through in a circle", () => {
   assert.equal(studio.nextJoint(0, -1, 18), 17);
 });
 
-test("pose, list and three pictures fit beside each other in a notebook's width", () => {
-  assert.deepEqual(studio.chooseScales(992, 128, 64), { pose: 4, picture: 2 });
-  assert.deepEqual(studio.chooseScales(992, 64, 32), { pose: 8, picture: 4 });
-  for (const [height, width] of [[128, 64], [64, 32], [256, 256], [256, 128]]) {
-    for (const room of [850, 1000, 1300]) {
-      const { pose, picture } = studio.chooseScales(room, height, width);
-      const needed = width * pose + 20 + 148 + 20 + 3 * width * picture + 2 * 8;
-      assert.ok(needed <= room, `${height}x${width} in ${room}: ${needed}`);
-      assert.ok(pose > picture);
+const SHAPES = [[128, 64], [64, 32], [256, 128], [256, 176], [256, 256]];
+const TWO_ROWS = { results: 2, small: 5, columns: 3 };
+
+/** The width and height that a layout needs, by its parts. */
+function needed({ kind, pose, result, small }, height, width, shown) {
+  const line = (count, wide) => count * wide + (count - 1) * 8;
+  const own = width * pose + 16 + 144 + 16;
+  const results = line(shown.results, width * result);
+  const [high, caption] = [height * result, 18];
+  if (kind === "beside") {
+    const smalls = 2 * (height * small + caption) + 8;
+    const across = own + results + 16 + line(shown.columns, width * small);
+    return [across, Math.max(high + caption, smalls)];
+  }
+  const across = own + Math.max(results, line(shown.small, width * small));
+  return [across, high + caption + 8 + height * small + caption];
+}
+
+test("a laptop's page shows pose, results as large and small pictures side by side", () => {
+  for (const [height, width] of SHAPES) {
+    for (const shown of [TWO_ROWS, { ...TWO_ROWS, results: 1 }, { results: 2, small: 7, columns: 4 }]) {
+      for (const [room, tall] of [[900, 380], [1000, 380], [1300, 380], [1600, 640], [1000, 340]]) {
+        const sizes = studio.chooseLayout(room, tall, height, width, shown);
+        const [across, down] = needed(sizes, height, width, shown);
+        const about = `${height}x${width} in ${room}x${tall}: ${JSON.stringify(sizes)}`;
+        assert.notEqual(sizes.kind, "narrow", about);
+        assert.ok(across <= room + 1e-6, `${about}: ${across} wide`);
+        assert.ok(down <= tall + 1e-6, `${about}: ${down} high`);
+        assert.equal(sizes.result, sizes.pose, "the result is as large as the skeleton");
+        assert.ok(width * sizes.pose >= 132 && sizes.small >= sizes.pose / 4, about);
+      }
+    }
+  }
+  const [small, large] = [[64, 32], [128, 64]].map(([height, width]) =>
+    studio.chooseLayout(1000, 380, height, width, TWO_ROWS));
+  assert.ok(Math.abs(small.pose - 2 * large.pose) < 1e-9, "the same on the screen at either size");
+});
+
+test("on a narrow page nothing is wider than the page", () => {
+  for (const [height, width] of SHAPES) {
+    for (const room of [300, 420, 600]) {
+      const { pose, result, small } = studio.chooseLayout(room, 380, height, width, TWO_ROWS);
+      assert.ok(width * pose <= room && 2 * width * result + 8 <= room + 1e-6);
+      assert.ok(3 * width * small + 16 <= room + 1e-6);
+      assert.ok(width * pose >= 120, "still large enough to drag a joint");
     }
   }
 });
 
-test("on a narrow page nothing is wider than the page", () => {
-  for (const [height, width] of [[128, 64], [64, 32], [256, 256]]) {
-    for (const room of [300, 420, 600]) {
-      const { pose, picture } = studio.chooseScales(room, height, width);
-      assert.ok(width * pose <= room && 3 * width * picture + 16 <= room);
-      assert.ok(width * pose >= 120, "still large enough to drag a joint");
-    }
-  }
+test("a crop starts as the largest in the middle, and the whole photo can be shown", () => {
+  assert.deepEqual(studio.middleCrop(1200, 800, 0.5), { left: 400, top: 0, height: 800 });
+  assert.deepEqual(studio.middleCrop(100, 800, 0.5), { left: 0, top: 300, height: 200 });
+  assert.deepEqual(studio.wholeCrop(1200, 800, 0.5), { left: 0, top: -800, height: 2400 });
+});
+
+test("a crop is moved, zoomed about a place, and never lost", () => {
+  const start = { left: 400, top: 0, height: 800 };
+  const change = (more, crop = start) => studio.changedCrop(crop, 1200, 800, 0.5, more);
+  assert.deepEqual(change({ dx: 100 }), { left: 500, top: 0, height: 800 });
+  assert.deepEqual(change({ by: 0.5 }), { left: 500, top: 200, height: 400 });
+  const about = [450, 100];
+  const zoomed = change({ by: 0.5, about });
+  assert.deepEqual(zoomed, { left: 425, top: 50, height: 400 }, "what is below the pointer stays");
+  assert.deepEqual(change({ dx: 9999, dy: -9999 }), { left: 1000, top: -400, height: 800 });
+  assert.equal(change({ by: 100 }).height, 2400, "not beyond the whole photo");
+  assert.equal(change({ by: 0.0001 }).height, 32, "16 pixels wide at least");
+});
+
+test("files are told apart by type and name", () => {
+  const kind = (name, type) => studio.fileKind({ name, type });
+  assert.equal(kind("me.jpg", "image/jpeg"), "photo");
+  assert.equal(kind("ME.TIFF", ""), "photo");
+  assert.equal(kind("pose.json", ""), "pose");
+  assert.equal(kind("pose", "application/json"), "pose");
+  assert.equal(kind("notes.txt", "text/plain"), "");
 });
 
 test("the rate counts the last second only", () => {
@@ -104,7 +158,7 @@ test("pictures come in a line per row, with their row's name taken off", () => {
   assert.deepEqual(lines.map(({ row }) => row), ["", "G1+D", "G2+D"]);
   assert.deepEqual(lines[1].pictures.map(({ name }) => name), ["coarse:G1+D", "refined:G1+D"]);
   assert.equal(studio.caption("G1+D, refined", "G1+D"), "Refined");
-  assert.equal(studio.caption("Pose mask", ""), "Pose mask");
+  assert.equal(studio.caption("Mask", ""), "Mask");
 });
 
 test("the coarse result is shown of rows with two stages only", () => {
@@ -123,6 +177,7 @@ test("keys", () => {
   assert.deepEqual(key("m"), { do: "mirror" });
   assert.deepEqual([key("]").choose, key("p").choose, key("Tab").choose], [1, -1, 1]);
   assert.equal(key("Tab", { shiftKey: true }).choose, -1);
+  assert.deepEqual([key("r"), key("R", { shiftKey: true })], [{ row: 1 }, { row: -1 }]);
   assert.equal(key("z"), null);
   assert.equal(key("s", { ctrlKey: true }), null, "Ctrl+S stays the notebook's");
 });
@@ -131,7 +186,7 @@ test("keys", () => {
 
 const JOINTS = Array.from({ length: 18 }, (_, joint) => `joint_${joint}`);
 const POSE = JOINTS.map((_, joint) => (joint === 5 ? null : [3 * joint, 6 * joint + 10]));
-const SCALE = 4; // of the pose where the page is 1000 wide
+const SCALE = 362 / 128; // of the pose where the page is 1000 wide and the window 900 high
 const ELBOW = 3; // at [9, 28]
 let model, page, root, canvas, close;
 
@@ -183,6 +238,9 @@ const at = ([x, y], dx = 0, dy = 0) => ({
   clientY: (y + dy + 0.5) * SCALE,
 });
 const press = (key, more = {}) => canvas.fire("keydown", { key, ...more });
+const later = async () => {
+  for (let turn = 0; turn < 4; turn++) await new Promise(setImmediate);
+};
 const words = () => page.all((one) => one.classList.contains("pg2-message"))[0].textContent;
 const button = (action) => page.one("data-do", action);
 
@@ -296,7 +354,7 @@ test("pictures are put as they come, each into its canvas", () => {
   assert.deepEqual([name, image.width, image.height, x, y], ["putImageData", 64, 128, 0, 0]);
   assert.ok(image.data.every((byte) => byte === 99));
   assert.deepEqual([picture.width, picture.height], [64, 128]);
-  assert.equal(picture.style.width, "128px", "whole pixels larger");
+  assert.equal(picture.style.width, "181px", "as wide as the pose");
   assert.equal(root.getAttribute("data-serial"), String(serial));
 });
 
@@ -310,11 +368,10 @@ test("an answer without pictures, after a mistake, leaves those that are there",
   assert.equal(model.take()[0].do, "drop", "the next request goes out");
 });
 
-test("another row brings another line of pictures", () => {
+test("another row brings other pictures, the result under its name", () => {
   answer(null, 1, ["condition", "refined:G1+D"]);
-  assert.ok(page.one("data-picture", "refined:G1+D"));
+  assert.equal(page.one("data-picture", "refined:G1+D").parent.textContent, "G1+D");
   assert.throws(() => page.one("data-picture", "mask"));
-  assert.match(page.textContent, /Result/);
 });
 
 test("the rate of pictures is shown while dragging", () => {
@@ -352,6 +409,9 @@ test("keys choose a joint, move it, hide and show it, mirror, undo and redo", ()
     assert.ok(press(key, more).defaultPrevented);
     assert.equal(model.take().at(-1).do, what);
   }
+  press("r");
+  press("R", { shiftKey: true });
+  assert.deepEqual(model.take().map(({ name }) => name), ["G1+D", "G1+D"], "of two rows, the other");
   for (let step = 0; step < 4; step++) press("n"); // to joint 5, which is hidden
   assert.match(page.textContent, /joint 5, hidden/);
   press("ArrowRight");
@@ -554,21 +614,68 @@ test("the slider asks for its frame, the newest only", () => {
 test("files are sent: a pose as text, a photo as bytes; a huge one is refused here", async () => {
   const file = (name, content) => Object.assign(new Blob([content]), { name });
   const drop = (element, dropped) => element.fire("drop", { dataTransfer: { files: [dropped] } });
-  drop(canvas, file("p.json", '{"people": []}'));
-  const figure = page.one("data-picture", "condition").parent;
-  drop(figure, file("me.png", new Uint8Array([1, 2, 3])));
-  await new Promise(setImmediate);
-  await new Promise(setImmediate);
+  drop(root, file("p.json", '{"people": []}'));
+  drop(root, file("me.png", new Uint8Array([1, 2, 3]))); // which no browser can read
+  await later();
   const sent = model.sent.splice(0).sort((a, b) => (a.message.do < b.message.do ? 1 : -1));
   const [pose, photo] = sent; // read side by side, in either order
   assert.deepEqual(pose.message, { do: "import", text: '{"people": []}', name: "p.json" });
   assert.deepEqual(photo.message, { do: "condition_file", name: "me.png" });
   assert.deepEqual([...new Uint8Array(photo.buffers[0])], [1, 2, 3]);
-  drop(figure, { name: "big.png", size: 9 * 2 ** 20 });
+  assert.match(words(), /Reading me.png/);
+  drop(root, { name: "notes.txt", type: "text/plain", size: 9 });
+  assert.match(words(), /notes.txt is neither a photo nor a pose/);
+  drop(root, { name: "big.png", size: 9 * 2 ** 20 });
   assert.deepEqual(model.take(), []);
   assert.match(words(), /big.png has 9 MiB; at most 8/);
   model.change("condition", 1);
   assert.equal(words(), "");
+});
+
+/** A photo of the given size dropped on the studio. */
+async function dropPhoto(width, height) {
+  globalThis.createImageBitmap = async () => ({ width, height });
+  const photo = Object.assign(new Blob([new Uint8Array([1, 2])]), { name: "me.jpg" });
+  root.fire("drop", { dataTransfer: { files: [photo] } });
+  await later();
+}
+
+test("a photo is cropped before it is sent", async () => {
+  await dropPhoto(1200, 800);
+  const [view] = page.all((element) => element.classList.contains("pg2-crop"));
+  const [photo] = page.all((element) => element.classList.contains("pg2-photo"));
+  assert.ok(!view.hidden);
+  assert.equal(document.activeElement, photo);
+  assert.deepEqual(model.take(), [], "nothing is sent yet");
+  const key = (name) => view.fire("keydown", { key: name, target: photo });
+  key("ArrowRight"); // a twentieth of 800
+  assert.match(view.textContent, /400x800 in the frame/);
+  button("crop_use").click();
+  await later();
+  const [sent] = model.sent.splice(0);
+  assert.deepEqual(sent.message,
+    { do: "condition_file", name: "me.jpg", left: 440, top: 0, height: 800 });
+  assert.deepEqual([...new Uint8Array(sent.buffers[0])], [1, 2]);
+  assert.ok(view.hidden);
+  assert.equal(document.activeElement, canvas);
+});
+
+test("a photo is moved by the hand, zoomed by the wheel and left alone", async () => {
+  await dropPhoto(1200, 800);
+  const [view] = page.all((element) => element.classList.contains("pg2-crop"));
+  const [photo] = page.all((element) => element.classList.contains("pg2-photo"));
+  photo.fire("pointerdown", { clientX: 500, clientY: 100 });
+  photo.fire("pointermove", { clientX: 400, clientY: 100 });
+  photo.fire("pointerup");
+  photo.fire("pointermove", { clientX: 0, clientY: 0 });
+  assert.ok(photo.fire("wheel", { deltaY: -200, clientX: 0, clientY: 0 }).defaultPrevented);
+  assert.match(view.textContent, /268x536 in the frame/); // 800 / e^0.4
+  assert.ok(view.fire("keydown", { key: "Escape", target: photo }).defaultPrevented);
+  assert.ok(view.hidden);
+  await later();
+  assert.deepEqual(model.take(), []);
+  await dropPhoto(1, 1); // Python says why not
+  assert.deepEqual(model.take(), [{ do: "condition_file", name: "me.jpg" }]);
 });
 
 test("only the view that asked for a file offers it", () => {

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pg2lib.apps.photo import sequence
+from pg2lib.apps.photo import photo, sequence
 from pg2lib.core.config import SETTINGS
 from pg2lib.core.files import UserError, write_atomically
 from pg2lib.core.names import suggestion
@@ -96,14 +96,22 @@ def place(poses, size, frame=None, where="the pose"):
     return np.stack(placed), f"scaled by {size[0] / windows[0].height:.3g} {action}"
 
 
-def condition_photo(image, size, pose=None, fit="pad", padding="edge", detector=None, where=""):
+def condition_photo(
+    image, size, pose=None, fit="pad", padding="edge", detector=None, where="", window=None
+):
     """(uint8 (height, width, 3), its pose (18, 2) or None, description) of a photo uint8 (H, W, 3)
     of any size.
 
     The photo is cropped to the person if `pose` (18, 2) or `detector` shows where that is, and
     padded where the crop extends beyond it. Otherwise, or if the photo has the frame's aspect ratio
     and no pose is given, the whole photo is padded or, with fit="crop", its middle is taken.
+    window: the `framing.Window` that somebody chose; then nothing is looked for. UserError for a
+    photo that is too small to show anybody.
     """
+    photo.check_size(image, where)
+    if window is not None:
+        about = framing.describe_cut(window, image.shape[:2], *size, padding)
+        return framing.cut(image, window, *size, padding), None, about
     picture, framed, origin = image.shape[:2], None, "given"
     same = framing.same_shape(picture, size)
     if pose is None and detector and not same:

@@ -1,4 +1,4 @@
-"""Whether a pose belongs to a photograph, and the one of a smaller copy."""
+"""Whether a photograph can be used and a pose belongs to it, and the one of a smaller copy."""
 
 import numpy as np
 
@@ -9,6 +9,17 @@ from pg2lib.data.keypoints import found
 CORNER = 0.5  # a pose within this share of the photo, in its top left corner, is doubted
 KNOWN_FRAMES = (176, 256), (256, 256), (64, 128)  # (width, height) that keypoints are published in
 KNEES, ANKLES = [9, 12], [10, 13]
+SMALLEST = 16  # pixels of either side; less shows nobody
+
+
+def check_size(image, where):
+    """UserError, beginning with `where`, for a photo (H, W, 3) too small to show a person."""
+    height, width = image.shape[:2]
+    if min(height, width) < SMALLEST:
+        raise UserError(
+            f"{where or 'the photo'} is {width}x{height} pixels, too small to show a person; "
+            f"choose one of at least {SMALLEST}x{SMALLEST}"
+        )
 
 
 def check_belongs(keypoints, picture: tuple[int, int], where):

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from pg2lib import models
-from pg2lib.apps.photo import generate, sequence
+from pg2lib.apps.photo import generate, photo, sequence
 from pg2lib.apps.pose_studio import walking
 from pg2lib.apps.pose_studio.editor import Key, PoseEditor, Timeline
 from pg2lib.core import devices
@@ -86,9 +86,9 @@ class Studio:
         maps = heatmaps.heatmaps(batch, *self.size)[0].numpy()
         mask = heatmaps.pose_mask(batch, *self.size)[0, 0].numpy()
         return [
-            Picture("condition", "Condition image", self.image),
-            Picture("heatmaps", "Pose heatmaps", figures.colour_heatmaps(maps)),
-            Picture("mask", "Pose mask", figures.gray_mask(mask)),
+            Picture("condition", "Condition", self.image),
+            Picture("heatmaps", "Heatmaps", figures.colour_heatmaps(maps)),
+            Picture("mask", "Mask", figures.gray_mask(mask)),
         ] + [
             Picture(f"{part}:{row}", f"{row}, {part}", image)
             for row in self.shown_rows
@@ -127,10 +127,16 @@ class Studio:
         chosen = self._choice(index)
         self._set_image(self.data.images[chosen], index, self.data.keypoints[chosen])
 
-    def open_photo(self, content: bytes, name: str):
-        """Use a whole photo, the bytes of an image file, as condition image."""
+    def open_photo(self, content: bytes, name: str, crop=None):
+        """Use a photo, the bytes of an image file, as condition image: all of it, padded, or the
+        part (left, top, height) in its pixels, as wide as the frame's shape asks."""
         image = framing.read_image(io.BytesIO(content), name)
-        framed, pose, about = generate.condition_photo(image, self.size, where=name)
+        window = crop and framing.Window(*crop[:2], crop[2] * self.size[1] / self.size[0], crop[2])
+        if window and window.width < photo.SMALLEST - 1:
+            raise UserError(f"{name}: a crop of {crop[2]:g} pixels is too small; zoom out.")
+        framed, pose, about = generate.condition_photo(
+            image, self.size, where=name, window=window or None
+        )
         self._set_image(framed, -1, pose)
         self.message = f"{name}: {about.partition(';')[0]}."
 

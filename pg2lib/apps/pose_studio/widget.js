@@ -8,13 +8,16 @@
 const SILENCE = 5000; // milliseconds without an answer before a message appears
 const MOST_BYTES = 8 * 2 ** 20; // of a dropped file; Jupyter's connection takes 10 MiB
 const REACH = { mouse: 14, pen: 18, touch: 26 }; // CSS pixels around a joint within which it can be grabbed
-const GAP = 8; // CSS pixels between pictures, and LIST, PLACE below: as in the style sheet
-const LIST = 148; // width of the list of joints
-const PLACE = 20; // between the pose, the list and the pictures
+const GAP = 8; // CSS pixels between pictures; this and the next four as in the style sheet
+const LIST = 144; // width of the list of joints
+const PLACE = 16; // between the pose, the list and the pictures
 const PADDING = 4; // left and right of all
-const COLUMNS = 3; // pictures in a line
-const SCALES = [16, 14, 12, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0.75, 0.5, 0.25];
-const TALLEST = { pose: 560, picture: 288 }; // CSS pixels
+const CAPTION = 18; // height of a caption
+const AROUND = 520; // height of all but the pose: the rest of the studio, and JupyterLab's own bars
+const STAGE = { least: 340, most: 640 }; // height of the pose and the pictures
+const GRIP = 132; // a pose of this width can be dragged with ease
+const LEAST_PHOTO = 16; // pixels; Python refuses a smaller one
+const SUFFIXES = /\.(jpe?g|png|webp|gif|bmp|tiff?|heic|avif)$/i; // of a photo without a type
 const GROUND = "#16181b"; // behind a plain pose; the joint colours suit a dark background
 
 // --- pure helpers ------------------------------------------------------------------------------
@@ -53,22 +56,71 @@ export function nextJoint(joint, step, count) {
   return (joint + step + count) % count;
 }
 
-/** CSS pixels per frame pixel, of the pose and of the pictures, that fit into `room` CSS pixels:
- * side by side where the pose can be half as large again as a picture, else below each other. */
-export function chooseScales(room, height, width) {
-  const line = (scale) => COLUMNS * Math.ceil(width * scale) + (COLUMNS - 1) * GAP;
-  const largest = (across, tallest) =>
-    SCALES.find((scale) => width * scale <= across && height * scale <= tallest) ?? 0;
-  for (const picture of SCALES) {
-    if (height * picture > TALLEST.picture) continue;
-    const across = room - line(picture) - LIST - 2 * PLACE;
-    const pose = largest(across, TALLEST.pose);
-    if (pose >= 1.5 * picture && width * pose >= 190) return { pose, picture };
+/** The sizes of pose, results (as large as the pose) and small pictures for a page: CSS pixels per
+ * frame pixel, and where the small ones are, "beside" the results or "below" them, whichever makes
+ * the pose larger; "narrow" where a page is too narrow for all side by side.
+ *
+ * room, tall: CSS pixels there are; shown: {results, small, columns}, how many results and small
+ * pictures, and how many columns of two the small ones make. */
+export function chooseLayout(room, tall, height, width, { results, small, columns }) {
+  const across = (count, wide) => count * wide + (count - 1) * GAP;
+  const most = Math.max(Math.floor(((tall - CAPTION) * width) / height), GRIP);
+  for (let wide = most; wide >= GRIP; wide--) {
+    const scale = wide / width;
+    const high = height * scale;
+    const rest = room - wide - LIST - 2 * PLACE; // for results and small pictures
+    const half = (high - CAPTION - GAP) / 2 / height; // two small ones are as high as a result
+    const beside = across(results, wide) + PLACE + across(columns, width * half);
+    if (beside <= rest) return { kind: "beside", pose: scale, result: scale, small: half };
+    const line = Math.min(
+      (tall - high - 2 * CAPTION - GAP) / height,
+      (rest - (small - 1) * GAP) / small / width,
+      scale / 2,
+    );
+    if (across(results, wide) <= rest && line >= scale / 4) {
+      return { kind: "below", pose: scale, result: scale, small: line };
+    }
   }
-  const beside = largest(room - LIST - PLACE, TALLEST.pose);
-  const pose = width * beside >= 150 ? beside : largest(room, TALLEST.pose);
-  const picture = SCALES.find((s) => line(s) <= room && height * s <= TALLEST.picture);
-  return { pose: pose || 0.25, picture: picture ?? 0.25 };
+  const limit = (wide) => Math.max(Math.min(wide, (STAGE.most * width) / height), 1) / width;
+  const withList = limit(room - LIST - PLACE);
+  const pose = width * withList >= GRIP ? withList : limit(room);
+  const result = Math.min(pose, (room - (results - 1) * GAP) / results / width);
+  return { kind: "narrow", pose, result, small: Math.min(pose / 2, (room - 2 * GAP) / 3 / width) };
+}
+
+/** The largest crop of the frame's shape in the middle of a photo of `across` x `down` pixels:
+ * {left, top, height} in its pixels; the width follows from the shape, `aspect` (width / height). */
+export function middleCrop(across, down, aspect) {
+  const height = Math.min(down, across / aspect);
+  return { left: (across - height * aspect) / 2, top: (down - height) / 2, height };
+}
+
+/** The smallest crop of that shape with the whole photo in it. */
+export function wholeCrop(across, down, aspect) {
+  const height = Math.max(down, across / aspect);
+  return { left: (across - height * aspect) / 2, top: (down - height) / 2, height };
+}
+
+/** A crop moved by (dx, dy) and enlarged `by` a factor about a place of the photo; its middle stays
+ * on the photo, and it becomes no larger than the whole and no smaller than Python takes. */
+export function changedCrop(crop, across, down, aspect, { dx = 0, dy = 0, by = 1, about }) {
+  const most = wholeCrop(across, down, aspect).height;
+  const height = Math.min(Math.max(crop.height * by, Math.min(LEAST_PHOTO / aspect, most)), most);
+  const grown = height / crop.height;
+  const [x, y] = about ?? [crop.left + (crop.height * aspect) / 2, crop.top + crop.height / 2];
+  const middle = (start, length, at, step, most) =>
+    Math.min(Math.max(at + (start - at + length / 2) * grown + step, 0), most);
+  return {
+    left: middle(crop.left, crop.height * aspect, x, dx, across) - (height * aspect) / 2,
+    top: middle(crop.top, crop.height, y, dy, down) - height / 2,
+    height,
+  };
+}
+
+/** What a file is by its name and type: "photo", "pose" (OpenPose JSON) or "". */
+export function fileKind({ name, type = "" }) {
+  if (/json$/.test(type) || /\.json$/i.test(name)) return "pose";
+  return type.startsWith("image/") || (!type && SUFFIXES.test(name)) ? "photo" : "";
 }
 
 /** Counts what comes: `tick(now)` (milliseconds) gives the rate per second over the last second,
@@ -171,7 +223,7 @@ export function worthShowing(pictures) {
   );
 }
 
-/** A picture's title without its row, which is the heading of the line: "G1+D, refined" is Refined. */
+/** A picture's title without its row, which is told elsewhere: "G1+D, coarse" is Coarse. */
 export function caption(title, row) {
   const short = row && title.startsWith(`${row}, `) ? title.slice(row.length + 2) : title;
   return short.charAt(0).toUpperCase() + short.slice(1);
@@ -187,7 +239,7 @@ export function byRow(pictures) {
   return [...lines].map(([row, list]) => ({ row, pictures: list }));
 }
 
-/** What a key does to the pose: {choose}, {dx, dy}, {do}, {leave}; null where nothing. */
+/** What a key does to the pose: {choose}, {dx, dy}, {do}, {row}, {leave}; null where nothing. */
 export function keyAction({ key, shiftKey, ctrlKey, metaKey, altKey }) {
   const letter = key.toLowerCase();
   if ((ctrlKey || metaKey) && !altKey) {
@@ -209,6 +261,7 @@ export function keyAction({ key, shiftKey, ctrlKey, metaKey, altKey }) {
     p: { choose: -1 },
     h: { do: "toggle" },
     m: { do: "mirror" },
+    r: { row: shiftKey ? -1 : 1 },
     escape: { leave: true },
   };
   return arrows[key] ?? others[letter] ?? null;
@@ -334,16 +387,178 @@ function sharpen(canvas, width, height) {
   return pen;
 }
 
+/** The picture of a file as the browser reads it, upright; null where it cannot. */
+async function decoded(file) {
+  try {
+    return await createImageBitmap(file);
+  } catch {
+    return null;
+  }
+}
+
+// --- cropping a photo ---------------------------------------------------------------------------
+
+const CROP_HELP =
+  "Drag the photo, or use arrows; wheel, + and − zoom, 0 shows all of it; Enter uses what is in the " +
+  "frame, Esc does not.";
+const CROP_SHARE = 0.9; // of the view, which the frame takes
+const CROP_KEYS = {
+  "+": { by: 1 / 1.1 }, "=": { by: 1 / 1.1 }, "-": { by: 1.1 }, "−": { by: 1.1 },
+  ArrowLeft: { dx: -1 }, ArrowRight: { dx: 1 }, ArrowUp: { dy: -1 }, ArrowDown: { dy: 1 },
+};
+
+/** A view in which a photo is moved and zoomed below a frame of the network's shape.
+ *
+ * aspect(): width / height of the frame; use(file, crop): the photo is taken; done(): the view was
+ * closed. Returns {element, open(file, picture), size(width, height)}.
+ */
+function cropper({ aspect, use, done }) {
+  let photo = null; // {file, picture}
+  let crop = null;
+  let grip = null; // {pointer, x, y}
+  let view = [0, 0];
+
+  const canvas = control("canvas", {
+    class: "pg2-photo",
+    tabindex: 0,
+    role: "application",
+    "aria-label": `Photo under the frame of the network. ${CROP_HELP}`,
+  });
+  const facts = make("span", { class: "pg2-counter" });
+  const change = (more) => {
+    const { width, height } = photo.picture;
+    crop = changedCrop(crop, width, height, aspect(), more);
+    draw();
+  };
+  const whole = () => {
+    crop = wholeCrop(photo.picture.width, photo.picture.height, aspect());
+    draw();
+  };
+  const close = () => {
+    photo.picture.close?.();
+    photo = crop = grip = null;
+    element.hidden = true;
+    done();
+  };
+  const take = () => {
+    const [{ file }, taken] = [photo, crop];
+    close();
+    use(file, taken);
+  };
+  const zoom = (by) => () => change({ by });
+  const named = { role: "group", "aria-label": "Crop the photo" };
+  const element = make("div", { class: "pg2-crop", hidden: true, ...named },
+    make("div", { class: "pg2-tools" },
+      button("crop_use", "Use", "Use what is in the frame as condition image (Enter)", take),
+      button("crop_cancel", "Cancel", "Keep the condition image (Esc)", close),
+      button("crop_in", "+", "Zoom in (+)", zoom(1 / 1.25)),
+      button("crop_out", "−", "Zoom out (−)", zoom(1.25)),
+      button("crop_whole", "Whole photo", "Show all of it, with a border (0)", whole),
+      facts,
+    ),
+    canvas,
+    make("p", { class: "pg2-help", text: CROP_HELP }),
+  );
+
+  /** CSS pixels per pixel of the photo, and where the frame is: [scale, left, top, width, height]. */
+  function frame() {
+    const high = CROP_SHARE * Math.min(view[1], view[0] / aspect());
+    const wide = high * aspect();
+    return [high / crop.height, (view[0] - wide) / 2, (view[1] - high) / 2, wide, high];
+  }
+
+  function draw() {
+    if (!photo) return;
+    const pen = sharpen(canvas, ...view);
+    const [scale, left, top, wide, high] = frame();
+    const { width, height } = photo.picture;
+    pen.fillStyle = GROUND;
+    pen.fillRect(0, 0, ...view);
+    pen.imageSmoothingQuality = "high";
+    pen.drawImage(photo.picture, left - crop.left * scale, top - crop.top * scale, width * scale,
+      height * scale);
+    pen.fillStyle = "rgb(0 0 0 / 0.6)";
+    pen.fillRect(0, 0, view[0], top);
+    pen.fillRect(0, top + high, view[0], view[1]);
+    pen.fillRect(0, top, left, high);
+    pen.fillRect(left + wide, top, view[0], high);
+    pen.strokeStyle = "#ffffff";
+    pen.lineWidth = 2;
+    pen.strokeRect(left, top, wide, high);
+    const size = `${Math.round(crop.height * aspect())}x${Math.round(crop.height)}`;
+    facts.textContent = `${photo.file.name}, ${width}x${height}: ${size} in the frame`;
+  }
+
+  const on = {
+    pointerdown(event) {
+      if (grip || event.button > 0) return;
+      event.preventDefault();
+      canvas.focus({ preventScroll: true });
+      canvas.setPointerCapture(event.pointerId);
+      grip = { pointer: event.pointerId, x: event.clientX, y: event.clientY };
+    },
+    pointermove({ pointerId, clientX, clientY }) {
+      if (pointerId !== grip?.pointer) return;
+      const [scale] = frame();
+      change({ dx: (grip.x - clientX) / scale, dy: (grip.y - clientY) / scale });
+      grip = { pointer: pointerId, x: clientX, y: clientY };
+    },
+    pointerup: () => (grip = null),
+    pointercancel: () => (grip = null),
+    wheel(event) {
+      event.preventDefault();
+      event.stopPropagation();
+      const box = canvas.getBoundingClientRect();
+      const [scale, left, top] = frame();
+      const about = [crop.left + (event.clientX - box.left - left) / scale,
+        crop.top + (event.clientY - box.top - top) / scale];
+      const lines = event.deltaMode ? 16 : 1;
+      change({ by: Math.exp(Math.min(Math.max(event.deltaY * lines, -200), 200) / 500), about });
+    },
+  };
+  for (const [event, listener] of Object.entries(on)) canvas.addEventListener(event, listener);
+
+  element.addEventListener("keydown", (event) => {
+    const { key, ctrlKey, metaKey, altKey, shiftKey } = event;
+    const pressed = event.target !== canvas && ["Enter", " "].includes(key); // a button's own keys
+    if (!photo || ctrlKey || metaKey || altKey || pressed) return;
+    const step = crop.height / (shiftKey ? 5 : 20);
+    const { by, dx = 0, dy = 0 } = CROP_KEYS[key] ?? {};
+    if (key === "Enter") take();
+    else if (key === "Escape") close();
+    else if (key === "0") whole();
+    else if (CROP_KEYS[key]) change({ by, dx: dx * step, dy: dy * step });
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+
+  return {
+    element,
+    open(file, picture) {
+      photo?.picture.close?.();
+      photo = { file, picture };
+      crop = middleCrop(picture.width, picture.height, aspect());
+      element.hidden = false;
+      draw();
+      canvas.focus({ preventScroll: true });
+    },
+    size(width, height) {
+      view = [width, height];
+      draw();
+    },
+  };
+}
+
 // --- the widget --------------------------------------------------------------------------------
 
 let serials = 0; // shared by all views of a widget, so that they understand each other's answers
 let views = 0;
 
 const HELP =
-  "Drag a joint, or click the pose and use keys: Tab, n and p, or ] and [ choose a joint, arrows " +
-  "move it by 1 pixel, with Shift by 5, h hides or shows it, m mirrors, Ctrl+Z undoes, " +
-  "Ctrl+Shift+Z redoes; Esc, then Tab leaves the pose. Drop OpenPose JSON on the pose, or a photo " +
-  "on the condition image.";
+  "Drag a joint. Keys on the pose: Tab, n, p or [ ] choose a joint, arrows move it (Shift: by 5), " +
+  "h hides or shows it, m mirrors, r shows the next row, Ctrl+Z undoes; Esc, then Tab leaves. " +
+  "Drop a photo or OpenPose JSON anywhere.";
 
 function render({ model, el }) {
   const get = (name) => model.get(name);
@@ -352,8 +567,8 @@ function render({ model, el }) {
   const listeners = []; // on the model: [event, listener]
   const pictures = new Map(); // name -> canvas
   let shownNames = ""; // of the pictures laid out
-  let rowLengths = []; // how many of them each row of Table 1 has
-  let scales = chooseScales(900, get("height"), get("width"));
+  let counts = { results: 1, small: 5, columns: 3 }; // of the pictures, see chooseLayout
+  let scales = chooseLayout(900, 440, get("height"), get("width"), counts);
   let chosen = -1; // joint
   let hovered = -1;
   let left = false; // Esc was pressed: the next Tab leaves the canvas
@@ -421,10 +636,10 @@ function render({ model, el }) {
     message.setAttribute("role", kind === "error" ? "alert" : "status");
   }
 
-  /** An error that Python does not know of; its next answer removes the message. */
-  function sayHere(text) {
+  /** A message that Python does not know of; its next answer removes it. */
+  function sayHere(text, kind = "error") {
     ownWords = true;
-    say(text, "error");
+    say(text, kind);
   }
 
   function heard() {
@@ -439,18 +654,30 @@ function render({ model, el }) {
     live.textContent = chosen < 0 ? "" : `${names[chosen]}, ${at}`;
   }
 
-  async function sendFile(file, action) {
+  /** Takes a file that was dropped or chosen; a photo is cropped first. */
+  async function openFile(file) {
+    const kind = fileKind(file);
     if (file.size > MOST_BYTES) {
       const size = (file.size / 2 ** 20).toFixed(0);
       sayHere(`${file.name} has ${size} MiB; at most ${MOST_BYTES / 2 ** 20} can be sent.`);
-    } else if (action === "import") {
+    } else if (kind === "pose") {
       act("import", { text: await file.text(), name: file.name });
+    } else if (kind === "photo") {
+      sayHere(`Reading ${file.name} …`, "");
+      const picture = await decoded(file);
+      const small = !picture || Math.min(picture.width, picture.height) < LEAST_PHOTO;
+      if (small) return sendPhoto(file); // Python can read it, or says why not
+      crop.open(file, picture);
+      heard();
     } else {
-      act("condition_file", { name: file.name }, [await file.arrayBuffer()]);
+      sayHere(`${file.name} is neither a photo nor a pose: drop a JPEG or PNG, or OpenPose JSON.`);
     }
   }
-  const importPose = (file) => sendFile(file, "import");
-  const openCondition = (file) => sendFile(file, "condition_file");
+
+  async function sendPhoto(file, window = {}) {
+    sayHere(`Reading ${file.name} …`, "");
+    act("condition_file", { name: file.name, ...window }, [await file.arrayBuffer()]);
+  }
 
   const wanting = (action) => () => {
     wantsDownload = true;
@@ -469,6 +696,11 @@ function render({ model, el }) {
     "aria-describedby": helpId,
   });
   const live = make("div", { class: "pg2-hidden pg2-live", "aria-live": "polite" });
+  const crop = cropper({
+    aspect: () => get("width") / get("height"),
+    use: sendPhoto,
+    done: () => canvas.focus({ preventScroll: true }),
+  });
   const backdrop = control("select", { "data-choice": "backdrop", on: { change: () => repaint() } });
   fill(backdrop, [["plain", "plain"], ["refined", "refined result"], ["condition", "condition"]],
     "plain");
@@ -619,6 +851,10 @@ function render({ model, el }) {
         place("drop", chosen, goal);
       } else if (action.do === "toggle") {
         if (chosen >= 0 && !busy) act(now ? "hide" : "show", { joint: chosen });
+      } else if (action.row) {
+        const rows = get("rows");
+        const next = nextJoint(rows.indexOf(get("row")), action.row, rows.length);
+        if (!busy) act("row", { name: rows[next] });
       } else if (action.do && !busy) act(action.do);
       if (action.do) tells = true;
       else announce();
@@ -627,8 +863,6 @@ function render({ model, el }) {
   for (const [event, listener] of Object.entries(onCanvas)) {
     canvas.addEventListener(event, listener);
   }
-  takesFiles(canvas, importPose);
-
   const boxes = names.map((name, joint) =>
     control("input", {
       type: "checkbox",
@@ -656,14 +890,12 @@ function render({ model, el }) {
     undo,
     redo,
     button("reset", "Reset", "Back to the pose of the start", doing("reset")),
-    labelled("Behind", backdrop, "What is shown behind the pose"),
-  );
-  const poseFiles = make("div", { class: "pg2-tools" },
     labelled("Pose of", poses, "A test image whose pose can be used"),
     take,
     ...fileButton("import", "Import…", "Open a pose: OpenPose JSON", ".json,application/json",
-      importPose),
+      openFile),
     button("export", "Export", "Save the pose as OpenPose JSON", wanting("export")),
+    labelled("Behind", backdrop, "What is shown behind the pose"),
   );
 
   // ---- condition, rows and pictures
@@ -676,12 +908,6 @@ function render({ model, el }) {
     const count = get("conditions").length;
     if (count) act("condition", { index: nextJoint(get("condition"), step, count) });
   };
-  const conditionTools = make("div", { class: "pg2-tools" },
-    labelled("Condition", conditions, "The image of the person"),
-    button("previous", "‹", "Previous condition image", stepCondition(-1)),
-    button("next", "›", "Next condition image", stepCondition(1)),
-    ...fileButton("open", "Open…", "Open a photo as condition image", "image/*", openCondition),
-  );
   const firstRow = control("select", {
     "data-choice": "row",
     on: { change: () => act("row", { name: firstRow.value }) },
@@ -690,35 +916,43 @@ function render({ model, el }) {
     "data-choice": "second",
     on: { change: () => act("second", { name: secondRow.value }) },
   });
-  const rowTools = make("div", { class: "pg2-tools" },
-    labelled("Row", firstRow, "Row of Table 1"),
+  const conditionTools = make("div", { class: "pg2-tools" },
+    labelled("Condition", conditions, "The image of the person"),
+    button("previous", "‹", "Previous condition image", stepCondition(-1)),
+    button("next", "›", "Next condition image", stepCondition(1)),
+    ...fileButton("open", "Open photo…", "Open a photo as condition image", "image/*", openFile),
+    labelled("Row", firstRow, "Row of Table 1 (r on the pose: the next one)"),
     labelled("Compare with", secondRow, "A second row for the same pose"),
   );
-  const lines = make("div", { class: "pg2-lines" });
+  const results = make("div", { class: "pg2-results" });
+  const small = make("div", { class: "pg2-small" });
 
   function layOut(list) {
     const order = list.map(({ name }) => name).join();
     if (order === shownNames) return;
     shownNames = order;
     pictures.clear();
-    rowLengths = byRow(list).flatMap(({ row, pictures: those }) => (row ? [those.length] : []));
-    lines.classList.toggle("pg2-several", rowLengths.length > 1);
-    const sections = byRow(list).map(({ row, pictures: those }) => {
-      const figures = those.map(({ name, title }) => {
-        const picture = make("canvas", { "data-picture": name, role: "img", "aria-label": title });
-        pictures.set(name, picture);
-        const figure = make("figure", {}, picture,
-          make("figcaption", { text: row && those.length < 2 ? "Result" : caption(title, row) }),
-        );
-        if (name === "condition") takesFiles(figure, openCondition);
-        return figure;
-      });
-      return make("section", { "aria-label": row || "Inputs" },
-        make("h4", { text: row || "Inputs" }),
-        make("div", { class: "pg2-line" }, ...figures),
-      );
-    });
-    lines.replaceChildren(...sections);
+    const shown = (text) => ({ name, title }) => {
+      const picture = make("canvas", { "data-picture": name, role: "img", "aria-label": title });
+      pictures.set(name, picture);
+      return make("figure", { title }, picture, make("figcaption", { text: text(title, name) }));
+    };
+    const isResult = ({ name }) => name.startsWith("refined:");
+    const others = byRow(list.filter((one) => !isResult(one)));
+    const several = others.length > 2; // rows with pictures of their own
+    results.replaceChildren(
+      ...list.filter(isResult).map(shown((title, name) => rowOf(name))),
+    );
+    small.replaceChildren(
+      ...others.map(({ row, pictures: those }) =>
+        make("section", { "aria-label": row || "Inputs" },
+          ...those.map(shown((title) => caption(title, several ? "" : row))),
+        ),
+      ),
+    );
+    const columns = others.reduce((sum, one) => sum + Math.ceil(one.pictures.length / 2), 0);
+    const shownResults = list.filter(isResult).length;
+    counts = { results: shownResults, small: list.length - shownResults, columns };
     size();
   }
 
@@ -810,7 +1044,7 @@ function render({ model, el }) {
 
   function drawKeys() {
     const list = get("key_poses");
-    const high = 92;
+    const high = 60;
     const scale = high / get("height");
     const wide = Math.ceil(get("width") * scale);
     const card = ({ name, pose: places }, index) => {
@@ -833,7 +1067,6 @@ function render({ model, el }) {
         return made;
       };
       return make("li", { title: name }, load,
-        make("span", { class: "pg2-key-name", text: name }),
         make("span", { class: "pg2-key-tools" },
           small("key_up", "‹", `Move ${which} earlier`, index === 0, index - 1),
           small("key_remove", "×", `Remove ${which}`, false, index),
@@ -932,15 +1165,12 @@ function render({ model, el }) {
 
   const message = make("p", { class: "pg2-message", role: "status" });
   const speed = make("span", { class: "pg2-speed" });
-  const poseSide = make("div", { class: "pg2-left" },
-    poseTools,
-    poseFiles,
-    make("div", { class: "pg2-stage" },
-      canvas,
-      make("ul", { class: "pg2-joints", "aria-label": "Joints shown" }, ...jointItems),
-    ),
-    make("div", { class: "pg2-status" }, message, speed),
-    make("p", { class: "pg2-help", id: helpId, text: HELP }),
+  const outputs = make("div", { class: "pg2-outputs" }, results, small);
+  const stage = make("div", { class: "pg2-stage" },
+    canvas,
+    make("ul", { class: "pg2-joints", "aria-label": "Joints shown" }, ...jointItems),
+    outputs,
+    crop.element,
   );
   const root = make("div",
     {
@@ -950,9 +1180,13 @@ function render({ model, el }) {
       "data-lm-suppress-shortcuts": true, // JupyterLab's keys for cells
       on: { keydown: undoAnywhere },
     },
-    make("div", { class: "pg2-main" },
-      poseSide,
-      make("div", { class: "pg2-right" }, conditionTools, rowTools, lines),
+    conditionTools,
+    poseTools,
+    stage,
+    make("div", { class: "pg2-status" },
+      message,
+      make("p", { class: "pg2-help", id: helpId, text: HELP }),
+      speed,
     ),
     make("section", { class: "pg2-timeline", "aria-label": "Timeline" },
       make("div", { class: "pg2-tools" },
@@ -961,30 +1195,38 @@ function render({ model, el }) {
         button("walk", "Walking cycle", "Fill the timeline with a walking cycle", doing("walk")),
         clear,
         labelled("Between", between, "Poses added between two key poses, 0 to 20"),
-        labelled("Frames/s", fps, "Frames per second, 1 to 30"),
         gif,
         strip,
       ),
       keys,
-      make("div", { class: "pg2-tools pg2-transport" }, play, stop, slider, counter),
+      make("div", { class: "pg2-tools pg2-transport" },
+        play,
+        stop,
+        slider,
+        counter,
+        labelled("Frames/s", fps, "Frames per second, 1 to 30"),
+      ),
     ),
     live,
   );
+  takesFiles(root, openFile);
 
   function size() {
+    const [height, width] = [get("height"), get("width")];
     const room = (root.clientWidth || 900) - 2 * PADDING;
-    scales = chooseScales(room, get("height"), get("width"));
-    poseSide.style.width = `${Math.ceil(get("width") * scales.pose) + PLACE + LIST}px`;
-    const wide = Math.ceil(get("width") * scales.picture);
-    // Rows above each other align their results in one column.
-    const across = rowLengths.reduce((sum, length) => sum + length * (wide + GAP), 0);
-    const above = across > lines.clientWidth && Math.max(...rowLengths) === COLUMNS;
-    lines.classList.toggle("pg2-above", rowLengths.length > 1 && above);
-    lines.style.setProperty("--pg2-column", `${wide + GAP}px`);
-    for (const picture of pictures.values()) {
-      picture.style.width = `${wide}px`;
-      picture.style.height = `${Math.ceil(get("height") * scales.picture)}px`;
+    const seen = (globalThis.innerHeight || 900) - AROUND;
+    const tall = Math.min(Math.max(seen, STAGE.least), STAGE.most);
+    scales = chooseLayout(room, tall, height, width, counts);
+    stage.setAttribute("data-layout", scales.kind);
+    // The same height whatever is shown, so that nothing below moves.
+    stage.style.minHeight = scales.kind === "narrow" ? "" : `${tall}px`;
+    for (const [name, picture] of pictures) {
+      const scale = name.startsWith("refined:") ? scales.result : scales.small;
+      picture.style.width = `${Math.floor(width * scale)}px`;
+      picture.style.height = `${Math.floor(height * scale)}px`;
     }
+    small.style.setProperty("--pg2-column", `${Math.floor(width * scales.small)}px`);
+    crop.size(room, Math.max(Math.floor(height * scales.pose) - 36, 200));
     paint();
   }
 
@@ -1042,12 +1284,14 @@ function render({ model, el }) {
   size();
   const observer = globalThis.ResizeObserver ? new ResizeObserver(() => size()) : null;
   observer?.observe(root);
+  globalThis.addEventListener?.("resize", size); // the height of the window
   ask({ do: "refresh" }); // brings the pictures of a view that was just opened
   pace();
 
   return () => {
     for (const [event, listener] of listeners) model.off(event, listener);
     observer?.disconnect();
+    globalThis.removeEventListener?.("resize", size);
     sender.stop();
     clearTimeout(player);
     cancelAnimationFrame(painting);

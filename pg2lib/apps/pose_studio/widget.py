@@ -46,7 +46,8 @@ ACTIONS = {
     "play": ((), Studio.play),
     "stop": ((), Studio.stop),
 }
-TYPES = {"x": NUMBER, "y": NUMBER, "value": NUMBER, "text": str, "name": str}  # others: int
+TYPES = dict.fromkeys(("x", "y", "value", "left", "top", "height"), NUMBER)  # others: int
+TYPES |= {"text": str, "name": str}
 # Actions that produce a file: its name and MIME type, and the function that makes its bytes.
 DOWNLOADS = {
     "export": ("pose.json", "application/json", Studio.pose_file),
@@ -131,7 +132,8 @@ def act(studio: Studio, content: dict, buffers):
     if action == "condition_file":
         if not buffers:
             raise UserError("'condition_file' needs a file; none was sent.")
-        studio.open_photo(bytes(buffers[0]), *fields(content, ("name",)))
+        crop = fields(content, ("left", "top", "height")) if "height" in content else None
+        studio.open_photo(bytes(buffers[0]), *fields(content, ("name",)), crop)
     elif require_in("action", action, [*EDITS, *ACTIONS]) in EDITS:
         getattr(studio.editor, action)(*fields(content, EDITS[action]))
     else:
