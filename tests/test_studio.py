@@ -320,7 +320,7 @@ MISTAKES = {
     "a crop of 8 pixels": lambda s: s.open_photo(png(99, 99), "me.png", (0, 0, 8)),
     "outside the photo": lambda s: s.open_photo(png(99, 99), "me.png", (500, 0, 40)),
     "me.json is not valid JSON": lambda s: s.read_pose("{", "me.json"),
-    "me.json is not an OpenPose file": lambda s: s.read_pose("[]", "me.json"),
+    "me.json is not an OpenPose file": lambda s: s.read_pose("7", "me.json"),
     "me.json holds no people": lambda s: s.read_pose('{"people": []}', "me.json"),
     "me.json has 0 of 18 joints": lambda s: s.read_pose(PEOPLE % ([0] * 54), "me.json"),
     "me.json, person 0": lambda s: s.read_pose(PEOPLE % "[1, 2, 3]", "me.json"),
