@@ -136,6 +136,8 @@ MINUTES = option("--minutes", type=float, metavar="N", help="stop after N minute
 DRY = option("--dry-run", action="store_true", help="only list the steps that would run")
 RCNN = option("--keypoint-rcnn", metavar="FILE", help="weights that detect keypoints (default: "
               "$PG2_KEYPOINT_RCNN, else torchvision's download)")
+UPDATE = option("--update-notebooks", action="store_true",
+                help="also write the executed notebooks over those in notebooks/")
 ROW = "a row's or an ablation's name, all (rows of Table 1)"
 PHOTO = (
     option("--image", type=Path, required=True, help="photo of the person (I_A), any size"),
@@ -171,8 +173,7 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
                help="also train the ablations and test the paper's claims (notebook 7)"),
         option("--strict", action="store_true", help="end with exit status 1 if Table 1 is not "
                "within the spread of the trainings that come with the project"),
-        option("--update-notebooks", action="store_true",
-               help="also write the executed notebooks over those in notebooks/"))),
+        UPDATE)),
     ("data prepare", "draw or decode the images into the run store", (*study(*DATA), DRY)),
     ("data verify", "check counts, sizes, people, keypoints; print a card", study(*DATA)),
     ("data keypoints", "detect the keypoints of one's own photographs (Keypoint R-CNN)", (
@@ -189,8 +190,8 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
         option("--preset", default="pg2", help="SSIM preset (default pg2)"),
         option("--mask-from", choices=("target", "condition"), default="target",
                help="whose pose mask mask-SSIM uses; the released script took the condition's"))),
-    ("successors", "train and score the rows of later papers; a table of them beside PG2's",
-        (*STUDY, DRY)),
+    ("successors", "the rows of later papers beside PG2's: table, claims, Figure 4, notebooks",
+        (*STUDY, DRY, UPDATE)),
     ("describe", "parameters, GFLOPs and schedule of every row", (*study(*DATA[:3]),
         option("--json", action="store_true", help="as JSON"))),
     ("generate", "one photo in another pose, or in many", (*PHOTO, *study(*DATA[:3], "--seeds",

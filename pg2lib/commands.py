@@ -176,20 +176,16 @@ def evaluate(options):
 
 
 def successors(options):
+    # training and scoring work without the packages of notebooks
+    from pg2lib.workflow import notebooks
+    from pg2lib.workflow import successors as workflow
+
     study = study_of(options)
-    rows = [pipeline.REFERENCE_ROWS[0], *models.successors(), pipeline.REFERENCE_ROWS[1]]
-    jobs = [(one, row) for row in rows for one in pipeline.each(study, row)]
     if options.dry_run:
-        return log_plan([pipeline.score_step(*job) for job in jobs])
-    pipeline.data(study, log)
-    lanes.train_all(study, (*pipeline.chains(rows), pipeline.KEYPOINTS), log)
-    for job in jobs:
-        pipeline.evaluate(*job, log=log)
-    table = pipeline.successors(study)
-    log(f"\n{terminal.text(table, terminal.columns())}\n")
-    log("\n".join(render.view(table).notes) + "\n")  # how the rows differ from their papers'
-    written = render.write(pipeline.named_folder(study.name), "table_successors", table)
-    log("wrote " + ", ".join(map(str, written)))
+        return log(plan.plan_text(workflow.plan(study)))
+    workflow.make(study, log)
+    if options.update_notebooks:
+        notebooks.update_committed(study, log, successors=True)
 
 
 def describe(options):

@@ -687,6 +687,36 @@ def test_nothing_is_written_when_something_cannot_be(results, tmp_path):
     assert (tmp_path / "claims.md").read_text() == "old"
 
 
+def test_the_claims_of_later_papers_are_judged_by_the_same_rule():
+    """Parameters are counted; the rest is seen once. Equal cost needs no equal number of pairs."""
+    evidence = made_up(**{"PATN": 0.10, "PATN-equalFLOPs": -0.10, "G1+G2+D": 0.0})
+    for row in evidence.pairs:
+        change(evidence, row, ssim=lambda table: table.mask_ssim)
+    seen = {"PATN": 9, "PATN-equalFLOPs": 3, "G1+G2+D": 9}
+    counts = {"PATN": 41_365_763, "G1+G2+D": 76_853_958}
+    evidence = replace(evidence, first_stage_pairs=seen, parameters=counts)
+    results = {r.claim.name: r for r in verdicts.evaluate_claims(evidence, claims=claims.LATER)}
+    assert results["patn-ssim"].verdict == SEEN
+    assert results["patn-ssim-cost"].verdict == UNSEEN
+    assert results["patn-progressive"].verdict == MISSING
+    [finding] = results["patn-parameters"].findings
+    assert finding.effect == finding.low == finding.high == pytest.approx(-35.488195)
+    assert finding.verdict == HOLDS and finding.interval.startswith("-35.49")
+    assert "lower, as claimed" in finding.why
+    results = verdicts.evaluate_claims(replace(evidence, parameters={}), claims=claims.LATER)
+    assert {r.claim.name: r.verdict for r in results}["patn-parameters"] == MISSING
+    more = replace(evidence, parameters={"PATN": 2, "G1+G2+D": 1})
+    results = verdicts.evaluate_claims(more, claims=claims.LATER)
+    assert {r.claim.name: r.verdict for r in results}["patn-parameters"] == FAILS
+
+
+def test_the_rows_of_later_papers_are_not_among_pg2s():
+    later = {*claims.rows_of(among=claims.LATER), *claims.rows_of(True, among=claims.LATER)}
+    assert {"PATN", "PATN-equalFLOPs", "PATN-noMask"} <= later
+    assert not any("PATN" in row for row in (*claims.rows_of(), *claims.rows_of(True)))
+    assert "PATN-equalFLOPs" in claims.rows_of(among=claims.LATER)  # of the study itself
+
+
 def test_rows_of_unequal_first_stages_decide_nothing():
     found = made_up(a=0.1, b=0.0)
     unequal = replace(found, first_stage_pairs={"a": 100_000, "b": 60_000})

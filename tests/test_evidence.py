@@ -42,8 +42,8 @@ def test_every_trained_row_has_its_log_and_every_row_a_folder_per_training(monke
         monkeypatch.setattr(pipeline, name, called)
     monkeypatch.setattr(effects, "gather", lambda *arguments: arguments)
     study = pipeline.Study(profile="quick", seeds=(0, 1))
-    _, folders, logs, profile, half, _ = evidence.measured(study, ["target", "G1-L1"])
+    _, folders, logs, profile, half, _, seen = evidence.measured(study, ["target", "G1-L1"])
     assert [call[:3] for call in folders["target"]] == [("evaluate", 0, "target")]
     assert [call[:3] for call in folders["G1-L1"]] == [("evaluate", k, "G1-L1") for k in (0, 1)]
     assert logs == {"G1-L1": [("training_log", k, "G1-L1") for k in (0, 1)]}
-    assert (profile, half) == ("quick", "market1501")
+    assert (profile, half, seen) == ("quick", "market1501", {})

@@ -12,15 +12,17 @@ from torch import nn
 
 from pg2lib import cli, models
 from pg2lib.core import downloads
+from pg2lib.core.config import Study
 from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
+from pg2lib.evaluation import statistics
 from pg2lib.models import layers, losses, patn
 from pg2lib.models.base import Inputs
 from pg2lib.models.memory import Memory
 from pg2lib.models.patn import PATNConfig
 from pg2lib.results import render, tables
 from pg2lib.training import describe, loop
-from pg2lib.workflow import lanes, pipeline, plan
+from pg2lib.workflow import lanes, pipeline, plan, successors
 
 FASHION = dict(height=256, width=176, norm="instance", gan="lsgan")
 TINY = dict(height=64, width=32, channels=4, blocks=2, batch=4, iterations=5, threads=1, sigma=3.0,
@@ -448,8 +450,8 @@ def test_ablations_change_one_thing():
 
 
 def test_successors_are_no_rows_of_table_1():
-    assert models.successors() == ("G1-poseMaskLoss", "G1+G2+D", "PATN")
-    assert models.rows("PATN") == ("PATN",)
+    assert models.successors() == ("G1-poseMaskLoss", "G1+G2+D", "PATN", "PATN-equalFLOPs")
+    assert models.rows("PATN") == ("PATN", "PATN-equalFLOPs")
     study = pipeline.Study(profile="smoke")
     steps = [step.name for step in plan.steps(study, claims=True)]
     assert steps and not any("PATN" in name for name in steps)
@@ -488,6 +490,7 @@ def test_ours_and_theirs_stand_side_by_side_with_their_presets():
     facts = {"half": "market1501", "profile": "quick", "seed": 0, "split": "made up",
              "drawn": True, "command": "make successors"}  # fmt: skip
     presets = {"presets": ["pg2", "patn"], "rows": by_preset}
+    costs |= {"G1-poseMaskLoss": {"iterations": 100}, "PATN-equalFLOPs": {"iterations": 37}}
     changes = {"PATN": {"blocks": 5, "perceptual": "none"}}
     table = tables.successors(summaries, {}, presets, costs, changes, facts)
     lines = [(line["row"], line["by"], line["preset"]) for line in table["successors"]]
@@ -499,6 +502,8 @@ def test_ours_and_theirs_stand_side_by_side_with_their_presets():
     ]  # fmt: skip
     text = render.render(table)[".md"]
     assert "PATN is not trained as its paper was: blocks 5, perceptual none." in text
+    assert "At equal iterations, 100: PATN, G1-poseMaskLoss." in text
+    assert "PATN-equalFLOPs is an extra training: as many FLOPs as G1+G2+D" in text
     [paper] = [line for line in text.splitlines() if "PATN | paper" in line]
     cells = [cell.strip() for cell in paper.strip("| ").split("|")]
     assert cells[3:] == ["0.311", "—", "—", "3.773", "—", "0.940", *["—"] * 5]
@@ -508,10 +513,11 @@ def test_ours_and_theirs_stand_side_by_side_with_their_presets():
 
 def test_the_command_trains_scores_and_writes_the_table(capsys, monkeypatch):
     monkeypatch.setattr(lanes.devices, "cpu_count", lambda: 1)  # no processes of their own
+    monkeypatch.setattr(successors, "books", list)  # nbval runs them
     command = ["successors", "--profile", "smoke", "--device", "cpu"]
     assert cli.main(command) == 0
-    path = pipeline.figures_folder(pipeline.Study(profile="smoke")) / "table_successors.json"
-    table = json.loads(path.read_text(encoding="utf-8"))
+    folder = pipeline.figures_folder(pipeline.Study(profile="smoke"))
+    table = json.loads((folder / "table_successors.json").read_text(encoding="utf-8"))
     ours = [line for line in table["successors"] if line["by"] == "this project"]
     assert [line["preset"] for line in ours if line["row"] == "PATN"] == ["pg2", "patn"]
     assert all(0 < line["scores"]["ssim"]["mean"] <= 1 for line in ours)
@@ -519,9 +525,49 @@ def test_the_command_trains_scores_and_writes_the_table(capsys, monkeypatch):
     assert costs.keys() == set(models.successors()) and min(costs.values()) > 0
     assert table["facts"]["command"] == "make successors DATASET=synthetic-market PROFILE=smoke"
     assert "perceptual none" in capsys.readouterr().out
+    assert {p.name for p in folder.glob("*successors*")} == {
+        f"{name}.{kind}" for name, kinds in (("table_successors", ("md", "csv", "tex", "json")),
+                                             ("successors_claims", ("md", "csv", "tex", "json")),
+                                             ("figure4_successors", ("png", "pdf", "json")))
+        for kind in kinds
+    }  # fmt: skip
+    page = (folder / "successors_claims.md").read_text(encoding="utf-8")
+    assert "papers after PG2" in page and "Not tested" not in page
+    assert "no verdict is stronger" in page  # one training
+    claims_page = json.loads((folder / "successors_claims.json").read_text(encoding="utf-8"))
+    verdicts = {claim["name"]: claim["verdict"] for claim in claims_page["claims"]}
+    assert verdicts.pop("patn-parameters") == statistics.HOLDS  # 41.4 and 76.9 million
+    assert not set(verdicts.values()) & {statistics.HOLDS, statistics.FAILS}
+    alt = json.loads((folder / "figure4_successors.json").read_text(encoding="utf-8"))["alt"]
+    assert "PATN; PATN, FLOPs of G1+G2+D" in alt
     assert cli.main([*command, "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert "MISS" not in out and "HIT" in out and "PATN" in out
+
+
+@pytest.mark.parametrize("dataset, profile", [("synthetic-market", "quick"),
+                                              ("synthetic-fashion", "lite"),
+                                              ("market1501", "paper")])  # fmt: skip
+def test_a_row_of_equal_cost_has_the_flops_of_the_other(dataset, profile):
+    study = Study(dataset, profile)
+    long, short = (pipeline.method_config(study, row) for row in ("PATN", "PATN-equalFLOPs"))
+    assert short == dataclasses.replace(long, iterations=short.iterations)
+    wanted = describe.costs(study, "G1+G2+D")["training_pflops"]
+    spent = describe.costs(study, "PATN-equalFLOPs")["training_pflops"]
+    assert abs(spent - wanted) <= wanted * 0.51 / short.iterations  # whole iterations
+
+
+def test_a_row_of_equal_cost_follows_what_is_changed_by_hand():
+    def iterations(*overrides):
+        study = Study(profile="quick", overrides=overrides)
+        return pipeline.method_config(study, "PATN-equalFLOPs").iterations
+
+    usual = iterations()
+    assert iterations("PATN-equalFLOPs.iterations=7") == 7
+    # stage I of the other row is half as long, its stage II is not
+    assert 0.5 * usual < iterations("G1-poseMaskLoss.iterations=1400") < 0.8 * usual
+    # twice the blocks: fewer steps
+    assert iterations("PATN-equalFLOPs.blocks=10") < 0.8 * usual
 
 
 def test_a_trainings_cost_is_two_to_three_forward_passes_of_every_image():

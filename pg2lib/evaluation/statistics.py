@@ -33,13 +33,14 @@ def verdict(effect, low, high, direction, margin=0.0, by_seed=None):
         raise ValueError(f"no direction {direction!r}")
     if not np.isfinite([effect, low, high]).all() or low == high:
         return CANNOT
-    said = _position(low, high, direction, margin)
+    said = position(low, high, direction, margin)
     if by_seed is None or len(by_seed) < 2:
         return {HOLDS: SEEN, FAILS: UNSEEN, CANNOT: CANNOT}[said]
-    return said if said == _position(*np.quantile(by_seed, [0, 1]), direction, margin) else CANNOT
+    return said if said == position(*np.quantile(by_seed, [0, 1]), direction, margin) else CANNOT
 
 
-def _position(low, high, direction, margin):
+def position(low, high, direction, margin=0.0):
+    """HOLDS, FAILS or CANNOT by the position of an interval, whatever it rests on."""
     if direction == LESS:
         low, high = -high, -low
     holds, fails = low > margin, high < margin

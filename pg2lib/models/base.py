@@ -128,6 +128,7 @@ class Method:
     paper: str = "PG2"  # whose table it is a row of: Table 1, or that of successors
     beside: tuple[str, ...] = ()  # rows of other papers that stand beside it there
     reported: tuple[Reported, ...] = ()  # and scores of it that others measured
+    budget: str | None = None  # a row: trained for as many FLOPs as that one costs
     # What is only shown; a change here trains nothing again.
     claim: str = ""  # what the paper says of it
     title: str = ""  # above its column in a figure; may hold line breaks

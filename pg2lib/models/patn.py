@@ -385,21 +385,24 @@ REPORTED = (
 )  # fmt: skip
 
 
-def row(name, claim, colour="#b0b0b0", title="", against="PATN", **own) -> Method:
+def row(name, claim, colour="#b0b0b0", title="", against="PATN", budget=None, **own) -> Method:
     """A Method of this file; `own` are fields of its configuration."""
     return Method(
         name, PATNConfig, partial(configure, **own), build, generate, updates, optimizers, INPUTS,
         claim=claim, title=title or name, colour=colour, against=against, paper="PATN",
-        beside=("G1-poseMaskLoss", "G1+G2+D"), reported=() if against else REPORTED,
+        beside=("G1-poseMaskLoss", "G1+G2+D"), reported=REPORTED if name == "PATN" else (),
+        budget=budget,
     )  # fmt: skip
 
 
 METHODS = (
     row("PATN", "a chain of small steps, each led by the poses", "#117733", against=None),
+    row("PATN-equalFLOPs", "PATN, trained for as many FLOPs as PG2's two stages", "#66a182",
+        "PATN,\nFLOPs of\nG1+G2+D", against=None, budget="G1+G2+D"),
     row("PATN-noMask", "the masks lead the transfer: with M = 1 it is worse", attention="one"),
     row("PATN-noAppearanceD", "D_A keeps the person's look", appearance=False),
     row("PATN-noShapeD", "D_S keeps the pose", shape=False),
     row("PATN-5", "five blocks", blocks=5),
     row("PATN-9", "nine blocks", blocks=9),
     row("PATN-13", "thirteen blocks", blocks=13),
-)
+)  # fmt: skip

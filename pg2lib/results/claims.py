@@ -1,5 +1,5 @@
-"""The paper's claims of sections 3 and 4, each with the comparisons of scores that test it;
-`effects` measures the comparisons and `verdicts` decides."""
+"""The claims of PG2's sections 3 and 4, and those of later papers, each with the comparisons of
+scores that test it; `effects` measures the comparisons and `verdicts` decides."""
 
 from dataclasses import dataclass
 
@@ -13,14 +13,19 @@ WAYS = dict.fromkeys(("rows", "splits", "curves"), ("", "")) | {
     "clutter": ("; cluttered third − plain third", " on cluttered backgrounds"),
     "rare": ("; rare poses − others", " on rare poses"),
     "halves": ("; street − studio", " on street images"),
+    "cost": ("; equal training FLOPs", ""),  # as "rows", of trainings of other lengths
+    "size": ("; at the papers' sizes", ""),
 }
+# What is counted of a row and needs no images, beside the scores.
+COUNTS = {"parameters": Score("parameters", "parameters", "lower", digits=2, unit="million")}
+MEASURES = SCORES | COUNTS
 
 
 @dataclass(frozen=True)
 class Comparison:
     """One effect that tests a claim: score of `row` minus score of `against`."""
 
-    score: str  # key of `evaluation.scores.SCORES`
+    score: str  # key of MEASURES
     row: str
     against: str | None  # None: the effect is the score of `row` itself
     direction: str  # expected: MORE than margin, LESS than -margin or EQUAL, within +-margin
@@ -31,7 +36,7 @@ class Comparison:
 
     @property
     def measure(self) -> Score:
-        return SCORES[self.score]
+        return MEASURES[self.score]
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -61,14 +66,15 @@ class Claim:
 
     @property
     def needs_ablation(self) -> bool:
-        return any(row in models.ablations() for c in self.comparisons for row in c.rows)
+        known = {row: models.METHODS.get(row) for c in self.comparisons for row in c.rows}
+        return any(method and method.row and method.against for method in known.values())
 
 
 def compare(names, row, against, direction, margin=None, how="rows", **fields):
     """A Comparison for each of several scores, e.g. "ssim mask_ssim". margin None: the smallest
     effect that counts, `Score.least`; fields: further ones of Comparison."""
     return tuple(
-        Comparison(name, row, against, direction, margin or SCORES[name].least, how, **fields)
+        Comparison(name, row, against, direction, margin or MEASURES[name].least, how, **fields)
         for name in names.split()
     )
 
@@ -219,6 +225,49 @@ CLAIMS = (
 )
 # fmt: on
 
+# Claims of papers after PG2, as public reading notes quote them; a row stands for its paper.
+PATN, SHORT = "PATN", "PATN-equalFLOPs"
+# fmt: off
+LATER = (
+    Claim("patn-progressive", "PATN, the blocks",
+          "a chain of small steps led by the poses beats one chain of residual blocks: with all "
+          "masks M = 1 (and so without a pose path) it is worse",
+          compare("ssim pckh", PATN, "PATN-noMask", MORE)),
+    Claim("patn-appearance-d", "PATN, the discriminators",
+          "both discriminators matter: without D_A less of the person's look is kept",
+          compare("detail", PATN, "PATN-noAppearanceD", MORE)),
+    Claim("patn-shape-d", "PATN, the discriminators",
+          "... and without D_S the pose is worse",
+          compare("pckh", PATN, "PATN-noShapeD", MORE)),
+    Claim("patn-parameters", "PATN, comparison with PG2", "fewer parameters than PG2",
+          compare("parameters", PATN, TWO, LESS, how="size")),
+    Claim("patn-poses", "PATN, comparison with PG2", "better poses than PG2",
+          compare("pckh", PATN, TWO, MORE)),
+    Claim("patn-poses-cost", "ours: at equal cost", "... also when trained for as many FLOPs",
+          compare("pckh", SHORT, TWO, MORE, how="cost")),
+    Claim("patn-ssim", "PATN, comparison with PG2", "higher SSIM than PG2",
+          printed("ssim", PATN, TWO, MORE)),
+    Claim("patn-ssim-cost", "ours: at equal cost", "... also when trained for as many FLOPs",
+          compare("ssim", SHORT, TWO, MORE, how="cost")
+          + compare("mask_ssim", SHORT, TWO, MORE, how="cost", half="market1501")),
+)
+# fmt: on
+# What limits those verdicts.
+LATER_NOTES = (
+    "The claims are those that public notes quote. A paper trains its networks for longer, and at "
+    "the size of profile paper; how the rows here differ stands below table_successors.",
+    "With M = 1 nothing of a pose code reaches the image: PATN-noMask has no pose path, gets the "
+    "heatmaps beside the image and so also has fewer parameters. PATN-equalFLOPs is PATN with "
+    "another length of training: the FLOPs of G1+G2+D's two stages, forward and backward passes "
+    "of all networks.",
+    "Parameters are those of the networks that generate, at the size of profile paper, for this "
+    "data set; they are counted, so no interval is needed. PATN's table prints 437.09 million for "
+    "PG2, which is what G1, G2 and D at 256x256 have together with Adam's two moments, three "
+    "times 145.70 million.",
+    "Not in the papers: right detail, the share of the real image's fine structure that is "
+    "reproduced in place. PCKh is judged by the keypoint network of this project.",
+)
+
 # Claims that no run of this project can decide, and why.
 UNTESTED = (
     "The user study (4.4, Table 2): it needs people, not a score.",
@@ -242,17 +291,19 @@ UNTESTED = (
 )
 
 
-def rows_of(ablations=False, how=None) -> tuple[str, ...]:
+def rows_of(ablations=False, how=None, among=CLAIMS) -> tuple[str, ...]:
     """The rows that claims compare: of those that need an ablation, LAMBDA among them, or of all
     others; how: only of comparisons measured in this way."""
-    wanted = [c for claim in CLAIMS if claim.needs_ablation == ablations for c in claim.comparisons]
+    wanted = [c for claim in among if claim.needs_ablation == ablations for c in claim.comparisons]
     rows = [row for c in wanted if how in (None, c.how) for row in c.rows]
-    return tuple(dict.fromkeys(rows + [*LAMBDA.values()] * (ablations and how is None)))
+    dial = [*LAMBDA.values()] if ablations and how is None and among is CLAIMS else []
+    return tuple(dict.fromkeys(rows + dial))
 
 
 def scores_of(row) -> set[str]:
     """The scores that claims compare a row by."""
-    return {c.score for claim in CLAIMS for c in claim.comparisons if row in c.rows}
+    every = (c for claim in (*CLAIMS, *LATER) for c in claim.comparisons)
+    return {c.score for c in every if row in c.rows}
 
 
 def differences() -> tuple[tuple[str, str, str], ...]:

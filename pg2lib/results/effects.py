@@ -37,6 +37,8 @@ class Evidence:
     logs: dict  # row -> [list of records with "step" and "l1"; adversarial: "d_real", "d_fake"]
     context: pd.DataFrame  # a line per test pair, see `pair_context`
     first_stage_pairs: dict = field(default_factory=dict)  # row -> training pairs, if they differ
+    # row -> parameters of the networks that generate, at the paper's size
+    parameters: dict = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -181,6 +183,15 @@ def between_curves(comparison, evidence, sibling=None):
     return _effect(by_seed, *_resampled(comparison.score, curves[0]))
 
 
+def between_sizes(comparison, evidence, sibling=None):
+    """Difference of two rows' parameters in millions, which is known exactly."""
+    counts = [evidence.parameters.get(row) for row in comparison.rows]
+    if None in counts:
+        raise NotMeasured("parameters are not counted")
+    value = (counts[0] - counts[1]) / 1e6
+    return Effect(value, value, value, ())
+
+
 def _resampled(score, losses, resamples=2000):
     """Interval of a statistic of two curves (records, 2): the residuals of both about their running
     means are resampled together, in blocks of WINDOW records."""
@@ -195,7 +206,8 @@ def _resampled(score, losses, resamples=2000):
 
 
 EFFECTS = {"rows": between_rows, "splits": between_splits, "curves": between_curves,
-           "clutter": by_clutter, "rare": by_rarity, "halves": between_halves}  # fmt: skip
+           "clutter": by_clutter, "rare": by_rarity, "halves": between_halves,
+           "cost": between_rows, "size": between_sizes}  # fmt: skip
 
 
 def _effect(by_seed, low, high):

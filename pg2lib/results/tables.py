@@ -93,12 +93,31 @@ def successors(summaries, pairs, presets, costs, changes, facts):
         for one in reported(name, facts["half"]):
             scores = {score: {"mean": value} for score, value in one.scores.items()}
             lines.append(line | {"by": one.by, "preset": one.preset, "scores": scores})
-    notes = [*table["notes"], SUCCESSORS_NOTE]
+    notes = [*table["notes"], *_budget_notes(costs), SUCCESSORS_NOTE]
     for row, fields in changes.items():
         told = ", ".join(f"{name} {value}" for name, value in fields.items())
         notes += [f"{row} is not trained as its paper was: {told}."] if told else []
     return {"title": table["title"], "successors": lines, "columns": list(TABLE1),
             "facts": table["facts"], "notes": notes}  # fmt: skip
+
+
+def _budget_notes(costs):
+    """Which rows compare at equal cost of training, and which at equal iterations."""
+    short = [row for row in costs if METHODS[row].budget]
+    notes = [
+        f"{row} is an extra training: as many FLOPs as {METHODS[row].budget}, counted over the "
+        f"forward and backward passes of all networks, which are {costs[row]['iterations']:,} "
+        "iterations. These two compare at equal cost."
+        for row in short
+    ]
+    steps = {}
+    for row in (row for row in costs if row not in short):
+        steps.setdefault(costs[row]["iterations"], []).append(row)
+    return notes + [
+        f"At equal iterations, {count:,}: {', '.join(rows)}."
+        for count, rows in steps.items()
+        if len(rows) > 1
+    ]
 
 
 SUCCESSORS_NOTE = (

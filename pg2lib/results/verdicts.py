@@ -91,6 +91,9 @@ def evaluate_comparison(comparison, evidence, sibling=None):
         return Finding(comparison, *[math.nan] * 3, MISSING, f"{MISSING}: {missing}")
     found = effect.value, effect.low, effect.high
     expected = comparison.direction, comparison.margin
+    if comparison.how == "size":  # counted: no training or choice of people can change it
+        decision = statistics.position(*found[1:], *expected)
+        return Finding(comparison, *found, decision, _reason(comparison, effect, decision))
     decision = statistics.verdict(*found, *expected, effect.by_seed)
     why = _obstacle(comparison, evidence, sibling)
     if why:
@@ -108,7 +111,7 @@ def _obstacle(comparison, evidence, sibling):
         return "drawn data measure the painter, who chose both backgrounds"
     seen = {row: evidence.first_stage_pairs[row] for row in comparison.rows
             if row in evidence.first_stage_pairs}  # fmt: skip
-    if comparison.how != "curves" and len(set(seen.values())) > 1:
+    if comparison.how not in ("curves", "cost") and len(set(seen.values())) > 1:
         each = ", ".join(f"{row} {pairs:,}" for row, pairs in seen.items())
         return f"the rows' first stages saw different numbers of training pairs ({each})"
     for row in comparison.rows:
@@ -166,19 +169,32 @@ def _reason(comparison, effect, decision, divided=False):
     return f"{subject} {words[decision]}"
 
 
-def claims_table(results, facts, lines=()):
+TITLE = "The paper's claims (sections 3 and 4), tested on {dataset}"
+CLOSING = (
+    "Measures that the paper does not have: sharpness, mean squared gradient on the person "
+    "over that of the real image; right detail, the share of the real image's fine structure "
+    "that is reproduced in place, and artefact energy, that of fine structure which the real "
+    "image does not have, on the person or on the background; colour error, of local mean "
+    "colours on the person; body-SSIM, SSIM of windows on the person only. Detail a few pixels "
+    "out of place counts as an artefact.",
+    "Not tested: " + " ".join(UNTESTED),
+)
+
+
+def claims_table(results, facts, lines=(), title=TITLE, closing=CLOSING):
     """The results as JSON values for `render.write`; None for what was not measured. facts: dict
     with "dataset", "profile", "seed" or "seeds", "split" and "command" (`pipeline.facts`), and
-    perhaps "drawn", whether this project draws the images; lines: of `health_lines`."""
+    perhaps "drawn", whether this project draws the images; lines: of `health_lines`; title, which
+    may name the {dataset}, and closing, the last notes: of claims other than PG2's."""
     claims = [
         {"name": result.claim.name, "place": result.claim.place, "claim": result.claim.statement}
         | {key: getattr(result, key) for key in ("verdict", "why", "made_at")}
         | {"comparisons": [_record(finding) for finding in result.findings]}
         for result in results
     ]
-    title = f"The paper's claims (sections 3 and 4), tested on {facts['dataset']}"
+    title = title.format(dataset=facts["dataset"])
     table = {"title": title, "facts": facts, "claims": claims, "health": list(lines)}
-    return without_nan(table | {"notes": _notes(results, facts, lines)})
+    return without_nan(table | {"notes": [*_notes(results, facts, lines), *closing]})
 
 
 def _record(finding):
@@ -203,9 +219,13 @@ def tally(results):
 
 def _notes(results, facts, lines):
     drawn = [
-        "The people are drawn by this project: a verdict is about networks that learn drawings. "
-        "Claims that compare street with studio images stay open, because the project painted both."
+        "The people are drawn by this project: a verdict is about networks that learn drawings."
     ]
+    if any(c.how == "halves" for result in results for c in result.claim.comparisons):
+        drawn[0] += (
+            " Claims that compare street with studio images stay open, because the project "
+            "painted both."
+        )
     seeds = ", ".join(map(str, facts.get("seeds") or [facts["seed"]]))
     return [
         tally(results),
@@ -220,13 +240,6 @@ def _notes(results, facts, lines):
         f"{facts['dataset']}, profile {facts['profile']}, seed{'s' * (',' in seeds)} {seeds}. "
         f"Split: {facts['split'].rstrip('.')}.",
         *_health_notes(lines),
-        "Measures that the paper does not have: sharpness, mean squared gradient on the person "
-        "over that of the real image; right detail, the share of the real image's fine structure "
-        "that is reproduced in place, and artefact energy, that of fine structure which the real "
-        "image does not have, on the person or on the background; colour error, of local mean "
-        "colours on the person; body-SSIM, SSIM of windows on the person only. Detail a few pixels "
-        "out of place counts as an artefact.",
-        "Not tested: " + " ".join(UNTESTED),
     ]
 
 

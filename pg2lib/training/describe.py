@@ -1,6 +1,7 @@
 """What a row costs before it is run: parameters, GFLOPs and training schedule."""
 
 from dataclasses import asdict, replace
+from functools import cache
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -65,13 +66,31 @@ def describe(study, names=None) -> list[dict]:
 
 def method_config(study, method):
     """The configuration of a method in a study: what the method takes from data set and profile,
-    and then what was changed by hand."""
+    and then what was changed by hand. The length of a training that has the FLOPs of another row
+    follows from these, unless it is changed for this method by name."""
     setting, profile = sized(study)
     config = method.configure(setting, profile)
     refined = {other.start for other in METHODS.values()}
     if profile.unrefined and method.start is None and method.name not in refined:
         config = replace(config, iterations=profile.unrefined)
-    return override(config, study.overrides, method.name)
+    config = override(config, study.overrides, method.name)
+    if not method.budget:
+        return config
+    named = [text for text in study.overrides if text.startswith(f"{method.name}.")]
+    config = replace(config, iterations=iterations_for(study, method.name, config))
+    return override(config, named, method.name)
+
+
+@cache
+def iterations_for(study, name: str, config) -> int:
+    """How long a method of this configuration trains for the FLOPs of the row `Method.budget`."""
+    own = training_gflops(METHODS[name], config)
+    return max(1, round(config.iterations * row_gflops(study, METHODS[name].budget) / own))
+
+
+def row_gflops(study, name: str) -> float:
+    """`training_gflops` of a row and of the methods that it refines."""
+    return sum(training_gflops(m, method_config(study, m)) for m in chain(name))
 
 
 def first_stage_pairs(study, names) -> dict[str, int]:
@@ -92,7 +111,7 @@ def costs(study, name: str) -> dict:
         "gflops": entry["gflops"],
         "iterations": sum(c.iterations for _, c in stages),
         "pairs_seen": sum(c.iterations * c.batch for _, c in stages),
-        "training_pflops": sum(training_gflops(*stage) for stage in stages) / 1e6,
+        "training_pflops": row_gflops(study, name) / 1e6,
     }
 
 

@@ -21,7 +21,7 @@ from pg2lib.core.files import OutOfTime, UserError, stored
 from pg2lib.core.progress import reporting
 from pg2lib.data import dataset as datasets
 from pg2lib.data.prepare import READERS, prepare
-from pg2lib.evaluation import pose_score, presets
+from pg2lib.evaluation import pose_score
 from pg2lib.evaluation import score_row as evaluation
 from pg2lib.evaluation.inception import INCEPTION
 from pg2lib.evaluation.perceptual import VGG16
@@ -393,20 +393,6 @@ def table1(study: Study, preset="pg2", mask_from="target") -> dict:
     scores = summaries(study, all_rows(), preset, mask_from)
     scored = pairs(study, all_rows(), preset, mask_from)
     return tables.table1(scores, paper_rows(study), table_facts(study), scored)
-
-
-def successors(study: Study) -> dict:
-    """`tables.successors` of the rows of later papers and of those that stand beside them."""
-    trained = models.successors()
-    rows = (REFERENCE_ROWS[0], *trained, REFERENCE_ROWS[1])
-    images = {row: [generated(one, row) for one in each(study, row)] for row in trained}
-    by_preset = presets.score_presets(images, data(study), MASK_VARIANT, study.seed)
-    cost = {row: describe.costs(study, row) for row in trained}
-    later = [row for row in trained if row not in models.rows()]
-    changes = {row: configs.changed_fields(method_config(study, row)) for row in later}
-    facts = table_facts(study) | {"command": study.command.replace("reproduce", "successors")}
-    scores = summaries(study, rows), pairs(study, rows)
-    return tables.successors(*scores, by_preset, cost, changes, facts)
 
 
 def table_facts(study: Study) -> dict:

@@ -1,0 +1,136 @@
+"""Everything behind `make successors`: the rows of later papers and, beside them, those of PG2;
+their table, the papers' claims, Figure 4 and the notebooks about them."""
+
+from dataclasses import replace
+
+from pg2lib import models
+from pg2lib.core import config as configs
+from pg2lib.evaluation import presets
+from pg2lib.results import claims as claim_list
+from pg2lib.results import figures, provenance, render, sheets, tables, terminal, verdicts
+from pg2lib.training import describe
+from pg2lib.workflow import evidence, lanes, notebooks, pipeline
+from pg2lib.workflow import plan as plans
+from pg2lib.workflow import run_store as runs
+
+PAIRS = 5  # test pairs in Figure 4
+TITLE = "The claims of papers after PG2, tested on {dataset}"
+
+
+def all_rows() -> tuple[str, ...]:
+    """The rows of the table: the condition image, those of the papers, the real target."""
+    return (pipeline.REFERENCE_ROWS[0], *models.successors(), pipeline.REFERENCE_ROWS[1])
+
+
+def wanted(study) -> dict:
+    """Study -> rows to score: those of the table, and where the ablations come from
+    (`plan.ablation_study`) those that the papers' claims compare."""
+    found = {study: all_rows()}
+    other, ablations = plans.ablation_study(study), claim_rows(ablations=True)
+    rows = (*found.get(other, pipeline.REFERENCE_ROWS), *ablations)
+    return found | {other: tuple(dict.fromkeys(rows))}
+
+
+def claim_rows(ablations: bool) -> tuple[str, ...]:
+    """The rows that the papers' claims compare, see `claims.rows_of`; with the references that tell
+    whether poses can be judged."""
+    rows = claim_list.rows_of(ablations, among=claim_list.LATER)
+    return tuple(dict.fromkeys((*pipeline.REFERENCE_ROWS, *rows)))
+
+
+def books():
+    return [notebook for notebook in notebooks.notebooks() if notebook.successors]
+
+
+def plan(study) -> list[tuple[runs.Step, runs.State]]:
+    """Every step and its state, without doing any."""
+    jobs = [
+        (one, row)
+        for part, rows in wanted(study).items()
+        for row in rows
+        for one in pipeline.each(part, row)
+    ]
+    entries = [(step, runs.state(step)) for step in (pipeline.score_step(*job) for job in jobs)]
+    return entries + [
+        (notebooks.notebook_step(study, book), notebooks.notebook_state(study, book))
+        for book in books()
+    ]
+
+
+def make(study, log=print):
+    """Do what is missing of everything, in order, and tell where the results are."""
+    for part, rows in wanted(study).items():
+        pipeline.data(part, log)
+        lanes.train_all(part, (*pipeline.chains(rows), pipeline.KEYPOINTS), log)
+        for row in rows:
+            for one in pipeline.each(part, row):
+                pipeline.evaluate(one, row, log=log)
+    folder, found = pipeline.figures_folder(study), table(study)
+    log(f"\n{terminal.text(found, terminal.columns())}\n")
+    log("\n".join(render.view(found).notes) + "\n")  # how the rows differ from their papers'
+    results = claims(study)
+    log(results["notes"][0])
+    written = render.write(folder, "table_successors", found)
+    written += render.write(folder, "successors_claims", results)
+    written.append(figure4(study, folder / "figure4_successors.png"))
+    for notebook in books():
+        written.append(notebooks.run_notebook(study, notebook, log))
+    log("wrote " + ", ".join(map(str, written)))
+
+
+def table(study) -> dict:
+    """`tables.successors` of the rows of later papers and of those that stand beside them."""
+    trained = models.successors()
+    images = {
+        row: [pipeline.generated(one, row) for one in pipeline.each(study, row)] for row in trained
+    }
+    data, variant = pipeline.data(study), pipeline.MASK_VARIANT
+    by_preset = presets.score_presets(images, data, variant, study.seed)
+    cost = {row: describe.costs(study, row) for row in trained}
+    changes = {
+        row: configs.changed_fields(pipeline.method_config(study, row))
+        for row in trained
+        if row not in models.rows() and not models.find(row).budget
+    }
+    facts = pipeline.table_facts(study) | {
+        "command": command(study),
+        "first_stage_pairs": describe.first_stage_pairs(study, trained),
+    }
+    scores = pipeline.summaries(study, all_rows()), pipeline.pairs(study, all_rows())
+    return tables.successors(*scores, by_preset, cost, changes, facts)
+
+
+def claims(study) -> dict:
+    """The claims of later papers (`claims.LATER`) as `verdicts.claims_table`."""
+    other, rows = plans.ablation_study(study), claim_rows(ablations=False)
+    if other == study:
+        rows = tuple(dict.fromkeys((*rows, *claim_rows(ablations=True))))
+    main = replace(evidence.measured(study, rows), parameters=parameters(study))
+    small = main if other == study else evidence.measured(other, claim_rows(ablations=True))
+    results = verdicts.evaluate_claims(main, small, claims=claim_list.LATER)
+    facts = pipeline.facts(study, "pg2 successors", rows, "successors")
+    facts |= {"drawn": study.setting.drawn, "ablations": other.name}
+    lines = verdicts.health_lines(main, small)
+    return verdicts.claims_table(results, facts, lines, TITLE, claim_list.LATER_NOTES)
+
+
+def parameters(study) -> dict:
+    """Row -> parameters of the networks that generate, at the size of profile `paper`."""
+    full = configs.Study(study.dataset, "paper")
+    entries = describe.describe(full, models.successors())
+    return {entry["row"]: entry["parameters"] for entry in entries}
+
+
+def figure4(study, path):
+    """Write Figure 4 of the rows of the table: the first seed's images of the test pairs that
+    Figure 4 of Table 1 shows. The path of the PNG."""
+    data, rows = pipeline.data(study), models.successors()
+    chosen = figures.select_examples(data, PAIRS, study.seed)
+    generated = {row: pipeline.generated(study, row) for row in rows}
+    sheet = sheets.rows_sheet(data, chosen, generated)
+    facts = pipeline.facts(study, "pg2 successors", rows, "successors")
+    return provenance.save(sheet, path, facts)
+
+
+def command(study) -> str:
+    return study.command.replace("make reproduce", "make successors")
