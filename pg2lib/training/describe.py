@@ -65,20 +65,25 @@ def describe(study, names=None) -> list[dict]:
 
 
 def method_config(study, method):
-    """The configuration of a method in a study: what the method takes from data set and profile,
-    and then what was changed by hand. The length of a training that has the FLOPs of another row
-    follows from these, unless it is changed for this method by name."""
-    setting, profile = sized(study)
-    config = method.configure(setting, profile)
-    refined = {other.start for other in METHODS.values()}
-    if profile.unrefined and method.start is None and method.name not in refined:
-        config = replace(config, iterations=profile.unrefined)
-    config = override(config, study.overrides, method.name)
+    """The configuration of a method in a study: as `configured`, and of a method that is trained
+    for the FLOPs of another row the length of training that follows, which takes seconds to find.
+    A length that is changed by hand for this method alone stays."""
+    config = configured(study, method)
     if not method.budget:
         return config
     named = [text for text in study.overrides if text.startswith(f"{method.name}.")]
     config = replace(config, iterations=iterations_for(study, method.name, config))
     return override(config, named, method.name)
+
+
+def configured(study, method):
+    """What a method takes from data set and profile, and then what was changed by hand."""
+    setting, profile = sized(study)
+    config = method.configure(setting, profile)
+    refined = {other.start for other in METHODS.values()}
+    if profile.unrefined and method.start is None and method.name not in refined:
+        config = replace(config, iterations=profile.unrefined)
+    return override(config, study.overrides, method.name)
 
 
 @cache

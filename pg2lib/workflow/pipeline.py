@@ -48,7 +48,7 @@ def check(study: Study):
     if study.device and study.device != "cpu" and not torch.cuda.is_available():
         raise UserError(f"device {study.device} is not available on this machine; choose cpu")
     if study.overrides:
-        every = {name: method_config(study, name) for name in models.METHODS}
+        every = {name: describe.configured(study, m) for name, m in models.METHODS.items()}
         every["data"] = data_config(study)
         named_only = {KEYPOINTS: method_config(study, KEYPOINTS)}
         configs.check_overrides(study.overrides, every, named_only, study.setting)
