@@ -255,6 +255,25 @@ def attention_masks(networks, config: PATNConfig, inputs: Inputs) -> list:
     return [mask.float() for mask in masks]
 
 
+@torch.no_grad()
+def images_on_the_way(networks, config: PATNConfig, inputs: Inputs) -> list:
+    """What the decoder makes of the image code before the first block and after each one, each
+    float32 (B, 3, H, W) in [-1, 1]. It was trained on the last code alone."""
+    codes = []
+
+    def keep(module, given, made):
+        codes.append(made[0] if isinstance(made, tuple) else made)
+
+    with evaluating(networks["generator"]) as generator:
+        hooks = [part.register_forward_hook(keep) for part in (generator.image, *generator.blocks)]
+        try:
+            painted(networks, config, inputs)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return [generator.decoder(code).float() for code in codes]
+
+
 # ---- losses
 
 

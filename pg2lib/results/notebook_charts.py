@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from pg2lib.evaluation.scores import SCORES
 from pg2lib.results.charts import chart
 from pg2lib.results.comparisons import interval_text
 from pg2lib.results.figures import colour
@@ -56,6 +57,30 @@ def interval_chart(groups, labels, xlabel):
     figure.set_label(f"Intervals, {xlabel}: {'; '.join(listed)}.")
     if len(groups) > 1:
         axes.legend(frameon=False, bbox_to_anchor=(1, 1))
+    return figure
+
+
+@STYLE
+def cost_chart(costs, scores, names=("ssim", "mask_ssim", "pckh")):
+    """Scores with their 95 % intervals against the cost of training, a panel per score.
+
+    costs: row -> PFLOP; scores: row -> {score: value with "mean", perhaps "low" and "high", or
+    None, which is left out}.
+    """
+    figure, spots = chart(1.2 + 2.4 * len(names), 2.6, len(names), squeeze=False)
+    alt = "Scores against the cost of training in PFLOP."
+    for axes, score in zip(spots[0], map(SCORES.get, names)):
+        for row, cost in costs.items():
+            value = scores[row].get(score.name) or {"mean": None}
+            if value["mean"] is None:
+                continue
+            if value.get("low") is not None:
+                axes.vlines(cost, value["low"], value["high"], color=colour(row), linewidth=1.4)
+            axes.plot(cost, value["mean"], "o", color=colour(row), markersize=5, label=row)
+            alt += f" {score.heading}, {row}: {value['mean']:.3f} at {cost:.3g}."
+        axes.set(title=score.heading, xlabel="training, PFLOP", xlim=(0, 1.1 * max(costs.values())))
+    figure.set_label(alt)
+    spots[0][-1].legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
