@@ -117,6 +117,10 @@ STUDY = (
            choices=("detect", "176x256", "256x256"),
            help="frame of the keypoints of the data set DeepFashion (default: detected from the "
            "joints)"),
+    option("--parsing", metavar="ORDER:FOLDER", default=ENV("PG2_PARSING"), help="parsing maps of "
+           "your own for rows that need them: FOLDER/NAME.png for every image NAME, label numbers "
+           "in the order lip, cihp, atr or people (default: drawn people have exact ones, "
+           "photographs pose regions)"),
     option("--device", default=ENV("PG2_DEVICE"), help="cpu or cuda (default: cuda if available)"),
 )
 DATA = ("--dataset", "--profile", "--set", "--test-pairs", "--data", "--keypoint-frame")
@@ -146,6 +150,9 @@ PHOTO = (
            "that are installed)"),
     option("--pose-frame", metavar="WxH", help="size of the picture that the keypoints of --pose "
            "were made on, if that is a smaller copy of the photo: DeepFashion's are in 176x256"),
+    option("--photo-parsing", metavar="ORDER:FILE", help="parsing map of the photo, for rows that "
+           "need one: a PNG of label numbers in the order lip, cihp, atr or people (default: pose "
+           "regions, drawn from the photo's pose)"),
     option("--fit", choices=("pad", "crop"), default="pad",
            help="pad an image whose pose is unknown (default), or crop it to its middle"),
     option("--padding", choices=("edge", "plain"), default="edge",

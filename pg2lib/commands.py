@@ -8,6 +8,7 @@ from pathlib import Path
 from pg2lib import models
 from pg2lib.apps.photo import detect_keypoints as keypoint_rcnn
 from pg2lib.apps.photo import generate as photos
+from pg2lib.apps.photo import maps as photo_maps
 from pg2lib.apps.photo.photo import check_belongs, from_copy, missing_legs
 from pg2lib.apps.photo.sequence import check_count, check_rate, in_between
 from pg2lib.core import distributed
@@ -21,7 +22,7 @@ from pg2lib.data.prepare import card_text, verify
 from pg2lib.evaluation.ssim import PRESETS
 from pg2lib.results import figures, provenance, render, terminal
 from pg2lib.results.report import write_report
-from pg2lib.training import checkpoints, weights
+from pg2lib.training import checkpoints, extras, weights
 from pg2lib.training import describe as costs
 from pg2lib.workflow import lanes, pipeline, plan, shipped, slices
 from pg2lib.workflow import pages as project_pages
@@ -40,7 +41,7 @@ def study_of(options, dataset=None):
         profile = str(Path(profile).resolve())  # notebooks run in another folder
     study = Study(
         dataset or options.dataset, profile, options.seeds, options.data, options.device,
-        options.keypoint_frame, (*options.set, *pairs),
+        options.keypoint_frame, (*options.set, *pairs), options.parsing,
     )  # fmt: skip
     pipeline.check(study)
     return study
@@ -153,7 +154,7 @@ def evaluate(options):
     study = study_of(options)
     rows = options.row or list(pipeline.all_rows())
     for row in rows:
-        checked("row", row, [*pipeline.REFERENCE_ROWS, *models.METHODS])
+        checked("row", row, [*pipeline.REFERENCE_ROWS, *models.painted()])
     checked("preset", options.preset, PRESETS)
     jobs = [(one, row) for row in rows for one in pipeline.each(study, row)]
     how = options.preset, options.mask_from
@@ -205,19 +206,11 @@ def generate(options):
     frame = None if frame is None else parse_frame(frame)
     copy = None if copy is None else parse_frame(copy, "--pose-frame")
     image = read_image(options.image)
-    if options.weights and options.row:
-        raise UserError("--weights names the row already; leave out --row")
-    if options.weights:
-        published, generate_fn = weights.load(options.weights, device)
-        size, dataset = published.size, published.dataset
-        log(f"weights: {weights.about(published)}")
-    else:
-        options.row = checked("row", options.row or models.rows()[-1], models.METHODS)
-        config = pipeline.method_config(study, options.row)
-        size, generate_fn, dataset = (config.height, config.width), None, study.data_name
+    row, config, dataset, generate_fn = painter(options, study, device)
+    size, own_map = (config.height, config.width), photo_map(options, row, config, image)
     log(photos.expectation(size, dataset))
 
-    detector = keypoint_rcnn.detector(options.keypoint_rcnn, device)
+    detector = photo_maps.once(keypoint_rcnn.detector(options.keypoint_rcnn, device))
     poses, about = photos.read_poses(options.target_pose, options.name, detector)
     targets, done = photos.place(poses, size, frame, options.target_pose)
     log(f"pose: {about}; {done}")
@@ -232,15 +225,40 @@ def generate(options):
             check_belongs(pose, image.shape[:2], options.pose)
     elif keypoint_rcnn.find_weights(options.keypoint_rcnn) is None:
         detector = None  # a photo is worth no download, its pose only makes the crop better
-    image, pose, done = photos.condition_photo(
-        image, size, pose, options.fit, options.padding, detector, options.image
-    )
+    how = size, pose, options.fit, options.padding, detector, options.image
+    image, pose, done = photos.condition_photo(image, *how)
     log(f"photo: {done}")
+    if needed := extras.names(models.find(row)):
+        own_map = None if own_map is None else photo_maps.framed(own_map, config.labels, *how)
+        found = photo_maps.of_photo(models.find(row), config.labels, pose, own_map, size)
+        log(f"parsing map: {found[1]}")
     # Only now, after every mistake was told: a row may have to be trained.
-    generate_fn = generate_fn or pipeline.generate_fn(study, options.row, log)
+    generate_fn = generate_fn or pipeline.generate_fn(study, row, log)
+    generate_fn = photo_maps.with_map(generate_fn, found[0]) if needed else generate_fn
     poses, fps = in_between(targets, options.between), options.fps
     for path in photos.generate_and_write(generate_fn, image, poses, out, fps, device, pose):
         log(f"wrote {path}")
+
+
+def painter(options, study, device):
+    """(row, its configuration, the data set that it knows, its function or None until trained)."""
+    if options.weights and options.row:
+        raise UserError("--weights names the row already; leave out --row")
+    if options.weights:
+        published, generate_fn = weights.load(options.weights, device)
+        log(f"weights: {weights.about(published)}")
+        return published.row, published.configs[published.row], published.dataset, generate_fn
+    row = checked("row", options.row or models.rows()[-1], models.painted())
+    return row, pipeline.method_config(study, row), study.data_name, None
+
+
+def photo_map(options, row, config, image):
+    """The parsing map of the photo uint8 (H, W, 3) that --photo-parsing names, or None."""
+    if not options.photo_parsing:
+        return None
+    if not extras.names(models.find(row)):
+        raise UserError(f"{row} needs no parsing map; leave out {photo_maps.OPTION}")
+    return photo_maps.read(options.photo_parsing, config.labels, image.shape[:2])
 
 
 def export(options):
@@ -248,7 +266,7 @@ def export(options):
     if options.row == "all":
         files = {row: options.out / f"{row}{weights.SUFFIX}" for row in models.rows()}
     else:
-        row = checked("row", options.row, [*models.METHODS, "all"])
+        row = checked("row", options.row, [*models.painted(), "all"])
         files = {row: weights.check_suffix(options.out)}
     for row, out in files.items():
         pipeline.train(study, row, log)

@@ -71,7 +71,7 @@ def test_variants_show_what_they_change():
 
 
 def note(outputs, module, args, output):
-    outputs.append(tuple(output.shape[1:]))
+    outputs.setdefault(module, tuple(output.shape[1:]))  # a layer that runs twice is drawn once
 
 
 @pytest.mark.parametrize("row", models.METHODS)
@@ -80,17 +80,22 @@ def test_every_row_is_drawn_as_it_is_built(row):
         counts = describe_method(method, config)["networks"]
         counts = {name: count for name, count in counts.items() if count}  # not of a memory
         assert {name: network.parameters for name, network in found.items()} == counts
-        # the same layers as in a real pass of the generator
-        built, outputs = method.build(config), []
-        for module in built["generator"].modules():
-            kinds = torch.nn.Conv2d | torch.nn.ConvTranspose2d | torch.nn.Linear
-            if isinstance(module, kinds):
-                module.register_forward_hook(partial(note, outputs))
+        # the same layers as in a real pass of what generates
+        built, outputs = method.build(config), {name: {} for name in method.generators}
+        for name in outputs:
+            for module in built[name].modules():
+                kinds = torch.nn.Conv2d | torch.nn.ConvTranspose2d | torch.nn.Linear
+                if isinstance(module, kinds):
+                    module.register_forward_hook(partial(note, outputs[name]))
         image = torch.zeros(1, 3, config.height, config.width)
         pose = torch.full((1, 18, 2), 4.0)
         method.generate(built, config, Inputs(image, pose, pose), smoke.plain)
-        traced = [(c, *(b.size or ())) for b in found["generator"].blocks for c in b.channels]
-        assert traced == outputs
+        traced = {
+            name: [(c, *(b.size or ())) for b in found[name].blocks for c in b.channels]
+            for name in outputs
+        }
+        ran = {name: list(layers.values()) for name, layers in outputs.items()}
+        assert all(ran.values()) and traced == ran
 
 
 def test_a_method_of_ones_own():

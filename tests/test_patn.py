@@ -450,8 +450,10 @@ def test_ablations_change_one_thing():
 
 
 def test_successors_are_no_rows_of_table_1():
-    assert models.successors() == ("G1-poseMaskLoss", "G1+G2+D", "PATN", "PATN-equalFLOPs")
-    assert models.rows("PATN") == ("PATN", "PATN-equalFLOPs")
+    beside, own = ("G1-poseMaskLoss", "G1+G2+D"), ("PATN", "PATN-equalFLOPs")
+    assert models.successors() == (*beside, *own, "SoftGated")
+    assert models.rows("PATN") == own
+    assert set(models.METHODS) - set(models.painted()) == {"SoftGated-parser", "SoftGated-matcher"}
     study = pipeline.Study(profile="smoke")
     steps = [step.name for step in plan.steps(study, claims=True)]
     assert steps and not any("PATN" in name for name in steps)
@@ -488,7 +490,7 @@ def test_ours_and_theirs_stand_side_by_side_with_their_presets():
     }
     costs = {"PATN": {"parameters": 2_000_000, "gflops": 0.5, "iterations": 100}}
     facts = {"half": "market1501", "profile": "quick", "seed": 0, "split": "made up",
-             "drawn": True, "command": "make successors"}  # fmt: skip
+             "drawn": True, "command": "make successors", "parsing": "drawn"}  # fmt: skip
     presets = {"presets": ["pg2", "patn"], "rows": by_preset}
     costs |= {"G1-poseMaskLoss": {"iterations": 100}, "PATN-equalFLOPs": {"iterations": 37}}
     changes = {"PATN": {"blocks": 5, "perceptual": "none"}}
@@ -497,6 +499,7 @@ def test_ours_and_theirs_stand_side_by_side_with_their_presets():
     assert lines[:2] == [("condition", "this project", "pg2"),
                          ("G1-poseMaskLoss", "this project", "pg2")]  # fmt: skip
     assert lines.count(("G1+G2+D", "paper", "pg2")) == 1  # PG2's Table 1
+    assert "Parsing maps of SoftGated: drawn." in table["notes"]
     assert [line[1:] for line in lines if line[0] == "PATN"][:3] == [
         ("this project", "pg2"), ("this project", "patn"), ("paper", "patn"),
     ]  # fmt: skip

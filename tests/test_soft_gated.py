@@ -7,17 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from pg2lib import models
 from pg2lib.core.config import PROFILES, SETTINGS, Study
 from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
-from pg2lib.data import parsing
+from pg2lib.data import own_parsing, parsing
 from pg2lib.models import soft_gated, translation, warping
 from pg2lib.models.base import Inputs, Output, bind
 from pg2lib.models.layers import parameter_count
 from pg2lib.training import checkpoints, describe, extras, loop
+from pg2lib.workflow import maps as own_maps
 from pg2lib.workflow import pipeline
 
 METHODS = {method.name: method for method in soft_gated.METHODS}
@@ -340,12 +342,8 @@ def test_three_trainings_in_sequence_each_killed_and_resumed_bit_for_bit(parsed,
     assert np.abs(curve[-1][:16] - final).max() < 0.51
 
 
-def test_the_pipeline_makes_maps_for_these_rows_alone(monkeypatch):
+def test_the_pipeline_makes_maps_for_these_rows_alone():
     study = Study(profile="smoke")
-    keys = {name: pipeline.train_step(study, name).key for name in models.METHODS}
-    monkeypatch.setattr(models, "METHODS", models.METHODS | METHODS)
-    pipeline.method_config.cache_clear()
-    assert keys == {name: pipeline.train_step(study, name).key for name in keys}
     assert set(pipeline.train_step(study, "PATN").inputs) == {"data"}
     row = "SoftGated-givenParsing"
     assert set(pipeline.train_step(study, row).inputs) == {"data", MATCHER, "parsing"}
@@ -358,4 +356,25 @@ def test_the_pipeline_makes_maps_for_these_rows_alone(monkeypatch):
     assert np.load(maps).shape == (40, 64, 32)
     changed = Study(profile="smoke", overrides=(f"{row}.labels=lip",))
     assert pipeline.maps_step(changed, row).key != pipeline.maps_step(study, row).key
-    pipeline.method_config.cache_clear()
+
+
+def test_a_study_takes_the_maps_of_a_folder(data, tmp_path):
+    study, row = Study(profile="smoke"), "SoftGated-parser"
+    own = replace(study, parsing=f"lip:{tmp_path / 'maps'}")
+    with pytest.raises(UserError, match="maps is no folder"):
+        pipeline.maps_step(own, row)
+    (tmp_path / "maps").mkdir()
+    names = pipeline.data(study).names
+    for number, name in enumerate(map(str, names)):
+        picture = Image.fromarray(np.full((64, 32), number % 20, np.uint8))
+        picture.save((tmp_path / "maps" / name).with_suffix(".png"))
+    found = pipeline.row_data(own, row).extras["parsing"]
+    wanted = own_parsing.merging("lip", "people")
+    assert (found[:, 5, 5] == wanted[np.arange(len(names)) % 20]).all()
+    assert pipeline.maps_step(own, row).key != pipeline.maps_step(study, row).key
+    assert pipeline.train_step(own, row).key != pipeline.train_step(study, row).key
+    for name in ("PATN", "keypoints"):
+        assert pipeline.train_step(own, name).key == pipeline.train_step(study, name).key
+    assert own_maps.source("market1501", own.parsing) == "the user's own, in the order lip"
+    assert [own_maps.source(name) for name in ("market1501", study.dataset)] == ["pose regions",
+                                                                            "drawn"]  # fmt: skip

@@ -9,6 +9,7 @@ import smoke
 import torch
 from PIL import Image
 
+from pg2lib import models
 from pg2lib.apps.photo import sequence
 from pg2lib.apps.pose_studio import studio
 from pg2lib.core.files import UserError
@@ -358,7 +359,9 @@ def test_a_study_opens_with_its_own_rows():
     study = pipeline.Study(profile="smoke", device="cpu")
     made = studio.of_study(study, "G1-CE-L1")
     assert (made.data.height, made.data.width) == (64, 32)
-    assert made.rows[-1] == TWO
+    assert made.rows[: len(models.rows())] == models.rows()
+    assert set(made.rows) == {*models.rows(), *models.successors()}
+    assert studio.of_study(study).row == TWO
     shown = by_name(made)
     image = torch.from_numpy(made.image).permute(2, 0, 1)[None]
     output = pipeline.generate_fn(study, "G1-CE-L1")(

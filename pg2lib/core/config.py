@@ -200,6 +200,7 @@ class Study:
     device: str | None = None
     keypoint_frame: str = "detect"  # of DeepFashion's annotation, see DataConfig
     overrides: tuple[str, ...] = ()
+    parsing: str | None = None  # "ORDER:FOLDER" of parsing maps of the user's own
 
     def __post_init__(self):
         require_in("data set", self.dataset, SETTINGS)
@@ -295,7 +296,7 @@ def seeds_text(seeds) -> str:
 
 def study_from_environment(dataset=None, profile=None, seeds=0, overrides=()) -> Study:
     """A study; arguments that are not given come from $PG2_DATASET, $PG2_PROFILE and $PG2_SET,
-    else the default; device and keypoint frame from $PG2_DEVICE and $PG2_KEYPOINT_FRAME."""
+    else the default; the rest from $PG2_DEVICE, $PG2_KEYPOINT_FRAME and $PG2_PARSING."""
     return Study(
         dataset or os.environ.get("PG2_DATASET") or DEFAULT_DATASET,
         profile or os.environ.get("PG2_PROFILE") or DEFAULT_PROFILE,
@@ -303,6 +304,7 @@ def study_from_environment(dataset=None, profile=None, seeds=0, overrides=()) ->
         device=os.environ.get("PG2_DEVICE") or None,
         keypoint_frame=os.environ.get("PG2_KEYPOINT_FRAME") or "detect",
         overrides=overrides or os.environ.get("PG2_SET") or (),
+        parsing=os.environ.get("PG2_PARSING") or None,
     )
 
 

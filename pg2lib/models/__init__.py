@@ -15,7 +15,7 @@ from pg2lib.core.config import require_in
 from pg2lib.core.files import UserError
 from pg2lib.models.base import Method
 
-FILES = ("pg2", "patn")  # in the order of the tables
+FILES = ("pg2", "patn", "soft_gated")  # in the order of the tables
 
 
 def load_file(path: str):
@@ -68,6 +68,11 @@ def ablations(paper: str = "PG2") -> tuple[str, ...]:
 
 def _of(paper):
     return (method for method in METHODS.values() if method.row and method.paper == paper)
+
+
+def painted() -> tuple[str, ...]:
+    """The rows and ablations of all papers, without the trainings that rows only start from."""
+    return tuple(name for name, method in METHODS.items() if method.row)
 
 
 def successors() -> tuple[str, ...]:

@@ -72,7 +72,8 @@ def successors(summaries, pairs, presets, costs, changes, facts):
     Args:
         summaries, pairs: as for `table1`; presets: a record of `presets.score_presets`.
         costs: row -> `training.describe.costs`; changes: row of a later paper -> {field: value} of
-            its configuration where it is not the paper's; facts: as for `table1`.
+            its configuration where it is not the paper's; facts: as for `table1`, and "parsing",
+            where parsing maps come from, if rows see any.
 
     Returns:
         {"title", "successors": [{"row", "label", "by", "preset", "scores": {score: value}} with the
@@ -94,6 +95,8 @@ def successors(summaries, pairs, presets, costs, changes, facts):
             scores = {score: {"mean": value} for score, value in one.scores.items()}
             lines.append(line | {"by": one.by, "preset": one.preset, "scores": scores})
     notes = [*table["notes"], *_budget_notes(costs), SUCCESSORS_NOTE]
+    if parsed := [n for n in summaries if n in METHODS and "parsing" in METHODS[n].needs]:
+        notes.append(f"Parsing maps of {', '.join(parsed)}: {facts['parsing']}.")
     for row, fields in changes.items():
         told = ", ".join(f"{name} {value}" for name, value in fields.items())
         notes += [f"{row} is not trained as its paper was: {told}."] if told else []

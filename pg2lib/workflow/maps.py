@@ -3,29 +3,49 @@
 from dataclasses import replace
 
 from pg2lib.core import distributed
-from pg2lib.data import parsing
+from pg2lib.core.files import UserError
+from pg2lib.data import own_parsing, parsing
 from pg2lib.training import extras
 from pg2lib.workflow import code_keys
 from pg2lib.workflow import run_store as runs
 
 
-def step(method, config, data: runs.Step) -> runs.Step | None:
+def step(method, config, data: runs.Step, own: str | None = None) -> runs.Step | None:
     """The maps with the labels of a method's configuration, for a data step; None if the method
-    needs none."""
+    needs none. own: "ORDER:FOLDER" of maps of the user's own. UserError: it is no folder."""
     if not extras.names(method):
         return None
-    entries, inputs = (code_keys.entry(parsing.write),), {"data": data.key}
-    name, config = f"{data.name}/{config.labels}", {"labels": config.labels}
-    return runs.Step("parsing", name, config, inputs, entries)
+    labels = config.labels
+    config, write = {"labels": labels}, parsing.write
+    if own:
+        order, folder = own_parsing.split(own)
+        own_parsing.merging(order, labels)  # reports mistakes before the work
+        if not folder.is_dir():
+            raise UserError(f"{folder} is no folder; name that of the parsing maps")
+        config |= {"order": order, "folder": runs.fingerprint(folder)}
+        write = own_parsing.write
+    name, inputs = f"{data.name}/{labels}", {"data": data.key}
+    return runs.Step("parsing", name, config, inputs, (code_keys.entry(write),))
 
 
-def added(dataset, step: runs.Step, ensure):
+def added(dataset, step: runs.Step, ensure, own: str | None = None):
     """The Dataset with the maps of a step, written if they are not there. ensure: function
-    (step, work) -> folder, see `pipeline.ensure`."""
+    (step, work) -> folder, see `pipeline.ensure`; own: as for `step`."""
 
     def work(folder, progress):
-        if distributed.rank() == 0:
-            parsing.write(dataset, folder / "maps.npy", step.config["labels"], progress)
+        path, labels = folder / "maps.npy", step.config["labels"]
+        if distributed.rank() == 0 and own:
+            order, source = own_parsing.split(own)
+            own_parsing.write(dataset, path, labels, source, order, progress)
+        elif distributed.rank() == 0:
+            parsing.write(dataset, path, labels, progress)
 
     maps = parsing.read(ensure(step, work) / "maps.npy", dataset)
     return replace(dataset, extras=dataset.extras | {"parsing": maps})
+
+
+def source(dataset_name: str, own: str | None = None) -> str:
+    """Where the maps of a study come from, for tables: "drawn", "pose regions" or the user."""
+    if own:
+        return f"the user's own, in the order {own_parsing.split(own)[0]}"
+    return parsing.source_of(dataset_name)

@@ -233,6 +233,7 @@ def kernel_environment(study) -> dict:
         "PG2_KEYPOINT_FRAME": study.keypoint_frame,
         "PG2_DATA": source and str(source.resolve()),
         "PG2_DEVICE": study.device,
+        "PG2_PARSING": study.parsing,
     }
     return {name: value for name, value in environment.items() if value}
 

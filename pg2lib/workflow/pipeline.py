@@ -75,7 +75,7 @@ def device_of(study: Study) -> str:
 @lru_cache
 def method_config(study: Study, name: str):
     """The configuration of one method (or of KEYPOINTS) in a study."""
-    if name == KEYPOINTS:  # an override has to name it
+    if name == KEYPOINTS:  # an override names it
         setting, profile = configs.sized(study)
         own = [text for text in study.overrides if text.startswith(f"{KEYPOINTS}.")]
         config = pose_score.KeypointConfig(
@@ -137,7 +137,7 @@ def train_step(study: Study, name: str) -> runs.Step:
 
 def maps_step(study: Study, name: str) -> runs.Step | None:
     """The parsing maps of a method, if it needs any."""
-    return maps.step(models.find(name), method_config(study, name), data_step(study))
+    return maps.step(models.find(name), method_config(study, name), data_step(study), study.parsing)
 
 
 def seed_of(study: Study, name: str) -> int:
@@ -241,7 +241,7 @@ def row_data(study: Study, name: str, log=None) -> datasets.Dataset:
     """The study's data as a method, a reference row or KEYPOINTS needs it."""
     step = maps_step(study, name) if name in models.METHODS else None
     found = data(study, log)
-    return maps.added(found, step, partial(ensure, log=log)) if step else found
+    return maps.added(found, step, partial(ensure, log=log), study.parsing) if step else found
 
 
 def prepared(step: runs.Step, config: datasets.DataConfig, source=None, log=None):
@@ -410,8 +410,7 @@ def table_facts(study: Study) -> dict:
 
 def paper_rows(study: Study) -> dict:
     """What the paper prints in the half of Table 1 that the study belongs to: row -> scores."""
-    half = study.setting.half
-    return {row: models.find(row).published.get(half, {}) for row in models.rows()}
+    return {row: models.find(row).published.get(study.setting.half, {}) for row in models.rows()}
 
 
 def facts(study: Study, made_by: str, rows=(), goal="reproduce") -> dict:

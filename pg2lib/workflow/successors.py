@@ -9,7 +9,7 @@ from pg2lib.evaluation import presets
 from pg2lib.results import claims as claim_list
 from pg2lib.results import figures, provenance, render, sheets, tables, terminal, verdicts
 from pg2lib.training import describe
-from pg2lib.workflow import evidence, lanes, notebooks, pipeline
+from pg2lib.workflow import evidence, lanes, maps, notebooks, pipeline
 from pg2lib.workflow import plan as plans
 from pg2lib.workflow import run_store as runs
 
@@ -94,6 +94,7 @@ def table(study) -> dict:
     }
     facts = pipeline.table_facts(study) | {
         "command": command(study),
+        "parsing": maps.source(study.data_name, study.parsing),
         "first_stage_pairs": describe.first_stage_pairs(study, trained),
     }
     scores = pipeline.summaries(study, all_rows()), pipeline.pairs(study, all_rows())

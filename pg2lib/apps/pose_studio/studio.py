@@ -11,6 +11,7 @@ import torch
 
 from pg2lib import models
 from pg2lib.apps.photo import generate, photo, sequence
+from pg2lib.apps.photo import maps as photo_maps
 from pg2lib.apps.pose_studio import walking
 from pg2lib.apps.pose_studio.editor import Key, PoseEditor, Timeline
 from pg2lib.core import devices
@@ -19,6 +20,7 @@ from pg2lib.core.files import UserError, sha256
 from pg2lib.data import framing, heatmaps
 from pg2lib.data.keypoints import found, openpose_json, parse_json, parse_openpose, torso_found
 from pg2lib.results import figures
+from pg2lib.training import extras
 from pg2lib.workflow import pipeline, shipped
 
 CACHED = 128  # generated images kept, so that each frame of a looping sequence is generated once
@@ -262,8 +264,20 @@ def of_study(study: pipeline.Study, row=None, second="") -> Studio:
     rows = shipped.rows() if shipped.ships(study) else models.rows()
     if not rows:
         raise UserError("the bundled generators are missing; make them again with: make demo")
-    load, device = partial(shipped.generate_fn, study), study.device or devices.default_device()
+    row = row or rows[-1]
+    if not shipped.ships(study):
+        rows = tuple(dict.fromkeys((*rows, *models.successors())))
+    load, device = partial(_painter, study), study.device or devices.default_device()
     return Studio(shipped.data(study), load, rows, row, second, device=device)
+
+
+def _painter(study, row):
+    """The row of a study as a function Inputs -> Output, with the parsing maps that it needs."""
+    paint, method = shipped.generate_fn(study, row), models.find(row)
+    if not extras.names(method):
+        return paint
+    labels = pipeline.method_config(study, row).labels
+    return photo_maps.with_known_maps(paint, method, labels, pipeline.row_data(study, row))
 
 
 def facts(study: pipeline.Study, made_by: str, rows) -> dict:
