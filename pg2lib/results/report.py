@@ -92,7 +92,7 @@ class Study:
     def outcome(self) -> str:
         """The study in a sentence or two: size, best rows, how many claims hold."""
         table, claims = self.record("table1"), self.record("claims")
-        parts = ["drawn people" if self.drawn else "real images"]
+        parts = ["Drawn people" if self.drawn else "Real images"]
         if table:
             facts = table["facts"]
             parts.append(f"{facts['pairs']:,} test pairs of {facts['identities']:,} people")
@@ -102,7 +102,7 @@ class Study:
             mean, row = max(means, default=(0, ""), key=lambda pair: pair[0])
             if mean:
                 parts.append(f"highest {SCORES[name].heading} {mean:.3f} ({row})")
-        text = f"{self.heading}: {'; '.join(parts)}."
+        text = f"{'; '.join(parts)}."
         return f"{text} {claims['notes'][0]}" if claims else text
 
     @property
