@@ -388,15 +388,20 @@ def test_the_newest_study_is_first_and_smoke_is_left_out(tmp_path):
     halves[1]["facts"]["half"] = "deepfashion"
     both = tables.both_halves(halves, "make reproduce DATASET=all PROFILE=quick")
     render.write(tmp_path / "all-quick", "table1", both)
+    (tmp_path / "synthetic-market-demo").mkdir()  # of a later hour with the pose studio
+    changes = {"profile": "demo", "written": "2026-04-01 00:00:00"}
+    add_picture(tmp_path / "synthetic-market-demo", "figure1", "synthetic-market", **changes)
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "x.json").write_text('{"mine": 1}')
     studies = report.studies_in(tmp_path)
-    assert [s.name for s in studies] == ["market1501-quick", "synthetic-market-quick", "all-quick"]
+    assert [s.name for s in studies] == [
+        "market1501-quick", "synthetic-market-quick", "all-quick", "synthetic-market-demo"
+    ]  # fmt: skip
     assert studies[2].heading == "Both halves of Table 1, profile quick"
     assert studies[0].command.endswith("PG2_DATA=<folder>") and studies[1].drawn
     page = Page(report.write_report(tmp_path, tmp_path / "out")[0].read_text(encoding="utf-8"))
     made = [e["text"] for e in page.all("span") if e.get("class") == "made"]
-    assert made == ["Made on 2026-03-01.", "Made on 2026-01-02."]
+    assert made == ["Made on 2026-03-01.", "Made on 2026-01-02.", "Made on 2026-04-01."]
     whole = [
         e for e in page.all("details") if e["text"].startswith(tuple(s.heading for s in studies))
     ]

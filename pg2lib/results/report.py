@@ -190,11 +190,15 @@ def user_files(out: Path) -> list[str]:
 
 
 def studies_in(figures, shipped=False) -> list[Study]:
-    """The studies in a figures folder, newest first, without those of profile smoke. UserError: a
-    file is not JSON."""
+    """The studies in a figures folder, newest first, those of pictures alone at the end, without
+    those of profile smoke. UserError: a file is not JSON."""
     studies = [study_of(path) for path in sorted(Path(figures).glob("[!.]*/"))]
     studies = [replace(s, shipped=shipped) for s in studies if s and s.profile != "smoke"]
-    return sorted(studies, key=lambda study: study.written, reverse=True)
+
+    def rank(study):
+        return any(study.record(f"table{number}") for number in (1, 2)), study.written
+
+    return sorted(studies, key=rank, reverse=True)
 
 
 def study_of(folder: Path) -> Study | None:
