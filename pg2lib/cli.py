@@ -16,6 +16,7 @@ EPILOG = """examples:
   pg2 reproduce                                everything, on drawn people, in minutes
   pg2 reproduce --dataset all                  the same for both halves of Table 1
   pg2 reproduce --dataset market1501 --data D  the same on real images
+  pg2 reproduce --dataset folder --data D      the same on your own photographs
   pg2 train G1-L1 --profile lite               one row of Table 1
   pg2 describe --profile paper                 parameters, GFLOPs, schedule
   pg2 report                                   all results on one page

@@ -103,13 +103,14 @@ def data_verify(options):
 def data_keypoints(options):
     study = study_of(options, "folder")
     device, source = pipeline.device_of(study), pipeline.source_folder(study)
-    own_data.list_photos(source)  # a mistake is told before a download
-    network = keypoint_rcnn.load_network(
-        keypoint_rcnn.require_weights(options.keypoint_rcnn), device
-    )
+    places = own_data.without_poses(source)
+    if not places:
+        return log(f"every image of {source} has its keypoints")
+    weights_file = keypoint_rcnn.require_weights(options.keypoint_rcnn)
+    network = keypoint_rcnn.load_network(weights_file, device)
     with reporting("keypoints") as progress:
-        done = keypoint_rcnn.detect_folder(source, network, device, progress)
-    log(done)
+        told = keypoint_rcnn.detect_folder(source, places, network, device, progress)
+    log(told)
 
 
 def data_export(options):

@@ -357,8 +357,11 @@ def test_keypoints_are_detected_where_there_are_none(photos):
         (photos / "bo" / f"{name}.json").unlink()
     photo(photos / "bo" / "1.png", (300, 399), None)  # where the network finds nobody
     counted = []
-    told = detect_keypoints.detect_folder(photos, Network(), "cpu", lambda *at: counted.append(at))
-    assert told.startswith("wrote the keypoints of 2 of 18 images")
+    places = own.without_poses(photos)
+    told = detect_keypoints.detect_folder(
+        photos, places, Network(), "cpu", lambda *at: counted.append(at)
+    )
+    assert told.startswith("wrote the keypoints of 2 images")
     assert told.endswith("nobody was found in 1, as bo/1.png") and counted == [(1, 2), (2, 2)]
     expected = BODY.copy()
     expected[1] = (BODY[2] + BODY[5]) / 2
@@ -366,6 +369,10 @@ def test_keypoints_are_detected_where_there_are_none(photos):
     np.testing.assert_array_equal(poses["bo/0.jpg"], expected)
     assert not problems and not found(poses["bo/1.png"]).any()
     assert (photos / "keypoints" / "bo" / "0.json").is_file()
+    assert own.without_poses(photos) == {}
+    write_csv(photos / "keypoints.csv", poses)
+    with pytest.raises(UserError, match="remove it to have them detected"):
+        own.without_poses(photos)
 
 
 # ---------------------------------------------------------------- from the folder to the table

@@ -222,6 +222,16 @@ def pose_files(source, name) -> list[Path]:
     return [Path(f"{place}{end}.json") for place in places for end in ("", "_keypoints")]
 
 
+def without_poses(source) -> dict[str, Path]:
+    """Image -> where to put its pose, for the images of a folder that have none. UserError for a
+    folder without images, or with keypoints.csv, beside which no other file counts."""
+    names = [photo.name for photo in list_photos(source)]
+    if (table := Path(source, f"{POSES}.csv")).exists():
+        raise UserError(f"{table} holds the keypoints; remove it to have them detected.")
+    places = {name: pose_files(source, name) for name in names}
+    return {name: p[2] for name, p in places.items() if not any(map(Path.is_file, p))}
+
+
 def _pose(file):
     content = read_json(file)
     if nobody(content):

@@ -9,7 +9,6 @@ import torch
 
 from pg2lib.core import downloads
 from pg2lib.core.files import UserError, write_json
-from pg2lib.data.folder import list_photos, pose_files
 from pg2lib.data.framing import read_image
 from pg2lib.data.keypoints import found, from_coco17, write_openpose_json
 
@@ -65,23 +64,20 @@ def detector(weights=None, device: str = "cpu"):
     )
 
 
-def detect_folder(source, network, device: str = "cpu", progress=None) -> str:
-    """Write the keypoints of the images of a folder (`data.folder`) that have none yet into its
-    sub-folder keypoints/, as OpenPose JSON; returns a sentence on what was done. network: see
-    `detect`."""
-    places = {p.name: pose_files(source, p.name) for p in list_photos(source)}
-    todo = [name for name, files in places.items() if not any(map(Path.is_file, files))]
+def detect_folder(source, places, network, device: str = "cpu", progress=None) -> str:
+    """Write the keypoints of images of a folder as OpenPose JSON; returns a sentence on what was
+    done. places: image -> path of its JSON file (`folder.without_poses`); network: see `detect`."""
     empty = []
-    for done, name in enumerate(todo, start=1):
-        image, out = read_image(Path(source, name)), places[name][2]
+    for done, (name, place) in enumerate(places.items(), start=1):
+        image = read_image(Path(source, name))
         try:
-            write_openpose_json(out, detect(image, network, device, name))
+            write_openpose_json(place, detect(image, network, device, name))
         except UserError:  # nobody there
-            write_json(out, {"version": 1.2, "people": []})
+            write_json(place, {"version": 1.2, "people": []})
             empty.append(name)
         if progress:
-            progress(done, len(todo))
-    told = f"wrote the keypoints of {len(todo):,} of {len(places):,} images below {source}"
+            progress(done, len(places))
+    told = f"wrote the keypoints of {len(places):,} images below {source}"
     return told + (f"; nobody was found in {len(empty):,}, as {empty[0]}" if empty else "")
 
 
