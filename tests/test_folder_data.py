@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pg2lib import cli
-from pg2lib.apps.photo import detect_keypoints
+from pg2lib.apps.photo import detect_keypoints, sequence
 from pg2lib.core.config import Study, data_config
 from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
@@ -154,6 +154,14 @@ def test_mmpose_is_read_as_openpose_is(tmp_path):
     expected[10] = -1
     expected[1] = (BODY[2] + BODY[5]) / 2  # the neck is between the shoulders
     np.testing.assert_array_equal(read_openpose_json(file), expected)
+    assert not sequence.is_sequence(file)  # two people of one image
+    frames = [[{"keypoints": joints, "keypoint_scores": scores}], []]  # nobody in the second
+    video = [{"frame_id": k, "instances": people} for k, people in enumerate(frames + frames[:1])]
+    file.write_text(json.dumps(video))
+    assert sequence.is_sequence(file)
+    poses, done = sequence.read_sequence(file)
+    np.testing.assert_allclose(poses, [expected] * 3, atol=1e-4)
+    assert done == "3 frames, missing joints interpolated: 17"
     file.write_text(json.dumps([{"keypoints": joints[:9], "keypoint_scores": scores}]))
     with pytest.raises(UserError, match="17 or more pairs"):
         read_openpose_json(file)
