@@ -177,6 +177,9 @@ def test_figure3_shows_the_steps_to_the_mask(dataset):
 def test_other_panels_keep_their_texts_apart(dataset):
     images = dataset.images
     check_texts(figures.pair_sheet(dataset, [0, 5, 9]))
+    one = figures.pair_sheet(dataset, [5])
+    check_texts(one)
+    assert one.get_figwidth() > one.get_figheight()  # a slider and its pictures are seen at once
     difference = (images[3:6].astype(float) - images[:3]) / 127.5
     check_texts(figures.difference_panel(images[:3], difference, images[3:6], images[6:9], "abc"))
     caption = "Both arms lie over the body and three joints are missing; mask-SSIM 0.61."

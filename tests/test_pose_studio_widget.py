@@ -1,5 +1,6 @@
 """The widget: messages of the page carried out, answered with pictures; mistakes told."""
 
+import base64
 import io
 import json
 
@@ -16,7 +17,7 @@ from pg2lib.models.base import Output
 
 ONE, TWO = "G1-L1", "G1+G2+D"
 FOLLOWING = ("pose", "can_undo", "can_redo", "row", "second", "condition", "key_poses", "between",
-             "fps", "frame", "frames", "playing")  # fmt: skip
+             "fps", "frame", "frames", "playing", "still")  # fmt: skip
 
 
 def painter(row):
@@ -133,6 +134,8 @@ def test_the_timeline(widget):
     assert widget.playing
     ((content, _),) = ask(widget, do="seek", frame=5, serial=2)
     assert widget.frame == 2 and widget.pose[3] == [3, 4] and content["serial"] == 2
+    ask(widget, do="still", value=0)
+    assert widget.still is False
     ask(widget, do="stop")
     ask(widget, do="key_up", index=1)
     assert [key["name"] for key in widget.key_poses] == ["pose 2", "pose 1"]
@@ -209,6 +212,13 @@ def test_a_refresh_sends_what_was_changed_by_hand(widget):
     assert widget.pose[1] == [6, 6] and len(widget.sent) == 1
     ((content, _),) = ask(widget, do="refresh", serial=0)
     assert content["serial"] == 0 and len(content["pictures"]) == 6
+
+
+def test_a_picture_stands_in_for_the_widget_in_a_saved_notebook(widget):
+    bundle, _ = widget._repr_mimebundle_()
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == widget.model_id
+    with Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))) as image:
+        assert image.format == "PNG" and image.width > image.height
 
 
 def test_what_is_saved_in_a_notebook_is_short(widget):

@@ -8,6 +8,7 @@ import pytest
 import smoke
 import torch
 from PIL import Image
+from scipy import ndimage
 
 from pg2lib import models
 from pg2lib.apps.photo import sequence
@@ -277,6 +278,7 @@ def test_gif_and_strip_show_the_first_row(made, generators):
     made.editor.drop(3, 8, 8)
     made.add_key()
     made.set_between(1)
+    made.hold_background(False)
     made.set_fps(10)
     with Image.open(io.BytesIO(made.gif())) as gif:
         assert gif.n_frames == 3 and gif.info["duration"] == 100
@@ -286,6 +288,51 @@ def test_gif_and_strip_show_the_first_row(made, generators):
     np.testing.assert_array_equal(made.strip(), sequence.figure1c(made.image, poses, results))
     assert generators.calls == calls  # generated once for both
     assert made.pose[3].tolist() == [8, 8]
+
+
+class Flickers:
+    """A generator that paints the person red, and behind it another grey for every pose."""
+
+    def __call__(self, row):
+        def paint(inputs):
+            pose = inputs.target_keypoints
+            mask = heatmaps.pose_mask(pose, *inputs.condition.shape[2:])
+            grey = (pose[0, 3, 0] / 16 - 1).expand(mask.shape)
+            red = torch.cat([mask * 2 - 1, -mask, -mask], 1)
+            return Output(torch.where(mask > 0, red, grey))
+
+        return paint
+
+
+def test_the_background_of_a_sequence_is_held_still(data):
+    made = studio.Studio(data, Flickers(), [ONE])
+    for x in (6, 18, 26):
+        made.editor.drop(3, x, 30)
+        made.add_key()
+    made.set_between(0)
+    alone = made.pictures()[-1].image
+    assert made.still  # but this pose is being edited, so its image is as it was made
+    np.testing.assert_array_equal(alone, made.generated(ONE)["refined"])
+    poses, images = made.generated_sequence()
+    masks = heatmaps.pose_mask(torch.from_numpy(poses), *made.size)[:, 0].numpy() > 0
+    raw = np.stack([made.generated(ONE, pose)["refined"] for pose in poses])
+    corner = np.s_[:, :2, :2]  # nobody is there
+    assert np.ptp(raw[corner].astype(int), axis=0).min() > 100
+    assert np.ptp(images[corner].astype(int), axis=0).max() == 0
+    expected = raw[corner].astype(float).mean(0)
+    assert np.abs(images[corner][0] - expected).max() < 1
+    for image, before, mask in zip(images, raw, masks):
+        np.testing.assert_array_equal(image[inner(mask)], before[inner(mask)])
+    made.seek(1)
+    np.testing.assert_array_equal(made.pictures()[-1].image, images[1])
+    made.hold_background(False)
+    np.testing.assert_array_equal(made.pictures()[-1].image, raw[1])
+    np.testing.assert_array_equal(made.generated_sequence()[1], raw)
+
+
+def inner(mask):
+    """The pixels of a mask (H, W) whose neighbours within 4 pixels belong to it, too."""
+    return ndimage.binary_erosion(mask, np.ones((9, 9)))
 
 
 def test_a_snapshot_has_a_line_for_each_row(made):

@@ -488,3 +488,13 @@ def test_differences_need_the_same_pairs(pairs):
     pairs["G1-L1"] = pairs["G1-L1"].iloc[::-1].reset_index(drop=True)
     with pytest.raises(UserError, match="different pairs"):
         tables.differences_table(alone(pairs))
+
+
+def test_an_interval_stays_in_one_line():
+    space = "\N{NO-BREAK SPACE}"
+    text = "| G1+D | +0.014 [+0.012, +0.015] | see [notes](a, 1), 3 % [2 %, 4 %] | 0.5, 0.6 |"
+    kept = render.unbroken(text)
+    assert kept.replace(space, " ") == text
+    for interval in ("+0.014 [+0.012, +0.015]", "3 % [2 %, 4 %]"):
+        assert interval.replace(" ", space) in kept
+    assert "see [notes](a, 1), 3" in kept and "| 0.5, 0.6 |" in kept

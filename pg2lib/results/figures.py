@@ -222,8 +222,8 @@ def heatmap_overview(image, heatmaps, columns=9):
 
 
 def pair_sheet(dataset, chosen, variant="released"):
-    """Test pairs, one per column: condition, its keypoints, target, its keypoints, pose mask of
-    the given variant."""
+    """Test pairs, one per column, a single one in a row: condition, its keypoints, target, its
+    keypoints, pose mask of the given variant."""
     size, images, keypoints = (dataset.height, dataset.width), dataset.images, dataset.keypoints
     condition, target = dataset.test_pairs[chosen].T
 
@@ -236,6 +236,8 @@ def pair_sheet(dataset, chosen, variant="released"):
     rows = [images[condition], posed(condition), images[target], posed(target), masked]
     labels = ["condition", "its keypoints", "target", "its keypoints", "pose mask"]
     people = [f"person {dataset.identities[k]}" for k in target]
+    if len(people) == 1:
+        return grid([[row[0] for row in rows]], labels, people)
     return grid(rows, people, labels)
 
 

@@ -98,6 +98,12 @@ def markdown(record) -> str:
     return "\n\n".join([*parts, *table.notes]) + "\n"
 
 
+def unbroken(text: str) -> str:
+    """Markdown with no line break inside an interval: "0.3 [0.2, 0.4]" stays in one line."""
+    interval = r"\d(?: %)? \[[-+−\d][-+−\d. %,]*\]"
+    return re.sub(interval, lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
+
+
 def markdown_grid(head, rows, left=1) -> str:
     """A Markdown table of strings, the first `left` columns left and the others right aligned."""
     rule = ["---"] * left + ["---:"] * (len(head) - left)

@@ -310,6 +310,7 @@ def test_a_second_row_stands_beside_the_first(studio):
 def test_the_walking_cycle_plays_and_is_saved_as_a_gif(studio):
     studio.press("walk")
     studio.until(lambda: studio.trait("frames") > 4, "a walking cycle")
+    assert studio.root.locator("[data-choice='still']").is_checked()
     studio.press("play")
     frames, pictures = set(), set()
 

@@ -96,14 +96,18 @@ def test_answer_keys_on_a_control_leave_the_notebook_alone(page, server):
     root = open_study(page, server)
     keys = (*"rmxf", "ArrowDown", "ArrowLeft", "ArrowRight")
     tried = try_keys(page, root, keys, clicked=lambda about: False)  # the consent
+    high = root.bounding_box()["height"]
     begin(page, root, "browser-keys")
     until(page, lambda: state(root) == "asking", "a question")
+    assert root.bounding_box()["height"] == high  # no page of the card is higher than another
+    assert root.locator("[data-do='start']").is_hidden()
     root.locator("[data-do='pause']").click()
     tried += try_keys(page, root, ("m", "x", "ArrowDown"), lambda about: False)
     page.keyboard.press("r")
     until(page, lambda: answered(root) == 1 and state(root) == "ready", "the page between images")
     tried += try_keys(page, root, keys, lambda about: False)
     assert answered(root) == 1  # a key pressed too often is no answer
+    assert root.bounding_box()["height"] == high
     assert {"agree", "start", "pause"} <= {what for _, what in tried}
 
 

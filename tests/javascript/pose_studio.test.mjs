@@ -211,6 +211,7 @@ const traits = () => ({
   frame: 0,
   frames: 0,
   playing: false,
+  still: true,
   message: "",
   kind: "",
 });
@@ -506,6 +507,10 @@ test("buttons, lists and fields send what they say", () => {
   sends(choose("fps", 0), { do: "fps", value: 1 });
   page.one("data-choice", "pose").value = "1";
   sends(() => button("take").click(), { do: "take", pose: 1 });
+  const still = page.one("data-choice", "still");
+  assert.ok(still.checked && /mean of its images outside/.test(still.getAttribute("title")));
+  still.checked = false;
+  sends(() => still.fire("change"), { do: "still", value: 0 });
   const box = page.one("data-joint", 4);
   box.checked = false;
   sends(() => box.fire("change"), { do: "hide", joint: 4 });

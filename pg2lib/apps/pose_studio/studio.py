@@ -12,7 +12,7 @@ import torch
 from pg2lib import models
 from pg2lib.apps.photo import generate, photo, sequence
 from pg2lib.apps.photo import maps as photo_maps
-from pg2lib.apps.pose_studio import walking
+from pg2lib.apps.pose_studio import background, walking
 from pg2lib.apps.pose_studio.editor import Key, PoseEditor, Timeline
 from pg2lib.core import devices
 from pg2lib.core.config import require_in
@@ -25,6 +25,7 @@ from pg2lib.workflow import pipeline, shipped
 
 CACHED = 128  # generated images kept, so that each frame of a looping sequence is generated once
 MOST_CHOICES = 400  # images to choose from
+BEHIND = 24  # poses of a sequence, evenly spaced, whose images give its background
 FPS = 8.0
 
 
@@ -42,7 +43,8 @@ class Studio:
     Each method is one user action. Mistakes raise UserError and change nothing. Attributes to
     read: `data`, `rows` (available), `row`, `second` (a row or ""), `choices` (indices of
     data.images that can be the condition image or give a pose), `condition` (index into them, -1
-    for a photo), `editor`, `timeline`, `frame` (of its sequence), `playing`, `fps`, `message`.
+    for a photo), `editor`, `timeline`, `frame` (of its sequence), `playing`, `fps`, `message`,
+    `still` (see `hold_background`).
     """
 
     def __init__(self, data, load, rows, row=None, second="", device="cpu"):
@@ -50,6 +52,7 @@ class Studio:
         generate_fn, called when a row is first chosen."""
         self.data, self.rows, self.device = data, tuple(rows), device
         self._load, self._cached = cache(load), lru_cache(CACHED)(self._generate)
+        self._behind, self.still, self._sought = lru_cache(2)(self._background), True, None
         self.row, self.second = "", ""
         self.choose_row(row or self.rows[-1])
         self.choose_second(second)
@@ -94,7 +97,7 @@ class Studio:
         ] + [
             Picture(f"{part}:{row}", f"{row}, {part}", image)
             for row in self.shown_rows
-            for part, image in self.generated(row).items()
+            for part, image in self._shown(row).items()
         ]
 
     def generated(self, row: str, pose=None) -> dict:
@@ -102,6 +105,27 @@ class Studio:
         one)."""
         pose = self.pose if pose is None else np.asarray(pose, np.float32)
         return self._cached(row, pose.tobytes())
+
+    def _shown(self, row):
+        """`generated` for the current pose; for one of the sequence with the sequence's background,
+        if that is held still."""
+        parts, pose = self.generated(row), self.pose
+        sought = self._sought is not None and np.array_equal(pose, self._sought)
+        if not (self.still and sought and len(self.timeline) > 1):
+            return parts
+        return parts | {"refined": self._held(row, pose[None], parts["refined"][None])[0]}
+
+    def _held(self, row, poses, images):
+        """Images of a row (k, H, W, 3) in front of the background of the whole sequence."""
+        return background.put(images, poses, self._behind(row, self.timeline.frames().tobytes()))
+
+    def _background(self, row, poses):
+        poses = np.frombuffer(poses, np.float32).reshape(-1, 18, 2)
+        chosen = np.linspace(0, len(poses) - 1, min(BEHIND, len(poses))).round().astype(int)
+        return background.behind(self._refined(row, poses[chosen]), poses[chosen])
+
+    def _refined(self, row, poses):
+        return np.stack([self.generated(row, pose)["refined"] for pose in poses])
 
     def _generate(self, row, pose):
         pose = np.frombuffer(pose, np.float32).reshape(18, 2).copy()
@@ -159,6 +183,7 @@ class Studio:
     def _set_image(self, image, condition, pose):
         self.image, self.condition, self.condition_pose = np.array(image), condition, pose
         self._cached.cache_clear()
+        self._behind.cache_clear()
 
     def _loaded(self, row):
         """The generator of an available row, loaded once."""
@@ -206,6 +231,7 @@ class Studio:
         """Edit a copy of a key pose."""
         self.editor.take(self.timeline.key(index).pose)
         self.frame, self.playing = index * (self.timeline.between + 1), False
+        self._sought = None
 
     def clear_keys(self):
         self.set_timeline(replace(self.timeline, keys=()))
@@ -235,6 +261,7 @@ class Studio:
         poses = self.timeline.frames()
         self.frame = int(frame) % len(poses)
         self.editor.preview(poses[self.frame])
+        self._sought = self.pose
 
     def play(self):
         """Mark the sequence as playing; the front end then calls `seek` for each frame."""
@@ -245,10 +272,16 @@ class Studio:
     def stop(self):
         self.playing = False
 
+    def hold_background(self, still: bool):
+        """Whether all images of the sequence have one background, their mean outside the person,
+        with each pose's person cut out by its pose mask; or each is as the network made it."""
+        self.still = bool(still)
+
     def generated_sequence(self):
         """(poses (k, 18, 2), the images that the first row generates, uint8 (k, H, W, 3))."""
         poses = self.timeline.frames()
-        return poses, np.stack([self.generated(self.row, pose)["refined"] for pose in poses])
+        images = self._refined(self.row, poses)
+        return poses, self._held(self.row, poses, images) if self.still else images
 
     def gif(self) -> bytes:
         """The sequence as an endless GIF: condition image, pose, image of the first row."""

@@ -1026,6 +1026,11 @@ function render({ model, el }) {
       },
     },
   });
+  const still = control("input", {
+    type: "checkbox",
+    "data-choice": "still",
+    on: { change: () => act("still", { value: Number(still.checked) }) },
+  });
   const play = button("play", "Play", "Play the sequence in a loop", () => {
     drives = true;
     frame = get("frame");
@@ -1124,6 +1129,7 @@ function render({ model, el }) {
       if (document.activeElement !== input) input.value = String(get(name));
     }
     const [playing, some] = [get("playing"), get("frames") > 1];
+    still.checked = get("still");
     play.hidden = playing;
     stop.hidden = !playing;
     play.disabled = gif.disabled = strip.disabled = !some;
@@ -1205,6 +1211,9 @@ function render({ model, el }) {
         slider,
         counter,
         labelled("Frames/s", fps, "Frames per second, 1 to 30"),
+        labelled("Still background", still,
+          "One background for the whole sequence: the mean of its images outside the person, with " +
+            "each pose's person cut out by its pose mask. Off: each image as the network made it."),
       ),
     ),
     live,
@@ -1259,7 +1268,7 @@ function render({ model, el }) {
     tells = false;
   });
   changed(["can_undo", "can_redo", "rows", "row", "second", "conditions", "condition", "poses",
-    "between", "fps", "frames"], controls);
+    "between", "fps", "frames", "still"], controls);
   changed(["frame"], count);
   changed(["playing"], () => {
     if (!get("playing")) drives = false;

@@ -17,6 +17,7 @@ from pg2lib.core.config import require_in
 from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import JOINTS, LIMBS, found
 from pg2lib.results import figures, provenance
+from pg2lib.results.browse import standing_in
 
 HERE = Path(__file__).parent
 NUMBER = int | float
@@ -45,6 +46,7 @@ ACTIONS = {
     "seek": (("frame",), Studio.seek),
     "play": ((), Studio.play),
     "stop": ((), Studio.stop),
+    "still": (("value",), Studio.hold_background),
 }
 TYPES = dict.fromkeys(("x", "y", "value", "left", "top", "height"), NUMBER)  # others: int
 TYPES |= {"text": str, "name": str}
@@ -74,7 +76,7 @@ class PoseStudio(anywidget.AnyWidget):
     height, width, condition, between, frame, frames = synced(traitlets.Int, 6)
     pose, rows, conditions, poses, key_poses = synced(traitlets.List, 5)
     row, second, message, kind = synced(traitlets.Unicode, 4)
-    can_undo, can_redo, playing = synced(traitlets.Bool, 3)
+    can_undo, can_redo, playing, still = synced(traitlets.Bool, 4)
     (fps,) = synced(traitlets.Float, 1)
 
     def __init__(self, studio: Studio):
@@ -87,6 +89,11 @@ class PoseStudio(anywidget.AnyWidget):
     def __repr__(self):
         data, rows = self.studio.data, " and ".join(self.studio.shown_rows)
         return f"PoseStudio({data.name}, {data.height}x{data.width}, {rows})"
+
+    def _repr_mimebundle_(self, **kwargs):
+        """The widget, and for readers of a saved notebook a picture of the studio's state."""
+        bundle, about = super()._repr_mimebundle_(**kwargs)
+        return standing_in(bundle, provenance.show(self.studio.snapshot())), about
 
     def refresh(self):
         """Show the current state of the studio."""
@@ -152,7 +159,7 @@ def fields(content: dict, names) -> list:
 
 def state(studio: Studio, error: str = "") -> dict:
     """The traits that follow a studio."""
-    same = ("row", "second", "condition", "fps", "frame", "playing")
+    same = ("row", "second", "condition", "fps", "frame", "playing", "still")
     timeline = studio.timeline
     return {name: getattr(studio, name) for name in same} | {
         "pose": as_list(studio.pose),

@@ -214,6 +214,7 @@ export function createRun(io, options) {
 // ---- the page
 
 const ROOM = 384; // pixels of height for an image, at most half of the window
+const MARGIN = 32; // around it, above and below together
 
 /** HTML of an element that can have the focus. JupyterLab looks for the attribute from the focused
  * element upwards and stops at the first selector that matches, so each control needs its own:
@@ -237,6 +238,7 @@ export const PAGE = `
     any time by closing the page.</p>
     ${button('class="pg2-study-main" data-do="agree"', 'I agree')}
   </section>
+  <div class="pg2-study-begin">
   <form data-part="name">
     <label>Your name in the file
       ${control("input", `name="participant" maxlength="40" autocomplete="off" spellcheck="false"
@@ -249,6 +251,7 @@ export const PAGE = `
     ${control('p', 'data-text="ready" tabindex="-1"')}
     ${button('class="pg2-study-main" data-do="start"', 'Start')}
   </section>
+  </div>
   <section data-part="trial">
     <div class="pg2-study-top">
       <progress class="pg2-study-progress" aria-label="images answered"></progress>
@@ -298,6 +301,8 @@ function render({ model, el }) {
   const find = (selector) => root.querySelector(selector);
   const stage = find(".pg2-study-stage");
   const cross = find(".pg2-study-cross");
+  // The same before the first image and whatever its size, so that nothing jumps.
+  stage.style.height = `${Math.min(ROOM, Math.floor(view.innerHeight / 2)) + MARGIN}px`;
   const name = find("input");
   const get = (trait) => model.get(trait);
   const pictures = new Map(); // trial -> decoded <img>
@@ -330,17 +335,12 @@ function render({ model, el }) {
     fixate(trial) {
       const image = pictures.get(trial);
       // The same factor for all images of a session.
-      const room = [stage.clientWidth - 24, Math.min(ROOM, view.innerHeight / 2)];
+      const room = [stage.clientWidth - 24, stage.clientHeight - MARGIN];
       factor ||= wholeFactor(image.naturalWidth, image.naturalHeight, ...room);
       image.width = image.naturalWidth * factor;
       image.height = image.naturalHeight * factor;
-      stage.style.height = `${image.height + 32}px`;
       stage.replaceChildren(cross, image);
       cross.style.visibility = "visible";
-      // Keep this height from now on, so that nothing jumps.
-      const grows = !root.style.minHeight;
-      root.style.minHeight = `${root.offsetHeight}px`;
-      if (grows) scroll();
     },
     show() {
       cross.style.visibility = "hidden";
@@ -430,7 +430,6 @@ function render({ model, el }) {
       button.disabled = state !== "asking" || run.waiting();
     }
     if (state === "done") {
-      root.style.minHeight = "";
       const result = get("result");
       find("[data-text=done]").textContent = `All ${total} answers are saved in ${get("where")}.`;
       find(".pg2-study-result").textContent = result.R2G
