@@ -6,10 +6,11 @@ PROFILE ?= quick
 SEEDS ?= 0
 SET ?=
 STUDY ?=
+LOCK = pylock.toml
 CPU_TORCH = https://download.pytorch.org/whl/cpu
 EVERY = 10
 
-.PHONY: help lab reproduce claims successors report publish test notebooks pages demo screenshot bench record scaling faults clean
+.PHONY: help lab reproduce claims successors report publish test notebooks pages demo screenshot bench record scaling faults lock clean
 
 help:
 	@echo "make lab         open the notebooks in JupyterLab; 08 and 09 need nothing trained"
@@ -34,11 +35,13 @@ help:
 	@echo "make record      CHANGE=\"what is new\": cost and quality of quick, a line of docs/records.md"
 	@echo "make scaling     score against width and length of training: docs/scaling.md; half an hour"
 	@echo "make faults      kills, full disks, damage and nonsense, half an hour: docs/reliability.md"
+	@echo "make lock        write pylock.toml anew: the newest versions that fit together, with hashes"
 	@echo "make clean       remove .venv and caches; keeps runs/, which may hold days of training"
 	@echo
 	@echo "Each target first installs into .venv if needed: about 6 GB, two thirds of it CUDA; on Linux"
 	@echo "without an NVIDIA GPU about 2 GB, with the CPU build of torch. PIP_FLAGS=... are your own"
 	@echo "flags of pip in place of this choice; PIP_FLAGS= takes the build that PyPI offers."
+	@echo "Versions and hashes are those of $(LOCK); LOCK= takes what pip finds newest."
 
 lab: .venv/.installed
 	@.venv/bin/python -m jupyterlab notebooks
@@ -91,11 +94,16 @@ record: .venv/.installed
 faults: .venv/.installed
 	@.venv/bin/python -m benchmarks.faults
 
+lock: .venv/.installed
+	@.venv/bin/python -m pip install -qq $(PIP_FLAGS) uv && .venv/bin/python tools/lock.py write
+
 # On Linux PyPI offers torch with CUDA, 4 GB that only an NVIDIA GPU needs. PyTorch's own index is
 # asked first whether it answers: pip would wait for it again and again, package after package.
 # pip -qq still shows errors, but not its many harmless warnings. The stamp holds the seconds the
 # installation took and is written last, so that an interrupted installation is repeated.
-.venv/.installed: pyproject.toml
+# pip checks the hash of every file of the lock; the CPU build of torch, which PyPI does not have,
+# comes in the locked version without one.
+.venv/.installed: pyproject.toml $(wildcard $(LOCK))
 	@if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then \
 	    for python in $(PYTHON) python3 python3.13 python3.12 python3.11 none; do \
 	        "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
@@ -123,8 +131,18 @@ faults: .venv/.installed
 	( while sleep $(EVERY); do \
 	    echo "  $$(seconds) s, .venv has $$(du -sm .venv | cut -f1) MB so far"; \
 	done ) & life=$$!; trap "kill $$life 2>/dev/null" EXIT INT TERM; \
-	.venv/bin/python -m pip install -qq $(PIP_FLAGS) $$flags -e '.[test]' && \
-	    seconds > $@ && echo "Installed in $$(cat $@) s."
+	pip() { .venv/bin/python -m pip install -qq $(PIP_FLAGS) "$$@"; }; \
+	locked() { .venv/bin/python tools/lock.py "$$1" "$(LOCK)"; }; \
+	if [ -z "$(wildcard $(LOCK))" ]; then \
+	    pip $$flags -e '.[test]'; \
+	elif [ -z "$$flags" ]; then \
+	    locked requirements > .venv/locked.txt && \
+	    pip --no-deps --require-hashes -r .venv/locked.txt && pip --no-deps -e .; \
+	else \
+	    locked cpu > .venv/locked.txt && \
+	    pip --no-deps --require-hashes -r .venv/locked.txt && \
+	    pip --no-deps --index-url $(CPU_TORCH) $$(locked torch) && pip --no-deps -e .; \
+	fi && seconds > $@ && echo "Installed in $$(cat $@) s."
 
 clean:
 	rm -rf .venv .test-runs .test-artifacts .pytest_cache .ruff_cache .import_linter_cache build *.egg-info

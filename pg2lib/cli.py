@@ -112,7 +112,7 @@ STUDY = (
     option("--test-pairs", type=int, metavar="N", help="score N pairs (--set test_pairs=N)"),
     option("--seeds", "--seed", default="0", metavar="N,N,...",
            help="seeds of training: each row is trained once with each and scored over all "
-           "(default 0)"),
+           "(default 0); 0-4 are five"),
     option("--data", metavar="FOLDER", help="folder of the real images (default: $PG2_DATA)"),
     option("--keypoint-frame", default=ENV("PG2_KEYPOINT_FRAME") or "detect",
            choices=("detect", "176x256", "256x256"),
@@ -122,7 +122,8 @@ STUDY = (
            "your own for rows that need them: FOLDER/NAME.png for every image NAME, label numbers "
            "in the order lip, cihp, atr or people (default: drawn people have exact ones, "
            "photographs pose regions)"),
-    option("--device", default=ENV("PG2_DEVICE"), help="cpu or cuda (default: cuda if available)"),
+    option("--device", default=ENV("PG2_DEVICE"), help="cpu, cuda (default: if available), "
+           "or mps, the GPU of a Mac, for pg2 generate"),
 )
 DATA = ("--dataset", "--profile", "--set", "--test-pairs", "--data", "--keypoint-frame")
 
@@ -168,7 +169,8 @@ PHOTO = (
     option("--fps", type=float, default=8.0, help="frames a second of the GIF"),
     option("--row", default=None, help="row to generate with (default: the last of Table 1)"),
     option("--weights", type=Path, metavar="FILE", help="generate with a file of `pg2 export` "
-           "instead; needs no data and no training"),
+           "instead, or with the generator of a row that ships (G1+G2+D); needs no data and no "
+           "training"),
     RCNN,
     option("--out", type=Path, required=True, help="folder for the pictures; sheet.png shows all"),
 )
@@ -200,6 +202,20 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
                help="whose pose mask mask-SSIM uses; the released script took the condition's"))),
     ("successors", "the rows of later papers beside PG2's: table, claims, Figure 4, notebooks",
         (*STUDY, DRY, UPDATE)),
+    ("matrix", "the commands that make rows of many studies, one a line, for many machines", (
+        *STUDY,
+        option("--datasets", metavar="NAME,NAME,...", help="data sets (default: --dataset)"),
+        option("--rows", default="all", metavar="ROW,ROW,...",
+               help="rows to score; all (default): of Table 1; ablations; successors"),
+        option("--wave", type=int, metavar="N", help="only what wave N needs: 1 data, 2 keypoint "
+               "networks and first stages, then what refines or scores them"),
+        option("--json", action="store_true", help="as JSON, with what each line waits for"))),
+    ("runs pack", "write finished steps of the run store into one file", (
+        option("names", nargs="*", metavar="NAME", help="a study (synthetic-market-quick), a "
+               "step (train/synthetic-market-quick/G1-L1) or a step's key (default: all)"),
+        option("-o", "--out", type=Path, required=True, metavar="FILE", help="the .tar to write"))),
+    ("runs merge", "take the steps of a file of pg2 runs pack into the run store", (
+        option("file", type=Path, metavar="FILE", help="what pg2 runs pack wrote"),)),
     ("describe", "parameters, GFLOPs and schedule of every row", (*study(*DATA[:3]),
         option("--json", action="store_true", help="as JSON"))),
     ("generate", "one photo in another pose, or in many", (*PHOTO, *study(*DATA[:3], "--seeds",
@@ -219,6 +235,10 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
                help="generators alone, with eight bits a weight"))),
 )
 # fmt: on
+GROUPS = {
+    "data": "prepare, verify, show, detect, export",
+    "runs": "take finished steps of the run store to another machine",
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -233,7 +253,7 @@ def parser() -> argparse.ArgumentParser:
     for name, text, options in COMMANDS:
         group, _, last = name.rpartition(" ")
         if group not in groups:
-            parent = groups[""].add_parser(group, help="prepare, verify, show, detect, export")
+            parent = groups[""].add_parser(group, help=GROUPS[group])
             groups[group] = parent.add_subparsers(required=True, metavar="ACTION")
         command = groups[group].add_parser(
             last, help=text, description=f"{text[0].upper()}{text[1:]}."

@@ -3,6 +3,8 @@
 import contextlib
 import json
 import re
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from pg2lib import models
@@ -24,7 +26,8 @@ from pg2lib.results import figures, provenance, render, terminal
 from pg2lib.results.report import write_report
 from pg2lib.training import checkpoints, extras, weights
 from pg2lib.training import describe as costs
-from pg2lib.workflow import lanes, pipeline, plan, shipped, slices
+from pg2lib.workflow import lanes, pack, pipeline, plan, shipped, slices
+from pg2lib.workflow import matrix as matrices
 from pg2lib.workflow import pages as project_pages
 from pg2lib.workflow import run_store as runs
 from pg2lib.workflow.card import write_card
@@ -43,6 +46,8 @@ def study_of(options, dataset=None):
         dataset or options.dataset, profile, options.seeds, options.data, options.device,
         options.keypoint_frame, (*options.set, *pairs), options.parsing,
     )  # fmt: skip
+    if (study.device or "").startswith("mps") and options.command != "generate":
+        raise UserError("mps is for pg2 generate alone; choose cpu or cuda")
     pipeline.check(study)
     return study
 
@@ -190,6 +195,33 @@ def successors(options):
         notebooks.update_committed(study, log, successors=True)
 
 
+def matrix(options):
+    names = (options.datasets or options.dataset).split(",")
+    studies = [study_of(options, name) for name in names]
+    given = [("--profile", options.profile), *(("--set", text) for text in options.set)]
+    given += [("--test-pairs", options.test_pairs), ("--data", options.data)]
+    given += [("--device", options.device), ("--parsing", options.parsing)]
+    if "deepfashion" in names:
+        given += [("--keypoint-frame", options.keypoint_frame)]
+    words = "".join(f" {name} {shlex.quote(str(value))}" for name, value in given if value)
+    found = matrices.jobs(studies, matrices.rows_of(options.rows), words)
+    entries = matrices.lines(found, options.wave)
+    if options.json:
+        log(json.dumps(entries, indent=1))
+    elif entries:
+        log(matrices.text(entries))
+
+
+def runs_pack(options):
+    packed = pack.write(options.names, options.out)
+    log(f"wrote {options.out}: {packed} steps ({options.out.stat().st_size / 1e6:.1f} MB)")
+
+
+def runs_merge(options):
+    taken, there = pack.merge(options.file)
+    log(f"{taken} steps taken, {there} were there already")
+
+
 def describe(options):
     study = study_of(options)
     names = dict.fromkeys((*models.rows(), *models.successors()))
@@ -234,7 +266,9 @@ def generate(options):
         found = photo_maps.of_photo(models.find(row), config.labels, pose, own_map, size)
         log(f"parsing map: {found[1]}")
     # Only now, after every mistake was told: a row may have to be trained.
-    generate_fn = generate_fn or pipeline.generate_fn(study, row, log)
+    if not generate_fn:
+        pipeline.train(replace(study, device="cpu" if device == "mps" else study.device), row, log)
+        generate_fn = pipeline.generate_fn(study, row, log)
     generate_fn = photo_maps.with_map(generate_fn, found[0]) if needed else generate_fn
     poses, fps = in_between(targets, options.between), options.fps
     for path in photos.generate_and_write(generate_fn, image, poses, out, fps, device, pose):
@@ -246,7 +280,10 @@ def painter(options, study, device):
     if options.weights and options.row:
         raise UserError("--weights names the row already; leave out --row")
     if options.weights:
-        published, generate_fn = weights.load(options.weights, device)
+        name = str(options.weights)
+        ships = name in shipped.rows() and not options.weights.exists()
+        file = shipped.weights_file(name) if ships else options.weights
+        published, generate_fn = weights.load(file, device)
         log(f"weights: {weights.about(published)}")
         return published.row, published.configs[published.row], published.dataset, generate_fn
     row = checked("row", options.row or models.rows()[-1], models.painted())

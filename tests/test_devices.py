@@ -9,7 +9,9 @@ import pytest
 import smoke
 import torch
 
+from pg2lib import cli, commands
 from pg2lib.core import devices
+from pg2lib.core.files import UserError
 from pg2lib.data import heatmaps
 from pg2lib.models import pg2
 
@@ -138,3 +140,15 @@ def test_a_process_without_such_a_parent_goes_on():
         [sys.executable, "-c", code], capture_output=True, stdin=subprocess.DEVNULL
     )
     assert done.returncode == 0 and int(done.stdout) >= 1
+
+
+@pytest.mark.parametrize("command", ["train G1-L1", "evaluate", "matrix", "describe"])
+def test_mps_is_for_generation_alone(command, capsys, monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert cli.main([*command.split(), "--profile", "smoke", "--device", "mps"]) == 2
+    assert "mps is for pg2 generate alone; choose cpu or cuda" in capsys.readouterr().err
+    words = "generate --image a.png --target-pose b.json --out c --device mps".split()
+    assert commands.study_of(cli.parser().parse_args(words)).device == "mps"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UserError, match="mps is not available on this machine"):
+        commands.study_of(cli.parser().parse_args(words))

@@ -217,8 +217,8 @@ def installing(tmp_path):
         done = subprocess.run(
             command, capture_output=True, text=True, cwd=tmp_path, check=True, env=environment
         )
-        [call] = [line for line in calls.read_text().splitlines() if "pip install" in line]
-        return call, done.stdout
+        found = [line for line in calls.read_text().splitlines() if "pip install" in line]
+        return "\n".join(found), done.stdout
 
     return make
 
@@ -241,6 +241,70 @@ def test_torch_for_the_cpu_is_taken_only_where_that_helps(installing):
     assert "whl/cpu" not in call and "does not answer" in out and "about 6 GB" in out
     assert "--pre" in (call := installing("PIP_FLAGS=--pre")[0]) and "whl/cpu" not in call
     assert "whl/cpu" not in installing("PIP_FLAGS=")[0]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_installs_what_the_lock_holds(installing, tmp_path):
+    (tmp_path / "pylock.toml").touch()
+    hashed = "-m pip install -qq --no-deps --require-hashes -r .venv/locked.txt"
+    assert installing(gpu=True)[0].splitlines() == [hashed, "-m pip install -qq --no-deps -e ."]
+    asked = (tmp_path / "calls").read_text()
+    assert "tools/lock.py requirements pylock.toml\n" in asked
+    first, torch, last = installing()[0].splitlines()
+    assert (first, last) == (hashed, "-m pip install -qq --no-deps -e .")
+    assert "--no-deps --index-url https://download.pytorch.org/whl/cpu" in torch
+    assert "tools/lock.py cpu pylock.toml\n" in (tmp_path / "calls").read_text()
+    assert "--require-hashes" not in (call := installing("LOCK=")[0]) and "-e .[test]" in call
+    assert installing("PIP_FLAGS=--pre", index=False)[0].count("--pre") == 2
+
+
+def locked():
+    return tomllib.loads((PROJECT / "pylock.toml").read_text(encoding="utf-8"))["packages"]
+
+
+def test_the_lock_holds_what_is_required():
+    """PEP 751: every file has a SHA-256 and comes from PyPI, whatever mirror answered."""
+    versions = {package["name"]: package["version"] for package in locked()}
+    for name, bound in required().items():
+        have, least = (re.findall(r"\d+", text) for text in (versions[name], bound))
+        assert list(map(int, have)) >= list(map(int, least)), name
+    for package in locked():
+        files = package.get("wheels", []) + ([package["sdist"]] if "sdist" in package else [])
+        assert files, package["name"]
+        for file in files:
+            assert re.fullmatch(r"[0-9a-f]{64}", file["hashes"]["sha256"])
+            assert file["url"].startswith("https://files.pythonhosted.org/packages/")
+
+
+def test_the_lock_has_wheels_for_linux_with_and_without_a_gpu():
+    """On x86_64 with Python 3.11, pip needs no compiler for anything that is not of Windows."""
+    fits = re.compile(r".*-(py3|py2\.py3|cp311|cp3\d?)-\w+-(any|.*manylinux.*x86_64)\.whl")
+    fitting, other = set(), set()
+    for package in locked():
+        names = [wheel["url"].rsplit("/", 1)[1] for wheel in package.get("wheels", [])]
+        (fitting if any(map(fits.fullmatch, names)) else other).add(package["name"])
+    assert set(required()) | {"nvidia-cublas", "nvidia-nccl-cu13", "triton"} <= fitting
+    assert other - fitting <= {"appnope", "pywinpty"}  # of macOS and of Windows
+
+
+def test_the_lock_as_lines_for_pip(tmp_path):
+    def lines(what, path=PROJECT / "pylock.toml"):
+        command = [sys.executable, PROJECT / "tools" / "lock.py", what, path]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    (tmp_path / "lock.toml").write_text(
+        '[[packages]]\nname = "six"\nversion = "1.0"\nmarker = "os_name == \'nt\'"\n'
+        'wheels = [{ hashes = { sha256 = "aa" } }, { hashes = { sha256 = "bb" } }]\n'
+        '[[packages]]\nname = "torch"\nversion = "2.9"\nsdist = { hashes = { sha256 = "cc" } }\n'
+        '[[packages]]\nname = "nvidia-nccl"\nversion = "3"\n'
+    )
+    six = "six==1.0 ; os_name == 'nt' --hash=sha256:aa --hash=sha256:bb\n"
+    assert lines("cpu", tmp_path / "lock.toml") == six
+    assert lines("requirements", tmp_path / "lock.toml").startswith(
+        f"{six}torch==2.9 --hash=sha256:cc\nnvidia-nccl==3"
+    )
+    assert re.fullmatch(r"torch==[\d.]+\ntorchvision==[\d.]+\n", lines("torch"))
+    assert "nvidia" not in (cpu := lines("cpu")) and "triton" not in cpu and "\nlpips==" in cpu
 
 
 def test_ci_runs_the_command_the_readme_names():

@@ -185,7 +185,7 @@ def load_profile(name: str) -> Profile:
 @dataclass(frozen=True)
 class Study:
     """What is studied. source is the folder of the real data (default: $PG2_DATA); device is
-    "cpu" or "cuda" (default: CUDA where available); overrides are "FIELD=VALUE" or
+    "cpu", "cuda" (default: where available) or, to generate, "mps"; overrides are "FIELD=VALUE" or
     "METHOD.FIELD=VALUE" (see `override`).
 
     A seed decides initialisation, batch order and the choice of examples. The seeds of a study
@@ -205,8 +205,8 @@ class Study:
     def __post_init__(self):
         require_in("data set", self.dataset, SETTINGS)
         load_profile(self.profile)
-        if self.device and self.device.partition(":")[0] not in ("cpu", "cuda"):
-            raise UserError(f"unknown device {self.device!r}; choose cpu or cuda")
+        if self.device and self.device.partition(":")[0] not in ("cpu", "cuda", "mps"):
+            raise UserError(f"unknown device {self.device!r}; choose cpu, cuda or mps")
         object.__setattr__(self, "seeds", parse_seeds(self.seeds))
         if isinstance(self.overrides, str):
             object.__setattr__(self, "overrides", tuple(self.overrides.split()))
@@ -273,16 +273,25 @@ class Study:
 
 
 def parse_seeds(seeds) -> tuple[int, ...]:
-    """Seeds as a tuple, from an int, a text such as "0,1,2", or a sequence. UserError for anything
-    but different whole numbers of at least 0."""
+    """Seeds as a tuple, from an int, a text such as "0,1,2" or "0-4,7", or a sequence. UserError
+    for anything but different whole numbers of at least 0."""
     texts = seeds.split(",") if isinstance(seeds, str) else seeds
     texts = [texts] if isinstance(texts, int) else list(texts)
     try:
-        numbers = tuple(int(text) for text in texts)
-    except (TypeError, ValueError):
+        numbers = tuple(number for text in texts for number in _span(str(text)))
+    except (ValueError, OverflowError):
         numbers = ()
-    if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
+    if not numbers or len(set(numbers)) < len(numbers):
         raise UserError(f"seeds {seeds!r} are not different whole numbers; write for example 0,1,2")
+    return numbers
+
+
+def _span(text: str) -> range:
+    """The whole numbers of "7", or of "0-4": at most a thousand."""
+    first, dash, last = text.partition("-")
+    numbers = range(int(first), int(last if dash else first) + 1)
+    if not 0 < len(numbers) <= 1000:
+        raise ValueError(text)
     return numbers
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import fields
 
+import torch
+
 from pg2lib.core.files import UserError
 
 POSITIVE = ("height", "width", "iterations", "batch", "channels", "embedding", "rows", "blocks")
@@ -20,6 +22,13 @@ def check(where: str, config):
         high = SEEDS - 1 if field.name == "seed" else high
         if not low <= value <= high:  # also NaN
             raise UserError(f"{where}.{field.name} is {value}; choose from {low} to {high:,.0f}")
+
+
+def check_device(device: str | None):
+    """UserError for a device that torch does not find: "cuda", "cuda:1", or "mps" (of a Mac)."""
+    finds = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if device and not finds.get(device.partition(":")[0], lambda: True)():
+        raise UserError(f"device {device} is not available on this machine; choose cpu")
 
 
 def check_seeds(seeds):

@@ -11,7 +11,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from pg2lib import models
 from pg2lib.core import config as configs
@@ -45,8 +44,7 @@ def check(study: Study):
     """UserError for a device that is not available, a seed out of range, or an override that has
     no effect or asks for the impossible."""
     ranges.check_seeds(study.seeds)
-    if study.device and study.device != "cpu" and not torch.cuda.is_available():
-        raise UserError(f"device {study.device} is not available on this machine; choose cpu")
+    ranges.check_device(study.device)
     if study.overrides:
         every = {name: describe.configured(study, m) for name, m in models.METHODS.items()}
         every["data"] = data_config(study)

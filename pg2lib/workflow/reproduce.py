@@ -3,6 +3,7 @@
 import platform
 import re
 import resource
+import sys
 import time
 from collections import Counter
 from functools import partial
@@ -197,8 +198,9 @@ def report(study, claims, seconds: float) -> dict:
     """Where the time went: seconds of this call, of every step when it was made, and of the
     installation; peak memory of this process and of its largest child in MB; the machine."""
     steps = plans.steps(study, claims) + [notebook_step(study, n) for n in books(study, claims)]
+    unit = 1e6 if sys.platform == "darwin" else 1e3  # bytes there, kilobytes on Linux
     peak = {
-        who: round(resource.getrusage(code).ru_maxrss / 1000)
+        who: round(resource.getrusage(code).ru_maxrss / unit)
         for who, code in (("main", resource.RUSAGE_SELF), ("child", resource.RUSAGE_CHILDREN))
     }
     return {

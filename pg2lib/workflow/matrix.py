@@ -1,0 +1,174 @@
+"""The work of many studies as lines for many machines: what waits for what, and what it costs."""
+
+import re
+import shlex
+from dataclasses import dataclass
+from functools import cache
+
+from pg2lib import models
+from pg2lib.core import devices
+from pg2lib.core.files import UserError, read_json
+from pg2lib.core.names import checked
+from pg2lib.training import loop as training
+from pg2lib.workflow import pipeline
+from pg2lib.workflow import run_store as runs
+
+GROUPS = {"all": pipeline.all_rows, "ablations": models.ablations, "successors": models.successors}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One step that a machine can do by itself once its needs are in the run store."""
+
+    study: pipeline.Study  # of one seed
+    step: runs.Step
+    command: str
+    needs: tuple[str, ...] = ()  # keys of steps, each of a job of its own
+    wave: int = 1  # one more than the last of its needs
+    name: str | None = None  # of what is trained, else None
+
+
+def rows_of(text: str) -> tuple[str, ...]:
+    """The rows of "G1-L1,G1+D"; the words of GROUPS stand for several. UserError for others."""
+    choices = [*GROUPS, *pipeline.REFERENCE_ROWS, *models.METHODS]
+    names = [checked("row", name, choices) for name in text.split(",")]
+    found = [row for name in names for row in (GROUPS[name]() if name in GROUPS else (name,))]
+    return tuple(dict.fromkeys(found))
+
+
+def jobs(studies, rows, options: str = "") -> list[Job]:
+    """What the scores of rows need in all studies, in an order of work: wave after wave, and in
+    each what is trained before what is scored. options: of the commands, beside data set and seed.
+
+    A wave needs nothing of its own: data, then keypoint networks and first stages, then stages that
+    refine others. Scores come one wave after the networks that they judge.
+    """
+    found = {}
+
+    def add(study, step, words, needs=(), name=None):
+        wave = 1 + max((found[key].wave for key in needs), default=0)
+        seed = f" --seeds {study.seed}" if needs else ""
+        command = f"pg2 {words} --dataset {study.dataset}{options}{seed}"
+        found.setdefault(step.key, Job(study, step, command, tuple(needs), wave, name))
+        return step.key
+
+    for study in studies:
+        data, trained = add(study, pipeline.data_step(study), "data prepare"), {}
+        for name in (pipeline.KEYPOINTS, *pipeline.chains(rows)):
+            start = None if name == pipeline.KEYPOINTS else models.find(name).start
+            for one in pipeline.each(study, name):
+                needs = [data] + ([trained[start, one.seed]] if start else [])
+                step, words = pipeline.train_step(one, name), f"train {shlex.quote(name)}"
+                trained[name, one.seed] = add(one, step, words, needs, name)
+        judge = trained[pipeline.KEYPOINTS, pipeline.shared(study).seed]
+        for row in rows:
+            for one in pipeline.each(study, row):
+                own = [trained[name, one.seed] for name in pipeline.chains([row])]
+                step, words = pipeline.score_step(one, row), f"evaluate {shlex.quote(row)}"
+                add(one, step, words, [data, judge, *own])
+    order = ("data", "train", "evaluate")
+    return sorted(found.values(), key=lambda job: (job.wave, order.index(job.step.kind)))
+
+
+def lines(found, wave: int | None = None) -> list[dict]:
+    """The jobs that the run store does not hold, as plain values: step, key, wave, needs (of those
+    not there either), command, core_hours and gpu_hours (None: not measured, or not used) and
+    measured, where these come from. wave: of this one only. UserError for a wave there is not."""
+    last = max(job.wave for job in found)
+    if wave is not None and not 1 <= wave <= last:
+        raise UserError(f"--wave {wave} is out of range; choose from 1 to {last}")
+    missing = {job.step.key: job for job in found if not runs.state(job.step).hit}
+    return [
+        {
+            "step": f"{job.step.kind}/{job.step.name}",
+            "key": key,
+            "wave": job.wave,
+            "needs": [need for need in job.needs if need in missing],
+            "command": job.command,
+            **cost(job),
+        }
+        for key, job in missing.items()
+        if wave in (None, job.wave)
+    ]
+
+
+def text(entries) -> str:
+    """The commands of `lines`, each with its wave and cost as a comment of the shell."""
+    width = max((len(entry["command"]) for entry in entries), default=0)
+    return "\n".join(f"{e['command']:{width}}  # wave {e['wave']}, {hours(e)}" for e in entries)
+
+
+def hours(entry) -> str:
+    for field, unit in (("gpu_hours", "GPU-hours"), ("core_hours", "core-hours")):
+        if entry[field] is not None:
+            return f"{entry[field]:.2g} {unit} ({entry['measured']})"
+    return "cost unknown"
+
+
+def cost(job: Job) -> dict:
+    """What a step will take, from where it was measured: the same training with another seed in
+    this run store, the run of a study that comes with the project, or the benchmarks."""
+    for measure in (in_the_store, in_the_figures, in_the_benchmarks):
+        if found := measure(job):
+            seconds, units, on_gpu = found
+            own, other = ("gpu_hours", "core_hours") if on_gpu else ("core_hours", "gpu_hours")
+            source = measure.__name__.replace("_", " ")
+            return {own: round(seconds * units / 3600, 6), other: None, "measured": source}
+    return {"core_hours": None, "gpu_hours": None, "measured": None}
+
+
+def in_the_store(job: Job) -> tuple[float, int, bool] | None:
+    """(seconds, cores or GPUs, whether these are GPUs) from the log of a finished training that
+    differs in nothing but the seed."""
+    if job.name is None:
+        return None
+    plain, row = pipeline.shared(job.study).runs_name, job.step.name.split("/")[1]
+    for folder in (runs.root() / "train").glob("*/*"):
+        own = rf"{re.escape(plain)}(-seed\d+)?/{re.escape(row)}-\w{{12}}"
+        before, done = read_json(folder / "step.json"), read_json(folder / "done.json")
+        if not re.fullmatch(own, f"{folder.parent.name}/{folder.name}") or not before or not done:
+            continue
+        same = before["config"] | {"seed": None} == job.step.config | {"seed": None}
+        log = training.read_log(folder / "log.jsonl") if same else ()
+        if log:
+            config, facts = pipeline.method_config(job.study, job.name), done["facts"]
+            seconds = config.iterations * config.batch / log[-1]["images_per_second"]
+            on_gpu = facts["device"] != "cpu"
+            cores = config.threads or devices.cpu_count()
+            return seconds, facts["processes"] * (1 if on_gpu else cores), on_gpu
+    return None
+
+
+def in_the_figures(job: Job) -> tuple[float, int, bool] | None:
+    """The same from the run.json of a study without overrides, of any seeds."""
+    plain = pipeline.shared(job.study).runs_name
+    own = f"{job.step.kind} {job.step.name.replace(job.study.runs_name, plain, 1)}"
+    for took, machine in () if job.study.overrides else recorded_runs():
+        if own in took:
+            on_gpu = machine["gpu"] is not None and job.step.kind != "data"
+            alone = job.name and pipeline.method_config(job.study, job.name).threads
+            return took[own], 1 if on_gpu else alone or machine["cores"], on_gpu
+    return None
+
+
+@cache
+def recorded_runs() -> list[tuple[dict, dict]]:
+    """(seconds of steps, machine) of the studies among the figures."""
+    found = map(read_json, sorted((runs.project() / "figures").glob("*/run.json")))
+    return [(run["steps"], run["machine"]) for run in found if run and "steps" in run]
+
+
+def in_the_benchmarks(job: Job) -> tuple[float, int, bool] | None:
+    """The same from the seconds of a step at the paper's size in benchmarks/results.json."""
+    if job.name in (None, pipeline.KEYPOINTS) or job.study.profile_name != "paper":
+        return None
+    config = pipeline.method_config(job.study, job.name)
+    shape = f"{config.height}x{config.width}, batch {config.batch},"
+    found = read_json(runs.project() / "benchmarks" / "results.json") or {}
+    for device, part in () if job.study.overrides else found.items():
+        lines = [line for own in part["sections"].values() for line in own["lines"]]
+        for line in lines:
+            if line["what"] == f"{job.name} step, plain float32" and shape in line["note"]:
+                units = 1 if device != "cpu" else part["machine"]["cores"]
+                return config.iterations * line["value"], units, device != "cpu"
+    return None
