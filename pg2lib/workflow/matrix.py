@@ -45,27 +45,21 @@ def jobs(studies, rows, options: str = "") -> list[Job]:
     """
     found = {}
 
-    def add(study, step, words, needs=(), name=None):
+    def add(study, step, words, name=None):
+        needs = tuple(key for key in step.inputs.values() if key in found)
         wave = 1 + max((found[key].wave for key in needs), default=0)
         seed = f" --seeds {study.seed}" if needs else ""
         command = f"pg2 {words} --dataset {study.dataset}{options}{seed}"
-        found.setdefault(step.key, Job(study, step, command, tuple(needs), wave, name))
-        return step.key
+        found.setdefault(step.key, Job(study, step, command, needs, wave, name))
 
     for study in studies:
-        data, trained = add(study, pipeline.data_step(study), "data prepare"), {}
+        add(study, pipeline.data_step(study), "data prepare")
         for name in (pipeline.KEYPOINTS, *pipeline.chains(rows)):
-            start = None if name == pipeline.KEYPOINTS else models.find(name).start
             for one in pipeline.each(study, name):
-                needs = [data] + ([trained[start, one.seed]] if start else [])
-                step, words = pipeline.train_step(one, name), f"train {shlex.quote(name)}"
-                trained[name, one.seed] = add(one, step, words, needs, name)
-        judge = trained[pipeline.KEYPOINTS, pipeline.shared(study).seed]
+                add(one, pipeline.train_step(one, name), f"train {shlex.quote(name)}", name)
         for row in rows:
             for one in pipeline.each(study, row):
-                own = [trained[name, one.seed] for name in pipeline.chains([row])]
-                step, words = pipeline.score_step(one, row), f"evaluate {shlex.quote(row)}"
-                add(one, step, words, [data, judge, *own])
+                add(one, pipeline.score_step(one, row), f"evaluate {shlex.quote(row)}")
     order = ("data", "train", "evaluate")
     return sorted(found.values(), key=lambda job: (job.wave, order.index(job.step.kind)))
 
