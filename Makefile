@@ -20,7 +20,7 @@ help:
 	@echo "                 DATASET=all: both drawn data sets, both halves of Table 1"
 	@echo "                 Real data: make reproduce DATASET=market1501 PG2_DATA=<folder>"
 	@echo "make claims      the same, then the ablations and the paper's claims, one by one"
-	@echo "make successors  the rows of later papers, and a table of them beside PG2's"
+	@echo "make successors  the rows of later papers beside PG2's: table, claims, Figure 4"
 	@echo "make report      all results on one HTML page, your own first; trains nothing"
 	@echo "make publish     copy your results, runs/figures/, into the project's figures/ and update"
 	@echo "                 its pages; STUDY=synthetic-market-quick copies that one alone"

@@ -147,9 +147,9 @@ UPDATE = option("--update-notebooks", action="store_true",
 ROW = "a row's or an ablation's name, all (rows of Table 1)"
 PHOTO = (
     option("--image", type=Path, required=True, help="photo of the person (I_A), any size"),
-    option("--pose", type=Path, help="pose of the person in --image, to crop to: JSON, CSV with a "
-           "row of the image's name, or the photo itself (default: detected, if the weights for "
-           "that are installed)"),
+    option("--pose", "--photo-pose", type=Path, help="pose of the person in --image, to crop to, "
+           "and for rows that see it, such as PATN: JSON, CSV with a row of the image's name, or "
+           "the photo itself (default: detected, if the weights for that are installed)"),
     option("--pose-frame", metavar="WxH", help="size of the picture that the keypoints of --pose "
            "were made on, if that is a smaller copy of the photo: DeepFashion's are in 176x256"),
     option("--photo-parsing", metavar="ORDER:FILE", help="parsing map of the photo, for rows that "

@@ -242,6 +242,7 @@ def generate(options):
     row, config, dataset, generate_fn = painter(options, study, device)
     size, own_map = (config.height, config.width), photo_map(options, row, config, image)
     log(photos.expectation(size, dataset))
+    posed = "condition_pose" in models.find(row).needs  # then a pose is worth a download
 
     detector = photo_maps.once(keypoint_rcnn.detector(options.keypoint_rcnn, device))
     poses, about = photos.read_poses(options.target_pose, options.name, detector)
@@ -256,9 +257,11 @@ def generate(options):
             pose = from_copy(pose, copy, image.shape[:2], options.pose)
         else:
             check_belongs(pose, image.shape[:2], options.pose)
+    elif posed:
+        keypoint_rcnn.require_pose(row, options.image, options.keypoint_rcnn)
     elif keypoint_rcnn.find_weights(options.keypoint_rcnn) is None:
         detector = None  # a photo is worth no download, its pose only makes the crop better
-    how = size, pose, options.fit, options.padding, detector, options.image
+    how = size, pose, options.fit, options.padding, detector, options.image, None, posed
     image, pose, done = photos.condition_photo(image, *how)
     log(f"photo: {done}")
     if needed := extras.names(models.find(row)):

@@ -66,6 +66,8 @@ def folder(tmp_path_factory):
     (folder / "damaged.safetensors").write_bytes(b"weights")
     trained = smoke.trained_row(folder, "G1+G2+D")
     weights.export(folder / "row.safetensors", trained, smoke.published("G1+G2+D"))
+    trained = smoke.trained_row(folder, "PATN")
+    weights.export(folder / "patn.safetensors", trained, smoke.published("PATN"))
     return folder
 
 
@@ -337,3 +339,43 @@ def test_a_row_of_the_run_store_paints_too(pg2, tmp_path):
     pose = generate.place(generate.read_poses("pose.json")[0], SIZE)[0][0]
     again = generate.generate(generate_fn, images["condition"], pose)
     np.testing.assert_array_equal(again["refined"], images["refined"])
+
+
+# ---- a row that sees the pose in the photo
+
+PATN = ("--weights", "patn.safetensors")
+
+
+def test_without_the_pose_in_the_photo_one_sentence_says_how_to_give_it(pg2, folder):
+    status, _, errors = pg2("--target-pose", "pose.json", "--out", "none", source=PATN)
+    assert status == 2 and errors.count("\n") == 1
+    assert "PATN needs the pose of the person in me.png; give it with --pose FILE" in errors
+    assert not (folder / "none").exists()
+
+
+def test_the_pose_in_the_photo_is_an_option(pg2, folder):
+    painted = []
+    for out, option, pose in (("a", "--pose", "me.json"), ("b", "--photo-pose", "me.csv")):
+        status, _, errors = pg2(
+            "--target-pose", "pose.json", option, pose, "--out", out, source=PATN
+        )
+        assert status == 0, errors
+        painted.append(np.asarray(Image.open(folder / out / "refined.png")))
+    assert np.array_equal(*painted)  # the same pose in two formats
+
+
+@pytest.mark.parametrize("image", ["me.png", "frame.png"])
+def test_the_pose_in_the_photo_is_detected_where_it_can_be(pg2, folder, monkeypatch, image):
+    """Also in a photo of the frame's own shape, which no pose is needed to crop."""
+    mine, asked = people.draw(7, 2, height=301, width=150), []
+    Image.fromarray(people.draw(7, 2, height=256, width=128).image).save(folder / "frame.png")
+
+    def detect(picture, where):
+        asked.append(str(where))
+        return mine.keypoints * (0.85 if image == "frame.png" else 1)
+
+    monkeypatch.setattr(detect_keypoints, "require_pose", lambda *arguments: None)
+    monkeypatch.setattr(detect_keypoints, "detector", lambda *arguments: detect)
+    status, out, errors = pg2("--target-pose", "pose.json", "--out", "c", image=image, source=PATN)
+    assert status == 0, errors
+    assert asked == [image] and "pose detected" in out

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pg2lib import cli, models
+from pg2lib.apps.user_study import study as user_study
 from pg2lib.core import downloads
 from pg2lib.core.config import Study
 from pg2lib.core.files import UserError
@@ -546,6 +547,23 @@ def test_the_command_trains_scores_and_writes_the_table(capsys, monkeypatch):
     assert cli.main([*command, "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert "MISS" not in out and "HIT" in out and "PATN" in out
+
+
+def test_people_judge_the_images_that_were_scored():
+    """After the test above: the row is trained and scored."""
+    study = Study(profile="smoke", device="cpu")
+    data = pipeline.data(study)
+    trials = user_study.plan(data.test_pairs, data.names, 0, user_study.Protocol(2, 2, 1))
+    picture, scored = user_study.pictures(study, "PATN", data), pipeline.generated(study, "PATN")
+    [first, *_] = [trial for trial in trials if trial.kind == user_study.GENERATED]
+    assert (picture(first) == scored[first.index]).all()
+
+
+def test_describe_lists_the_rows_of_later_papers(capsys):
+    assert cli.main(["describe", "--profile", "quick"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    [short] = [line.split() for line in lines if line.startswith("PATN-equalFLOPs")]
+    assert short[2] == "1,430,963" and short[5] == "1,020"  # parameters, steps
 
 
 def test_a_row_of_equal_cost_has_the_flops_of_the_other():

@@ -432,3 +432,21 @@ def test_missing_generators_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     with pytest.raises(UserError, match="make demo"):
         studio.of_study(pipeline.Study(profile="demo"))
+
+
+def test_a_row_that_needs_the_pose_in_a_photo_is_refused_without_it(data, generators):
+    made = studio.Studio(data, generators, [TWO, "PATN"], TWO)
+    picture = io.BytesIO()
+    Image.fromarray(data.images[0]).save(picture, "png")
+    made.open_photo(picture.getvalue(), "me.png")
+    before = remembered(made)
+    for choose in (made.choose_row, made.choose_second):
+        with pytest.raises(UserError, match="PATN needs the pose of the person in the photo"):
+            choose("PATN")
+    assert remembered(made) == before and generators.loaded == [TWO]
+    made.choose_condition(0)
+    made.choose_row("PATN")
+    assert "refined:PATN" in by_name(made)
+    with pytest.raises(UserError, match="choose an image of the data set, or another row"):
+        made.open_photo(picture.getvalue(), "me.png")
+    assert made.condition == 0 and made.condition_pose is not None

@@ -35,6 +35,18 @@ def require_weights(given=None) -> Path:
         raise UserError(f"{error}, or give the pose as OpenPose JSON or CSV") from None
 
 
+def require_pose(row, where, given=None):
+    """Weights that detect the pose in the photo `where`, which a row needs; downloaded if missing.
+    UserError that says how to give the pose if there are none."""
+    try:
+        downloads.require(KEYPOINT_RCNN, given)
+    except downloads.NoWeights as error:
+        raise UserError(
+            f"{row} needs the pose of the person in {where}; give it with --pose FILE (OpenPose "
+            f"JSON or CSV), or the weights that detect it: {error}"
+        ) from None
+
+
 def keypoint_rcnn(state: dict | None = None, **options):
     """torchvision's Keypoint R-CNN in eval mode, with random weights if `state` is None; built as
     for COCO_V1 (frozen batch normalisation, epsilon 0), which it does not do for a file."""

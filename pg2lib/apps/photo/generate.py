@@ -97,16 +97,18 @@ def place(poses, size, frame=None, where="the pose"):
 
 
 def condition_photo(
-    image, size, pose=None, fit="pad", padding="edge", detector=None, where="", window=None
-):
+    image, size, pose=None, fit="pad", padding="edge", detector=None, where="", window=None,
+    needed=False,
+):  # fmt: skip
     """(uint8 (height, width, 3), its pose (18, 2) or None, description) of a photo uint8 (H, W, 3)
     of any size.
 
     The photo is cropped to the person if `pose` (18, 2) or `detector` shows where that is, and
     padded where the crop extends beyond it. Otherwise, or if the photo has the frame's aspect ratio
     and no pose is given, the whole photo is padded or, with fit="crop", its middle is taken.
-    window: the `framing.Window` that somebody chose; then nothing is looked for. UserError for a
-    photo that is too small to show anybody.
+    window: the `framing.Window` that somebody chose; then nothing is looked for. needed: the pose
+    is wanted for itself, so it is detected whatever the shape of the photo. UserError for a photo
+    that is too small to show anybody.
     """
     photo.check_size(image, where)
     if window is not None:
@@ -114,7 +116,7 @@ def condition_photo(
         return framing.cut(image, window, *size, padding), None, about
     picture, framed, origin = image.shape[:2], None, "given"
     same = framing.same_shape(picture, size)
-    if pose is None and detector and not same:
+    if pose is None and detector and (needed or not same):
         pose, origin = framing.check_pose(detector(image, where), where), "detected"
     if pose is None:
         window = framing.around_picture(picture, *size, fit)

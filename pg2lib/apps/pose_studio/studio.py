@@ -54,11 +54,11 @@ class Studio:
         self._load, self._cached = cache(load), lru_cache(CACHED)(self._generate)
         self._behind, self.still, self._sought = lru_cache(2)(self._background), True, None
         self.row, self.second = "", ""
-        self.choose_row(row or self.rows[-1])
-        self.choose_second(second)
         first, target = opening(data)
         self.choices = choices(data)
         self.choose_condition(self.choices.index(first))
+        self.choose_row(row or self.rows[-1])
+        self.choose_second(second)
         self.editor = PoseEditor(data.keypoints[target], *self.size)
         self.timeline, self.frame, self.playing, self.fps = Timeline(), 0, False, FPS
         self.message = ""
@@ -168,6 +168,7 @@ class Studio:
 
     def choose_row(self, row: str):
         """Show a row."""
+        self._check_pose(self.condition_pose, row)
         self._loaded(row)
         self.row = row
         if self.second == row:
@@ -177,10 +178,23 @@ class Studio:
         """Show another row beside the first one; "" for none."""
         row = "" if row == self.row else row
         if row:
+            self._check_pose(self.condition_pose, row)
             self._loaded(row)
         self.second = row
 
+    def _check_pose(self, pose, *rows):
+        """UserError if one of the rows paints from the pose in the condition image, and that is
+        None, unknown."""
+        for row in rows:
+            method = models.METHODS.get(row)
+            if pose is None and method and "condition_pose" in method.needs:
+                raise UserError(
+                    f"{row} needs the pose of the person in the photo, which is not known; choose "
+                    "an image of the data set, or another row"
+                )
+
     def _set_image(self, image, condition, pose):
+        self._check_pose(pose, *self.shown_rows)
         self.image, self.condition, self.condition_pose = np.array(image), condition, pose
         self._cached.cache_clear()
         self._behind.cache_clear()
