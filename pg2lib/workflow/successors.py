@@ -116,9 +116,11 @@ def claims(study) -> dict:
 
 
 def parameters(study) -> dict:
-    """Row -> parameters of the networks that generate, at the size of profile `paper`."""
+    """Row -> parameters of the networks that generate, at the size of profile `paper`, of the rows
+    whose claims are about them."""
     full = configs.Study(study.dataset, "paper")
-    entries = describe.describe(full, models.successors())
+    rows = claim_list.rows_of(how="size", among=claim_list.LATER)
+    entries = describe.describe(full, rows)
     return {entry["row"]: entry["parameters"] for entry in entries}
 
 
