@@ -30,7 +30,7 @@ help:
 	@echo "                 then does the same for their figures"
 	@echo "make pages       update the tables that README.md and docs/results.md quote from figures/"
 	@echo "make demo        train the generators that ship with the project again; hours on two cores"
-	@echo "make screenshot  take the picture of the pose studio for README.md"
+	@echo "make screenshot  film the pose studio in use for README.md"
 	@echo "make bench       measure speed and memory, half an hour; keep the machine idle"
 	@echo "make record      CHANGE=\"what is new\": cost and quality of quick, a line of docs/records.md"
 	@echo "make scaling     score against width and length of training: docs/scaling.md; half an hour"
