@@ -216,6 +216,11 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
         option("-o", "--out", type=Path, required=True, metavar="FILE", help="the .tar to write"))),
     ("runs merge", "take the steps of a file of pg2 runs pack into the run store", (
         option("file", type=Path, metavar="FILE", help="what pg2 runs pack wrote"),)),
+    ("parser", "train the parser of photographs on drawn people; its accuracy per label",
+        (*STUDY, DRY, option("--labelled", type=Path, metavar="FOLDER", help="measure it on "
+        "labelled photographs too, as of Clothing Co-Parsing: photos/NAME.jpg, labels/NAME.png and "
+        "labels.csv"), option("--write", type=Path, metavar="FOLDER", help="write the maps that it "
+        "finds in the images of --dataset, for --parsing people:FOLDER"))),
     ("describe", "parameters, GFLOPs and schedule of every row", (*study(*DATA[:3]),
         option("--json", action="store_true", help="as JSON"))),
     ("generate", "one photo in another pose, or in many", (*PHOTO, *study(*DATA[:3], "--seeds",

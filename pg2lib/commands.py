@@ -26,7 +26,7 @@ from pg2lib.results import figures, provenance, render, terminal
 from pg2lib.results.report import write_report
 from pg2lib.training import checkpoints, extras, weights
 from pg2lib.training import describe as costs
-from pg2lib.workflow import lanes, pack, pipeline, plan, shipped, slices
+from pg2lib.workflow import lanes, pack, pipeline, plan, segmenter, shipped, slices
 from pg2lib.workflow import matrix as matrices
 from pg2lib.workflow import pages as project_pages
 from pg2lib.workflow import run_store as runs
@@ -220,6 +220,19 @@ def runs_pack(options):
 def runs_merge(options):
     taken, there = pack.merge(options.file)
     log(f"{taken} steps taken, {there} were there already")
+
+
+def parser(options):
+    study = study_of(options)
+    if options.dry_run:
+        return log_plan([segmenter.train_step(study)])
+    record = segmenter.measure(study, options.labelled, log)
+    log(f"\n{terminal.text(segmenter.view(record), terminal.columns())}\n")
+    written = segmenter.write(pipeline.figures_folder(study), record)
+    log("wrote " + ", ".join(map(str, written)))
+    if options.write:
+        count = segmenter.write_maps(study, options.write, log)
+        log(f"wrote {count:,} maps; use them with --parsing people:{options.write}")
 
 
 def describe(options):

@@ -19,8 +19,8 @@ from pg2lib.models import soft_gated, translation, warping
 from pg2lib.models.base import Inputs, Output, bind
 from pg2lib.models.layers import parameter_count
 from pg2lib.training import checkpoints, describe, extras, loop
+from pg2lib.workflow import evidence, pipeline, textures
 from pg2lib.workflow import maps as own_maps
-from pg2lib.workflow import pipeline
 
 METHODS = {method.name: method for method in soft_gated.METHODS}
 PARSER, MATCHER, FULL = "SoftGated-parser", "SoftGated-matcher", "SoftGated"
@@ -354,6 +354,12 @@ def test_the_pipeline_makes_maps_for_these_rows_alone():
     assert images.shape == (24, 64, 32, 3) and images.std() > 1
     maps = pipeline.maps_step(study, row).folder / "maps.npy"
     assert np.load(maps).shape == (40, 64, 32)
+    rows = ("condition", "target", row)
+    found = evidence.measured(study, rows).pairs
+    assert all({"texture", "target_texture"} <= set(found[one][0]) for one in rows)
+    scores = textures.scores(textures.pairs(study, rows))
+    assert scores["target"]["mean"] == pytest.approx(1) and scores[row]["mean"] < 0.9
+    assert scores["condition"]["low"] < scores["condition"]["mean"] < 0.9
     changed = Study(profile="smoke", overrides=(f"{row}.labels=lip",))
     assert pipeline.maps_step(changed, row).key != pipeline.maps_step(study, row).key
 

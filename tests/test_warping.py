@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from scipy.interpolate import RBFInterpolator
 from scipy.ndimage import map_coordinates
 
+from pg2lib.evaluation import warp_error
 from pg2lib.models import warping
 
 
@@ -111,3 +112,25 @@ def test_random_warps_stay_in_their_ranges():
     assert affine.mean(0).abs().max() < 0.02  # about the identity
     errors = warping.point_error(torch.zeros(1, 2, 2), torch.tensor([[[3.0, 4], [0, 0]]]))
     assert errors == 12.5
+
+
+def test_errors_of_a_matcher_in_pixels():
+    """Of one that is told the warp, and one that finds nothing."""
+    maps = torch.zeros(5, 2, 16, 8)
+    maps[:, 0] = 1
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        true = [make(5, "cpu") for make in (warping.random_affine, warping.random_spline)]
+    found = iter([true[0][:3], true[0][3:]]), iter([true[1][:3], true[1][3:]])
+    told = [lambda source, target, one=one: next(one) for one in found]
+    errors = warp_error.warp_errors(*told, maps, seed=3, batch=3)
+    assert errors["both"] == pytest.approx(0, abs=1e-5)
+    nothing = [lambda source, target, n=n: torch.zeros(len(source), n) for n in (6, 18)]
+    still = warp_error.warp_errors(*nothing, maps, seed=3)
+    assert still["identity"] == still["affine"] == still["both"]
+    assert still["both"] == pytest.approx(errors["identity"], rel=1e-6)
+    places = warping.grid(*true, 16, 8).numpy()
+    x, y = np.meshgrid(np.linspace(-1, 1, 8), np.linspace(-1, 1, 16))
+    away = np.hypot((places[..., 0] - x) * 3.5, (places[..., 1] - y) * 7.5)
+    assert errors["identity"] == pytest.approx(away.mean(), rel=1e-4)
+    assert 0 < errors["affine"] < errors["identity"]

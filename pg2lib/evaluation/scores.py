@@ -117,6 +117,17 @@ _ALL = (
     _score("head_start", "time to the common level", "lower", unit="share of the training"),
 )  # fmt: skip
 SCORES = {score.name: score for score in _ALL}
+# Scores that need exact parsing maps, and so are no part of what is computed for every row.
+LABELLED = {
+    "texture": Score(
+        "texture", "garment texture", "target", unit=REAL, weight="target_texture",
+        missing="no exact maps",
+        note="Garment texture: share of the real garments' fine structure that is painted at its "
+        "place, of pairs whose condition image shows the same side of the garment; 0 for a plain "
+        "garment. Luma, within the garment by exact parsing maps.",
+    )
+}  # fmt: skip
+EVERY = SCORES | LABELLED
 
 
 def names(table=None, set_score=None, **flags):
@@ -137,4 +148,10 @@ def names(table=None, set_score=None, **flags):
 def weights(table, name):
     """The column of a table of pairs that weights the mean of a score, or None (plain mean)."""
     column = SCORES[name].weight
+    return table[column] if column else None
+
+
+def weighting(table, name):
+    """`weights`, also of a score of LABELLED."""
+    column = EVERY[name].weight
     return table[column] if column else None

@@ -4,7 +4,7 @@ scores that test it; `effects` measures the comparisons and `verdicts` decides."
 from dataclasses import dataclass
 
 from pg2lib import models
-from pg2lib.evaluation.scores import SCORES, Score
+from pg2lib.evaluation.scores import EVERY, SCORES, Score
 from pg2lib.evaluation.statistics import EQUAL, LESS, MORE
 
 # How an effect is measured (`effects.EFFECTS`) -> what that adds to the name of a comparison, and
@@ -18,7 +18,7 @@ WAYS = dict.fromkeys(("rows", "splits", "curves"), ("", "")) | {
 }
 # What is counted of a row and needs no images, beside the scores.
 COUNTS = {"parameters": Score("parameters", "parameters", "lower", digits=2, unit="million")}
-MEASURES = SCORES | COUNTS
+MEASURES = EVERY | COUNTS
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ CLAIMS = (
 # fmt: on
 
 # Claims of papers after PG2, as public reading notes quote them; a row stands for its paper.
-PATN, SHORT = "PATN", "PATN-equalFLOPs"
+PATN, SHORT, SOFT = "PATN", "PATN-equalFLOPs", "SoftGated"
 # fmt: off
 LATER = (
     Claim("patn-progressive", "PATN, the blocks",
@@ -250,6 +250,19 @@ LATER = (
     Claim("patn-ssim-cost", "ours: at equal cost", "... also when trained for as many FLOPs",
           compare("ssim", SHORT, TWO, MORE, how="cost")
           + compare("mask_ssim", SHORT, TWO, MORE, how="cost", half="market1501")),
+    Claim("soft-warp", "Soft-Gated Warping-GAN, the block",
+          "warped features carry textures: without the block less of a garment's texture arrives",
+          compare("texture", SOFT, "SoftGated-noWarp", MORE)),
+    Claim("soft-gate", "Soft-Gated Warping-GAN, the block",
+          "the gate helps: without it, all that is warped counts",
+          compare("texture ssim", SOFT, "SoftGated-noGate", MORE)),
+    Claim("soft-parsing", "Soft-Gated Warping-GAN, the parser",
+          "painted parsing maps come close to true ones",
+          compare("ssim", SOFT, "SoftGated-givenParsing", EQUAL, 0.02)
+          + compare("texture", SOFT, "SoftGated-givenParsing", EQUAL, 0.05)),
+    Claim("soft-texture", "Soft-Gated Warping-GAN, comparison with PG2",
+          "more of a garment's texture than PG2",
+          compare("texture", SOFT, TWO, MORE)),
 )
 # fmt: on
 # What limits those verdicts.
@@ -266,6 +279,8 @@ LATER_NOTES = (
     "times 145.70 million.",
     "Not in the papers: right detail, the share of the real image's fine structure that is "
     "reproduced in place. PCKh is judged by the keypoint network of this project.",
+    "SoftGated is a reading of a paper without public code (docs/soft-gated-reading.md): a verdict "
+    "is about this reading. Garment texture needs exact parsing maps, which drawn people have.",
 )
 
 # Claims that no run of this project can decide, and why.

@@ -13,7 +13,7 @@ from pg2lib.core.config import SETTINGS
 from pg2lib.core.files import UserError, without_nan
 from pg2lib.evaluation import statistics
 from pg2lib.evaluation.score_row import REFERENCES, over_seeds, with_interval
-from pg2lib.evaluation.scores import SCORES, names, weights
+from pg2lib.evaluation.scores import SCORES, names, weighting
 from pg2lib.models import METHODS
 from pg2lib.models.base import Reported
 from pg2lib.results.claims import differences
@@ -339,4 +339,4 @@ def paired(trainings, score, *rows):
                 raise UserError(f"{who} were scored on different pairs; score them again.")
         columns = [table[score].to_numpy(float) for table in trainings[row][:count]]
         found.append(np.stack(columns if len(columns) == count else columns * count))
-    return found, first["identity"].to_numpy(), weights(first, score)
+    return found, first["identity"].to_numpy(), weighting(first, score)

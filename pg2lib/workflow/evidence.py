@@ -1,8 +1,11 @@
 """Evidence for the paper's claims, from the run store: steps that are missing are run first."""
 
+from dataclasses import replace
+
+from pg2lib import models
 from pg2lib.results import claims, effects
-from pg2lib.training import describe
-from pg2lib.workflow import pipeline, plan
+from pg2lib.training import describe, extras
+from pg2lib.workflow import pipeline, plan, textures
 
 
 def measured(study: pipeline.Study, rows) -> effects.Evidence:
@@ -14,7 +17,14 @@ def measured(study: pipeline.Study, rows) -> effects.Evidence:
     }
     seen = describe.first_stage_pairs(study, logs)
     about = study.profile_name, study.setting.half, pipeline.MASK_VARIANT, seen
-    return effects.gather(pipeline.data(study), pipeline.scored(study, rows), logs, *about)
+    found = effects.gather(pipeline.data(study), pipeline.scored(study, rows), logs, *about)
+    parsed = any(extras.names(models.find(row)) for row in logs)
+    if not (parsed and study.setting.drawn):  # textures are claims of rows that see parsing maps
+        return found
+    own, columns = textures.pairs(study, rows), ["texture", "target_texture"]
+    joined = {row: [one.join(other[columns]) for one, other in zip(found.pairs[row], own[row])]
+              for row in rows}  # fmt: skip
+    return replace(found, pairs=joined)
 
 
 def of_study(study: pipeline.Study):

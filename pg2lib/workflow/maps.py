@@ -12,10 +12,13 @@ from pg2lib.workflow import run_store as runs
 
 def step(method, config, data: runs.Step, own: str | None = None) -> runs.Step | None:
     """The maps with the labels of a method's configuration, for a data step; None if the method
-    needs none. own: "ORDER:FOLDER" of maps of the user's own. UserError: it is no folder."""
-    if not extras.names(method):
-        return None
-    labels = config.labels
+    needs none."""
+    return of_labels(config.labels, data, own) if extras.names(method) else None
+
+
+def of_labels(labels: str, data: runs.Step, own: str | None = None) -> runs.Step:
+    """The maps of a data step. own: "ORDER:FOLDER" of maps of the user's own. UserError: it is no
+    folder, or its order does not have these labels."""
     config, write = {"labels": labels}, parsing.write
     if own:
         order, folder = own_parsing.split(own)
@@ -30,7 +33,7 @@ def step(method, config, data: runs.Step, own: str | None = None) -> runs.Step |
 
 def added(dataset, step: runs.Step, ensure, own: str | None = None):
     """The Dataset with the maps of a step, written if they are not there. ensure: function
-    (step, work) -> folder, see `pipeline.ensure`; own: as for `step`."""
+    (step, work) -> folder, see `pipeline.ensure`; own: as for `of_labels`."""
 
     def work(folder, progress):
         path, labels = folder / "maps.npy", step.config["labels"]

@@ -1,0 +1,159 @@
+"""The parser of photographs, step by step: trained on drawn people, measured, and put to use."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pg2lib.core import config as configs
+from pg2lib.core.files import OutOfTime, write_atomically
+from pg2lib.data import labelled_photos, parsing
+from pg2lib.evaluation import segmentation
+from pg2lib.results import render
+from pg2lib.results.render import MISSING, View
+from pg2lib.training import checkpoints
+from pg2lib.training import loop as training
+from pg2lib.workflow import code_keys, maps, pipeline
+from pg2lib.workflow import run_store as runs
+
+
+def drawn_study(study: configs.Study) -> configs.Study:
+    """The study of drawn people that the network is trained on: of the same half and size."""
+    if study.setting.drawn:
+        return pipeline.shared(study)
+    half = study.setting.half
+    [name] = (n for n in configs.drawn() if configs.SETTINGS[n].half == half)
+    return pipeline.shared(replace(study, dataset=name, source=None))
+
+
+def config_of(study: configs.Study) -> segmentation.SegmentConfig:
+    """The configuration at the study's size."""
+    setting, profile = configs.sized(study)
+    small = profile.keypoint_network if profile.name == "smoke" else {}
+    return segmentation.SegmentConfig(height=setting.height, width=setting.width, **small)
+
+
+def data(study: configs.Study, log=None):
+    """The drawn study's Dataset with exact maps."""
+    study = drawn_study(study)
+    step = maps.of_labels(config_of(study).labels, pipeline.data_step(study))
+    return maps.added(pipeline.data(study, log), step, partial(pipeline.ensure, log=log))
+
+
+def train_step(study: configs.Study) -> runs.Step:
+    study = drawn_study(study)
+    config, made = config_of(study), pipeline.data_step(study)
+    inputs = {"data": made.key, "parsing": maps.of_labels(config.labels, made).key}
+    entries = pipeline.LOOP, code_keys.entry(segmentation.segment_task)
+    own = configs.changed_fields(config)
+    return runs.Step("train", f"{study.runs_name}/{config.name}", own, inputs, entries)
+
+
+def train(study: configs.Study, log=None, until=None):
+    """The trained network, trained if it is not there. OutOfTime, with a checkpoint, once it is
+    later than `until`."""
+    config, step = config_of(drawn_study(study)), train_step(study)
+
+    def work(folder, progress):
+        people = data(study, log)
+        task = segmentation.segment_task(config, people)
+        facts = training.train(
+            task, people, folder, config.seed, study.device, progress, until=until
+        )
+        if facts["step"] < config.iterations:
+            raise OutOfTime(config.name)
+        return facts
+
+    pipeline.ensure(step, work, log, until)
+    return segmentation.load(runs.checked(step, checkpoints.WEIGHTS), study.device)
+
+
+def measure(study: configs.Study, labelled=None, log=None) -> dict:
+    """The mean intersection over union per label: of the drawn test people and, from a folder of
+    `labelled_photos`, of photographs.
+
+    Returns {"title", "lines": [{"label", and an overlap or None for "drawn people" and for
+    "photographs"}], "counts": images of each, "facts", "notes"}."""
+    network, people = train(study, log), data(study, log)
+    names = parsing.LABELS[config_of(study).labels]
+    test = np.flatnonzero(~people.train)
+    found = segmentation.segment(network, np.asarray(people.images[test]))
+    true = np.asarray(people.extras["parsing"][test])
+    columns = {"drawn people": dict(zip(names, segmentation.overlaps(found, true, len(names))))}
+    counts = {"drawn people": len(test)}
+    if labelled is not None:
+        images, street = labelled_photos.read(labelled, *network.size)
+        guessed = labelled_photos.merged_people()[segmentation.segment(network, images)]
+        judged, count = street != labelled_photos.UNJUDGED, len(labelled_photos.NAMES)
+        values = segmentation.overlaps(guessed[judged], street[judged], count)
+        columns["photographs"] = dict(zip(labelled_photos.NAMES, values))
+        counts["photographs"] = len(images)
+    every = dict.fromkeys(label for column in columns.values() for label in column)
+    lines = [{"label": label} | {c: values.get(label) for c, values in columns.items()}
+             for label in every]  # fmt: skip
+    means = {c: float(np.nanmean(list(values.values()))) for c, values in columns.items()}
+    lines.append({"label": "mean"} | means)
+    lines = [{k: None if v != v else v for k, v in line.items()} for line in lines]
+    return {"title": "The small parser: intersection over union", "overlaps": lines,
+            "counts": counts, "facts": facts(study, labelled), "notes": notes(counts)}  # fmt: skip
+
+
+def facts(study, labelled) -> dict:
+    about = f"pg2 parser --dataset {study.dataset} --profile {Path(study.profile).name}"
+    about += "" if labelled is None else " --labelled <folder>"
+    height, width = (getattr(config_of(study), side) for side in ("height", "width"))
+    return {"command": about, "dataset": study.dataset, "profile": study.changes,
+            "height": height, "width": width}  # fmt: skip
+
+
+def notes(counts) -> list[str]:
+    found = [
+        f"Trained on drawn people alone; measured on {counts['drawn people']:,} images of drawn "
+        "people that it has not seen. Intersection over union of the pixels of all images "
+        "together; the mean is over the labels that the true maps show, background among them."
+    ]
+    if "photographs" in counts:
+        found.append(
+            f"On {counts['photographs']:,} labelled photographs, whole and padded to the frame: "
+            "face, arms and legs are one class, skin, and pixels of jewellery, glasses and padding "
+            "are not judged."
+        )
+    return found
+
+
+def view(record) -> View:
+    """The record of `measure`, ready to print."""
+    columns = list(record["counts"])
+    cells = [
+        [line["label"], *(MISSING if line[c] is None else f"{line[c]:.3f}" for c in columns)]
+        for line in record["overlaps"]
+    ]
+    made = f"Made by `{record['facts']['command']}`."
+    head, below = ["label", *columns], [*record["notes"], made]
+    return View(record["title"], head, cells, record["overlaps"], below)
+
+
+def write(folder, record) -> list[Path]:
+    """Write parser.md, .csv, .tex and .json into `folder`; returns their paths."""
+    table, paths = view(record), []
+    texts = render.markdown(table), render.csv_text(table), render.latex(table)
+    for suffix, text in zip(("md", "csv", "tex", "json"), (*texts, render.to_json(record))):
+        paths.append(Path(folder, f"parser.{suffix}"))
+        with write_atomically(paths[-1]) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+    return paths
+
+
+def write_maps(study: configs.Study, folder, log=None) -> int:
+    """Write what the network finds in every image of a study's data set as folder/NAME.png, for
+    `--parsing people:FOLDER`; how many."""
+    network, dataset = train(study, log), pipeline.data(study, log)
+    found = segmentation.segment(network, dataset.images)
+    for name, one in zip(map(str, dataset.names), found):
+        path = (Path(folder) / name).with_suffix(".png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with write_atomically(path) as temporary:
+            Image.fromarray(one).save(temporary, "PNG")
+    return len(found)
