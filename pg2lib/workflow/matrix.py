@@ -30,7 +30,7 @@ class Job:
 
 def rows_of(text: str) -> tuple[str, ...]:
     """The rows of "G1-L1,G1+D"; the words of GROUPS stand for several. UserError for others."""
-    choices = [*GROUPS, *pipeline.REFERENCE_ROWS, *models.METHODS]
+    choices = [*GROUPS, *pipeline.REFERENCE_ROWS, *models.painted()]
     names = [checked("row", name, choices) for name in text.split(",")]
     found = [row for name in names for row in (GROUPS[name]() if name in GROUPS else (name,))]
     return tuple(dict.fromkeys(found))
