@@ -105,7 +105,7 @@ def test_browsing_draws_the_first_choice_and_every_other(data):
         return "nothing" if choice["pair"] else figures.grid([[data.images[0]]])
 
     shown = browse.browse(draw, 9, first=3, name="pair", row=(["a", "b"], "b"), part=[1, 2])
-    slider = next(control for control in shown.widget.children if control.description == "pair")
+    slider = next(control for control in shown.children if control.description == "pair")
     assert (slider.min, slider.max, slider.value) == (0, 9, 3)
     slider.value = 0
     assert drawn == [{"row": "b", "part": 1, "pair": 3}, {"row": "b", "part": 1, "pair": 0}]

@@ -105,5 +105,5 @@ def test_it_is_drawn_and_exported(pg2, tmp_path):
     arguments = ["--image", picture, "--target-pose", pose, "--weights", out]
     pg2("generate", *arguments, "--pose", pose, "--out", tmp_path / "a")
     assert Image.open(tmp_path / "a" / "refined.png").size == (32, 64)
-    with pytest.raises(AssertionError, match="Toy needs the condition pose"):
+    with pytest.raises(AssertionError, match="Toy needs the pose of the person"):
         pg2("generate", *arguments, "--out", tmp_path / "b")

@@ -12,7 +12,7 @@ from pg2lib.results import report
 def written(tmp_path_factory):
     """The report on the results that come with the project."""
     out = tmp_path_factory.mktemp("report") / "report"
-    report.write_report(PROJECT / "figures", out)
+    report.write_report(PROJECT / "figures", out, PROJECT / "docs" / "paper-vs-code.md")
     return out / "report.html"
 
 
