@@ -6,7 +6,7 @@ PROFILE ?= quick
 SEEDS ?= 0
 SET ?=
 STUDY ?=
-LOCK = pylock.toml
+LOCK = requirements.lock
 CPU_TORCH = https://download.pytorch.org/whl/cpu
 EVERY = 10
 
@@ -35,7 +35,7 @@ help:
 	@echo "make record      CHANGE=\"what is new\": cost and quality of quick, a line of docs/records.md"
 	@echo "make scaling     score against width and length of training: docs/scaling.md; half an hour"
 	@echo "make faults      kills, full disks, damage and nonsense, half an hour: docs/reliability.md"
-	@echo "make lock        write pylock.toml anew: the newest versions that fit together, with hashes"
+	@echo "make lock        write $(LOCK) anew: the newest versions that fit together, with hashes"
 	@echo "make clean       remove .venv and caches; keeps runs/, which may hold days of training"
 	@echo
 	@echo "Each target first installs into .venv if needed: about 6 GB, two thirds of it CUDA; on Linux"
@@ -136,8 +136,7 @@ lock: .venv/.installed
 	if [ -z "$(wildcard $(LOCK))" ]; then \
 	    pip $$flags -e '.[test]'; \
 	elif [ -z "$$flags" ]; then \
-	    locked requirements > .venv/locked.txt && \
-	    pip --no-deps --require-hashes -r .venv/locked.txt && pip --no-deps -e .; \
+	    pip --no-deps --require-hashes -r $(LOCK) && pip --no-deps -e .; \
 	else \
 	    locked cpu > .venv/locked.txt && \
 	    pip --no-deps --require-hashes -r .venv/locked.txt && \

@@ -7,6 +7,7 @@ import inspect
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -245,66 +246,84 @@ def test_torch_for_the_cpu_is_taken_only_where_that_helps(installing):
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_make_installs_what_the_lock_holds(installing, tmp_path):
-    (tmp_path / "pylock.toml").touch()
-    hashed = "-m pip install -qq --no-deps --require-hashes -r .venv/locked.txt"
-    assert installing(gpu=True)[0].splitlines() == [hashed, "-m pip install -qq --no-deps -e ."]
-    asked = (tmp_path / "calls").read_text()
-    assert "tools/lock.py requirements pylock.toml\n" in asked
+    (tmp_path / "requirements.lock").touch()
+    hashed = "-m pip install -qq --no-deps --require-hashes -r"
+    own = "-m pip install -qq --no-deps -e ."
+    assert installing(gpu=True)[0].splitlines() == [f"{hashed} requirements.lock", own]
+    assert "tools/lock.py" not in (tmp_path / "calls").read_text()
     first, torch, last = installing()[0].splitlines()
-    assert (first, last) == (hashed, "-m pip install -qq --no-deps -e .")
+    assert (first, last) == (f"{hashed} .venv/locked.txt", own)
     assert "--no-deps --index-url https://download.pytorch.org/whl/cpu" in torch
-    assert "tools/lock.py cpu pylock.toml\n" in (tmp_path / "calls").read_text()
+    assert "tools/lock.py cpu requirements.lock\n" in (tmp_path / "calls").read_text()
     assert "--require-hashes" not in (call := installing("LOCK=")[0]) and "-e .[test]" in call
     assert installing("PIP_FLAGS=--pre", index=False)[0].count("--pre") == 2
 
 
 def locked():
-    return tomllib.loads((PROJECT / "pylock.toml").read_text(encoding="utf-8"))["packages"]
+    """(line for pip, {name of a file: its hash}) of each package of the lock."""
+    files, found = [], []
+    for line in (PROJECT / "requirements.lock").read_text(encoding="utf-8").splitlines()[1:]:
+        if line.startswith("# "):
+            files.append(line.removeprefix("# "))
+        else:
+            hashes = re.findall(r" --hash=sha256:([0-9a-f]{64})(?= |$)", line)
+            assert len(files) == len(hashes) == line.count("--hash"), line
+            found.append((line, dict(zip(files, hashes))))
+            files = []
+    return found
 
 
 def test_the_lock_holds_what_is_required():
-    """PEP 751: every file has a SHA-256 and comes from PyPI, whatever mirror answered."""
-    versions = {package["name"]: package["version"] for package in locked()}
+    """Every file has a SHA-256; no file has an address, whatever index answered."""
+    versions = {line.split("==")[0]: re.split("[= ]+", line)[1] for line, _ in locked()}
     for name, bound in required().items():
         have, least = (re.findall(r"\d+", text) for text in (versions[name], bound))
         assert list(map(int, have)) >= list(map(int, least)), name
-    for package in locked():
-        files = package.get("wheels", []) + ([package["sdist"]] if "sdist" in package else [])
-        assert files, package["name"]
-        for file in files:
-            assert re.fullmatch(r"[0-9a-f]{64}", file["hashes"]["sha256"])
-            assert file["url"].startswith("https://files.pythonhosted.org/packages/")
+    assert all(files for _, files in locked())
+    assert "/" not in (PROJECT / "requirements.lock").read_text(encoding="utf-8")
 
 
 def test_the_lock_has_wheels_for_linux_with_and_without_a_gpu():
     """On x86_64 with Python 3.11, pip needs no compiler for anything that is not of Windows."""
     fits = re.compile(r".*-(py3|py2\.py3|cp311|cp3\d*(?=-abi3))-\w+-(any|.*manylinux.*x86_64)\.whl")
     fitting, other = set(), set()
-    for package in locked():
-        names = [wheel["url"].rsplit("/", 1)[1] for wheel in package.get("wheels", [])]
-        (fitting if any(map(fits.fullmatch, names)) else other).add(package["name"])
+    for line, files in locked():
+        (fitting if any(map(fits.fullmatch, files)) else other).add(line.split("==")[0])
     assert set(required()) | {"nvidia-cublas", "nvidia-nccl-cu13", "triton"} <= fitting
     assert other - fitting <= {"appnope", "pywinpty"}  # of macOS and of Windows
 
 
-def test_the_lock_as_lines_for_pip(tmp_path):
-    def lines(what, path=PROJECT / "pylock.toml"):
-        command = [sys.executable, PROJECT / "tools" / "lock.py", what, path]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+def test_the_lock_is_written_without_addresses_and_read_for_the_cpu(tmp_path):
+    def lines(what, *path):
+        command = [sys.executable, PROJECT / "tools" / "lock.py", what, *path]
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+        return done.stdout
 
-    (tmp_path / "lock.toml").write_text(
-        '[[packages]]\nname = "six"\nversion = "1.0"\nmarker = "os_name == \'nt\'"\n'
-        'wheels = [{ hashes = { sha256 = "aa" } }, { hashes = { sha256 = "bb" } }]\n'
-        '[[packages]]\nname = "torch"\nversion = "2.9"\nsdist = { hashes = { sha256 = "cc" } }\n'
-        '[[packages]]\nname = "nvidia-nccl"\nversion = "3"\n'
+    def file(name, hash):
+        return {"url": f"https://mirror.invalid/a/b/{name}", "hashes": {"sha256": hash}}
+
+    wheels = ["six-1.0-py3-none-any.whl", "six-1.0-cp311-cp311-win_amd64.whl"]
+    text = runpy.run_path(str(PROJECT / "tools" / "lock.py"))["text"]
+    packages = [
+        {"name": "six", "version": "1.0", "marker": "os_name == 'nt'",
+         "wheels": [file(*each) for each in zip(wheels, "ab")], "sdist": file("six.tar.gz", "s")},
+        {"name": "torch", "version": "2.9", "sdist": file("torch-2.9.tar.gz", "c")},
+        {"name": "windows", "version": "3", "wheels": [file("windows-3-py3-none-win32.whl", "d")]},
+        {"name": "nvidia-nccl", "version": "3", "sdist": file("nvidia-nccl-3.tar.gz", "e")},
+    ]  # fmt: skip
+    six = "six==1.0 ; os_name == 'nt' --hash=sha256:a\n"
+    lock = tmp_path / "requirements.lock"
+    lock.write_text(text(packages))
+    _, *rest = lock.read_text().splitlines(keepends=True)
+    assert "".join(rest) == (
+        f"# {wheels[0]}\n{six}# torch-2.9.tar.gz\ntorch==2.9 --hash=sha256:c\n"
+        "# nvidia-nccl-3.tar.gz\nnvidia-nccl==3 --hash=sha256:e\n"
     )
-    six = "six==1.0 ; os_name == 'nt' --hash=sha256:aa --hash=sha256:bb\n"
-    assert lines("cpu", tmp_path / "lock.toml") == six
-    assert lines("requirements", tmp_path / "lock.toml").startswith(
-        f"{six}torch==2.9 --hash=sha256:cc\nnvidia-nccl==3"
-    )
+    assert lines("cpu", lock) == six and lines("torch", lock) == "torch==2.9\n"
     assert re.fullmatch(r"torch==[\d.]+\ntorchvision==[\d.]+\n", lines("torch"))
     assert "nvidia" not in (cpu := lines("cpu")) and "triton" not in cpu and "\nlpips==" in cpu
+    markers = [line for line in cpu.splitlines() if line.startswith("numpy==")]
+    assert len(markers) == cpu.count("\nnumpy==") > 1  # a version for each Python
 
 
 def test_ci_runs_the_command_the_readme_names():

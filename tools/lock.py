@@ -1,9 +1,8 @@
-"""pylock.toml: `make lock` writes it, `make` installs from it. Needs only Python 3.11.
+"""requirements.lock: `make lock` writes it, `make` installs from it. Needs only Python 3.11.
 
-python tools/lock.py write              with uv, from pyproject.toml and its extra "test"
-python tools/lock.py requirements       what pip --require-hashes reads
-python tools/lock.py requirements --cpu the same without torch and what only CUDA needs
-python tools/lock.py torch              the versions of torch, for another index
+python tools/lock.py write          with uv, from pyproject.toml and its extra "test"
+python tools/lock.py cpu [FILE]     the lock without torch and what only CUDA needs
+python tools/lock.py torch [FILE]   the versions of torch, for another index
 """
 
 import re
@@ -13,8 +12,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-LOCK = Path("pylock.toml")
-PUBLIC = "https://files.pythonhosted.org/packages/"
+LOCK = Path("requirements.lock")
 TORCH = ("torch", "torchvision")
 CUDA = re.compile(r"(nvidia|cuda|triton)\b.*")
 # CPython 3.11 to 3.14 on Linux (glibc) and on Macs with Apple silicon, with or without a GPU.
@@ -24,58 +22,47 @@ WHEEL = re.compile(rf"[^-]+-[^-]+(-\d[^-]*)?-{PYTHON}(-none)?(-abi3)?-{PLATFORM}
 
 
 def write():
-    """Resolve anew with uv. Files of other platforms are left out, and no address but PyPI's own
-    is kept, whatever mirror answered."""
+    """Resolve anew with uv, which answers in the form of PEP 751."""
     uv = shutil.which("uv") or Path(sys.executable).with_name("uv")
     options = ["--extra", "test", "--universal", "--python-version", "3.11", "--no-header", "-q"]
     command = [uv, "pip", "compile", "pyproject.toml", *options, "--format", "pylock.toml"]
-    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    LOCK.write_text("\n".join(kept(lines)) + "\n", encoding="utf-8")
-    print(f"wrote {LOCK}: {len(packages(LOCK))} packages")
+    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    LOCK.write_text(text(tomllib.loads(found)["packages"]), encoding="utf-8")
+    print(f"wrote {LOCK}: {len(lines_of('all'))} packages")
 
 
-def kept(lines) -> list[str]:
-    """The lines of a pylock.toml as uv writes it, a file a line, without what nobody here needs:
-    the wheels of other platforms, the source of a package with wheels, and packages without any
-    of these, which only Windows has."""
-    found = []
-    for line in lines:
-        line = re.sub(r", upload-time = [^,]+", "", line)
-        line = re.sub(r'url = "https://[^"]*/packages/', f'url = "{PUBLIC}', line)
-        file = re.search(r'/([^/"]+)", size', line)
-        if not file or not line.startswith("    {") or WHEEL.fullmatch(file[1]):
-            found.append(line)
-    head, *blocks = "\n".join(found).replace("wheels = [\n]\n", "").split("[[packages]]\n")
-    blocks = [re.sub(r"sdist = .*\n(?=wheels)", "", block) for block in blocks]
-    return (head + "".join(f"[[packages]]\n{b}" for b in blocks if "url = " in b)).splitlines()
-
-
-def packages(path) -> list[dict]:
-    return tomllib.loads(Path(path).read_text(encoding="utf-8"))["packages"]
-
-
-def requirement(package) -> str:
-    """A package as a line of pip's: its version, where it is wanted, the hashes of its files."""
-    files = package.get("wheels", []) + ([package["sdist"]] if "sdist" in package else [])
-    hashes = " ".join(f"--hash=sha256:{file['hashes']['sha256']}" for file in files)
-    where = f" ; {package['marker']}" if "marker" in package else ""
-    return f"{package['name']}=={package['version']}{where} {hashes}"
+def text(packages) -> str:
+    """The lock: of each package the names of its files as comments, then a line for pip with its
+    version, where it is wanted, and the hashes of these files in the same order. No address: pip
+    asks the index that it is set to. Left out are wheels of other platforms, the source of a
+    package with wheels, and packages without any of these, which only Windows has."""
+    blocks = ["# Written by `make lock`."]
+    for package in packages:
+        files = {file["url"].rsplit("/", 1)[1]: file for file in package.get("wheels", [])}
+        files = {name: file for name, file in files.items() if WHEEL.fullmatch(name)}
+        if not files and "sdist" in package:
+            files = {package["sdist"]["url"].rsplit("/", 1)[1]: package["sdist"]}
+        if files:
+            where = f" ; {package['marker']}" if "marker" in package else ""
+            hashes = " ".join(f"--hash=sha256:{f['hashes']['sha256']}" for f in files.values())
+            blocks += [f"# {name}" for name in files]
+            blocks.append(f"{package['name']}=={package['version']}{where} {hashes}")
+    return "\n".join(blocks) + "\n"
 
 
 def lines_of(what: str, path=LOCK) -> list[str]:
-    found = packages(path)
+    found = Path(path).read_text(encoding="utf-8").splitlines()
+    found = [(line.split("==")[0], line) for line in found if not line.startswith("#")]
     if what == "torch":
-        return [f"{p['name']}=={p['version']}" for p in found if p["name"] in TORCH]
-    if what == "cpu":
-        cuda = {p["name"] for p in found if p["name"] in TORCH or CUDA.fullmatch(p["name"])}
-        found = [package for package in found if package["name"] not in cuda]
-    return [requirement(package) for package in found]
+        return [line.split()[0] for name, line in found if name in TORCH]
+    left_out = [name in TORCH or CUDA.fullmatch(name) for name, _ in found]
+    return [line for (_, line), out in zip(found, left_out) if what == "all" or not out]
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["write"]:
         write()
-    elif sys.argv[1:2] and sys.argv[1] in ("requirements", "cpu", "torch"):
+    elif sys.argv[1:2] and sys.argv[1] in ("cpu", "torch"):
         print("\n".join(lines_of(*sys.argv[1:3])))
     else:
         sys.exit(__doc__)
