@@ -240,10 +240,11 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
                help="generators alone, with eight bits a weight"))),
 )
 # fmt: on
-GROUPS = {
-    "data": "prepare, verify, show, detect, export",
-    "runs": "take finished steps of the run store to another machine",
-}
+
+
+def actions(group) -> str:
+    """The second words of a group's commands, as its help."""
+    return ", ".join(name.split()[1] for name, *_ in COMMANDS if name.startswith(f"{group} "))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -258,7 +259,7 @@ def parser() -> argparse.ArgumentParser:
     for name, text, options in COMMANDS:
         group, _, last = name.rpartition(" ")
         if group not in groups:
-            parent = groups[""].add_parser(group, help=GROUPS[group])
+            parent = groups[""].add_parser(group, help=actions(group))
             groups[group] = parent.add_subparsers(required=True, metavar="ACTION")
         command = groups[group].add_parser(
             last, help=text, description=f"{text[0].upper()}{text[1:]}."

@@ -51,16 +51,16 @@ def view(record) -> View:
     raise UserError("this is not a table of scores, presets, differences, claims or user study.")
 
 
-def render(record) -> dict[str, str]:
-    """Suffix (".md", ".csv", ".tex", ".json") -> the table in that format."""
-    table = view(record)
+def render(record, table=None) -> dict[str, str]:
+    """Suffix (".md", ".csv", ".tex", ".json") -> the table (default: its `view`) in that format."""
+    table = table or view(record)
     texts = (markdown(table), csv_text(table), latex(table), to_json(record))
     return dict(zip((".md", ".csv", ".tex", ".json"), texts))
 
 
-def write(folder, name, record) -> list[Path]:
+def write(folder, name, record, table=None) -> list[Path]:
     """Write <name>.md, .csv, .tex and .json into `folder`; returns their paths."""
-    paths = {Path(folder) / f"{name}{suffix}": text for suffix, text in render(record).items()}
+    paths = {Path(folder, f"{name}{end}"): text for end, text in render(record, table).items()}
     for path, text in paths.items():
         with write_atomically(path) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="\n")

@@ -148,7 +148,7 @@ def in_the_figures(job: Job) -> tuple[float, int, bool] | None:
 @cache
 def recorded_runs() -> list[tuple[dict, dict]]:
     """(seconds of steps, machine) of the studies among the figures."""
-    found = map(read_json, sorted((runs.project() / "figures").glob("*/run.json")))
+    found = map(read_json, sorted(runs.shipped_figures().glob("*/run.json")))
     return [(run["steps"], run["machine"]) for run in found if run and "steps" in run]
 
 

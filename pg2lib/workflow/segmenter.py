@@ -1,7 +1,6 @@
 """The parser of photographs, step by step: trained on drawn people, measured, and put to use."""
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from pg2lib.results import render
 from pg2lib.results.render import MISSING, View
 from pg2lib.training import checkpoints
 from pg2lib.training import loop as training
-from pg2lib.workflow import code_keys, maps, pipeline
+from pg2lib.workflow import code_keys, maps, pipeline, textures
 from pg2lib.workflow import run_store as runs
 
 
@@ -37,9 +36,7 @@ def config_of(study: configs.Study) -> segmentation.SegmentConfig:
 
 def data(study: configs.Study, log=None):
     """The drawn study's Dataset with exact maps."""
-    study = drawn_study(study)
-    step = maps.of_labels(config_of(study).labels, pipeline.data_step(study))
-    return maps.added(pipeline.data(study, log), step, partial(pipeline.ensure, log=log))
+    return textures.parsed(drawn_study(study), log, config_of(study).labels)
 
 
 def train_step(study: configs.Study) -> runs.Step:
@@ -74,7 +71,7 @@ def measure(study: configs.Study, labelled=None, log=None) -> dict:
     """The mean intersection over union per label: of the drawn test people and, from a folder of
     `labelled_photos`, of photographs.
 
-    Returns {"title", "lines": [{"label", and an overlap or None for "drawn people" and for
+    Returns {"title", "overlaps": [{"label", and an overlap or None for "drawn people" and for
     "photographs"}], "counts": images of each, "facts", "notes"}."""
     network, people = train(study, log), data(study, log)
     names = parsing.LABELS[config_of(study).labels]
@@ -137,13 +134,7 @@ def view(record) -> View:
 
 def write(folder, record) -> list[Path]:
     """Write parser.md, .csv, .tex and .json into `folder`; returns their paths."""
-    table, paths = view(record), []
-    texts = render.markdown(table), render.csv_text(table), render.latex(table)
-    for suffix, text in zip(("md", "csv", "tex", "json"), (*texts, render.to_json(record))):
-        paths.append(Path(folder, f"parser.{suffix}"))
-        with write_atomically(paths[-1]) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
-    return paths
+    return render.write(folder, "parser", record, view(record))
 
 
 def write_maps(study: configs.Study, folder, log=None) -> int:

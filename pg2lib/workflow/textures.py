@@ -12,9 +12,9 @@ from pg2lib.workflow import maps, pipeline
 LABELS = "people"
 
 
-def parsed(study: pipeline.Study, log=None):
-    """The study's Dataset with its exact maps."""
-    step = maps.of_labels(LABELS, pipeline.data_step(study))
+def parsed(study: pipeline.Study, log=None, labels=LABELS):
+    """The Dataset of a study of drawn people with its exact maps."""
+    step = maps.of_labels(labels, pipeline.data_step(study))
     return maps.added(pipeline.data(study, log), step, partial(pipeline.ensure, log=log))
 
 
