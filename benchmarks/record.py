@@ -141,12 +141,13 @@ What it costs to train the coarse row (G1-poseMaskLoss) and the refined row (G1+
 profile `quick` on drawn street people, on one core. The cost is the CPU time of the two trainings
 times what the same core does in a matrix product of the same precision, so that machines compare:
 a TFLOP here is what the core could have multiplied in that time. Scores are means over the seeds,
-the range of the seeds in brackets, on 1,200 pairs of people not trained on. "Met" asks of
-G1-poseMaskLoss what commit a32e4de reached: {goals}. PCKh of commits before 1ac7350, trials
-included, took the box around nose, eyes and ears as the head, its sides at least a tenth of the
-image's height; later lines count as PATN does, with the neck, and do not compare with them. A core
-that other work shares costs more: lines of one commit ran side by side on one machine, and only
-those say what a change saves.
+the range of the seeds in brackets, on the 1,200 test pairs of the street table of
+[results.md](results.md), of people not trained on. "Met" asks of G1-poseMaskLoss what commit
+a32e4de reached: {goals}. PCKh of commits before 1ac7350,
+trials included, took the box around nose, eyes and ears as the head, its sides at least a tenth of
+the image's height; later lines count as PATN does, with the neck, and do not compare with them. A
+core that other work shares costs more: lines of one commit ran side by side on one machine, and
+only those say what a change saves.
 
 Written by `make record CHANGE="..."`, which trains and adds a line; the logs, machines and
 configurations are in [benchmarks/records.json](../benchmarks/records.json).
@@ -155,9 +156,10 @@ configurations are in [benchmarks/records.json](../benchmarks/records.json).
 
 ## What was tried
 
-One training each, with seed 0, to choose what three seeds then measure above: a difference of
-0.003 in SSIM or mask-SSIM, or of 0.01 in PCKh, is within what another seed does. D(real) and
-D(fake) are D's mean probabilities in the last tenth of the training. Written by
+One training each, with seed 0, scored on the same test pairs, to choose what three seeds then
+measure above; so the street table is optimistic to that degree. A difference of 0.003 in SSIM or
+mask-SSIM, or of 0.01 in PCKh, is within what another seed does. D(real) and D(fake) are D's mean
+probabilities in the last tenth of the training. Written by
 `python -m benchmarks.record "..." --trial --seeds 1 --set FIELD=VALUE`; the lines of commit
 d43a763+ come from the script that became this command, with the options that records.json lists.
 
