@@ -109,11 +109,13 @@ STUDY = (
     option("--set", metavar="FIELD=VALUE", action="append", default=(ENV("PG2_SET") or "").split(),
            help="change any number: --set iterations=500, or for one row --set G1-L1.channels=48; "
            "may be repeated; pg2 describe --json lists the fields"),
-    option("--test-pairs", type=int, metavar="N", help="score N pairs (--set test_pairs=N)"),
+    option("--test-pairs", type=int, metavar="N",
+           help="at most N test pairs, as --set test_pairs=N"),
     option("--seeds", "--seed", default="0", metavar="N,N,...",
            help="seeds of training: each row is trained once with each and scored over all "
            "(default 0); 0-4 are five"),
-    option("--data", metavar="FOLDER", help="folder of the real images (default: $PG2_DATA)"),
+    option("--data", metavar="FOLDER",
+           help="folder of images that are not drawn (default: $PG2_DATA)"),
     option("--keypoint-frame", default=ENV("PG2_KEYPOINT_FRAME") or "detect",
            choices=("detect", "176x256", "256x256"),
            help="frame of the keypoints of the data set DeepFashion (default: detected from the "
@@ -122,34 +124,38 @@ STUDY = (
            "your own for rows that need them: FOLDER/NAME.png for every image NAME, label numbers "
            "in the order lip, cihp, atr or people (default: drawn people have exact ones, "
            "photographs pose regions)"),
-    option("--device", default=ENV("PG2_DEVICE"), help="cpu, cuda (default: if available), "
-           "or mps, the GPU of a Mac, for pg2 generate"),
+    option("--device", default=ENV("PG2_DEVICE"), help="cpu or cuda (default: cuda if available)"),
 )
 DATA = ("--dataset", "--profile", "--set", "--test-pairs", "--data", "--keypoint-frame")
 
 
-def study(*names):
-    """The options of STUDY, in the help only those of these names: the others mean nothing to the
-    command, but decide which study it is about."""
+def study(*names, **helps):
+    """The options of STUDY, in the help only those of these names and those that have a text of
+    their own (device="..."): the others mean nothing to the command, but decide which study it is
+    about."""
+    texts = {f"--{name}": text for name, text in helps.items()}
     return tuple(
-        (own, settings if own[0] in names else settings | {"help": argparse.SUPPRESS})
+        (own, settings if own[0] in names else
+         settings | {"help": texts.get(own[0], argparse.SUPPRESS)})
         for own, settings in STUDY
     )
 
 
-MINUTES = option("--minutes", type=float, metavar="N", help="stop after N minutes: checkpoints, "
-                 "a table of how far it is, exit status 3; the same command goes on")
+MINUTES = option("--minutes", type=float, metavar="N", help="stop after N minutes, with "
+                 "checkpoints, a table of how far each training is, and exit status 3; the same "
+                 "command goes on from there")
 DRY = option("--dry-run", action="store_true", help="only list the steps that would run")
 RCNN = option("--keypoint-rcnn", metavar="FILE", help="weights that detect keypoints (default: "
               "$PG2_KEYPOINT_RCNN, else torchvision's download)")
 UPDATE = option("--update-notebooks", action="store_true",
                 help="also write the executed notebooks over those in notebooks/")
-ROW = "a row's or an ablation's name, all (rows of Table 1)"
+ROW = "name of a row or an ablation, all (the rows of Table 1)"
 PHOTO = (
     option("--image", type=Path, required=True, help="photo of the person (I_A), any size"),
-    option("--pose", "--photo-pose", type=Path, help="pose of the person in --image, to crop to, "
-           "and for rows that see it, such as PATN: JSON, CSV with a row of the image's name, or "
-           "the photo itself (default: detected, if the weights for that are installed)"),
+    option("--pose", "--photo-pose", type=Path, help="pose of the person in --image: the photo is "
+           "cropped to it, and rows such as PATN paint from it; JSON, a CSV with a line of the "
+           "image's name, or the photo itself (default: detected, if the weights for that are "
+           "there)"),
     option("--pose-frame", metavar="WxH", help="size of the picture that the keypoints of --pose "
            "were made on, if that is a smaller copy of the photo: DeepFashion's are in 176x256"),
     option("--photo-parsing", metavar="ORDER:FILE", help="parsing map of the photo, for rows that "
@@ -158,27 +164,31 @@ PHOTO = (
     option("--fit", choices=("pad", "crop"), default="pad",
            help="pad an image whose pose is unknown (default), or crop it to its middle"),
     option("--padding", choices=("edge", "plain"), default="edge",
-           help="pad with the repeated edge (default) or with its colour"),
+           help="pad with the repeated edge (default) or with one colour, the edge's median"),
     option("--target-pose", "--keypoints", type=Path, required=True, metavar="POSE",
            help="target pose (P_B): OpenPose JSON (COCO-18, BODY_25), a keypoint CSV, a photo, or "
            "a sequence: a JSON with a list of frames, or a folder with a JSON per frame"),
-    option("--name", help="the row of the keypoint CSV"),
+    option("--name", help="image name in the keypoint CSV whose pose is taken"),
     option("--frame", metavar="WxH", help="size of the picture the target pose belongs to, used "
            "as a whole (default: the person is scaled to fill the frame)"),
-    option("--between", type=int, default=0, help="poses to add between two frames"),
-    option("--fps", type=float, default=8.0, help="frames a second of the GIF"),
-    option("--row", default=None, help="row to generate with (default: the last of Table 1)"),
-    option("--weights", type=Path, metavar="FILE", help="generate with a file of `pg2 export` "
-           "instead, or with the generator of a row that ships (G1+G2+D); needs no data and no "
+    option("--between", type=int, default=0, metavar="N",
+           help="poses to add between two frames of a sequence (default 0)"),
+    option("--fps", type=float, default=8.0, metavar="N",
+           help="frames a second of the GIF (default 8)"),
+    option("--row", default=None,
+           help="row to generate with, trained if it is not (default: the last of Table 1)"),
+    option("--weights", type=Path, metavar="FILE", help="generate with a file of pg2 export "
+           "instead, or with a generator that ships, by its row (G1+G2+D); needs no data and no "
            "training"),
     RCNN,
     option("--out", type=Path, required=True, help="folder for the pictures; sheet.png shows all"),
 )
 
 
-ANY = (STUDY[0][0], STUDY[0][1] | {"help": f"{STUDY[0][1]['help']}, or all: both drawn ones"})
+ALL = tuple(own[0] for own, _ in STUDY[1:])
 COMMANDS = (  # (name of one or two words, help, options); each is a function of `commands`
-    ("reproduce", "everything: data, rows, scores, notebooks", (ANY, *STUDY[1:], DRY, MINUTES,
+    ("reproduce", "everything: data, rows, scores, notebooks", (
+        *study(*ALL, dataset=f"{STUDY[0][1]['help']}; or all: both drawn ones"), DRY, MINUTES,
         option("--claims", action="store_true",
                help="also train the ablations and test the paper's claims (notebook 7)"),
         option("--strict", action="store_true", help="end with exit status 1 if Table 1 is not "
@@ -190,25 +200,29 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
         *study("--data", "--device"), RCNN)),
     ("data export", "write a data set as a folder of images, people and poses", (*study(*DATA),
         option("--out", type=Path, required=True, help="folder to write"))),
-    ("data show", "write a sheet of pairs with keypoints and masks", (*study(*DATA, "--seeds"),
+    ("data show", "write a sheet of pairs with keypoints and masks", (
+        *study(*DATA, seeds="seed that chooses the pairs (default 0)"),
         option("--out", type=Path, default=Path("data.png"), help="PNG to write"),
         option("--count", type=int, default=8, help="pairs to show (default 8)"))),
     ("train", "train one or more rows", (*STUDY, DRY, MINUTES, option("row", nargs="+",
         metavar="ROW", help=f"{ROW}, or keypoints (the network of the pose score)"))),
     ("evaluate", "score rows and write Table 1", (*STUDY, DRY, MINUTES,
-        option("row", nargs="*", metavar="ROW", help="rows (default: all)"),
-        option("--preset", default="pg2", help="SSIM preset (default pg2)"),
+        option("row", nargs="*", metavar="ROW", help="names of rows or ablations, condition or "
+               "target (default: all of Table 1, which is then written)"),
+        option("--preset", default="pg2", help="recipe of SSIM: pg2 (default), pg2-trainlog, patn, "
+               "defgan or patn-fashion"),
         option("--mask-from", choices=("target", "condition"), default="target",
                help="whose pose mask mask-SSIM uses; the released script took the condition's"))),
     ("successors", "the rows of later papers beside PG2's: table, claims, Figure 4, notebooks",
         (*STUDY, DRY, UPDATE)),
-    ("matrix", "the commands that make rows of many studies, one a line, for many machines", (
+    ("matrix", "print the commands that score rows of many studies, to share among machines", (
         *STUDY,
         option("--datasets", metavar="NAME,NAME,...", help="data sets (default: --dataset)"),
-        option("--rows", default="all", metavar="ROW,ROW,...",
-               help="rows to score; all (default): of Table 1; ablations; successors"),
-        option("--wave", type=int, metavar="N", help="only what wave N needs: 1 data, 2 keypoint "
-               "networks and first stages, then what refines or scores them"),
+        option("--rows", default="all", metavar="ROW,ROW,...", help="rows to score: names, all "
+               "(those of Table 1; default), ablations or successors"),
+        option("--wave", type=int, metavar="N", help="only wave N, which needs the waves before "
+               "it: 1 data, 2 keypoint networks and first stages, 3 and on what refines or scores "
+               "them"),
         option("--json", action="store_true", help="as JSON, with what each line waits for"))),
     ("runs pack", "write finished steps of the run store into one file", (
         option("names", nargs="*", metavar="NAME", help="a study (synthetic-market-quick), a "
@@ -216,16 +230,19 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
         option("-o", "--out", type=Path, required=True, metavar="FILE", help="the .tar to write"))),
     ("runs merge", "take the steps of a file of pg2 runs pack into the run store", (
         option("file", type=Path, metavar="FILE", help="what pg2 runs pack wrote"),)),
-    ("parser", "train the parser of photographs on drawn people; its accuracy per label",
-        (*STUDY, DRY, option("--labelled", type=Path, metavar="FOLDER", help="measure it on "
-        "labelled photographs too, as of Clothing Co-Parsing: photos/NAME.jpg, labels/NAME.png and "
-        "labels.csv"), option("--write", type=Path, metavar="FOLDER", help="write the maps that it "
-        "finds in the images of --dataset, for --parsing people:FOLDER"))),
+    ("parser", "train a network that finds parsing maps, on drawn people, and score it per label",
+        (*study(*DATA, "--device"), DRY, option("--labelled", type=Path, metavar="FOLDER",
+        help="score it on labelled photographs too, as those of Clothing Co-Parsing: "
+        "photos/NAME.jpg, labels/NAME.png and labels.csv"), option("--write", type=Path,
+        metavar="FOLDER", help="write the maps that it finds in the images of --dataset, for "
+        "--parsing people:FOLDER"))),
     ("describe", "parameters, GFLOPs and schedule of every row", (*study(*DATA[:3]),
         option("--json", action="store_true", help="as JSON"))),
-    ("generate", "one photo in another pose, or in many", (*PHOTO, *study(*DATA[:3], "--seeds",
-        "--data", "--device"))),
-    ("card", "score the generators that ship and write their card", STUDY),
+    ("generate", "one photo in another pose, or in many", (*PHOTO, *study(*DATA[:3], "--data",
+        seeds="seed of the training to generate with (default 0)",
+        device="cpu, cuda (default: if available) or mps, the GPU of a Mac"))),
+    ("card", "score the generators that ship and write their card", study(*DATA, "--seeds",
+        "--device")),
     ("report", "all results on one page: your own, then those that come with the project", (
         option("--out", type=Path, help="folder to write (default: report/)"),)),
     ("pages", "update the tables that README.md and docs/results.md quote from figures/", ()),
@@ -235,7 +252,9 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
     ("export", "write a row's weights as one file to publish", (*STUDY,
         option("row", metavar="ROW", help=ROW),
         option("--out", type=Path, required=True, metavar="FILE",
-               help="the .safetensors file to write; for all rows, a folder"),
+               help="the .safetensors file to write; for all rows or --card, a folder"),
+        option("--card", action="store_true", help="for a model hub: also a README.md that says "
+               "what the weights are, with the scores that are there already"),
         option("--small", action="store_true",
                help="generators alone, with eight bits a weight"))),
 )

@@ -30,7 +30,7 @@ from pg2lib.workflow import lanes, pack, pipeline, plan, segmenter, shipped, sli
 from pg2lib.workflow import matrix as matrices
 from pg2lib.workflow import pages as project_pages
 from pg2lib.workflow import run_store as runs
-from pg2lib.workflow.card import write_card
+from pg2lib.workflow.card import write_card, write_hub_page
 
 
 def study_of(options, dataset=None):
@@ -317,12 +317,14 @@ def photo_map(options, row, config, image):
 
 def export(options):
     study = study_of(options)
-    if options.row == "all":
-        files = {row: options.out / f"{row}{weights.SUFFIX}" for row in models.rows()}
-    else:
-        row = checked("row", options.row, [*models.painted(), "all"])
-        files = {row: weights.check_suffix(options.out)}
+    row = checked("row", options.row, [*models.painted(), "all"])
+    files = {row: options.out}
+    if options.card or row == "all":
+        rows = models.rows() if row == "all" else [row]
+        folder = photos.check_folder(options.out)
+        files = {row: folder / f"{row}{weights.SUFFIX}" for row in rows}
     for row, out in files.items():
+        weights.check_suffix(out)
         pipeline.train(study, row, log)
         names = pipeline.chains([row])
         steps = {name: pipeline.train_step(study, name) for name in names}
@@ -332,6 +334,8 @@ def export(options):
         published = weights.Published(row, own, study.data_name, study.changes, study.seed, keys)
         weights.export(out, trained, published, options.small)
         log(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)")
+    if options.card:
+        log(f"wrote {write_hub_page(study, files, options.out)}")
 
 
 def card(options):

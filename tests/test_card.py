@@ -1,16 +1,18 @@
 """The card of published weights: scored from the files, its costs and faults told."""
 
 import json
+import shlex
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from pg2lib import cli, commands
 from pg2lib.core.files import UserError
 from pg2lib.evaluation import score_row
 from pg2lib.training import weights
-from pg2lib.workflow import card, pipeline
+from pg2lib.workflow import card, pipeline, shipped
 from pg2lib.workflow import run_store as runs
 
 STUDY = pipeline.Study(profile="smoke", device="cpu")
@@ -76,6 +78,58 @@ def test_a_file_of_another_size_is_refused(files, tmp_path):
     with pytest.raises(UserError, match="paints"):
         card.write_card(other, files, tmp_path, print)
     assert not list(tmp_path.iterdir())
+
+
+def header_of(page):
+    return yaml.safe_load(page.split("---")[1])
+
+
+def test_a_folder_for_a_hub_holds_weights_and_the_scores_that_are_there(tmp_path):
+    command = ["export", ROW, "--profile", "smoke", "--device", "cpu", "--card", "--out"]
+    summary = json.loads((pipeline.evaluate(STUDY, ROW) / "summary.json").read_text())["scores"]
+    assert cli.main([*command, str(tmp_path / "hub")]) == 0
+    assert {path.name for path in (tmp_path / "hub").iterdir()} == {
+        f"{ROW}.safetensors",
+        "README.md",
+    }
+    page = (tmp_path / "hub" / "README.md").read_text()
+    header = header_of(page)
+    assert header["license"] == "mit" and header["datasets"] == ["synthetic-market"]
+    [model] = header["model-index"]
+    [result] = model["results"]
+    assert model["name"] == ROW and result["task"]["type"] == header["pipeline_tag"]
+    values = {metric["type"]: metric["value"] for metric in result["metrics"]}
+    assert {"ssim", "mask_ssim", "sharpness", "pckh"} <= set(values)
+    for name, value in values.items():
+        assert value == pytest.approx(summary[name]["mean"], abs=5e-5), name
+    assert f"{summary['ssim']['mean']:.3f} [" in page  # with its interval, in the table
+    [line] = [line for line in page.splitlines() if line.startswith("pg2 generate")]
+    assert cli.parser().parse_args(shlex.split(line)[1:]).weights.name == f"{ROW}.safetensors"
+    weights.load(tmp_path / "hub" / f"{ROW}.safetensors", "cpu")
+
+
+def test_a_hub_learns_no_score_that_nobody_measured_and_no_licence_of_photographs():
+    assert "model-index" not in header_of(card.hub_header(STUDY, {}))
+    one_stage = {"ssim": {"mean": 0.5}, "pckh": None, "inception": {"mean": None}}
+    photographs = pipeline.Study("folder", "smoke", source="my: photos")
+    header = header_of(card.hub_header(photographs, {ROW: one_stage}))
+    assert header["license"] == "other" and header["datasets"] == ["folder"]
+    [result] = header["model-index"][0]["results"]
+    assert result["metrics"] == [{"type": "ssim", "name": "SSIM", "value": 0.5}]
+
+
+def test_scores_of_the_card_that_ships_are_of_the_same_training(tmp_path, monkeypatch):
+    keys = weights.load(shipped.weights_file(ROW), "cpu")[0].keys
+    demo = pipeline.Study(profile="demo", device="cpu")
+    monkeypatch.setattr(runs, "shipped_figures", lambda: tmp_path)
+    monkeypatch.setattr(runs, "state", lambda step: runs.State(False, "never made"))
+    assert card.known_scores(demo, ROW, keys) == {}  # no card
+    (tmp_path / demo.name).mkdir()
+    record = {"scores": {ROW: {"ssim": {"mean": 0.3}}}}
+    (tmp_path / demo.name / "card.json").write_text(json.dumps(record))
+    assert card.known_scores(demo, ROW, keys) == record["scores"][ROW]
+    assert card.known_scores(demo, ROW, keys | {ROW: "another"}) == {}
+    assert card.known_scores(STUDY, ROW, keys) == {}  # its generators do not ship
 
 
 def test_the_card_of_what_ships_goes_to_the_project_and_others_to_the_user(tmp_path, monkeypatch):

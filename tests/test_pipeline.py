@@ -20,6 +20,7 @@ from pg2lib import cli, models
 from pg2lib.apps.photo import generate
 from pg2lib.core.config import PROFILES
 from pg2lib.core.files import UserError
+from pg2lib.evaluation.ssim import PRESETS
 from pg2lib.results import provenance
 from pg2lib.training import describe
 from pg2lib.training import loop as training
@@ -257,6 +258,8 @@ def test_help_names_every_profile_and_only_options_that_mean_something(capsys):
     assert not {"--device", "--keypoint-frame", "--seeds", "--data"} & set(text("describe").split())
     assert "--keypoint-frame" not in text("generate") and "--keypoint-frame" in text("train")
     assert "or all" in text("reproduce") and "or all" not in text("train")
+    assert "mps" in text("generate") and "mps" not in text("train")
+    assert all(name in text("evaluate") for name in PRESETS)
     # what is not listed is still understood: it names the training
     assert cli.parser().parse_args(["describe", "--device", "cpu"]).device == "cpu"
 

@@ -1,9 +1,10 @@
 """The card of published weights: what they were trained on, what it cost, and how they score.
 
 The files themselves are scored, with eight bits a weight where they are small, on people whom the
-networks have not seen.
+networks have not seen. Beside weights for a model hub goes a page with what is known of them.
 """
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -11,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from pg2lib import models
-from pg2lib.core.files import UserError, write_atomically, write_csv, write_json
+from pg2lib.core.files import UserError, read_json, write_atomically, write_csv, write_json
 from pg2lib.evaluation import detail, score_row
 from pg2lib.evaluation.pck import ARMS, joint_counts, pckh
-from pg2lib.evaluation.scores import SCORES
+from pg2lib.evaluation.scores import SCORES, names
 from pg2lib.results.render import markdown_grid, score_text
 from pg2lib.training import describe, loop, weights
-from pg2lib.workflow import pipeline
+from pg2lib.workflow import pipeline, shipped
 from pg2lib.workflow import run_store as runs
 
 # Measure -> (heading, goal, whether the goal is of the real target's own value), for the pictures
@@ -120,14 +121,6 @@ def text(record) -> str:
     """The card in Markdown."""
     height, width = record["size"]
     real, trained = record["scores"]["target"], [each["row"] for each in record["trainings"]]
-    costs = [
-        [each["row"], each["start"] or "-", str(each["channels"]), f"{each['iterations']:,}",
-         f"{each['pairs_seen']:,}", f"{each['pflops']:.2f}", f"{each['pairs_per_second']:.0f}",
-         each["precision"], f"{each['megabytes']:.1f}"]
-        for each in record["trainings"]
-    ]  # fmt: skip
-    head = ["row", "refines", "channels", "iterations", "pairs seen", "PFLOP", "pairs a second",
-            "precision", "file, MB"]  # fmt: skip
     scores = [
         [
             heading,
@@ -150,7 +143,7 @@ Trained on {record["training_people"]:,} people that the project draws ({record[
 themselves. Written by `{record["command"]}`; the numbers are in card.json, the logs of the
 trainings in logs.csv.
 
-{markdown_grid(head, costs, 2)}
+{costs(record["trainings"])}
 
 {markdown_grid(["", *record["scores"], "goal"], scores)}
 
@@ -162,6 +155,19 @@ is within 20 grey levels of the target's.
 
 {chr(10).join(f"* {line}" for line in short) or "None: every goal is met."}
 """
+
+
+def costs(trainings) -> str:
+    """What `training` found of each row, as a table in Markdown."""
+    lines = [
+        [each["row"], each["start"] or "-", str(each["channels"]), f"{each['iterations']:,}",
+         f"{each['pairs_seen']:,}", f"{each['pflops']:.2f}", f"{each['pairs_per_second']:.0f}",
+         each["precision"], f"{each['megabytes']:.1f}"]
+        for each in trainings
+    ]  # fmt: skip
+    head = ["row", "refines", "channels", "iterations", "pairs seen", "PFLOP", "pairs a second",
+            "precision", "file, MB"]  # fmt: skip
+    return markdown_grid(head, lines, 2)
 
 
 def mean(value):
@@ -179,3 +185,93 @@ def goal_text(name) -> str:
         return "-"
     lower = name in SCORES and SCORES[name].aim == "lower"
     return f"{'at most' if lower else 'at least'} {goal:g}{' of real' if of_real else ''}"
+
+
+# ---- for a model hub
+
+HUB_PAGE = """{header}
+
+# {rows}: a person in another pose
+
+From one picture of a person and a target pose of 18 joints these generators paint that person in
+that pose. They belong to a PyTorch re-implementation of
+[Pose Guided Person Image Generation](https://arxiv.org/abs/1705.09368) (PG2; Ma et al., NIPS 2017),
+whose library `pg2lib` loads them. A file holds all that it needs and runs no code:
+
+{files}
+
+```
+pg2 generate --weights "{name}" --image me.jpg --target-pose pose.json --out me
+```
+
+{costs}
+
+{scores}
+
+{limits}
+The generators identify nobody. Do not use them to pretend that somebody was somewhere or did
+something.
+"""
+SCORED = """{table}
+
+Means over the test pairs, in brackets 95 % intervals over people; scored with the weights as
+trained or, of the generators that ship, with eight bits a weight."""
+DRAWN = "Trained on people whom the project draws: of a photo they keep colours, not a likeness."
+PHOTOGRAPHED = "Trained on photographs, whose terms of use apply to the weights too. A network can \
+reproduce what it was trained on: publish it only with the consent of the people shown."
+
+
+def write_hub_page(study, files: dict, folder: Path) -> Path:
+    """Write README.md beside published weights (row -> path), with the header that model hubs read.
+    It scores nothing, see `known_scores`."""
+    published = {row: weights.load(path, "cpu")[0] for row, path in files.items()}
+    found = {row: s for row in files if (s := known_scores(study, row, published[row].keys))}
+    head = ["", *(SCORES[name].heading for name in names("table1"))]
+    lines = [[row, *(cell(n, s.get(n)) for n in names("table1"))] for row, s in found.items()]
+    text = HUB_PAGE.format(
+        header=hub_header(study, found),
+        rows=", ".join(files),
+        files="\n".join(f"* `{files[row].name}`: {weights.about(published[row])}" for row in files),
+        name=next(iter(files.values())).name,
+        costs=costs([training(study, row, path) for row, path in files.items()]),
+        scores=SCORED.format(table=markdown_grid(head, lines)) if lines else "Not scored so far.",
+        limits=DRAWN if study.setting.drawn else PHOTOGRAPHED,
+    )
+    with write_atomically(folder / "README.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return folder / "README.md"
+
+
+def known_scores(study, row, keys) -> dict:
+    """The scores of a row that the run store holds, else those in card.json if the generators that
+    ship are of the trainings `keys`; {} where there is neither."""
+    step = pipeline.score_step(study, row)
+    if runs.state(step).hit:
+        runs.verify(step)
+        return score_row.read_summary(step.folder)["scores"]
+    if not (shipped.ships(study) and row in shipped.rows()):
+        return {}
+    same = weights.load(shipped.weights_file(row), "cpu")[0].keys == keys
+    record = read_json(runs.shipped_figures() / study.name / "card.json")
+    return record["scores"].get(row, {}) if same and record else {}
+
+
+def hub_header(study, found: dict) -> str:
+    """What model hubs read: YAML between ---, its values as JSON. found: row -> scores."""
+    task, known = "image-to-image", []
+    dataset = {"type": study.dataset, "name": f"{study.data_name}, profile {study.changes}"}
+    for row, scores in found.items():
+        means = {name: mean(scores.get(name)) for name in names("table1")}
+        metrics = [{"type": name, "name": SCORES[name].heading, "value": round(value, 4)}
+                   for name, value in means.items() if value is not None]  # fmt: skip
+        result = {"task": {"type": task}, "dataset": dataset, "metrics": metrics}
+        known.append({"name": row, "results": [result]})
+    header = {
+        "license": "mit" if study.setting.drawn else "other",
+        "library_name": "pg2lib",
+        "pipeline_tag": task,
+        "tags": ["pose-guided-person-image-generation", "pytorch", "safetensors"],
+        "datasets": [study.dataset],
+    } | ({"model-index": known} if known else {})
+    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in header.items()]
+    return "\n".join(["---", *lines, "---"])
