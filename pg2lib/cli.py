@@ -252,9 +252,11 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
     ("export", "write a row's weights as one file to publish", (*STUDY,
         option("row", metavar="ROW", help=ROW),
         option("--out", type=Path, required=True, metavar="FILE",
-               help="the .safetensors file to write; for all rows or --card, a folder"),
+               help="the .safetensors or .onnx file to write; for all rows or --card, a folder"),
         option("--card", action="store_true", help="for a model hub: also a README.md that says "
                "what the weights are, with the scores that are there already"),
+        option("--onnx", action="store_true", help="an ONNX graph, for use without PyTorch; with "
+               "--profile demo of the generators that ship, untrained"),
         option("--small", action="store_true",
                help="generators alone, with eight bits a weight"))),
 )

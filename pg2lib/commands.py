@@ -24,7 +24,7 @@ from pg2lib.data.prepare import card_text, verify
 from pg2lib.evaluation.ssim import PRESETS
 from pg2lib.results import figures, provenance, render, terminal
 from pg2lib.results.report import write_report
-from pg2lib.training import checkpoints, extras, weights
+from pg2lib.training import checkpoints, extras, onnx_graph, weights
 from pg2lib.training import describe as costs
 from pg2lib.workflow import lanes, pack, pipeline, plan, segmenter, shipped, slices
 from pg2lib.workflow import matrix as matrices
@@ -316,15 +316,21 @@ def photo_map(options, row, config, image):
 
 
 def export(options):
-    study = study_of(options)
+    study, suffix = study_of(options), onnx_graph.SUFFIX if options.onnx else weights.SUFFIX
+    if options.onnx and options.card:
+        raise UserError("--card is about a .safetensors file; leave out --onnx")
     row = checked("row", options.row, [*models.painted(), "all"])
     files = {row: options.out}
     if options.card or row == "all":
         rows = models.rows() if row == "all" else [row]
         folder = photos.check_folder(options.out)
-        files = {row: folder / f"{row}{weights.SUFFIX}" for row in rows}
+        files = {row: folder / f"{row}{suffix}" for row in rows}
     for row, out in files.items():
-        weights.check_suffix(out)
+        weights.check_suffix(out, suffix)
+        if options.onnx:
+            onnx_graph.write(shipped.onnx(study, row, log), out)
+            log(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)")
+            continue
         pipeline.train(study, row, log)
         names = pipeline.chains([row])
         steps = {name: pipeline.train_step(study, name) for name in names}

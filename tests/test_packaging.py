@@ -78,8 +78,10 @@ def test_every_imported_package_is_required():
     library, tests = ([*PROJECT.glob(f"{name}/**/*.py")] for name in ("pg2lib", "tests"))
     assert len(library) > 10 and len(tests) > 10
     local = {source.stem for source in library + tests} | {"pg2lib", "benchmarks"}
-    assert distributions(library, local) - {"torch-fidelity", "lpips"} <= set(required(test=False))
-    assert distributions(tests, local) <= set(required())
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    optional = {split(each)[0] for name in extras.keys() - {"test"} for each in extras[name]}
+    assert distributions(library, local) - optional <= set(required(test=False))
+    assert distributions(tests, local) | optional <= set(required())
 
 
 def distributions(sources, local):

@@ -56,10 +56,10 @@ def about(published: Published) -> str:
     )
 
 
-def check_suffix(path) -> Path:
-    """The path, if it ends as published weights do; else UserError."""
-    if Path(path).suffix != SUFFIX:
-        raise UserError(f"{path} does not end in {SUFFIX}; published weights do")
+def check_suffix(path, suffix: str = SUFFIX) -> Path:
+    """The path, if it ends as published weights do, or in another suffix; else UserError."""
+    if Path(path).suffix != suffix:
+        raise UserError(f"{path} does not end in {suffix}; name a file that does")
     return Path(path)
 
 

@@ -13,7 +13,7 @@ from pg2lib import models
 from pg2lib.core import config as configs
 from pg2lib.core.config import Study
 from pg2lib.data import dataset as datasets
-from pg2lib.training import weights
+from pg2lib.training import onnx_graph, weights
 from pg2lib.workflow import pipeline
 
 PROFILE = "demo"
@@ -55,6 +55,25 @@ def generate_fn(study: Study, row: str, log=None):
         return pipeline.generate_fn(study, row, log)
     models.find(row)
     return weights.load(weights_file(row), study.device)[1]
+
+
+def onnx(study: Study, row: str, log=None) -> bytes:
+    """The row as an ONNX file (`onnx_graph`), of the generators that `generate_fn` names.
+
+    Raises:
+        UserError: as `generate_fn`; the package onnx is missing.
+    """
+    onnx_graph.require()
+    method, about = models.find(row), {"dataset": study.data_name, "profile": study.changes}
+    if ships(study):
+        published, paint = weights.load(weights_file(row), "cpu")
+        size = published.size
+    else:
+        pipeline.train(study, row, log)
+        paint = pipeline.generate_fn(replace(study, device="cpu"), row, log)
+        config = pipeline.method_config(study, row)
+        size = config.height, config.width
+    return onnx_graph.row_graph(method, paint, size, about)
 
 
 def data(study: Study, log=None) -> datasets.Dataset:

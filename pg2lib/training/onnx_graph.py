@@ -1,0 +1,99 @@
+"""A row as an ONNX graph, which runs without PyTorch: one image in one pose at a time.
+
+The graph's inputs are what the method paints from, batch 1:
+  condition            float32 (1, 3, H, W), I_A in [-1, 1]
+  target_keypoints     float32 (1, 18, 2), P_B in pixels; a missing joint is (-1, -1)
+  condition_keypoints  the same of I_A, where the method needs it
+  parsing              uint8 (1, H, W), labels of I_A, where the method needs it
+Heatmaps are drawn inside. The outputs are "image", float32 (1, 3, H, W) in about [-1, 1], and the
+parts of `Output` by name ("coarse", "difference").
+
+PyTorch has two exporters. The one used here needs the package onnx alone; the newer one also needs
+onnxscript. Thin-plate warps, which solve linear equations, are beyond it.
+"""
+
+import io
+import warnings
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pg2lib.core.files import UserError, write_atomically
+from pg2lib.models.base import Inputs
+from pg2lib.training import extras
+
+SUFFIX = ".onnx"
+OPSET = 17  # ONNX 1.12, of 2022
+REMEDY = "install it: pip install -e '.[onnx]'"
+
+
+def require():
+    """The package onnx. UserError where it is missing."""
+    try:
+        import onnx
+    except ImportError:
+        raise UserError(f"ONNX files need the package onnx, which is missing; {REMEDY}") from None
+    return onnx
+
+
+class Graph(nn.Module):
+    """A function of tensors by name -> tensors by name, as the exporter wants it."""
+
+    def __init__(self, function, inputs):
+        super().__init__()
+        self.function, self.inputs, self.outputs = function, tuple(inputs), ()
+
+    def forward(self, *tensors):
+        made = self.function(**dict(zip(self.inputs, tensors)))
+        self.outputs = tuple(made)
+        return tuple(made.values())
+
+
+def graph(function, example: dict, about: dict) -> bytes:
+    """An ONNX file of function(name=tensor, ...) -> {name: tensor}, traced with an example of its
+    inputs, on the CPU; about: texts for its metadata. UserError for what ONNX cannot express."""
+    onnx, module, stream = require(), Graph(function, example), io.BytesIO()
+    tensors = tuple(example.values())
+    try:
+        with warnings.catch_warnings(), torch.inference_mode():
+            warnings.simplefilter("ignore")  # of the newer exporter, and of checks of shapes
+            module(*tensors)  # names the outputs
+            torch.onnx.export(
+                module, tensors, stream, dynamo=False, opset_version=OPSET,
+                input_names=list(module.inputs), output_names=list(module.outputs),
+            )  # fmt: skip
+    except torch.onnx.errors.OnnxExporterError as error:
+        why = str(error).strip().partition("\n")[0]
+        raise UserError(f"this cannot be written as ONNX ({why}); choose another row") from None
+    model = onnx.load_model_from_string(stream.getvalue())
+    onnx.helper.set_model_props(model, about)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def row_graph(method, generate_fn, size: tuple[int, int], about: dict) -> bytes:
+    """The ONNX file of a row: a function Inputs -> Output on the CPU, of images (height, width)."""
+    height, width = size
+    pose = torch.arange(36.0).view(1, 18, 2) % width
+    example = {"condition": torch.zeros(1, 3, height, width), "target_keypoints": pose}
+    if "condition_pose" in method.needs:
+        example["condition_keypoints"] = pose / 2
+    maps = extras.names(method)
+    example |= {name: torch.zeros(1, height, width, dtype=torch.uint8) for name in maps}
+
+    def paint(condition, target_keypoints, condition_keypoints=None, **given):
+        output = generate_fn(Inputs(condition, condition_keypoints, target_keypoints, given))
+        return {"image": output.image, **output.parts}
+
+    return graph(paint, example, {"row": method.name} | about)
+
+
+def write(content: bytes, out) -> Path:
+    """Write an ONNX file. UserError where `out` cannot be written."""
+    try:
+        with write_atomically(out) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise UserError(f"cannot write {out} ({error}); name another file, --out") from None
+    return Path(out)
