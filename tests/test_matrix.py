@@ -1,6 +1,7 @@
 """`pg2 matrix`: the lines that many machines share, in order, and what they cost."""
 
 import json
+import re
 import shlex
 
 import pytest
@@ -84,9 +85,18 @@ def test_what_the_run_store_holds_is_left_out():
     assert entries[1]["needs"] == [] and entries[1]["wave"] == 3  # waves keep their numbers
     assert set(entries[2]["needs"]) == {entries[0]["key"], entries[1]["key"]}
     assert matrix.lines(found, wave=1) == []
-    for wrong in (0, 5):
-        with pytest.raises(UserError, match="choose from 1 to 4"):
-            matrix.lines(found, wrong)
+    assert matrix.lines(found, wave=4) and matrix.lines(found, wave=5) == []  # after the last
+    with pytest.raises(UserError, match="the first is 1"):
+        matrix.lines(found, wave=0)
+
+
+def test_launchers_hand_out_every_wave_that_any_row_has():
+    every = matrix.jobs([STUDY], matrix.rows_of("all,ablations,successors"))
+    launchers = runs.project() / "docs" / "launchers"
+    counted = {"xargs.sh": r"for wave in ([\d ]+);", "slurm.py": r'for wave in "(\d+)"'}
+    for name, pattern in counted.items():
+        [waves] = re.findall(pattern, (launchers / name).read_text())
+        assert [int(n) for n in waves.replace(" ", "")] == sorted({job.wave for job in every}), name
 
 
 def test_the_cost_is_that_of_the_same_training_with_another_seed():

@@ -5,7 +5,7 @@ import submitit
 
 slurm = submitit.AutoExecutor("slurm-logs")  # on a machine without SLURM: processes of this one
 slurm.update_parameters(cpus_per_task=8, mem_gb=32, timeout_min=240, slurm_array_parallelism=32)
-for wave in "1234":
+for wave in "12345":
     matrix = ["pg2", "matrix", *sys.argv[1:], "--wave", wave]
     lines = subprocess.check_output(matrix, text=True).splitlines()
     slurm.update_parameters(gpus_per_node=int(wave > "1"))  # data need none
