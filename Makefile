@@ -55,7 +55,7 @@ claims: reproduce
 
 successors: .venv/.installed
 	@.venv/bin/python -m pg2lib successors --dataset $(DATASET) --profile $(PROFILE) \
-	    --seeds $(SEEDS) $(foreach change,$(SET),--set $(change))
+	    --seeds $(SEEDS) $(foreach change,$(SET),--set $(change)) $(METHODS)
 
 report: .venv/.installed
 	@.venv/bin/python -m pg2lib report

@@ -214,7 +214,8 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
         option("--mask-from", choices=("target", "condition"), default="target",
                help="whose pose mask mask-SSIM uses; the released script took the condition's"))),
     ("successors", "the rows of later papers beside PG2's: table, claims, Figure 4, notebooks",
-        (*STUDY, DRY, UPDATE)),
+        (*STUDY, DRY, UPDATE, option("method", nargs="*", metavar="METHOD",
+        help="rows whose papers to show, such as PATN (default: all later papers)"))),
     ("matrix", "print the commands that score rows of many studies, to share among machines", (
         *STUDY,
         option("--datasets", metavar="NAME,NAME,...", help="data sets (default: --dataset)"),

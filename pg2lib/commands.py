@@ -79,7 +79,7 @@ def reproduce(options):
             stack.enter_context(slices.told(study, trained, log))
         alike = workflow.reproduce(studies, options.claims, log, until)
     if options.update_notebooks:
-        notebooks.update_committed(studies[0], log)
+        notebooks.update_committed(studies[0], workflow.books(studies[0], True), log)
     if options.strict and not alike:
         raise SystemExit(1)
 
@@ -187,12 +187,12 @@ def successors(options):
     from pg2lib.workflow import notebooks
     from pg2lib.workflow import successors as workflow
 
-    study = study_of(options)
+    study, papers = study_of(options), workflow.papers_of(options.method)
     if options.dry_run:
-        return log(plan.plan_text(workflow.plan(study)))
-    workflow.make(study, log)
+        return log(plan.plan_text(workflow.plan(study, papers)))
+    workflow.make(study, papers, log)
     if options.update_notebooks:
-        notebooks.update_committed(study, log, successors=True)
+        notebooks.update_committed(study, workflow.books(papers), log)
 
 
 def matrix(options):

@@ -470,6 +470,23 @@ def test_numbers_from_memory_are_not_printed():
     assert not method.published  # nothing of it stands in Table 1
 
 
+def test_papers_are_named_by_their_rows():
+    assert successors.papers_of([]) is None
+    assert successors.papers_of(["SoftGated", "PATN"]) == models.later_papers()
+    assert successors.papers_of(["PATN-equalFLOPs"]) == ("PATN",)
+    with pytest.raises(UserError, match="PATN"):
+        successors.papers_of(["G1-L1"])
+
+
+def test_one_paper_alone_needs_no_row_of_another():
+    """Neither for its table nor for its claims; PG2's rows stand beside all."""
+    rows = {row for found in successors.wanted(Study(), ("PATN",)).values() for row in found}
+    papers = {models.find(row).paper for row in rows if row in models.METHODS}
+    assert papers == {"PG2", "PATN"}
+    everything = {row for found in successors.wanted(Study()).values() for row in found}
+    assert rows < everything and any(row.startswith("SoftGated") for row in everything)
+
+
 # ---- the table of successors
 
 

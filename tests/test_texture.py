@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.ndimage import uniform_filter
 
 from pg2lib.core.files import UserError
 from pg2lib.data import parsing
 from pg2lib.evaluation import scores, statistics, texture
+from pg2lib.workflow import textures
 
 UPPER, LOWER = (parsing.LABELS["people"].index(name) for name in ("upper", "lower"))
 HEIGHT, WIDTH = 64, 32
@@ -108,6 +110,24 @@ def test_the_real_targets_of_drawn_people_score_1(data, tmp_path):
     assert mean == pytest.approx([1])
     with pytest.raises(UserError, match="needs the parsing maps"):
         texture.of_pairs(data.images[pairs[:, 1]], data)
+
+
+def test_a_difference_of_rows_is_the_difference_of_their_weighted_means():
+    """Two trainings of each row on three people; the weights are the target's energies."""
+    people, energy = [1, 2, 3], [1.0, 2.0, 5.0]
+
+    def table(values):
+        columns = {"texture": values, "target_texture": energy, "identity": people}
+        return pd.DataFrame(columns, index=range(3))
+
+    tables = {
+        "a": [table([0.5, 0.5, 0.1]), table([0.7, 0.5, 0.3])],
+        "b": [table([0.1, 0.5, 0.1]), table([0.1, 0.3, 0.1])],
+    }
+    middle, low, high = textures.differences(tables, {"a - b": ("a", "b")})["a - b"]
+    # first training (0.4 x 1) / 8, second (0.6 x 1 + 0.2 x 2 + 0.2 x 5) / 8
+    assert middle == pytest.approx((0.4 / 8 + 2.0 / 8) / 2)
+    assert low < middle < high
 
 
 def test_it_is_registered_apart_from_the_scores_of_every_row():

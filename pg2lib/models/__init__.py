@@ -75,10 +75,15 @@ def painted() -> tuple[str, ...]:
     return tuple(name for name, method in METHODS.items() if method.row)
 
 
-def successors() -> tuple[str, ...]:
-    """The rows of the papers after PG2, each after the rows that stand beside it."""
+def later_papers() -> tuple[str, ...]:
+    """The papers after PG2, in the order of their rows."""
     papers = dict.fromkeys(method.paper for method in METHODS.values())
-    found = [name for paper in papers if paper != "PG2" for name in rows(paper)]
+    return tuple(paper for paper in papers if paper != "PG2")
+
+
+def successors(papers=None) -> tuple[str, ...]:
+    """The rows of papers after PG2 (None: of all), each after the rows that stand beside it."""
+    found = [name for paper in papers or later_papers() for name in rows(paper)]
     beside = [name for row in found for name in METHODS[row].beside]
     return tuple(dict.fromkeys(beside + found))
 

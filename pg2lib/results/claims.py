@@ -306,6 +306,17 @@ UNTESTED = (
 )
 
 
+def later(papers=None) -> tuple[Claim, ...]:
+    """The claims that need no row of later papers but these; None: all."""
+    known = {*(papers or models.later_papers()), "PG2"}
+    papers_of = {name: method.paper for name, method in models.METHODS.items()}
+    return tuple(
+        claim
+        for claim in LATER
+        if {papers_of.get(row, "PG2") for c in claim.comparisons for row in c.rows} <= known
+    )
+
+
 def rows_of(ablations=False, how=None, among=CLAIMS) -> tuple[str, ...]:
     """The rows that claims compare: of those that need an ablation, LAMBDA among them, or of all
     others; how: only of comparisons measured in this way."""

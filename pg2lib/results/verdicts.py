@@ -39,8 +39,10 @@ class Finding:
     @property
     def interval(self) -> str:
         form = f"+.{self.comparison.measure.digits}f"
-        known = not math.isnan(self.effect)
-        return interval_text(self.effect, self.low, self.high, form) if known else MISSING
+        if math.isnan(self.effect):
+            return MISSING
+        counted = self.comparison.how == "size"  # exact, so it has no interval
+        return interval_text(self.effect, None if counted else self.low, self.high, form)
 
 
 @dataclass(frozen=True)

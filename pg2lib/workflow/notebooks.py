@@ -34,7 +34,7 @@ class Notebook:
     seeds: it reports over all seeds of a study; the others show one training.
     answers: it also reads the answers of the user study.
     ships: the copy that the project keeps shows the generators that come with it.
-    successors: it is about later papers and also reads the ablations of their claims; `make
+    papers: the later papers it is about; it also reads the ablations of their claims, and `make
     successors` runs it, not `make reproduce`.
     """
 
@@ -45,7 +45,7 @@ class Notebook:
     seeds: bool = False
     answers: bool = False
     ships: bool = False
-    successors: bool = False
+    papers: Sequence[str] = ()
 
     @property
     def path(self) -> Path:
@@ -94,8 +94,8 @@ def notebook_step(study: Study, notebook: Notebook) -> runs.Step:
         steps += [s for row in claims.rows_of(ablations=True) for s in score_steps(other, row)]
         if sibling:
             steps += [s for row in claims.rows_of(how="halves") for s in score_steps(sibling, row)]
-    if notebook.successors:
-        rows = claims.rows_of(ablations=True, among=claims.LATER)
+    if notebook.papers:
+        rows = claims.rows_of(ablations=True, among=claims.later(notebook.papers))
         steps += [s for row in rows for s in score_steps(plan.ablation_study(study), row)]
     inputs |= {step.name: step.key for step in steps}
     entries = code_keys.notebook_entries([source for kind, source in cells if kind == "code"])
@@ -266,11 +266,10 @@ def committed_copy(executed: Path):
     return book
 
 
-def update_committed(study, log, successors=False):
-    """Write the executed notebooks of a study over those of the project; successors: those on
-    later papers, else all others."""
+def update_committed(study, books, log):
+    """Write executed notebooks of a study over those of the project."""
     shipped = Study(profile=demo.PROFILE, device=study.device)
-    for notebook in (book for book in notebooks() if book.successors == successors):
+    for notebook in books:
         executed = run_notebook(shipped if notebook.ships else study, notebook, log)
         with write_atomically(notebook.path) as temporary:
             nbformat.write(committed_copy(executed), temporary)

@@ -336,6 +336,16 @@ def generate_fn(study: Study, row: str, log=None):
     return checkpoints.generate_fn(chain, wanted, paths, study.device)
 
 
+def networks(study: Study, name: str, log=None) -> tuple:
+    """(method, config, generating networks) of one method, without those it starts from; trained if
+    it is not there."""
+    train(study, name, log)
+    method, config, device = models.find(name), method_config(study, name), device_of(study)
+    path = runs.checked(train_step(study, name), checkpoints.WEIGHTS)
+    states = checkpoints.load_state(path, device)["networks"]
+    return method, config, checkpoints.load_generators(method, config, states, device, path)
+
+
 def evaluate(study, row: str, preset="pg2", mask_from="target", log=None, until=None) -> Path:
     """The folder with generated.npy, pairs.csv and summary.json of a row, made if not there; of
     the first seed. OutOfTime if it is later than `until` before it begins."""

@@ -26,7 +26,7 @@ from pg2lib.workflow.notebooks import notebook_state, notebook_step, notebooks, 
 def books(study, claims: bool):
     """The notebooks that are executed; claims: with those that need the ablations. For several
     seeds only those that report over all of them."""
-    every = [book for book in notebooks() if (claims or not book.claims) and not book.successors]
+    every = [book for book in notebooks() if (claims or not book.claims) and not book.papers]
     return [notebook for notebook in every if notebook.seeds or len(study.seeds) == 1]
 
 

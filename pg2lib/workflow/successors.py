@@ -17,70 +17,73 @@ PAIRS = 5  # test pairs in Figure 4
 TITLE = "The claims of papers after PG2, tested on {dataset}"
 
 
-def all_rows() -> tuple[str, ...]:
+def all_rows(papers=None) -> tuple[str, ...]:
     """The rows of the table: the condition image, those of the papers, the real target."""
-    return (pipeline.REFERENCE_ROWS[0], *models.successors(), pipeline.REFERENCE_ROWS[1])
+    return (pipeline.REFERENCE_ROWS[0], *models.successors(papers), pipeline.REFERENCE_ROWS[1])
 
 
-def wanted(study) -> dict:
+def wanted(study, papers=None) -> dict:
     """Study -> rows to score: those of the table, and where the ablations come from
     (`plan.ablation_study`) those that the papers' claims compare."""
-    found = {study: all_rows()}
-    other, ablations = plans.ablation_study(study), claim_rows(ablations=True)
+    found = {study: all_rows(papers)}
+    other, ablations = plans.ablation_study(study), claim_rows(True, papers)
     rows = (*found.get(other, pipeline.REFERENCE_ROWS), *ablations)
     return found | {other: tuple(dict.fromkeys(rows))}
 
 
-def claim_rows(ablations: bool) -> tuple[str, ...]:
+def claim_rows(ablations: bool, papers=None) -> tuple[str, ...]:
     """The rows that the papers' claims compare, see `claims.rows_of`; with the references that tell
     whether poses can be judged."""
-    rows = claim_list.rows_of(ablations, among=claim_list.LATER)
+    rows = claim_list.rows_of(ablations, among=claim_list.later(papers))
     return tuple(dict.fromkeys((*pipeline.REFERENCE_ROWS, *rows)))
 
 
-def books():
-    return [notebook for notebook in notebooks.notebooks() if notebook.successors]
+def books(papers=None):
+    """The notebooks that show no later paper but these."""
+    known = {*(papers or models.later_papers())}
+    return [book for book in notebooks.notebooks() if book.papers and known >= {*book.papers}]
 
 
-def plan(study) -> list[tuple[runs.Step, runs.State]]:
+def plan(study, papers=None) -> list[tuple[runs.Step, runs.State]]:
     """Every step and its state, without doing any."""
     jobs = [
         (one, row)
-        for part, rows in wanted(study).items()
+        for part, rows in wanted(study, papers).items()
         for row in rows
         for one in pipeline.each(part, row)
     ]
     entries = [(step, runs.state(step)) for step in (pipeline.score_step(*job) for job in jobs)]
     return entries + [
         (notebooks.notebook_step(study, book), notebooks.notebook_state(study, book))
-        for book in books()
+        for book in books(papers)
     ]
 
 
-def make(study, log=print):
-    """Do what is missing of everything, in order, and tell where the results are."""
-    for part, rows in wanted(study).items():
+def make(study, papers=None, log=print):
+    """Do what is missing of everything, in order, and tell where the results are; papers: of
+    those alone."""
+    for part, rows in wanted(study, papers).items():
         pipeline.data(part, log)
         lanes.train_all(part, (*pipeline.chains(rows), pipeline.KEYPOINTS), log)
         for row in rows:
             for one in pipeline.each(part, row):
                 pipeline.evaluate(one, row, log=log)
-    folder, found = pipeline.figures_folder(study), table(study)
+    folder, found = pipeline.figures_folder(study), table(study, papers)
     log(f"\n{terminal.text(found, terminal.columns())}\n")
     log("\n".join(render.view(found).notes) + "\n")  # how the rows differ from their papers'
-    results = claims(study)
+    results = claims(study, papers)
     log(results["notes"][0])
     written = render.write(folder, "table_successors", found)
     written += render.write(folder, "successors_claims", results)
-    written.append(figure4(study, folder / "figure4_successors.png"))
-    for notebook in books():
+    written.append(figure4(study, folder / "figure4_successors.png", papers))
+    for notebook in books(papers):
         written.append(notebooks.run_notebook(study, notebook, log))
     log("wrote " + ", ".join(map(str, written)))
 
 
-def table(study) -> dict:
+def table(study, papers=None) -> dict:
     """`tables.successors` of the rows of later papers and of those that stand beside them."""
-    trained = models.successors()
+    trained = models.successors(papers)
     images = {
         row: [pipeline.generated(one, row) for one in pipeline.each(study, row)] for row in trained
     }
@@ -93,22 +96,23 @@ def table(study) -> dict:
         if row not in models.rows() and not models.find(row).budget
     }
     facts = pipeline.table_facts(study) | {
-        "command": command(study),
+        "command": command(study, papers),
         "parsing": maps.source(study.data_name, study.parsing),
         "first_stage_pairs": describe.first_stage_pairs(study, trained),
     }
-    scores = pipeline.summaries(study, all_rows()), pipeline.pairs(study, all_rows())
+    scores = pipeline.summaries(study, all_rows(papers)), pipeline.pairs(study, all_rows(papers))
     return tables.successors(*scores, by_preset, cost, changes, facts)
 
 
-def claims(study) -> dict:
-    """The claims of later papers (`claims.LATER`) as `verdicts.claims_table`."""
-    other, rows = plans.ablation_study(study), claim_rows(ablations=False)
+def claims(study, papers=None) -> dict:
+    """The claims of later papers (`claims.later`) as `verdicts.claims_table`."""
+    other, rows = plans.ablation_study(study), claim_rows(False, papers)
+    ablations = claim_rows(True, papers)
     if other == study:
-        rows = tuple(dict.fromkeys((*rows, *claim_rows(ablations=True))))
+        rows = tuple(dict.fromkeys((*rows, *ablations)))
     main = replace(evidence.measured(study, rows), parameters=parameters(study))
-    small = main if other == study else evidence.measured(other, claim_rows(ablations=True))
-    results = verdicts.evaluate_claims(main, small, claims=claim_list.LATER)
+    small = main if other == study else evidence.measured(other, ablations)
+    results = verdicts.evaluate_claims(main, small, claims=claim_list.later(papers))
     facts = pipeline.facts(study, "pg2 successors", rows, "successors")
     facts |= {"drawn": study.setting.drawn, "ablations": other.name}
     lines = verdicts.health_lines(main, small)
@@ -124,10 +128,10 @@ def parameters(study) -> dict:
     return {entry["row"]: entry["parameters"] for entry in entries}
 
 
-def figure4(study, path):
+def figure4(study, path, papers=None):
     """Write Figure 4 of the rows of the table: the first seed's images of the test pairs that
     Figure 4 of Table 1 shows. The path of the PNG."""
-    data, rows = pipeline.data(study), models.successors()
+    data, rows = pipeline.data(study), models.successors(papers)
     chosen = figures.select_examples(data, PAIRS, study.seed)
     generated = {row: pipeline.generated(study, row) for row in rows}
     sheet = sheets.rows_sheet(data, chosen, generated)
@@ -135,5 +139,14 @@ def figure4(study, path):
     return provenance.save(sheet, path, facts)
 
 
-def command(study) -> str:
-    return study.command.replace("make reproduce", "make successors")
+def command(study, papers=None) -> str:
+    only = f" METHODS='{' '.join(models.rows(paper)[0] for paper in papers)}'" if papers else ""
+    return study.command.replace("make reproduce", "make successors") + only
+
+
+def papers_of(names) -> tuple[str, ...] | None:
+    """The papers of rows, in the order of the tables; None for none. UserError: no such
+    row of a later paper."""
+    known = [row for paper in models.later_papers() for row in models.rows(paper)]
+    asked = {models.find(configs.require_in("method", name, known)).paper for name in names}
+    return tuple(paper for paper in models.later_papers() if paper in asked) or None

@@ -1,12 +1,14 @@
 """How much of a garment's texture arrives in the images of rows, from the run store."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from pg2lib.evaluation import texture
+from pg2lib.evaluation import statistics, texture
 from pg2lib.evaluation.score_row import read_pairs, with_interval
 from pg2lib.evaluation.scores import weighting
+from pg2lib.training import extras, loop
 from pg2lib.workflow import maps, pipeline
 
 LABELS = "people"
@@ -40,3 +42,21 @@ def scores(tables: dict) -> dict:
         )
         for row, trainings in tables.items()
     }
+
+
+def differences(tables: dict, compared: dict) -> dict:
+    """name -> the weighted mean of the score of row a less that of row b, and the two ends of its
+    95 % interval; compared: name -> (a, b), rows of `pairs`."""
+    found = {}
+    for name, (a, b) in compared.items():
+        weight, people = tables[a][0]["target_texture"], tables[a][0]["identity"].to_numpy()
+        change = np.stack([x["texture"] - y["texture"] for x, y in zip(tables[a], tables[b])])
+        middle = float(np.mean(statistics.seed_means(change, weight.to_numpy())))
+        found[name] = middle, *statistics.interval(change, people, weight.to_numpy())
+    return found
+
+
+def inputs(dataset, chosen, device):
+    """What a method that reads parsing maps paints the pairs (k, 2) from; dataset: of `parsed`."""
+    maps = extras.pair_maps(dataset, chosen, device, ("parsing", "target_parsing"))
+    return replace(loop.pair_inputs(dataset, chosen, device), extras=maps)
