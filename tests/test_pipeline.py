@@ -359,6 +359,15 @@ def test_the_committed_copy_has_no_traces(book):
     assert "papermill" not in json.dumps(copy)
 
 
+def test_a_text_that_came_in_pieces_is_committed_in_one(tmp_path):
+    cell = nbformat.v4.new_code_cell("print()", outputs=[
+        nbformat.v4.new_output("stream", text=words) for words in ("a\n", "b\n")
+    ])  # fmt: skip
+    path = tmp_path / "book.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    assert [part.text for part in notebooks.committed_copy(path).cells[0].outputs] == ["a\nb\n"]
+
+
 def test_a_kernel_finds_figures_and_runs_from_its_own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("PG2_FIGURES", "PG2_RUNS"):

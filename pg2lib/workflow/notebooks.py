@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 from pg2lib import models
 from pg2lib.core.config import Study
@@ -247,12 +248,14 @@ def last_cell(path: Path) -> int:
 
 def committed_copy(executed: Path):
     """The executed notebook as the project keeps it: no papermill traces, no widget state, no
-    injected cell, counted 1..n."""
+    injected cell, each text in one piece, counted 1..n."""
     book = read(executed)
     book.cells = [c for c in book.cells if "injected-parameters" not in c.metadata.get("tags", [])]
     for cell in book.cells:
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
+    # a busy machine sends one text in several pieces
+    book, _ = CoalesceStreamsPreprocessor().preprocess(book, {})
     for count, cell in enumerate((c for c in book.cells if c.cell_type == "code"), 1):
         cell.execution_count = count
         for output in cell.outputs:
