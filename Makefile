@@ -10,7 +10,7 @@ LOCK = requirements.lock
 CPU_TORCH = https://download.pytorch.org/whl/cpu
 EVERY = 10
 
-.PHONY: help lab reproduce claims successors report publish test notebooks pages demo screenshot bench record scaling faults lock clean
+.PHONY: help lab reproduce claims successors report site publish test notebooks pages demo screenshot bench record scaling faults lock clean
 
 help:
 	@echo "make lab         open the notebooks in JupyterLab; 08 and 09 need nothing trained"
@@ -22,6 +22,8 @@ help:
 	@echo "make claims      the same, then the ablations and the paper's claims, one by one"
 	@echo "make successors  the rows of later papers beside PG2's: table, claims, Figure 4"
 	@echo "make report      all results on one HTML page, your own first; trains nothing"
+	@echo "make site        notebooks, documents, report and pose studio as pages in runs/site that"
+	@echo "                 open without a server; the networks paint in the browser"
 	@echo "make publish     copy your results, runs/figures/, into the project's figures/ and update"
 	@echo "                 its pages; STUDY=synthetic-market-quick copies that one alone"
 	@echo "make test        unit tests, every notebook re-run and compared (profile smoke), and"
@@ -59,6 +61,9 @@ successors: .venv/.installed
 
 report: .venv/.installed
 	@.venv/bin/python -m pg2lib report
+
+site: .venv/.installed
+	@.venv/bin/python -m pg2lib site
 
 publish: .venv/.installed
 	@.venv/bin/python -m pg2lib publish $(STUDY)

@@ -141,6 +141,8 @@ def study(*names, **helps):
     )
 
 
+SHIPPED = option("--profile", default=ENV("PG2_PROFILE") or "demo", help="whose networks the "
+                 "studio has: demo (default), those that ship, or another, trained if need be")
 MINUTES = option("--minutes", type=float, metavar="N", help="stop after N minutes, with "
                  "checkpoints, a table of how far each training is, and exit status 3; the same "
                  "command goes on from there")
@@ -246,6 +248,9 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
         "--device")),
     ("report", "all results on one page: your own, then those that come with the project", (
         option("--out", type=Path, help="folder to write (default: report/)"),)),
+    ("site", "notebooks, documents, report and pose studio as pages that open without a server", (
+        *(SHIPPED if names == ("--profile",) else (names, more) for names, more in STUDY),
+        option("--out", type=Path, help="folder to write (default: runs/site)"))),
     ("pages", "update the tables that README.md and docs/results.md quote from figures/", ()),
     ("publish", "copy your results into the project's figures/, then update its pages", (
         option("study", nargs="*", metavar="STUDY", help="folders below runs/figures/ (default: "

@@ -358,6 +358,15 @@ def report(options):
     log(f"wrote {write_report(runs.figures(), out, comparison, runs.shipped_figures())[0]}")
 
 
+def site(options):
+    # the rest works without the packages of notebooks
+    from pg2lib.apps.site.site import write_site
+
+    study = study_of(options)
+    first = write_site(study, options.out or runs.root() / "site", log)
+    log(f"wrote {first}; open it by a double click")
+
+
 def pages(options):
     for path in project_pages.update_pages():
         log(f"wrote {path}")

@@ -127,7 +127,7 @@ def test_pg2_train_needs_no_notebook_package():
 
 
 def test_only_widgets_need_notebook_or_display_libraries():
-    lazy = ".widget", ".kernels"  # imported where they are used
+    lazy = ".widget", ".kernels", ".site", ".studio_page"  # imported where they are used
     import_without(NOTEBOOKS, [name for name in modules() if not name.endswith(lazy)])
 
 

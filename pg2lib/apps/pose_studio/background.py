@@ -11,15 +11,21 @@ GROW, SOFT = 1 / 32, 1 / 16  # of the frame's height: the mask's margin, and how
 
 
 def person(poses, height: int, width: int) -> np.ndarray:
+    """`shares` of poses (k, 18, 2): float32 (k, height, width, 1)."""
+    poses = torch.from_numpy(np.asarray(poses, np.float32))
+    return shares(poses, height, width).permute(0, 2, 3, 1).numpy()
+
+
+def shares(poses, height: int, width: int):
     """Where the person of each pose (k, 18, 2) is: the pose mask with a margin for hair and clothes
-    and a soft edge, float32 (k, height, width, 1) from 0 to 1."""
+    and a soft edge, float32 (k, 1, height, width) from 0 to 1."""
     grow, soft = round(GROW * height), round(SOFT * height)
-    masks = heatmaps.pose_mask(torch.from_numpy(np.asarray(poses, np.float32)), height, width)
+    masks = heatmaps.pose_mask(poses, height, width)
     masks = F.max_pool2d(masks, 2 * grow + 1, 1, grow)
     masks = F.pad(masks, (soft,) * 4, mode="replicate")
     for _ in range(2):
         masks = F.avg_pool2d(masks, soft + 1, 1)
-    return masks.permute(0, 2, 3, 1).numpy()
+    return masks
 
 
 def behind(images, poses) -> np.ndarray:

@@ -560,7 +560,7 @@ const HELP =
   "h hides or shows it, m mirrors, r shows the next row, Ctrl+Z undoes; Esc, then Tab leaves. " +
   "Drop a photo or OpenPose JSON anywhere.";
 
-function render({ model, el }) {
+function render({ model, el, silence }) {
   const get = (name) => model.get(name);
   const names = get("joints").map((name) => name.replaceAll("_", " "));
   const helpId = `pg2-studio-help-${++views}`;
@@ -612,8 +612,9 @@ function render({ model, el }) {
     },
     silent() {
       sayHere(
-        `No answer from Python for ${SILENCE / 1000} seconds: the kernel is busy or was stopped. ` +
-          "If this persists, run the cell again.",
+        silence ??
+          `No answer from Python for ${SILENCE / 1000} seconds: the kernel is busy or was stopped. ` +
+            "If this persists, run the cell again.",
       );
     },
   });
@@ -976,7 +977,7 @@ function render({ model, el }) {
       if (perSecond) {
         root.setAttribute("data-fps", perSecond.toFixed(1));
         speed.textContent = `${perSecond.toFixed(0)} pictures/s`;
-        speed.setAttribute("title", `Python took ${Math.round(milliseconds)} ms for the last`);
+        speed.setAttribute("title", `The last one took ${Math.round(milliseconds)} ms`);
       }
     }
     if (serial >= seeking) seeking = 0;

@@ -1,0 +1,67 @@
+// The parts of the pose studio's page that Python does in a notebook.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+const read = (name) => readFileSync(new URL(`../../pg2lib/apps/${name}`, import.meta.url), "utf8");
+const address = (text) => `data:text/javascript;base64,${Buffer.from(text).toString("base64")}`;
+const widget = address(read("pose_studio/widget.js"));
+const parts = await import(
+  address(read("site/parts.js").replace("../pose_studio/widget.js", widget))
+);
+
+const FRAME = { height: 128, width: 64, swap: [0, 2, 1], body25: [] };
+const START = [[10, 20], [30, 40], null];
+const GUESSES = [[10, 20], [30, 40], [50, 60]];
+const editor = () => new parts.Editor(FRAME, START, GUESSES);
+
+test("a drag is one step, and undo takes it back", () => {
+  const one = editor();
+  one.move({ joint: 0, x: 12, y: 22 });
+  assert.ok(one.moved);
+  one.drop({ joint: 0, x: 99, y: -5 });
+  assert.deepEqual(one.pose[0], [63, 0]); // inside the frame
+  one.undo();
+  assert.deepEqual(one.pose, START);
+  one.redo();
+  assert.deepEqual(one.pose[0], [63, 0]);
+  one.move({ joint: 0, x: 1, y: 1 });
+  one.undo(); // of a drag that is under way
+  assert.deepEqual(one.pose[0], [63, 0]);
+});
+
+test("a hidden joint comes back where it was, a missing one where it is guessed", () => {
+  const one = editor();
+  one.hide({ joint: 1 });
+  assert.equal(one.pose[1], null);
+  one.show({ joint: 1 });
+  one.show({ joint: 2 });
+  assert.deepEqual(one.pose, GUESSES);
+});
+
+test("mirrored, left becomes right, and reset returns to the pose taken", () => {
+  const one = editor();
+  one.mirror();
+  assert.deepEqual(one.pose, [[53, 20], null, [33, 40]]);
+  one.reset();
+  assert.deepEqual(one.pose, START);
+});
+
+test("poses in between are evenly spaced; a joint that one lacks is missing there", () => {
+  const [a, b] = [[[0, 0], [4, 4], null], [[4, 8], null, [1, 1]]];
+  assert.deepEqual(parts.inBetween([a, b], 1), [a, [[2, 4], null, null], b]);
+  assert.deepEqual(parts.inBetween([a], 3), [a]);
+});
+
+test("a pose larger than the frame is scaled into it", () => {
+  const numbers = Array.from({ length: 18 }, (_, k) => [100 * k, 200 * k, k === 3 ? 0 : 1]).flat();
+  const text = JSON.stringify({ people: [{ pose_keypoints_2d: numbers }] });
+  const pose = parts.readPose(text, FRAME);
+  assert.equal(pose[3], null);
+  for (const place of pose.filter(Boolean)) {
+    assert.ok(place[0] >= 0 && place[0] <= 63 && place[1] >= 0 && place[1] <= 127);
+  }
+  assert.ok(Math.abs((pose[2][1] - pose[1][1]) / (pose[2][0] - pose[1][0]) - 2) < 1e-9);
+  assert.throws(() => parts.readPose("{}", FRAME), parts.Mistake);
+});

@@ -1,0 +1,81 @@
+"""The site: what the studio's page shows of a pose, and pages that load nothing from outside."""
+
+import json
+import re
+
+import numpy as np
+import onnxruntime
+import torch
+
+from pg2lib import cli
+from pg2lib.apps.pose_studio import background
+from pg2lib.apps.site import site, studio_page
+from pg2lib.data.heatmaps import heatmaps, pose_mask
+from pg2lib.results import figures
+from pg2lib.workflow.run_store import project
+
+NOTEBOOKS = sorted((project() / "notebooks").glob("*.ipynb"))
+LOADED = re.compile(r"<(?:script|link|img|iframe)\b[^>]*?(?:src|href)=[\"']([^\"']*)|url\((.*?)\)")
+
+
+def test_what_the_page_shows_of_a_pose_is_what_the_notebook_shows():
+    size = 64, 32
+    session = onnxruntime.InferenceSession(studio_page.maps_graph(*size))
+    rng, limits = np.random.default_rng(0), (size[1] - 1, size[0] - 1)
+    poses = (rng.uniform(-0.2, 1.2, (4, 18, 2)) * limits).clip(0, limits).astype(np.float32)
+    poses[1, ::2] = -1
+    poses[2] = poses[2].round()
+    for pose in poses[:, None]:
+        heat, mask, person = session.run(["heatmaps", "mask", "person"], {"target_keypoints": pose})
+        batch = torch.from_numpy(pose)
+        maps, expected = heatmaps(batch, *size)[0].numpy(), pose_mask(batch, *size)[0].numpy()
+        colours = figures.colour_heatmaps(maps).astype(float)
+        assert np.abs((heat[0].transpose(1, 2, 0) + 1) * 127.5 - colours).max() < 1e-3
+        assert (mask[0] == 2 * expected - 1).all()
+        share = background.person(pose, *size)[0, ..., 0]
+        np.testing.assert_allclose((person[0] + 1) / 2, np.stack([share] * 3), atol=1e-5)
+
+
+def test_every_formula_of_the_notebooks_is_drawn():
+    cells = [cell for path in NOTEBOOKS for cell in json.loads(path.read_text())["cells"]]
+    texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+    formulas = [match for text in texts for match in site.FORMULA.finditer(text)]
+    assert len({match[0] for match in formulas}) > 40
+    assert [match[0] for match in formulas if site.drawn(match).startswith("<code")] == []
+    assert site.drawn(re.match(site.FORMULA, r"$\nonsense$")) == r"<code>\nonsense</code>"
+
+
+def test_pages_load_nothing_from_outside_and_their_links_lead_somewhere(tmp_path):
+    sources = [NOTEBOOKS[2], project() / "README.md", project() / "docs" / "results.md"]
+    places = {path: path.relative_to(project()).with_suffix(".html") for path in sources}
+    titles = [site.write_source(path, tmp_path, places) for path in sources]
+    assert titles == ["3 · The pose mask loss", "PG2: a reproducible companion", "Results"]
+    for name in ("index.html", "studio.html", "report/report.html"):  # which every page names
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    links = 0
+    for place in places.values():
+        page = tmp_path / place
+        text = page.read_text(encoding="utf-8")
+        loaded = [(match[1] or match[2]).strip("\"'") for match in LOADED.finditer(text)]
+        linked = re.findall(r'<a [^>]*href="([^"#]+)', text)
+        linked = [address for address in linked if not re.match("https?:", address)]
+        for address in linked + [one for one in loaded if not one.startswith("data:")]:
+            assert (page.parent / address).is_file(), address
+        links += len(linked)
+    assert links > 20
+
+
+def test_a_link_that_leads_nowhere_is_text(tmp_path):
+    source = project() / "docs" / "results.md"
+    places = {source: site.Path("docs/results.html"), NOTEBOOKS[0]: site.Path("notebooks/a.html")}
+    text = '<a href="../figures">f</a> <a href="../notebooks/{}#x">n</a> <a href="#y">y</a>'
+    linked = site.linked(text.format(NOTEBOOKS[0].name), source, tmp_path, places)
+    assert linked == '<a >f</a> <a href="../notebooks/a.html#x">n</a> <a href="#y">y</a>'
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path, capsys):
+    (tmp_path / "diary.txt").write_text("mine")
+    assert cli.main(["site", "--out", str(tmp_path)]) == 2
+    assert "holds files but no site" in capsys.readouterr().err
+    assert (tmp_path / "diary.txt").read_text() == "mine"
