@@ -31,7 +31,7 @@ help:
 	@echo "make notebooks   reproduce, then write the executed notebooks over notebooks/; make publish"
 	@echo "                 then does the same for their figures"
 	@echo "make pages       update the tables that README.md and docs/results.md quote from figures/"
-	@echo "make demo        train the generators that ship with the project again; a quarter of an hour"
+	@echo "make demo        train the generators that ship with the project again; hours, resumable"
 	@echo "make screenshot  film the pose studio in use for README.md"
 	@echo "make bench       measure speed and memory, half an hour; keep the machine idle"
 	@echo "make record      CHANGE=\"what is new\": cost and quality of quick, a line of docs/records.md"
