@@ -138,7 +138,7 @@ def text(record) -> str:
     return f"""# The generators that ship
 
 Trained on {record["training_people"]:,} people that the project draws ({record["dataset"]},
-{width}x{height}, profile {record["profile"]}, seed {record["seed"]}) and scored on
+{height}x{width}, profile {record["profile"]}, seed {record["seed"]}) and scored on
 {record["pairs"]:,} pairs of {record["people"]} people they have not seen, from the files
 themselves. Written by `{record["command"]}`; the numbers are in card.json, the logs of the
 trainings in logs.csv.
