@@ -17,7 +17,7 @@ WAYS = dict.fromkeys(("rows", "splits", "curves"), ("", "")) | {
     "size": ("; at the papers' sizes", ""),
 }
 # What is counted of a row and needs no images, beside the scores.
-COUNTS = {"parameters": Score("parameters", "parameters", "lower", digits=2, unit="million")}
+COUNTS = {"parameters": Score("parameters", "parameter count", "lower", digits=2, unit="million")}
 MEASURES = EVERY | COUNTS
 
 

@@ -115,6 +115,7 @@ def claims(study, papers=None) -> dict:
     results = verdicts.evaluate_claims(main, small, claims=claim_list.later(papers))
     facts = pipeline.facts(study, "pg2 successors", rows, "successors")
     facts |= {"drawn": study.setting.drawn, "ablations": other.name}
+    facts["command"] = command(study, papers)
     lines = verdicts.health_lines(main, small)
     return verdicts.claims_table(results, facts, lines, TITLE, claim_list.LATER_NOTES)
 
