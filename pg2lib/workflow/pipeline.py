@@ -14,7 +14,7 @@ import numpy as np
 
 from pg2lib import models
 from pg2lib.core import config as configs
-from pg2lib.core import devices, distributed
+from pg2lib.core import devices, distributed, energy
 from pg2lib.core.config import Study
 from pg2lib.core.files import OutOfTime, UserError, stored
 from pg2lib.core.progress import reporting
@@ -273,10 +273,11 @@ def train(study: Study, name: str, log=None, until=None) -> Path:
         leftovers.check_training(folder, config)
         what, seed = task(study, name, log), seed_of(study, name)
         images = row_data(study, name, log)
-        facts = training.train(what, images, folder, seed, study.device, progress, until=until)
+        with energy.metered() as joules:
+            facts = training.train(what, images, folder, seed, study.device, progress, until=until)
         if facts["step"] < config.iterations:
             raise OutOfTime(name)
-        return facts
+        return facts | {"processor_joules": joules()}
 
     return ensure(train_step(study, name), work, log, until) / checkpoints.WEIGHTS
 
