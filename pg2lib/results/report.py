@@ -30,7 +30,7 @@ TEMPLATE = Path(__file__).with_name("report_page")
 # Heading -> {figure: caption, or table: ""}, in the order of the page; {}: all other figures.
 SECTIONS = json.loads((TEMPLATE / "sections.json").read_text(encoding="utf-8"))
 CAPTIONS = {name: caption for names in SECTIONS.values() for name, caption in names.items()}
-FOLDED = ("Further scores", "Further figures")
+FOLDED = ("Papers after PG2", "Further scores", "Further figures")
 CHART = re.compile("curves|scores|effects|convergence|check|shift")  # figures without people
 
 

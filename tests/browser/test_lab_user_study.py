@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from browsing import (
+    LOAD,
     binding,
     evaluate,
     excerpt,
@@ -53,7 +54,8 @@ def begin(page, root, participant=PARTICIPANT):
     root.locator("[data-do='agree']").click()
     root.locator("input[name='participant']").fill(participant)
     root.locator("[data-do='start']").click()
-    until(page, lambda: root.get_attribute("data-participant") == participant, "a session")
+    started = lambda: root.get_attribute("data-participant") == participant  # noqa: E731
+    until(page, started, "a session", LOAD)  # 55 images are painted first
 
 
 def answer(page, root, count):
