@@ -75,7 +75,7 @@ test: .venv/.installed
 
 notebooks: .venv/.installed
 	@.venv/bin/python -m pg2lib reproduce --claims --update-notebooks
-	@.venv/bin/python -m pg2lib successors PATN --update-notebooks
+	@.venv/bin/python -m pg2lib successors --update-notebooks
 
 pages: .venv/.installed
 	@.venv/bin/python -m pg2lib pages

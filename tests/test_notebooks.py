@@ -22,6 +22,7 @@ NAMES = (
     "08_pose_studio",
     "09_user_study",
     "10_patn",
+    "11_soft_gated",
 )
 HEAD = ("Paper claim", "Goal", "Inputs", "Outputs", "Time")
 MAX_BYTES, MAX_CELL, MAX_FUNCTION, MIN_COMPARED = 400_000, 30, 15, 4

@@ -23,7 +23,7 @@ from pg2lib.models.memory import Memory
 from pg2lib.models.patn import PATNConfig
 from pg2lib.results import render, tables
 from pg2lib.training import describe, loop
-from pg2lib.workflow import lanes, pipeline, plan, successors
+from pg2lib.workflow import lanes, notebooks, pipeline, plan, successors
 
 FASHION = dict(height=256, width=176, norm="instance", gan="lsgan")
 TINY = dict(height=64, width=32, channels=4, blocks=2, batch=4, iterations=5, threads=1, sigma=3.0,
@@ -476,6 +476,15 @@ def test_papers_are_named_by_their_rows():
     assert successors.papers_of(["PATN-equalFLOPs"]) == ("PATN",)
     with pytest.raises(UserError, match="PATN"):
         successors.papers_of(["G1-L1"])
+
+
+def test_every_notebook_on_later_papers_is_run():
+    """One whose metadata named no such paper would be left out without a word."""
+    every = [book for book in notebooks.notebooks() if book.papers]
+    assert successors.books() == every and {p for b in every for p in b.papers} == {
+        *models.later_papers()
+    }
+    assert [book.name for book in successors.books(("PATN",))] == ["10_patn"]
 
 
 def test_one_paper_alone_needs_no_row_of_another():
