@@ -580,9 +580,9 @@ def test_people_judge_the_images_that_were_scored():
     study = Study(profile="smoke", device="cpu")
     data = pipeline.data(study)
     trials = user_study.plan(data.test_pairs, data.names, 0, user_study.Protocol(2, 2, 1))
-    picture, scored = user_study.pictures(study, "PATN", data), pipeline.generated(study, "PATN")
+    pictures, scored = user_study.pictures(study, "PATN", data), pipeline.generated(study, "PATN")
     [first, *_] = [trial for trial in trials if trial.kind == user_study.GENERATED]
-    assert (picture(first) == scored[first.index]).all()
+    assert (pictures([first])[0] == scored[first.index]).all()
 
 
 def test_describe_lists_the_rows_of_later_papers(capsys):

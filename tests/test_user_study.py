@@ -95,10 +95,13 @@ def test_impossible_protocols(counts):
 def test_pictures_are_the_target_and_what_the_row_made_of_the_pair(data, monkeypatch):
     made = np.random.default_rng(0).integers(0, 256, (len(data.test_pairs), 64, 32, 3), np.uint8)
     monkeypatch.setattr(pipeline, "generated", lambda study, row: made)
-    picture = user_study.pictures(STUDY, ROW, data)
-    for trial in user_study.plan(data.test_pairs, data.names, 1, SHORT):
+    pictures = user_study.pictures(STUDY, ROW, data)
+    trials = user_study.plan(data.test_pairs, data.names, 1, SHORT)
+    for trial, image in zip(trials, pictures(trials), strict=True):
         wanted = data.images[trial.index] if trial.kind == REAL else made[trial.index]
-        assert (picture(trial) == wanted).all()
+        assert (image == wanted).all()
+    real = [trial for trial in trials if trial.kind == REAL]
+    assert len(pictures(real)) == len(real) and pictures([]) == []
 
 
 # ---------------------------------------------------------------- answers on disk

@@ -31,7 +31,8 @@ def make(tmp_path, monkeypatch):
     start = partial(user_study.start_session, study, "G1+D", PAIRS, NAMES, protocol=PROTOCOL)
 
     def make(**more):
-        widget = UserStudy(start, more.pop("picture", picture), PROTOCOL, **more)
+        one = more.pop("picture", picture)
+        widget = UserStudy(start, lambda trials: [one(trial) for trial in trials], PROTOCOL, **more)
         widget.said = []
         widget.send = lambda content, buffers=None: widget.said.append((content, buffers))
         return widget

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from browsing import (
-    LOAD,
     binding,
     evaluate,
     excerpt,
@@ -54,8 +53,7 @@ def begin(page, root, participant=PARTICIPANT):
     root.locator("[data-do='agree']").click()
     root.locator("input[name='participant']").fill(participant)
     root.locator("[data-do='start']").click()
-    started = lambda: root.get_attribute("data-participant") == participant  # noqa: E731
-    until(page, started, "a session", LOAD)  # 55 images are painted first
+    until(page, lambda: root.get_attribute("data-participant") == participant, "a session")
 
 
 def answer(page, root, count):

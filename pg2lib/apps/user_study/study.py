@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from pg2lib import models
-from pg2lib.apps.photo.generate import generate
 from pg2lib.core.files import UserError, sha256
+from pg2lib.evaluation.score_row import generate_pairs
 from pg2lib.workflow import pipeline, run_store, shipped
 
 KINDS = REAL, GENERATED = "real", "generated"
@@ -104,21 +104,24 @@ def participant_seed(study, row, participant) -> int:
 
 
 def pictures(study, row, data):
-    """The function Trial -> uint8 (H, W, 3), its image: of `data`, which is `shipped.data(study)`,
-    or generated, by the bundled generator or as the row was scored."""
+    """The function trials -> their images, a list of uint8 (H, W, 3): of `data`, which is
+    `shipped.data(study)`, or generated, by the bundled generator or as the row was scored."""
     bundled = shipped.ships(study)
     made = shipped.generate_fn(study, row) if bundled else pipeline.generated(study, row)
 
-    def picture(trial):
-        if trial.kind == REAL:
-            return np.array(data.images[trial.index])
-        if not bundled:
-            return np.array(made[trial.index])
-        condition, target = data.test_pairs[trial.index]
-        image, pose = data.images[condition], data.keypoints[target]
-        return generate(made, image, pose, condition_keypoints=data.keypoints[condition])["refined"]
+    def images(trials):
+        indices = [trial.index for trial in trials if trial.kind == GENERATED]
+        if bundled and indices:  # all together: much faster than one by one
+            painted = generate_pairs(made, data, data.test_pairs[indices])["generated"]
+        else:
+            painted = np.array(made[indices] if indices else [])
+        rest = iter(painted)
+        return [
+            next(rest) if trial.kind == GENERATED else np.array(data.images[trial.index])
+            for trial in trials
+        ]
 
-    return picture
+    return images
 
 
 def generator_key(study, row) -> str:

@@ -21,7 +21,7 @@ class UserStudy(anywidget.AnyWidget):
     """Real or generated? The study of one row, for one participant after another.
 
     start_session: participant -> study.Session, as a `functools.partial` of `study.start_session`;
-    picture: Trial -> uint8 (H, W, 3), see `study.pictures`; participant: the suggested name.
+    pictures: trials -> uint8 (H, W, 3) each, see `study.pictures`; participant: the suggested name.
 
     Messages to the browser: {started: participant}, {image: trial, participant} with a PNG, {saved:
     trial, participant} and {failed: sentence}. Messages from it: see `receive`.
@@ -39,10 +39,10 @@ class UserStudy(anywidget.AnyWidget):
     where = traitlets.Unicode().tag(sync=True)  # the file of the answers
     result = traitlets.Dict().tag(sync=True)  # when finished: R2G and G2R, [wrong, of] each
 
-    def __init__(self, start_session, picture, protocol=PAPER, participant=""):
+    def __init__(self, start_session, pictures, protocol=PAPER, participant=""):
         shown = {"practice": protocol.practice, "exposure": protocol.exposure_ms}
         super().__init__(suggested=participant, total=protocol.total, **shown)
-        self.start_session, self.picture = start_session, picture
+        self.start_session, self.pictures = start_session, pictures
         self.session, self.pngs = None, []
         self.on_msg(lambda widget, content, buffers: self.receive(content))
 
@@ -72,7 +72,7 @@ class UserStudy(anywidget.AnyWidget):
         if name != self.participant:
             session = self.start_session(name)
             # All at once: generating each on request would give it away by its delay.
-            self.pngs = [to_png_bytes(self.picture(trial)) for trial in session.trials]
+            self.pngs = [to_png_bytes(image) for image in self.pictures(session.trials)]
             self.session, self.participant, self.where = session, name, str(session.path)
             self._update()
         self.send({"started": name})
