@@ -192,7 +192,7 @@ def successors(options):
         return log(plan.plan_text(workflow.plan(study, papers)))
     workflow.make(study, papers, log)
     if options.update_notebooks:
-        notebooks.update_committed(study, workflow.books(papers), log)
+        notebooks.update_committed(study, workflow.books(study, papers), log)
 
 
 def matrix(options):

@@ -37,6 +37,7 @@ class Notebook:
     ships: the copy that the project keeps shows the generators that come with it.
     papers: the later papers it is about; it also reads the ablations of their claims, and `make
     successors` runs it, not `make reproduce`.
+    drawn: it needs the exact parsing maps that only drawn people have.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Notebook:
     answers: bool = False
     ships: bool = False
     papers: Sequence[str] = ()
+    drawn: bool = False
 
     @property
     def path(self) -> Path:

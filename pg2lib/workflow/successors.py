@@ -38,10 +38,11 @@ def claim_rows(ablations: bool, papers=None) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*pipeline.REFERENCE_ROWS, *rows)))
 
 
-def books(papers=None):
-    """The notebooks that show no later paper but these."""
+def books(study, papers=None):
+    """The notebooks that show no later paper but these, as far as the study has what they need."""
     known = {*(papers or models.later_papers())}
-    return [book for book in notebooks.notebooks() if book.papers and known >= {*book.papers}]
+    found = [book for book in notebooks.notebooks() if book.papers and known >= {*book.papers}]
+    return [book for book in found if study.setting.drawn or not book.drawn]
 
 
 def plan(study, papers=None) -> list[tuple[runs.Step, runs.State]]:
@@ -55,7 +56,7 @@ def plan(study, papers=None) -> list[tuple[runs.Step, runs.State]]:
     entries = [(step, runs.state(step)) for step in (pipeline.score_step(*job) for job in jobs)]
     return entries + [
         (notebooks.notebook_step(study, book), notebooks.notebook_state(study, book))
-        for book in books(papers)
+        for book in books(study, papers)
     ]
 
 
@@ -76,8 +77,10 @@ def make(study, papers=None, log=print):
     written = render.write(folder, "table_successors", found)
     written += render.write(folder, "successors_claims", results)
     written.append(figure4(study, folder / "figure4_successors.png", papers))
-    for notebook in books(papers):
+    for notebook in books(study, papers):
         written.append(notebooks.run_notebook(study, notebook, log))
+    if not study.setting.drawn:
+        log("notebooks about the exact parsing maps of drawn people are left out")
     log("wrote " + ", ".join(map(str, written)))
 
 
