@@ -103,7 +103,7 @@ every outcome is in [benchmarks/faults.json](../benchmarks/faults.json).
 - **A mistake or a fault of the machine ends in one sentence**, exit status 2, which names the thing
   and the remedy.
 - **Files from elsewhere run no code**, cannot leave their folder and cannot write to the terminal.
-- **The report touches no file that it did not write.**
+- **The report and the site touch no file that they did not write.**
 
 Not promised: protection from someone who edits a file and its record; the curve and the log of a
 training that was interrupted are read, but their content is not compared; a disk that fills up

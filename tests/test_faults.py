@@ -24,7 +24,7 @@ from pg2lib.core.files import UserError
 from pg2lib.data import deepfashion, framing
 from pg2lib.data import prepare as preparation
 from pg2lib.evaluation import curves, score_row
-from pg2lib.results import report
+from pg2lib.results import own_files
 from pg2lib.training import weights
 from pg2lib.workflow import leftovers, notebooks, pipeline
 from pg2lib.workflow import run_store as runs
@@ -245,7 +245,7 @@ def test_a_report_that_is_stopped_half_way_loses_nothing(tmp_path, monkeypatch):
             (new / name).write_text(text)
 
     write("old")
-    report.replace_files(out, new, names, {})
+    own_files.replace_files(out, new, "report", {})
     (out / "a" / "notes.txt").write_text("mine")
     write("new")
     replace, done = os.replace, []
@@ -256,14 +256,15 @@ def test_a_report_that_is_stopped_half_way_loses_nothing(tmp_path, monkeypatch):
         done.append(target)
         replace(source, target)
 
-    monkeypatch.setattr(report.os, "replace", stop)
+    monkeypatch.setattr(own_files.os, "replace", stop)
     with pytest.raises(OSError, match="No space"):
-        report.replace_files(out, new, names, report.own_files(out))
+        own_files.replace_files(out, new, "report", own_files.own_files(out))
     monkeypatch.undo()
     assert [(out / name).read_text() for name in names] == ["new", "old"]
-    assert report.user_files(out) == ["a/notes.txt"]  # the rest is replaced next time
+    assert own_files.user_files(out, "report") == ["a/notes.txt"]  # the rest is replaced next time
     write("third")
-    report.replace_files(out, new, ["a/x"], report.own_files(out))
+    (new / "a" / "y").unlink()
+    own_files.replace_files(out, new, "report", own_files.own_files(out))
     assert sorted(path.name for path in (out / "a").iterdir()) == ["notes.txt", "x"]
 
 

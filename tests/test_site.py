@@ -79,3 +79,25 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path, capsys):
     assert cli.main(["site", "--out", str(tmp_path)]) == 2
     assert "holds files but no site" in capsys.readouterr().err
     assert (tmp_path / "diary.txt").read_text() == "mine"
+
+
+def test_a_second_site_replaces_the_first_and_keeps_what_is_not_its_own(tmp_path, monkeypatch):
+    out, made = tmp_path / "site", ["studio/old.js", "studio.html"]
+
+    def write(folder, text):
+        for name in made:
+            site.write_page(folder, name, name, text)
+
+    monkeypatch.setattr(site, "write_studio", lambda study, folder, log: write(folder, "studio"))
+    monkeypatch.setattr(site, "write_pages", lambda folder: site.write_page(folder, "a", "a", "a"))
+    assert cli.main(["site", "--out", str(out)]) == 0
+    (out / "studio" / "mine.txt").write_text("mine")
+    made[:] = ["studio/new.js", "studio.html"]
+    assert cli.main(["site", "--out", str(out)]) == 0
+    files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert files == {"a", "manifest.json", "studio.html", "studio/mine.txt", "studio/new.js"}
+    (out / "studio.html").write_text("edited")
+    (out / "studio" / "new.js").unlink()
+    assert cli.main(["site", "--out", str(out)]) == 2
+    assert (out / "studio.html").read_text() == "edited"
+    assert not (out / "studio" / "new.js").exists()

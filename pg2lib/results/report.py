@@ -3,13 +3,9 @@ the template in report_page/, filled from the JSON files in the figures folder. 
 offline: style, script and pictures are inside it."""
 
 import base64
-import contextlib
-import glob
 import json
-import os
 import re
 import shutil
-import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,14 +13,14 @@ from jinja2 import Environment, FileSystemLoader
 from PIL import Image, UnidentifiedImageError
 
 from pg2lib.core.config import SETTINGS
-from pg2lib.core.files import UserError, read_json, remove_litter, sha256, write_json
+from pg2lib.core.files import UserError, read_json
 from pg2lib.evaluation.scores import SCORES
 from pg2lib.evaluation.statistics import FAILS, UNSEEN
 from pg2lib.results import provenance, render
 from pg2lib.results.columns import without_empty
+from pg2lib.results.own_files import MANIFEST, files_in, rewritten
 
-PAGE, MANIFEST = "report.html", "manifest.json"
-MADE_BY = "pg2 report"  # in the manifest: marks a folder as a report
+PAGE = "report.html"
 PDF_AGE = 60  # seconds: an older PDF was not written together with its PNG
 TEMPLATE = Path(__file__).with_name("report_page")
 # Heading -> {figure: caption, or table: ""}, in the order of the page; {}: all other figures.
@@ -126,67 +122,18 @@ def write_report(figures, out, comparison=None, shipped=None) -> list[Path]:
     comparison: Markdown file with a table to append (docs/paper-vs-code.md), or None. shipped:
     folder of the figures that come with the project; its studies stand after the others. UserError:
     no results, a damaged file, or `out` holds files but no report."""
-    out = Path(out).absolute()
-    kept, studies, before = user_files(out), studies_in(figures), own_files(out)
+    out, studies = Path(out).absolute(), studies_in(figures)
     if shipped and Path(shipped).resolve() != Path(figures).resolve():
         studies += studies_in(shipped, shipped=True)
     if not studies:
         remedy = "run `make reproduce`, or name another folder with PG2_FIGURES"
         raise UserError(f"{figures} holds no results; {remedy}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    remove_litter(out.parent, glob.escape(out.name))
-    prefix = f".{out.name}.{os.getpid()}."
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=out.parent) as temporary:
-        new = Path(temporary) / "new"
+    with rewritten(out, "report") as new:
         for study in studies:
             fill(study, new)
         (new / PAGE).write_text(page(studies, comparison), encoding="utf-8")
         names = files_in(new)
-        if foreign := sorted(set(names) & set(kept)):
-            raise UserError(f"{out / foreign[0]} was not written by the report; move it away")
-        replace_files(out, new, names, before)
     return [out / name for name in (PAGE, *(n for n in names if n != PAGE), MANIFEST)]
-
-
-def replace_files(out: Path, new: Path, names, before: dict):
-    """Move the files of a new report into `out` and remove those of the one before (own_files). A
-    report that was stopped half-way knows the files of both."""
-    manifest = {"made_by": MADE_BY, "files": {name: sha256(new / name) for name in names}}
-    manifest |= provenance.stamp()
-    write_json(out / MANIFEST, manifest | {"before": before})
-    for name in names:
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(new / name, out / name)
-    for name in set(before) - set(names):
-        (out / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # the folder holds something else
-            (out / name).parent.rmdir()
-    write_json(out / MANIFEST, manifest)
-
-
-def own_files(out: Path) -> dict:
-    """Name -> SHA-256 of the files in a folder that a report wrote and nobody changed since."""
-    manifest = read_json(out / MANIFEST) or {}
-    lists = [manifest.get(key, {}) for key in ("files", "before")]
-    found = {n: sha256(out / n) for n in files_in(out) if any(n in known for known in lists)}
-    return {n: digest for n, digest in found.items() if digest in [k.get(n) for k in lists]}
-
-
-def files_in(folder: Path) -> list[str]:
-    """The files of a folder and its folders, by name below it, sorted."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-
-
-def user_files(out: Path) -> list[str]:
-    """Names of the files in a report's folder that no report wrote, or that were changed since.
-    UserError: out is a file, or a folder that holds files but no report."""
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file; name a folder for the report")
-    names, manifest = files_in(out), read_json(out / MANIFEST) or {}
-    if names and manifest.get("made_by") != MADE_BY:
-        raise UserError(f"{out} holds files but no report; name another folder or empty it")
-    own = own_files(out)
-    return [name for name in names if name != MANIFEST and name not in own]
 
 
 def studies_in(figures, shipped=False) -> list[Study]:

@@ -21,7 +21,8 @@ from nbconvert import HTMLExporter
 from nbconvert.filters import markdown2html
 
 from pg2lib.apps.site import studio_page
-from pg2lib.core.files import UserError, write_atomically
+from pg2lib.core.files import write_atomically
+from pg2lib.results import own_files
 from pg2lib.results.report import write_report
 from pg2lib.workflow import run_store as runs
 
@@ -41,14 +42,18 @@ SIMPLER = (
 
 def write_site(study, out, log) -> Path:
     """Write the site of a study (its networks and people in the studio) into a folder, in place of
-    an older one; returns its first page. UserError: `out` holds something else, or a part of the
-    site cannot be made."""
-    out, project = Path(out).absolute(), runs.project()
-    if out.exists() and not (out / "studio.html").exists() and any(out.iterdir()):
-        raise UserError(f"{out} holds files but no site; name another folder with --out")
-    shutil.rmtree(out, ignore_errors=True)
-    write_studio(study, out, log)
-    log("report, notebooks and documents")
+    an older one; returns its first page. UserError: `own_files.rewritten`, or a part of the site
+    cannot be made."""
+    with own_files.rewritten(out, "site") as new:
+        write_studio(study, new, log)
+        log("report, notebooks and documents")
+        write_pages(new)
+    return Path(out).absolute() / "index.html"
+
+
+def write_pages(out):
+    """All but the studio."""
+    project = runs.project()
     comparison = project / "docs" / "paper-vs-code.md"
     write_report(runs.figures(), out / "report", comparison, runs.shipped_figures())
     sources = [*sorted((project / "notebooks").glob("*.ipynb")), project / "README.md"]
@@ -63,7 +68,6 @@ def write_site(study, out, log) -> Path:
         for name in ("notebooks", "documents")
     }  # fmt: skip
     write_page(out, "index.html", "PG2 companion", filled("index.html", **listed))
-    return out / "index.html"
 
 
 def write_studio(study, out, log):
