@@ -112,7 +112,8 @@ def test_inception_features_with_random_weights(images, tmp_path):
 
 def test_without_torch_fidelity_the_sentence_names_the_extra(images, monkeypatch):
     monkeypatch.delenv("PG2_INCEPTION", raising=False)
-    monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
+    for module in ("torch_fidelity", "torch_fidelity.feature_extractor_inceptionv3"):
+        monkeypatch.setitem(sys.modules, module, None)
     for call in (
         inception.INCEPTION.require,
         lambda: inception.inception_features(images, "weights.pth"),
@@ -340,6 +341,15 @@ def test_weights_found_are_checked(hub, monkeypatch):
     monkeypatch.setenv("PG2_INCEPTION", str(hub / "nowhere.pth"))
     with pytest.raises(NoWeights, match="nowhere.pth"):
         inception.INCEPTION.find()
+
+
+def test_to_look_for_weights_imports_no_package(hub, monkeypatch):
+    """It takes seconds, and every command that scores or plans looks for them."""
+    packages = ("torch_fidelity", "torch_fidelity.feature_extractor_inceptionv3", "lpips")
+    for name in packages:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    assert inception.INCEPTION.find(False) is None and perceptual.VGG16.find(False) is None
+    assert not {*packages} & {*sys.modules}
 
 
 def test_offline_fails_fast_and_asks_once(hub, monkeypatch):

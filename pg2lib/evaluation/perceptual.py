@@ -8,6 +8,7 @@ import importlib
 import os
 import warnings
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -25,16 +26,21 @@ class PackageWeights(downloads.Weights):
     module: str  # of the package
     needs: str  # which scores need which package, for the message
 
+    def missing(self):
+        return NoWeights(f"{self.needs}: pip install .[scores].")
+
     def package(self):
-        """The module, imported; where it is missing NoWeights names the extra that has it."""
+        """The module, imported. NoWeights where it is missing."""
         try:
             return importlib.import_module(self.module)
         except ImportError:
-            raise NoWeights(f"{self.needs}: pip install .[scores].") from None
+            raise self.missing() from None
 
     def require(self, download=True):
-        """The path of the file, see `downloads.require`."""
-        self.package()
+        """The path of the file, see `downloads.require`; where the package is missing NoWeights
+        names the extra that has it."""
+        if not find_spec(self.module.partition(".")[0]):  # to import it takes seconds
+            raise self.missing()
         return downloads.require(self, download=download)
 
     def find(self, download=True):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from scipy.special import stdtrit  # of Student's t distribution
 
 from pg2lib.core.config import SETTINGS
 from pg2lib.evaluation import detail, difficulty, statistics
@@ -165,7 +165,7 @@ def _reach(score):
     """How far the interval of an Inception Score reaches down and up."""
     if score.get("low") is not None:
         return score["mean"] - score["low"], score["high"] - score["mean"]
-    half = student.ppf(0.975, score["splits"] - 1) * score["std"] / score["splits"] ** 0.5
+    half = stdtrit(score["splits"] - 1, 0.975) * score["std"] / score["splits"] ** 0.5
     return half, half
 
 

@@ -5,7 +5,7 @@ trainings like the committed ones leave outside.
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from scipy.special import stdtrit  # of Student's t distribution
 
 from pg2lib.core.files import UserError, without_nan
 from pg2lib.evaluation.scores import SCORES
@@ -81,7 +81,7 @@ def limits(by_seed, judges, rounding, level=LEVEL):
     count = by_seed.shape[-2]
     variance = by_seed.var(-2, ddof=1)
     error = np.sqrt(variance * (1 + 1 / count) + 2 * judges**2)
-    half = student.ppf((1 + level) / 2, count - 1) * error + rounding
+    half = stdtrit(count - 1, (1 + level) / 2) * error + rounding
     return by_seed.mean(-2), error, half
 
 

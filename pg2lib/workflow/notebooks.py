@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 from pg2lib import models
 from pg2lib.core.config import Study
@@ -256,6 +255,8 @@ def committed_copy(executed: Path):
     for cell in book.cells:
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
+    from nbconvert.preprocessors import CoalesceStreamsPreprocessor  # takes a second to import
+
     # a busy machine sends one text in several pieces
     book, _ = CoalesceStreamsPreprocessor().preprocess(book, {})
     for count, cell in enumerate((c for c in book.cells if c.cell_type == "code"), 1):
