@@ -4,6 +4,7 @@ import sys
 import warnings
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -59,6 +60,29 @@ def test_a_graph_paints_what_pytorch_paints(row):
             assert np.abs(made[name] - tensor.numpy()).max() < GREY / 10, name
         images.add(made["image"].tobytes())
     assert len(images) == 4
+
+
+def test_weights_of_eight_bits_are_stored_as_such_and_multiplied_out_at_load(tmp_path):
+    content = shipped.onnx(SHIPPED, "G1-L1")
+    assert len(content) < 1.02 * shipped.weights_file("G1-L1").stat().st_size
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "loaded.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    loaded = onnx.load(tmp_path / "loaded.onnx").graph
+    held = {one.name: one.data_type for one in loaded.initializer}
+    filters = [node.input[1] for node in loaded.node if node.op_type.endswith("Conv")]
+    assert len(filters) == 30 and {held[name] for name in filters} == {onnx.TensorProto.FLOAT}
+
+
+def test_other_weights_keep_all_their_bits():
+    weight = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+
+    def product(x):
+        return {"y": x @ weight}
+
+    content, x = onnx_graph.graph(product, {"x": torch.zeros(1, 4)}, {}), torch.randn(1, 4)
+    np.testing.assert_allclose(painted(content, x=x)["y"], x @ weight, rtol=1e-6, atol=1e-6)
 
 
 def test_a_method_that_sees_the_pose_of_the_photo():

@@ -6,7 +6,8 @@ The graph's inputs are what the method paints from, batch 1:
   condition_keypoints  the same of I_A, where the method needs it
   parsing              uint8 (1, H, W), labels of I_A, where the method needs it
 Heatmaps are drawn inside. The outputs are "image", float32 (1, 3, H, W) in about [-1, 1], and the
-parts of `Output` by name ("coarse", "difference").
+parts of `Output` by name ("coarse", "difference"). Weights of eight bits, as those of a small file
+(`training.weights`), stay that: a quarter of the size, and multiplied out when the file is loaded.
 
 PyTorch has two exporters. The one used here needs the package onnx alone; the newer one also needs
 onnxscript. Thin-plate warps, which solve linear equations, are beyond it.
@@ -21,7 +22,7 @@ from torch import nn
 
 from pg2lib.core.files import UserError, write_atomically
 from pg2lib.models.base import Inputs
-from pg2lib.training import extras
+from pg2lib.training import extras, weights
 
 SUFFIX = ".onnx"
 OPSET = 17  # ONNX 1.12, of 2022
@@ -67,9 +68,36 @@ def graph(function, example: dict, about: dict) -> bytes:
         why = str(error).strip().partition("\n")[0]
         raise UserError(f"this cannot be written as ONNX ({why}); choose another row") from None
     model = onnx.load_model_from_string(stream.getvalue())
+    keep_eight_bits(model, onnx)
     onnx.helper.set_model_props(model, about)
     onnx.checker.check_model(model)
     return model.SerializeToString()
+
+
+def keep_eight_bits(model, onnx):
+    """Store the weights of a graph that are whole numbers times a step (`weights.eight_bits`) as
+    such. Cast and Mul make floats of them rather than DequantizeLinear, which ONNX Runtime does not
+    fold at load unless it is told to: painting then takes half as long again."""
+    nodes = []
+    for node in model.graph.node:
+        tensor = node.attribute[0].t if node.op_type == "Constant" else None
+        if tensor is None or tensor.data_type != onnx.TensorProto.FLOAT or len(tensor.dims) < 2:
+            nodes.append(node)
+            continue
+        [name], values = node.output, torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
+        whole, steps = weights.eight_bits(values)
+        steps = weights.along_outputs(steps, whole)
+        if not torch.allclose(whole * steps, values, rtol=1e-6, atol=0):
+            nodes.append(node)
+            continue
+        for part, stored in (("whole", whole), ("step", steps)):
+            array = onnx.numpy_helper.from_array(stored.numpy(), f"{name}.{part}")
+            model.graph.initializer.append(array)
+        to = {"to": onnx.TensorProto.FLOAT}
+        nodes.append(onnx.helper.make_node("Cast", [f"{name}.whole"], [f"{name}.float"], **to))
+        nodes.append(onnx.helper.make_node("Mul", [f"{name}.float", f"{name}.step"], [name]))
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
 def row_graph(method, generate_fn, size: tuple[int, int], about: dict) -> bytes:
