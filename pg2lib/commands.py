@@ -227,8 +227,8 @@ def parser(options):
     if options.dry_run:
         return log_plan([segmenter.train_step(study)])
     record = segmenter.measure(study, options.labelled, log)
-    log(f"\n{terminal.text(segmenter.view(record), terminal.columns())}\n")
-    written = segmenter.write(pipeline.figures_folder(study), record)
+    log(f"\n{terminal.text(record, terminal.columns())}\n")
+    written = render.write(pipeline.figures_folder(study), "parser", record)
     log("wrote " + ", ".join(map(str, written)))
     if options.write:
         count = segmenter.write_maps(study, options.write, log)

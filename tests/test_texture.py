@@ -118,6 +118,7 @@ def test_a_difference_of_rows_is_the_difference_of_their_weighted_means():
 
     def table(values):
         columns = {"texture": values, "target_texture": energy, "identity": people}
+        columns |= {"condition": "a", "target": "b"}
         return pd.DataFrame(columns, index=range(3))
 
     tables = {

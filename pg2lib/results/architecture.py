@@ -5,7 +5,6 @@ layers its networks consist of, the sizes that they give, and where their inputs
 `architecture_figure` draws that for a row and all methods that it refines.
 """
 
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -90,26 +89,15 @@ class _Trace(TorchFunctionMode):
 
     def __init__(self, built):
         super().__init__()
-        self.built, self.known, self.stack, self.order = built, {}, ExitStack(), {}
-        self.networks = {}
+        self.known, self.order, self.networks = {}, {}, {}
         for name, network in built.items():
             own = not type(network).__module__.startswith("torch.")
             title = type(network).__name__ if own else name
-            self.networks[name] = Network(title, parameter_count(network))
-
-    def __enter__(self):
-        for name, network in self.built.items():
+            found = self.networks[name] = Network(title, parameter_count(network))
             for module in network.modules():
                 if isinstance(module, nn.modules.conv._ConvNd | nn.Linear):
-                    hook = partial(self.after_layer, self.networks[name])
-                    self.stack.callback(module.register_forward_hook(hook).remove)
-            hook = partial(self.after_network, self.networks[name])
-            self.stack.callback(network.register_forward_hook(hook).remove)
-        return super().__enter__()
-
-    def __exit__(self, *error):
-        self.stack.close()
-        return super().__exit__(*error)
+                    module.register_forward_hook(partial(self.after_layer, found))
+            network.register_forward_hook(partial(self.after_network, found))
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pg2lib import models
 from pg2lib.evaluation.scores import EVERY, SCORES, Score
 from pg2lib.evaluation.statistics import EQUAL, LESS, MORE
+from pg2lib.results.notes import notes
 
 # How an effect is measured (`effects.EFFECTS`) -> what that adds to the name of a comparison, and
 # the phrase that locates the effect in a sentence.
@@ -265,45 +266,8 @@ LATER = (
           compare("texture", SOFT, TWO, MORE)),
 )
 # fmt: on
-# What limits those verdicts.
-LATER_NOTES = (
-    "The claims are those that public notes quote. A paper trains its networks for longer, and at "
-    "the size of profile paper; how the rows here differ stands below table_successors.",
-    "With M = 1 nothing of a pose code reaches the image: PATN-noMask has no pose path, gets the "
-    "heatmaps beside the image and so also has fewer parameters. PATN-equalFLOPs is PATN with "
-    "another length of training: the FLOPs of G1+G2+D's two stages, forward and backward passes "
-    "of all networks.",
-    "Parameters are those of the networks that generate, at the size of profile paper, for this "
-    "data set; they are counted, so no interval is needed. PATN's table prints 437.09 million for "
-    "PG2, which is what G1, G2 and D at 256x256 have together with Adam's two moments, three "
-    "times 145.70 million.",
-    "Not in the papers: right detail, the share of the real image's fine structure that is "
-    "reproduced in place. PCKh is judged by the keypoint network of this project.",
-    "SoftGated is a reading of a paper without public code (docs/soft-gated-reading.md): a verdict "
-    "is about this reading. Garment texture needs exact parsing maps, which drawn people have.",
-)
 
-# Claims that no run of this project can decide, and why.
-UNTESTED = (
-    "The user study (4.4, Table 2): it needs people, not a score.",
-    "Better results than VariGAN (4.5, Figure 5): its images are not public.",
-    "The pose mask covers about the whole body (3.1): a property of the data; notebook 1 measures "
-    "it.",
-    "G1's fully connected layer lets distant body parts exchange information (3.1): no row is "
-    "trained without it.",
-    "Noise as a further input is not necessary (3.2): no row is trained with it.",
-    "The masked L1 keeps stage II from generating artefacts (1): no row is trained without any L1; "
-    "a hundredth of lambda comes nearest.",
-    "G1-L1 even generates eyes and mouth (4.2): said of DeepFashion samples at 256x256, which are "
-    "not at hand.",
-    "Clearer boundaries at shoulder and head, stripes, shorts and a stool that are kept (4.2): "
-    "said of single people in Figure 4; right detail measures fine structure as a whole.",
-    "The masked scores reduce the influence of the background (4.3): true by construction, since "
-    "both images are black there; notebook 5 shows what else the mask does.",
-    "A whole body from an image of the upper body (4.5): no pairs are labelled by what they show.",
-    "Wrong gender from unbalanced training data, and garments with mixed sleeves (4.5, Figure 6): "
-    "no data set is labelled.",
-)
+UNTESTED = tuple(notes("untested"))  # claims that no run of this project can decide, and why
 
 
 def later(papers=None) -> tuple[Claim, ...]:

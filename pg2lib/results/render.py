@@ -51,16 +51,16 @@ def view(record) -> View:
     raise UserError("this is not a table of scores, presets, differences, claims or user study.")
 
 
-def render(record, table=None) -> dict[str, str]:
-    """Suffix (".md", ".csv", ".tex", ".json") -> the table (default: its `view`) in that format."""
-    table = table or view(record)
+def render(record) -> dict[str, str]:
+    """Suffix (".md", ".csv", ".tex", ".json") -> the table in that format."""
+    table = view(record)
     texts = (markdown(table), csv_text(table), latex(table), to_json(record))
     return dict(zip((".md", ".csv", ".tex", ".json"), texts))
 
 
-def write(folder, name, record, table=None) -> list[Path]:
+def write(folder, name, record) -> list[Path]:
     """Write <name>.md, .csv, .tex and .json into `folder`; returns their paths."""
-    paths = {Path(folder, f"{name}{end}"): text for end, text in render(record, table).items()}
+    paths = {Path(folder, f"{name}{end}"): text for end, text in render(record).items()}
     for path, text in paths.items():
         with write_atomically(path) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="\n")
@@ -248,8 +248,15 @@ PRESET_MEASURES = {"ssim": "SSIM", "mask_ssim": "mask-SSIM, target's mask",
 def preset_view(table) -> View:
     """`presets.score_presets`: each row's SSIM and mask-SSIM, a column per preset."""
     presets, rows = table["presets"], table["rows"]
-    every = [v for measures in rows.values() for found in measures.values() for v in found.values()]
-    parts = ("mean", "low", "high", *(["spread"] if any("spread" in v for v in every) else []))
+    every = [
+        ({"row": row, "measure": measure, "preset": preset}, value)
+        for row, measures in rows.items()
+        for measure, by_preset in measures.items()
+        for preset, value in by_preset.items()
+    ]
+    several = any("spread" in value for _, value in every)
+    parts = ("mean", "low", "high", *["spread"] * several)
+    numbers = [about | {part: value.get(part) for part in parts} for about, value in every]
 
     def cell(value):
         return f"{value['mean']:.3f}{spread_text(value.get('spread'))}"
@@ -258,13 +265,6 @@ def preset_view(table) -> View:
         [heading, LABELS.get(row, row), *(cell(found[measure][p]) for p in presets)]
         for measure, heading in PRESET_MEASURES.items()
         for row, found in rows.items()
-    ]
-    numbers = [
-        {"row": row, "measure": measure, "preset": preset}
-        | {part: value.get(part) for part in parts}
-        for row, measures in rows.items()
-        for measure, by_preset in measures.items()
-        for preset, value in by_preset.items()
     ]
     models = [row for row in rows if row not in LABELS] or list(rows)
     ssim = np.array([[rows[row]["ssim"][p]["mean"] for p in presets] for row in models])
@@ -282,7 +282,7 @@ def preset_view(table) -> View:
         "intervals: see the .csv and .json files. "
         + (
             "Mean of several trainings; after ± their standard deviation."
-            if "spread" in parts
+            if several
             else "One training of each row: they cover the choice of test people only."
         ),
     ]
@@ -308,20 +308,19 @@ def difference_view(lines) -> View:
 
     head = ["", "claim", "score", "ours", *["p", "p (Holm)"] * several, "paper", "outcome"]
     title = "Differences between rows, pair by pair"
-    note = _several_note(lines) if several else ONE_TRAINING
     hidden = {"by_seed"} if several else {"by_seed", "p", "holm"}
     numbers = [{k: v for k, v in line.items() if k not in hidden} for line in lines]
-    return View(title, head, [cells(line) for line in lines], numbers, [note], left=3)
+    rows, notes = [cells(line) for line in lines], [_differences_note(lines, several)]
+    return View(title, head, rows, numbers, notes, left=3)
 
 
-ONE_TRAINING = (
-    "Differences pair by pair, for this one training of each row: in brackets a 95 % bootstrap "
-    "interval over test people, which does not cover another training. Outcome: by the interval "
-    "alone, seen once."
-)
-
-
-def _several_note(lines):
+def _differences_note(lines, several):
+    if not several:
+        return (
+            "Differences pair by pair, for this one training of each row: in brackets a 95 % "
+            "bootstrap interval over test people, which does not cover another training. Outcome: "
+            "by the interval alone, seen once."
+        )
     counts = sorted({line["seeds"] for line in lines})
     return (
         f"Differences pair by pair, mean of {' or '.join(map(str, counts))} trainings; in brackets "
@@ -387,41 +386,31 @@ def user_study_view(table) -> View:
 
 def learning_view(table) -> View:
     """`learning.learning_table`: a line per comparison with its effect on the way and its trend."""
-
-    lines = table["trends"]
+    cells, numbers, lines = [], [], table["trends"]
     shares = [key for key in lines[0] if key.startswith("effect_")]
-
-    def cells(line):
+    for line in lines:
         form = f"+.{SCORES[line['score']].digits}f"
         texts = [_number(line[share], form=form) for share in shares]
         end = _number("", line["low"], line["high"], form).strip() or MISSING
-        return [str(line["number"]), line["claim"], f"{line['measure']}: {line['expected']}",
-                line["trend"], *texts, end]  # fmt: skip
-
-    numbers = [
-        {key: value for key, value in line.items() if not isinstance(value, list | dict)}
-        for line in lines
-    ]
+        cells.append([str(line["number"]), line["claim"], f"{line['measure']}: {line['expected']}",
+                      line["trend"], *texts, end])  # fmt: skip
+        numbers.append({k: v for k, v in line.items() if not isinstance(v, list | dict)})
     percents = (share.replace("effect_", "") + " %" for share in shares)
     head = ["", "claim", "measure: expected", "trend", *percents, "end"]
-    rows = [cells(line) for line in lines]
-    return View(table["title"], head, rows, numbers, table["notes"], left=4)
+    return View(table["title"], head, cells, numbers, table["notes"], left=4)
 
 
 def reproduction_view(table) -> View:
     """`reproduction.check`: a line per number of Table 1."""
-
-    def cells(line):
+    cells, lines = [], table["reproduction"]
+    for line in lines:
         form = f".{SCORES[line['score']].digits}f"
         where = "inside" if line["inside"] else "far outside" if line["far"] else "outside"
         committed = _number(line["mean"], line["low"], line["high"], form)
         new, apart = _number(line["value"], form=form), _number(line["deviations"], form="+.1f")
-        return [line["label"], where, new, committed, apart]
-
-    lines = table["reproduction"]
+        cells.append([line["label"], where, new, committed, apart])
     head = ["", "", "this training", f"{table['seeds']} committed trainings", "sd"]
-    rows = [cells(line) for line in lines]
-    return View(table["line"], head, rows, lines, table["notes"], left=2)
+    return View(table["line"], head, cells, lines, table["notes"], left=2)
 
 
 COSTS = {"parameters": (1e6, "parameters, M"), "gflops": (1, "GFLOP an image"),
@@ -445,6 +434,13 @@ def successors_view(table) -> View:
     return View(table["title"], head, cells, numbers, table["notes"], left=3)
 
 
+def overlap_view(table) -> View:
+    """`workflow.segmenter.measure`: a line per label, a column per kind of images."""
+    columns, lines = list(table["counts"]), table["overlaps"]
+    rows = [[line["label"], *(_number(line[c], form=".3f") for c in columns)] for line in lines]
+    return View(table["title"], ["label", *columns], rows, lines, table["notes"])
+
+
 VIEWS = {"successors": successors_view, "claims": claim_view, "presets": preset_view,
          "trends": learning_view, "reproduction": reproduction_view, "columns": score_view,
-         "rows": user_study_view}  # fmt: skip
+         "overlaps": overlap_view, "rows": user_study_view}  # fmt: skip

@@ -19,6 +19,7 @@ from pg2lib.evaluation.statistics import CANNOT, EQUAL, FAILS, HOLDS, MISSING, M
 from pg2lib.results.claims import CLAIMS, UNTESTED, WAYS, Claim, Comparison
 from pg2lib.results.comparisons import interval_text
 from pg2lib.results.effects import EFFECTS, NotMeasured
+from pg2lib.results.notes import notes
 
 # The verdict over several comparisons is the first of these words that one of them has.
 ORDER = (FAILS, UNSEEN, MISSING, CANNOT, SEEN, HOLDS)
@@ -172,22 +173,13 @@ def _reason(comparison, effect, decision, divided=False):
 
 
 TITLE = "The paper's claims (sections 3 and 4), tested on {dataset}"
-CLOSING = (
-    "Measures that the paper does not have: sharpness, mean squared gradient on the person "
-    "over that of the real image; right detail, the share of the real image's fine structure "
-    "that is reproduced in place, and artefact energy, that of fine structure which the real "
-    "image does not have, on the person or on the background; colour error, of local mean "
-    "colours on the person; body-SSIM, SSIM of windows on the person only. Detail a few pixels "
-    "out of place counts as an artefact.",
-    "Not tested: " + " ".join(UNTESTED),
-)
 
 
-def claims_table(results, facts, lines=(), title=TITLE, closing=CLOSING):
+def claims_table(results, facts, lines=(), title=TITLE, closing="claims_closing"):
     """The results as JSON values for `render.write`; None for what was not measured. facts: dict
     with "dataset", "profile", "seed" or "seeds", "split" and "command" (`pipeline.facts`), and
     perhaps "drawn", whether this project draws the images; lines: of `health_lines`; title, which
-    may name the {dataset}, and closing, the last notes: of claims other than PG2's."""
+    may name the {dataset}, and closing, the last `notes`: of claims other than PG2's."""
     claims = [
         {"name": result.claim.name, "place": result.claim.place, "claim": result.claim.statement}
         | {key: getattr(result, key) for key in ("verdict", "why", "made_at")}
@@ -196,6 +188,7 @@ def claims_table(results, facts, lines=(), title=TITLE, closing=CLOSING):
     ]
     title = title.format(dataset=facts["dataset"])
     table = {"title": title, "facts": facts, "claims": claims, "health": list(lines)}
+    closing = notes(closing, untested=UNTESTED)
     return without_nan(table | {"notes": [*_notes(results, facts, lines), *closing]})
 
 
@@ -220,63 +213,22 @@ def tally(results):
 
 
 def _notes(results, facts, lines):
-    drawn = [
-        "The people are drawn by this project: a verdict is about networks that learn drawings."
-    ]
-    if any(c.how == "halves" for result in results for c in result.claim.comparisons):
-        drawn[0] += (
-            " Claims that compare street with studio images stay open, because the project "
-            "painted both."
-        )
-    seeds = ", ".join(map(str, facts.get("seeds") or [facts["seed"]]))
-    return [
-        tally(results),
-        *(drawn if facts.get("drawn") else []),
-        "Effect: the first row's score minus the second's on the same test pairs, with its 95 % "
-        "interval. A claim holds if the interval of each of its comparisons lies entirely in the "
-        "expected range, does not hold if that of one lies entirely outside, and cannot be decided "
-        "otherwise. About equal: the interval lies within the margin. Effects below the last "
-        "decimal shown count as zero; whether an effect is large enough to matter is not tested. "
-        "No correction for the number of comparisons.",
-        *_training_notes(results),
-        f"{facts['dataset']}, profile {facts['profile']}, seed{'s' * (',' in seeds)} {seeds}. "
-        f"Split: {facts['split'].rstrip('.')}.",
-        *_health_notes(lines),
-    ]
-
-
-def _training_notes(results):
-    """What the intervals cover, by the number of trainings behind them."""
-    counts = sorted({len(f.by_seed) for result in results for f in result.findings if f.by_seed})
-    notes = []
-    if 1 in counts:
-        notes.append(
-            f'For this one training of each row, no verdict is stronger than "{SEEN}" or '
-            f'"{UNSEEN}": the interval covers the choice of test people alone (bootstrap; training '
-            "curves: the scatter from batch to batch), and another training can turn an effect "
-            "around."
-        )
-    if several := [count for count in counts if count > 1]:
-        count = f"{several[0]}" + (f" to {several[-1]}" if several[1:] else "")
-        notes.append(
-            f"Each row was trained {count} times. The interval covers the choice of test people "
-            "and the training (crossed random effects, Student's t; training curves: the trainings "
-            "alone), and a verdict needs every training on the same side."
-        )
-    return notes
-
-
-def _health_notes(lines):
-    if not lines:
-        return []
-    limits, by_study = health.LIMITS, groupby(lines, itemgetter("study"))
-    listed = ". ".join(
-        f"{study}: {'; '.join(map(health.health_text, own))}" for study, own in by_study
+    compared = [comparison for result in results for comparison in result.claim.comparisons]
+    trainings = {len(finding.by_seed) for result in results for finding in result.findings}
+    studies = groupby(lines, itemgetter("study"))
+    listed = [f"{study}: {'; '.join(map(health.health_text, own))}" for study, own in studies]
+    return notes(
+        "claims",
+        facts,
+        tally=tally(results),
+        drawn=facts.get("drawn"),
+        halves=any(comparison.how == "halves" for comparison in compared),
+        once=1 in trainings,
+        several=sorted(count for count in trainings if count > 1),
+        seen=SEEN,
+        unseen=UNSEEN,
+        seeds=", ".join(map(str, facts.get("seeds") or [facts["seed"]])),
+        split=facts["split"].rstrip("."),
+        health=". ".join(listed),
+        limits=health.LIMITS,
     )
-    return [
-        "Health of the adversarial trainings (the share of stage II's difference maps that is one "
-        "picture for all pairs; D's mean answer to real / generated images at the end; period-2 "
-        f"energy over the real images'): {listed}. Beyond {100 * limits.fixed_share:.0f} %, "
-        f"{limits.gap:g} between D's answers, or {limits.stripes:g}, a claim about the row cannot "
-        "be decided."
-    ]

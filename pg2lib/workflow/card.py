@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jinja2 import Environment, FileSystemLoader
 
 from pg2lib import models
 from pg2lib.core.files import UserError, read_json, write_atomically, write_csv, write_json
@@ -34,6 +35,11 @@ GOALS = {
     "colour_kept": ("clothes' colour right", 0.95, False),
 }
 MEASURES = {"arms": "pckh", "colour_kept": "pckh"}  # printed as that score is
+PAGES = Environment(
+    loader=FileSystemLoader(Path(__file__).with_name("pages_of_weights")),
+    trim_blocks=True,
+    keep_trailing_newline=True,
+)
 
 
 def write_card(study, files: dict, folder: Path, log) -> list[Path]:
@@ -119,42 +125,19 @@ def met(name, value, real) -> bool | None:
 
 def text(record) -> str:
     """The card in Markdown."""
-    height, width = record["size"]
-    real, trained = record["scores"]["target"], [each["row"] for each in record["trainings"]]
-    scores = [
-        [
-            heading,
-            *(cell(name, record["scores"][row][name]) for row in record["scores"]),
-            goal_text(name),
-        ]
+    scores, trainings = record["scores"], record["trainings"]
+    lines = [
+        [heading, *(cell(name, own[name]) for own in scores.values()), goal_text(name)]
         for name, (heading, *_) in GOALS.items()
     ]
-    short = [
-        f"{row}: {GOALS[name][0]} {cell(name, record['scores'][row][name])}"
-        for row in trained
-        for name in GOALS
-        if met(name, mean(record["scores"][row][name]), mean(real[name])) is False
+    faults = [
+        f"{row}: {heading} {cell(name, scores[row][name])}"
+        for row in (each["row"] for each in trainings)
+        for name, (heading, *_) in GOALS.items()
+        if met(name, mean(scores[row][name]), mean(scores["target"][name])) is False
     ]
-    return f"""# The generators that ship
-
-Trained on {record["training_people"]:,} people that the project draws ({record["dataset"]},
-{height}x{width}, profile {record["profile"]}, seed {record["seed"]}) and scored on
-{record["pairs"]:,} pairs of {record["people"]} people they have not seen, from the files
-themselves. Written by `{record["command"]}`; the numbers are in card.json, the logs of the
-trainings in logs.csv.
-
-{costs(record["trainings"])}
-
-{markdown_grid(["", *record["scores"], "goal"], scores)}
-
-In brackets: 95 % intervals over people, for this one training. Goals "of real" are shares of the
-real target's own value. Clothes' colour right: share of pairs whose mean colour inside the torso
-is within 20 grey levels of the target's.
-
-## Known faults
-
-{chr(10).join(f"* {line}" for line in short) or "None: every goal is met."}
-"""
+    table = markdown_grid(["", *scores, "goal"], lines)
+    return page("card.md", record, costs=costs(trainings), table=table, faults=faults)
 
 
 def costs(trainings) -> str:
@@ -168,6 +151,10 @@ def costs(trainings) -> str:
     head = ["row", "refines", "channels", "iterations", "pairs seen", "PFLOP", "pairs a second",
             "precision", "file, MB"]  # fmt: skip
     return markdown_grid(head, lines, 2)
+
+
+def page(template: str, *values, **more) -> str:
+    return PAGES.get_template(template).render(*values, **more)
 
 
 def mean(value):
@@ -189,37 +176,6 @@ def goal_text(name) -> str:
 
 # ---- for a model hub
 
-HUB_PAGE = """{header}
-
-# {rows}: a person in another pose
-
-From one picture of a person and a target pose of 18 joints these generators paint that person in
-that pose. They belong to a PyTorch re-implementation of
-[Pose Guided Person Image Generation](https://arxiv.org/abs/1705.09368) (PG2; Ma et al., NIPS 2017),
-whose library `pg2lib` loads them. A file holds all that it needs and runs no code:
-
-{files}
-
-```
-pg2 generate --weights "{name}" --image me.jpg --target-pose pose.json --out me
-```
-
-{costs}
-
-{scores}
-
-{limits}
-The generators identify nobody. Do not use them to pretend that somebody was somewhere or did
-something.
-"""
-SCORED = """{table}
-
-Means over the test pairs, in brackets 95 % intervals over people; scored with the weights as
-trained or, of the generators that ship, with eight bits a weight."""
-DRAWN = "Trained on people whom the project draws: of a photo they keep colours, not a likeness."
-PHOTOGRAPHED = "Trained on photographs, whose terms of use apply to the weights too. A network can \
-reproduce what it was trained on: publish it only with the consent of the people shown."
-
 
 def write_hub_page(study, files: dict, folder: Path) -> Path:
     """Write README.md beside published weights (row -> path), with the header that model hubs read.
@@ -228,14 +184,14 @@ def write_hub_page(study, files: dict, folder: Path) -> Path:
     found = {row: s for row in files if (s := known_scores(study, row, published[row].keys))}
     head = ["", *(SCORES[name].heading for name in names("table1"))]
     lines = [[row, *(cell(n, s.get(n)) for n in names("table1"))] for row, s in found.items()]
-    text = HUB_PAGE.format(
+    text = page(
+        "hub.md",
         header=hub_header(study, found),
-        rows=", ".join(files),
-        files="\n".join(f"* `{files[row].name}`: {weights.about(published[row])}" for row in files),
-        name=next(iter(files.values())).name,
+        files={files[row].name: weights.about(published[row]) for row in files},
+        rows=list(files),
         costs=costs([training(study, row, path) for row, path in files.items()]),
-        scores=SCORED.format(table=markdown_grid(head, lines)) if lines else "Not scored so far.",
-        limits=DRAWN if study.setting.drawn else PHOTOGRAPHED,
+        table=lines and markdown_grid(head, lines),
+        drawn=study.setting.drawn,
     )
     with write_atomically(folder / "README.md") as temporary:
         temporary.write_text(text, encoding="utf-8")

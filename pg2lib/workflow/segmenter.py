@@ -10,8 +10,6 @@ from pg2lib.core import config as configs
 from pg2lib.core.files import OutOfTime, write_atomically
 from pg2lib.data import labelled_photos, parsing
 from pg2lib.evaluation import segmentation
-from pg2lib.results import render
-from pg2lib.results.render import MISSING, View
 from pg2lib.training import checkpoints
 from pg2lib.training import loop as training
 from pg2lib.workflow import code_keys, maps, pipeline, textures
@@ -118,23 +116,6 @@ def notes(counts) -> list[str]:
             "are not judged."
         )
     return found
-
-
-def view(record) -> View:
-    """The record of `measure`, ready to print."""
-    columns = list(record["counts"])
-    cells = [
-        [line["label"], *(MISSING if line[c] is None else f"{line[c]:.3f}" for c in columns)]
-        for line in record["overlaps"]
-    ]
-    made = f"Made by `{record['facts']['command']}`."
-    head, below = ["label", *columns], [*record["notes"], made]
-    return View(record["title"], head, cells, record["overlaps"], below)
-
-
-def write(folder, record) -> list[Path]:
-    """Write parser.md, .csv, .tex and .json into `folder`; returns their paths."""
-    return render.write(folder, "parser", record, view(record))
 
 
 def write_maps(study: configs.Study, folder, log=None) -> int:

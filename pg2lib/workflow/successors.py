@@ -120,7 +120,7 @@ def claims(study, papers=None) -> dict:
     facts |= {"drawn": study.setting.drawn, "ablations": other.name}
     facts["command"] = command(study, papers)
     lines = verdicts.health_lines(main, small)
-    return verdicts.claims_table(results, facts, lines, TITLE, claim_list.LATER_NOTES)
+    return verdicts.claims_table(results, facts, lines, TITLE, "later_claims")
 
 
 def parameters(study) -> dict:

@@ -3,11 +3,9 @@
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-
 from pg2lib.evaluation import statistics, texture
 from pg2lib.evaluation.score_row import read_pairs, with_interval
-from pg2lib.evaluation.scores import weighting
+from pg2lib.results.tables import paired
 from pg2lib.training import extras, loop
 from pg2lib.workflow import maps, pipeline
 
@@ -34,25 +32,20 @@ def pairs(study: pipeline.Study, rows, log=None) -> dict:
 
 def scores(tables: dict) -> dict:
     """row -> the score of its trainings as `score_row.over_seeds` gives it, of `pairs`."""
-    return {
-        row: with_interval(
-            np.stack([table["texture"] for table in trainings]),
-            trainings[0]["identity"].to_numpy(),
-            weighting(trainings[0], "texture").to_numpy(),
-        )
-        for row, trainings in tables.items()
-    }
+    found = {}
+    for row in tables:
+        (values,), *about = paired(tables, "texture", row)
+        found[row] = with_interval(values, *about)
+    return found
 
 
 def differences(tables: dict, compared: dict) -> dict:
     """name -> the weighted mean of the score of row a less that of row b, and the two ends of its
     95 % interval; compared: name -> (a, b), rows of `pairs`."""
     found = {}
-    for name, (a, b) in compared.items():
-        weight, people = tables[a][0]["target_texture"], tables[a][0]["identity"].to_numpy()
-        change = np.stack([x["texture"] - y["texture"] for x, y in zip(tables[a], tables[b])])
-        middle = float(np.mean(statistics.seed_means(change, weight.to_numpy())))
-        found[name] = middle, *statistics.interval(change, people, weight.to_numpy())
+    for name, rows in compared.items():
+        (ours, other), *about = paired(tables, "texture", *rows)
+        found[name] = statistics.paired_difference(ours, other, *about)
     return found
 
 
