@@ -235,8 +235,9 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
         option("file", type=Path, metavar="FILE", help="what pg2 runs pack wrote"),)),
     ("parser", "train a network that finds parsing maps, on drawn people, and score it per label",
         (*study(*DATA, "--device"), DRY, option("--labelled", type=Path, metavar="FOLDER",
-        help="score it on labelled photographs too, as those of Clothing Co-Parsing: "
-        "photos/NAME.jpg, labels/NAME.png and labels.csv"), option("--write", type=Path,
+        help="score it on half of these labelled photographs too, and a second network that "
+        "learns from the other half: photos/NAME.jpg, labels/NAME.png and labels.csv, as those of "
+        "Clothing Co-Parsing"), option("--write", type=Path,
         metavar="FOLDER", help="write the maps that it finds in the images of --dataset, for "
         "--parsing people:FOLDER"))),
     ("describe", "parameters, GFLOPs and schedule of every row", (*study(*DATA[:3]),

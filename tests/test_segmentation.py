@@ -82,6 +82,30 @@ def test_it_learns_what_drawn_people_wear(parsed, tmp_path):
         segmentation.segment_task(config, replace(parsed, extras={}))
 
 
+def test_merged_labels_are_as_probable_as_their_parts():
+    """By hand, in one pixel: face, arms and legs are skin."""
+    probable = torch.tensor([0.1, 0.05, 0.2, 0.1, 0.05, 0.3, 0.1, 0.05, 0.05])
+    logits = probable.log()[None, :, None, None].repeat(1, 1, 1, 3)
+    maps = torch.tensor([[[STREET.index("skin"), STREET.index("upper"), UNJUDGED]]])
+    wanted = -(np.log(0.2 + 0.1 + 0.05) + np.log(0.3)) / 2
+    assert segmentation.merged_cross_entropy(logits, maps).item() == pytest.approx(wanted, 1e-5)
+
+
+def test_photographs_share_the_batches(parsed):
+    street = np.random.default_rng(0).integers(0, UNJUDGED + 1, (5, 64, 32), np.uint8)
+    images = street[..., None].repeat(3, -1) * 20
+    config = SegmentConfig(64, 32, batch=8, photographs=0.25, blurred=0.0, tint=0.0)
+    task = segmentation.segment_task(config, parsed, (images, street))
+    drawn, maps, photographs, labels = next(task.batches(parsed, config, 1, 5, "cpu"))
+    assert (len(drawn), len(maps), len(photographs), len(labels)) == (6, 6, 2, 2)
+    shown = ((photographs[:, 0] + 1) * 127.5 / 20).round().long()
+    assert torch.equal(shown, labels)  # moved and mirrored together
+    again = next(task.batches(parsed, config, 1, 5, "cpu"))
+    assert all(map(torch.equal, again, (drawn, maps, photographs, labels)))
+    other = next(task.batches(parsed, config, 1, 6, "cpu"))
+    assert not torch.equal(photographs, other[2])
+
+
 # ---- labelled photographs
 
 
@@ -157,7 +181,8 @@ def test_the_parser_is_trained_measured_and_used(photographs, tmp_path, monkeypa
     known = [line["drawn people"] for name, line in lines.items()
              if name != "mean" and line["drawn people"] is not None]  # fmt: skip
     assert lines["mean"]["drawn people"] == pytest.approx(np.mean(known))
-    assert record["counts"] == {"drawn people": 16, "photographs": 2}
+    shown = segmenter.PHOTOGRAPHS
+    assert record["counts"] == {"drawn people": 16, **dict.fromkeys(shown, 1)}
     [table] = (tmp_path / "figures").rglob("parser.md")
     assert "| mean |" in table.read_text()
     assert len(list(table.parent.glob("parser.*"))) == 4

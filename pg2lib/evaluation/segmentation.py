@@ -1,11 +1,12 @@
 """A small parser for photographs: a segmentation network that is trained on drawn people.
 
-Their maps are exact, so it needs no labelled photograph. What it finds in real ones is rough, which
-`overlaps` measures label by label. Sizes, batches and training follow `pose_score`.
+Their maps are exact, so it needs no labelled photograph, but can learn from some as well. What it
+finds in real ones is rough, which `overlaps` measures label by label. Sizes, batches and training
+follow `pose_score`.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 
@@ -17,7 +18,7 @@ from torch import nn
 from pg2lib.core import devices
 from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
-from pg2lib.data import parsing
+from pg2lib.data import labelled_photos, parsing
 from pg2lib.evaluation.pose_score import blur, layer
 from pg2lib.evaluation.ssim import channels_first, parts
 from pg2lib.models.base import Adam, TrainingConfig, Update, cosine
@@ -36,6 +37,7 @@ class SegmentConfig(TrainingConfig):
     shift: float = 1 / 16  # largest random shift in x and y, as a part of the height
     blurred: float = 0.5  # share of the images that are blurred, by a random amount
     tint: float = 0.2  # largest change of a colour channel's contrast, and of its brightness
+    photographs: float = 0.0  # share of a batch and of the loss that is of labelled photographs
     threads: int = 1
     seed: int = 0
 
@@ -77,12 +79,14 @@ class SegmentNet(nn.Module):
         return self.last(x)
 
 
-def segment_task(config: SegmentConfig, dataset) -> loop.Task:
+def segment_task(config: SegmentConfig, dataset, photographs=None) -> loop.Task:
     """The training on the training images of a Dataset with maps, extras["parsing"]; UserError
-    without any."""
+    without any. photographs: images and maps of `labelled_photos.read`, where config asks for them;
+    their labels are merged, so the network's must be "people"."""
     if "parsing" not in dataset.extras or not dataset.train.any():
         raise UserError(f"data set {dataset.name} has no training images with parsing maps")
-    return loop.Task(config.name, config, build, optimizers, updates, segment_batches)
+    batches = partial(mixed_batches, photographs) if config.photographs else segment_batches
+    return loop.Task(config.name, config, build, optimizers, updates, batches)
 
 
 def build(config: SegmentConfig) -> dict[str, nn.Module]:
@@ -96,10 +100,38 @@ def optimizers(config: SegmentConfig) -> dict[str, Adam]:
 
 
 def updates(networks, config: SegmentConfig, batch):
-    images, maps = batch
-    logits = networks["segmenter"](images).float()
-    wrong = (logits.argmax(1) != maps).float().mean()
-    yield Update("segmenter", F.cross_entropy(logits, maps), {"wrong": wrong})
+    images, maps, *photographs = batch
+    logits = networks["segmenter"](torch.cat([images, *photographs[:1]])).float()
+    drawn = logits[: len(images)]
+    loss, wrong = F.cross_entropy(drawn, maps), (drawn.argmax(1) != maps).float().mean()
+    if photographs:
+        real = merged_cross_entropy(logits[len(images) :], photographs[1])
+        loss = torch.lerp(loss, real, config.photographs)
+    yield Update("segmenter", loss, {"wrong": wrong})
+
+
+def merged_cross_entropy(logits, maps):
+    """The cross-entropy of logits of "people" (B, 9, H, W) against maps of the merged labels of
+    photographs, int64 (B, H, W): a merged label is as probable as its parts together. Mean over the
+    pixels that are judged. Scalar."""
+    parts_of = torch.from_numpy(labelled_photos.merged_people()).to(logits.device)
+    found, numbers = logits.log_softmax(1), range(len(labelled_photos.NAMES))
+    merged = torch.stack([found[:, parts_of == n].logsumexp(1) for n in numbers], 1)
+    return F.nll_loss(merged, maps, ignore_index=labelled_photos.UNJUDGED)
+
+
+def mixed_batches(photographs, dataset, config: SegmentConfig, seed, step, device):
+    """`segment_batches` of the Dataset and of photographs, (images uint8 (k, H, W, 3), maps uint8
+    (k, H, W)), side by side: images, maps, images of photographs and their maps."""
+    images, maps = photographs
+    every = np.ones(len(images), bool)
+    real = replace(dataset, images=images, train=every, extras={"parsing": maps})
+    share = round(config.photographs * config.batch)
+    drawn, real = (
+        segment_batches(source, replace(config, batch=size), number, step, device)
+        for source, size, number in ((dataset, config.batch - share, seed), (real, share, seed + 1))
+    )
+    yield from ((*a, *b) for a, b in zip(drawn, real))
 
 
 def segment_batches(dataset, config: SegmentConfig, seed, step, device):

@@ -1,5 +1,6 @@
 """The parser of photographs, step by step: trained on drawn people, measured, and put to use."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,13 +8,16 @@ import numpy as np
 from PIL import Image
 
 from pg2lib.core import config as configs
-from pg2lib.core.files import OutOfTime, write_atomically
+from pg2lib.core.files import OutOfTime, UserError, write_atomically
 from pg2lib.data import labelled_photos, parsing
 from pg2lib.evaluation import segmentation
 from pg2lib.training import checkpoints
 from pg2lib.training import loop as training
 from pg2lib.workflow import code_keys, maps, pipeline, textures
 from pg2lib.workflow import run_store as runs
+
+# Columns: of the network that saw drawings alone, and of the one that also saw photographs.
+PHOTOGRAPHS = "photographs", "photographs, others learnt from"
 
 
 def drawn_study(study: configs.Study) -> configs.Study:
@@ -25,11 +29,12 @@ def drawn_study(study: configs.Study) -> configs.Study:
     return pipeline.shared(replace(study, dataset=name, source=None))
 
 
-def config_of(study: configs.Study) -> segmentation.SegmentConfig:
-    """The configuration at the study's size."""
+def config_of(study: configs.Study, photographs=None) -> segmentation.SegmentConfig:
+    """The configuration at the study's size; with photographs, half of each batch is of them."""
     setting, profile = configs.sized(study)
-    small = profile.keypoint_network if profile.name == "smoke" else {}
-    return segmentation.SegmentConfig(height=setting.height, width=setting.width, **small)
+    own = profile.keypoint_network if profile.name == "smoke" else {}
+    own = own if photographs is None else own | {"photographs": 0.5}
+    return segmentation.SegmentConfig(height=setting.height, width=setting.width, **own)
 
 
 def data(study: configs.Study, log=None):
@@ -37,23 +42,28 @@ def data(study: configs.Study, log=None):
     return textures.parsed(drawn_study(study), log, config_of(study).labels)
 
 
-def train_step(study: configs.Study) -> runs.Step:
+def train_step(study: configs.Study, photographs=None) -> runs.Step:
     study = drawn_study(study)
-    config, made = config_of(study), pipeline.data_step(study)
+    config, made = config_of(study, photographs), pipeline.data_step(study)
     inputs = {"data": made.key, "parsing": maps.of_labels(config.labels, made).key}
+    name = f"{study.runs_name}/{config.name}"
+    if photographs is not None:
+        content = b"".join(np.ascontiguousarray(part).tobytes() for part in photographs)
+        inputs["photographs"] = hashlib.sha256(content).hexdigest()[:12]
+        name += "-photographs"
     entries = pipeline.LOOP, code_keys.entry(segmentation.segment_task)
-    own = configs.changed_fields(config)
-    return runs.Step("train", f"{study.runs_name}/{config.name}", own, inputs, entries)
+    return runs.Step("train", name, configs.changed_fields(config), inputs, entries)
 
 
-def train(study: configs.Study, log=None, until=None):
-    """The trained network, trained if it is not there. OutOfTime, with a checkpoint, once it is
-    later than `until`."""
-    config, step = config_of(drawn_study(study)), train_step(study)
+def train(study: configs.Study, log=None, until=None, photographs=None):
+    """The trained network, trained if it is not there; photographs: images and maps of
+    `labelled_photos.read` to learn from as well. OutOfTime, with a checkpoint, once it is later
+    than `until`."""
+    config, step = config_of(drawn_study(study), photographs), train_step(study, photographs)
 
     def work(folder, progress):
         people = data(study, log)
-        task = segmentation.segment_task(config, people)
+        task = segmentation.segment_task(config, people, photographs)
         facts = training.train(
             task, people, folder, config.seed, study.device, progress, until=until
         )
@@ -67,10 +77,11 @@ def train(study: configs.Study, log=None, until=None):
 
 def measure(study: configs.Study, labelled=None, log=None) -> dict:
     """The mean intersection over union per label: of the drawn test people and, from a folder of
-    `labelled_photos`, of photographs.
+    `labelled_photos`, of every other photograph, by the same network and by one that also learnt
+    from the rest.
 
-    Returns {"title", "overlaps": [{"label", and an overlap or None for "drawn people" and for
-    "photographs"}], "counts": images of each, "facts", "notes"}."""
+    Returns {"title", "overlaps": [{"label", and an overlap or None for each column}], "counts":
+    images of each column, "facts", "notes"}; the columns are "drawn people" and PHOTOGRAPHS."""
     network, people = train(study, log), data(study, log)
     names = parsing.LABELS[config_of(study).labels]
     test = np.flatnonzero(~people.train)
@@ -80,11 +91,12 @@ def measure(study: configs.Study, labelled=None, log=None) -> dict:
     counts = {"drawn people": len(test)}
     if labelled is not None:
         images, street = labelled_photos.read(labelled, *network.size)
-        guessed = labelled_photos.merged_people()[segmentation.segment(network, images)]
-        judged, count = street != labelled_photos.UNJUDGED, len(labelled_photos.NAMES)
-        values = segmentation.overlaps(guessed[judged], street[judged], count)
-        columns["photographs"] = dict(zip(labelled_photos.NAMES, values))
-        counts["photographs"] = len(images)
+        if len(images) < 2:
+            raise UserError(f"{labelled} holds one photograph; to learn and to judge takes two")
+        shown = train(study, log, photographs=(images[1::2], street[1::2]))
+        for column, judge in zip(PHOTOGRAPHS, (network, shown)):
+            columns[column] = photograph_overlaps(judge, images[::2], street[::2])
+            counts[column] = len(images[::2])
     every = dict.fromkeys(label for column in columns.values() for label in column)
     lines = [{"label": label} | {c: values.get(label) for c, values in columns.items()}
              for label in every]  # fmt: skip
@@ -93,6 +105,14 @@ def measure(study: configs.Study, labelled=None, log=None) -> dict:
     lines = [{k: None if v != v else v for k, v in line.items()} for line in lines]
     return {"title": "The small parser: intersection over union", "overlaps": lines,
             "counts": counts, "facts": facts(study, labelled), "notes": notes(counts)}  # fmt: skip
+
+
+def photograph_overlaps(network, images, street) -> dict:
+    """Merged label -> intersection over union, of images and maps of `labelled_photos.read`."""
+    guessed = labelled_photos.merged_people()[segmentation.segment(network, images)]
+    judged, count = street != labelled_photos.UNJUDGED, len(labelled_photos.NAMES)
+    values = segmentation.overlaps(guessed[judged], street[judged], count)
+    return dict(zip(labelled_photos.NAMES, values))
 
 
 def facts(study, labelled) -> dict:
@@ -105,15 +125,16 @@ def facts(study, labelled) -> dict:
 
 def notes(counts) -> list[str]:
     found = [
-        f"Trained on drawn people alone; measured on {counts['drawn people']:,} images of drawn "
-        "people that it has not seen. Intersection over union of the pixels of all images "
+        f"Trained on drawn people; measured on {counts['drawn people']:,} images of drawn people "
+        "that it has not seen. Intersection over union of the pixels of all images "
         "together; the mean is over the labels that the true maps show, background among them."
     ]
-    if "photographs" in counts:
+    if PHOTOGRAPHS[0] in counts:
         found.append(
-            f"On {counts['photographs']:,} labelled photographs, whole and padded to the frame: "
-            "face, arms and legs are one class, skin, and pixels of jewellery, glasses and padding "
-            "are not judged."
+            f"On {counts[PHOTOGRAPHS[0]]:,} labelled photographs, every other one of the folder, "
+            "whole and padded to the frame: face, arms and legs are one class, skin, and pixels of "
+            "jewellery, glasses and padding are not judged. Half of what the last column's network "
+            "learnt from were the rest of the photographs."
         )
     return found
 
