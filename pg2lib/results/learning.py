@@ -16,6 +16,7 @@ from pg2lib.evaluation import statistics
 from pg2lib.evaluation.scores import weights
 from pg2lib.results.claims import CLAIMS, Claim, Comparison
 from pg2lib.results.figures import colour
+from pg2lib.results.notes import notes
 from pg2lib.results.provenance import FONT, GREY, INK, STYLE, new_figure
 
 GROWING, SHRINKING, SETTLED = "still growing", "still shrinking", "settled"
@@ -151,22 +152,10 @@ def learning_table(found, facts):
         raise UserError("no claim has curves on both sides; train its rows with curves first.")
     title = f"How the effects develop during training ({facts['dataset']})"
     record = {"title": title, "facts": facts, "trends": [_record(course) for course in found]}
-    notes = [
-        f"Effect: mean over the first {found[0].pairs:,} test pairs and the trainings, at equal "
-        "shares of the trainings of both rows, of two-stage rows that of the second stage; all "
-        "points are in the .json file. End: the 95 % interval, over test "
-        f"people and trainings, of the mean over the last {END} points. The claims themselves are "
-        "decided on all test pairs.",
-        f"Trend: '{NOTHING}' if that interval contains zero; '{TURNED}' if the effect had been "
-        f"told apart from zero with the other sign before; '{GROWING}' or '{SHRINKING}' if, from "
-        f"the {END} points before to the last {END}, it moved away from zero or towards it by more "
-        f"than people and trainings explain; '{SETTLED}' if it moved by less than a quarter of "
-        f"itself, '{OPEN}' if by more, within that spread. '{ONCE}': the spread of a single "
-        "training is unknown. Effects below the last decimal shown count as zero.",
-        "Where the learning rate falls to 0 at the end of the training, every curve flattens there:"
-        f" '{SETTLED}' then speaks of this schedule, not of a longer one.",
-    ]
-    return without_nan(record | {"notes": notes})
+    words = {"nothing": NOTHING, "turned": TURNED, "growing": GROWING, "shrinking": SHRINKING,
+             "settled": SETTLED, "open": OPEN, "once": ONCE}  # fmt: skip
+    below = notes("learning", words, pairs=found[0].pairs, end=END)
+    return without_nan(record | {"notes": below})
 
 
 def _record(course):

@@ -15,6 +15,7 @@ from pg2lib.evaluation.scores import SCORES
 from pg2lib.evaluation.ssim import PRESETS
 from pg2lib.models import METHODS
 from pg2lib.results.comparisons import interval_text, outcome, spread_text
+from pg2lib.results.notes import notes
 
 LABELS = {"condition": "condition image, copied", "target": "real target"}
 HALVES = {"market1501": "Market-1501", "deepfashion": "DeepFashion"}
@@ -192,11 +193,11 @@ def score_view(table) -> View:
         return f"{value:.3f}" + (marks.setdefault(doubt, MARKS[len(marks)]) if doubt else "")
 
     cells = [[row["label"], *(cell(row, *place) for place in shown)] for row in rows]
-    notes = table["notes"] + [f"{mark} {text}" for text, mark in marks.items()]
+    below = table["notes"] + [f"{mark} {text}" for text, mark in marks.items()]
     head = ["", *(_heading(*place, facts) for place in shown)]
     several = any("spread" in (value or {}) for row in rows for value in row["ours"].values())
     numbers = [_score_numbers(row, shown, several) | facts for row in rows]
-    return View(table["title"], head, cells, numbers, notes, best=_best(rows, shown))
+    return View(table["title"], head, cells, numbers, below, best=_best(rows, shown))
 
 
 def half_and_score(column):
@@ -269,25 +270,12 @@ def preset_view(table) -> View:
     models = [row for row in rows if row not in LABELS] or list(rows)
     ssim = np.array([[rows[row]["ssim"][p]["mean"] for p in presets] for row in models])
     bare = [not PRESETS[preset].pad_white for preset in presets]
-    own = "".join(f", under {p} PATN's own" for p in presets if PRESETS[p].mask)
-    notes = [
-        "Down a column the rows differ and the recipe is the same; along a line the images are the "
-        "same and only the recipe differs.",
-        f"The SSIM of one row differs by up to {np.ptp(ssim, axis=1).max():.3f} from preset to "
-        f"preset ({np.ptp(ssim[:, bare], axis=1).max():.3f} without white padding), that of one "
-        f"preset by up to {np.ptp(ssim, axis=0).max():.3f} from model to model. A published SSIM "
-        "cannot be compared without its preset.",
-        f"{table['pairs']:,} test pairs of {table['identities']:,} people, {table['dataset']} at "
-        f"{table['height']}x{table['width']}; pose mask: {table['mask_variant']}{own}. 95 % "
-        "intervals: see the .csv and .json files. "
-        + (
-            "Mean of several trainings; after ± their standard deviation."
-            if several
-            else "One training of each row: they cover the choice of test people only."
-        ),
-    ]
+    spans = {"by_preset": np.ptp(ssim, axis=1).max(), "by_model": np.ptp(ssim, axis=0).max(),
+             "unpadded": np.ptp(ssim[:, bare], axis=1).max()}  # fmt: skip
+    own_mask = [preset for preset in presets if PRESETS[preset].mask]
+    below = notes("presets", table | spans, own_mask=own_mask, several=several)
     head = ["measure", "row", *presets]
-    return View("The same images under every preset", head, cells, numbers, notes, left=2)
+    return View("The same images under every preset", head, cells, numbers, below, left=2)
 
 
 def difference_view(lines) -> View:
@@ -310,25 +298,9 @@ def difference_view(lines) -> View:
     title = "Differences between rows, pair by pair"
     hidden = {"by_seed"} if several else {"by_seed", "p", "holm"}
     numbers = [{k: v for k, v in line.items() if k not in hidden} for line in lines]
-    rows, notes = [cells(line) for line in lines], [_differences_note(lines, several)]
-    return View(title, head, rows, numbers, notes, left=3)
-
-
-def _differences_note(lines, several):
-    if not several:
-        return (
-            "Differences pair by pair, for this one training of each row: in brackets a 95 % "
-            "bootstrap interval over test people, which does not cover another training. Outcome: "
-            "by the interval alone, seen once."
-        )
-    counts = sorted({line["seeds"] for line in lines})
-    return (
-        f"Differences pair by pair, mean of {' or '.join(map(str, counts))} trainings; in brackets "
-        "a 95 % interval that covers the choice of test people and the training; after ± the "
-        "standard deviation between trainings. p: two-sided, from the same t distribution; p "
-        f"(Holm): corrected for the {len(lines)} lines of this table. Outcome: only where the "
-        "interval leaves out zero and every training has the same sign."
-    )
+    counts = sorted({line.get("seeds", 1) for line in lines})
+    below = notes("differences", several=several, counts=counts, of=len(lines))
+    return View(title, head, [cells(line) for line in lines], numbers, below, left=3)
 
 
 def _number(value, low=None, high=None, form="+.3f"):

@@ -10,6 +10,7 @@ from scipy.special import stdtrit  # of Student's t distribution
 from pg2lib.core.files import UserError, without_nan
 from pg2lib.evaluation.scores import SCORES
 from pg2lib.models import METHODS
+from pg2lib.results.notes import notes
 from pg2lib.results.tables import SHARED
 
 LEVEL, FAR = 0.95, 0.999  # of the prediction intervals: a number inside, a number far outside
@@ -72,7 +73,7 @@ def check(table, committed, seed=0):
         "reproduction": cells.to_dict("records"),
     }  # fmt: skip
     record = without_nan(record)
-    return record | {"line": _line(record), "notes": _notes(record)}
+    return record | {"line": _line(record), "notes": notes("reproduction", record)}
 
 
 def limits(by_seed, judges, rounding, level=LEVEL):
@@ -200,24 +201,3 @@ def away(number):
     if number["deviations"] is None:  # the committed ones do not differ
         return f"{number['value'] - number['mean']:+.{SCORES[number['score']].digits}f}"
     return f"{number['deviations']:+.1f} sd"
-
-
-def _notes(record):
-    facts, allowed = record["facts"], record["allowed"]
-    notes = [
-        "In brackets: where one more training falls in 95 % of all cases, by the "
-        f"{record['seeds']} committed ones (prediction interval, Student's t), and half a unit of "
-        "the last decimal shown; for scores that a keypoint network judges also by the spread "
-        "between such networks. sd: how many standard errors the new number is from the mean of "
-        "the committed ones. A row without training must agree to the decimal shown.",
-        f"Reproduced: at most {allowed} of {record['of']} numbers outside, and none outside the "
-        f"99.9 % interval. Of simulated trainings like the committed ones 99 % have no more than "
-        f"{allowed} outside: they are drawn with their spread and with the correlation of the "
-        "scores within a row.",
-        "Held against the others in the same way, the committed trainings have "
-        f"{', '.join(map(str, record['left_out']))} numbers outside.",
-    ]
-    if record["absent"]:
-        notes.append(f"Not compared, for want of a number: {', '.join(record['absent'])}.")
-    about = f"{facts['dataset']}, profile {facts['profile']}, seed {facts.get('seed')}"
-    return [*notes, f"{about}; the same {facts['pairs']:,} test pairs."]

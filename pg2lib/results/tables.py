@@ -17,6 +17,7 @@ from pg2lib.evaluation.scores import SCORES, names, weighting
 from pg2lib.models import METHODS
 from pg2lib.models.base import Reported
 from pg2lib.results.claims import differences
+from pg2lib.results.notes import notes
 from pg2lib.results.render import HALVES, LABELS
 
 # The scores that the paper prints and two that it does not; all others are in a second table.
@@ -53,7 +54,15 @@ def table1(summaries, paper, facts, pairs=None):
     ordered = {row: summaries[row] for row in order if row in summaries}
     title = f"Table 1 of PG2: this project ({{dataset}}) and the paper ({HALVES[facts['half']]})"
     table = _table(title, ordered, TABLE1, facts, pairs, paper)
-    table["notes"] += _table1_notes(table)
+    inception = [row["ours"]["inception"] or {} for row in table["rows"]]
+    other = {}  # preset of the printed SSIM -> rows, where it is not this table's
+    for row in table["rows"]:
+        preset = METHODS[row["row"]].published_preset if row["row"] in METHODS else None
+        if preset not in (None, table["facts"]["preset"]) and row["paper"]["ssim"] is not None:
+            other.setdefault(preset, []).append(row["row"])
+    splits = [value["splits"] for value in inception if "splits" in value]
+    about = {"splits": splits, "scores": SCORES, "other": other, "drawn": facts["drawn"]}
+    table["notes"] += notes("table1", about, own=table["facts"]["dataset"] not in SETTINGS)
     return table
 
 
@@ -94,41 +103,14 @@ def successors(summaries, pairs, presets, costs, changes, facts):
         for one in reported(name, facts["half"]):
             scores = {score: {"mean": value} for score, value in one.scores.items()}
             lines.append(line | {"by": one.by, "preset": one.preset, "scores": scores})
-    notes = [*table["notes"], *_budget_notes(costs), SUCCESSORS_NOTE]
-    if parsed := [n for n in summaries if n in METHODS and "parsing" in METHODS[n].needs]:
-        notes.append(f"Parsing maps of {', '.join(parsed)}: {facts['parsing']}.")
-    for row, fields in changes.items():
-        told = ", ".join(f"{name} {value}" for name, value in fields.items())
-        notes += [f"{row} is not trained as its paper was: {told}."] if told else []
+    equal = {}  # iterations -> rows
+    for row in (row for row in costs if not METHODS[row].budget):
+        equal.setdefault(costs[row]["iterations"], []).append(row)
+    parsed = [n for n in summaries if n in METHODS and "parsing" in METHODS[n].needs]
+    about = {"costs": costs, "methods": METHODS, "equal": equal, "changes": changes}
+    below = notes("successors", about, parsed=parsed, parsing=facts.get("parsing"))
     return {"title": table["title"], "successors": lines, "columns": list(TABLE1),
-            "facts": table["facts"], "notes": notes}  # fmt: skip
-
-
-def _budget_notes(costs):
-    """Which rows compare at equal cost of training, and which at equal iterations."""
-    short = [row for row in costs if METHODS[row].budget]
-    notes = [
-        f"{row} is an extra training: as many FLOPs as {METHODS[row].budget}, counted over the "
-        f"forward and backward passes of all networks, which are {costs[row]['iterations']:,} "
-        "iterations. These two compare at equal cost."
-        for row in short
-    ]
-    steps = {}
-    for row in (row for row in costs if row not in short):
-        steps.setdefault(costs[row]["iterations"], []).append(row)
-    return notes + [
-        f"At equal iterations, {count:,}: {', '.join(rows)}."
-        for count, rows in steps.items()
-        if len(rows) > 1
-    ]
-
-
-SUCCESSORS_NOTE = (
-    "Lines of this project are of the same pairs and trained by the same loop; down a preset they "
-    "compare. Lines of others are of other images, lists of pairs and splits: they show what was "
-    "printed under which preset, not which method is better. IS and PCKh of others also rest on "
-    "other networks."
-)
+            "facts": table["facts"], "notes": table["notes"] + below}  # fmt: skip
 
 
 def reported(row, half):
@@ -148,7 +130,7 @@ def both_halves(tables, command):
     if len(by_half) != len(tables):
         raise UserError("Table 1 has one half per data set; two tables are of the same half.")
     shared = set.intersection(*({row["row"] for row in table["rows"]} for table in tables))
-    facts, columns, notes = {"command": command}, [], []
+    facts, columns, below = {"command": command}, [], []
     rows = {
         row["row"]: {"row": row["row"], "label": row["label"], "ours": {}, "paper": {}}
         for row in tables[0]["rows"]
@@ -164,10 +146,10 @@ def both_halves(tables, command):
                 values = {f"{half}:{score}": row[source][score] for score in printed}
                 rows[row["row"]][source] |= values
         size, split, certain, *general = table["notes"]
-        notes += [f"Beside the paper's {HALVES[half]}: {size} {split} {certain}"]
+        below += [f"Beside the paper's {HALVES[half]}: {size} {split} {certain}"]
     title = "Table 1 of PG2: this project and the paper"
     return {"title": title, "columns": columns, "facts": facts, "rows": list(rows.values()),
-            "notes": notes + general[-1:]}  # fmt: skip
+            "notes": below + general[-1:]}  # fmt: skip
 
 
 def _table(title, summaries, columns, facts, pairs=None, paper=None):
@@ -197,16 +179,13 @@ def _table(title, summaries, columns, facts, pairs=None, paper=None):
     facts = {key: first[key] for key in SHARED} | facts | {"seed": seeds[0], "seeds": seeds}
     trained = {row: len(trainings) for row, trainings in summaries.items()
                if row not in REFERENCES}  # fmt: skip
-    notes = [
-        f"{facts['pairs']:,} test pairs of {facts['identities']:,} people, {facts['dataset']} at "
-        f"{facts['height']}x{facts['width']}, profile {facts['profile']}; "
-        f"SSIM preset {facts['preset']}, pose mask of the {facts['mask_from']} image "
-        f"({facts['mask_variant']}).",
-        f"Split: {facts['split'].rstrip('.')}.",
-        _certainty(trained, seeds) + _lengths(facts.pop("first_stage_pairs", {}), trained),
-    ]
+    seen, lengths = facts.pop("first_stage_pairs", {}), {}  # pairs that a first stage saw -> rows
+    for row in trained:
+        lengths.setdefault(seen.get(row), []).append(row)
+    about = facts | {"split": facts["split"].rstrip("."), "trained": trained, "lengths": lengths}
+    below = notes("scores", about, most=max(trained.values(), default=1))
     title = title.format(dataset=facts["dataset"])
-    return {"title": title, "columns": list(columns), "facts": facts, "rows": rows, "notes": notes}
+    return {"title": title, "columns": list(columns), "facts": facts, "rows": rows, "notes": below}
 
 
 def _value(row, summaries, pairs, score):
@@ -223,69 +202,6 @@ def _value(row, summaries, pairs, score):
         ends = statistics.seeds_interval(means) if SCORES[score].set_score else (None, None)
         value = over_seeds(means, *ends)
     return without_nan(value)
-
-
-def _certainty(trained, seeds):
-    """What the intervals of a table cover; trained: row -> number of trainings."""
-    most = max(trained.values(), default=1)
-    if most == 1:
-        return (
-            f"For this one training (seed {seeds[0]}): the 95 % intervals in brackets cover the "
-            "choice of test people only; another training gives other numbers."
-        )
-    fewer = [f"{row}: the first {count}" for row, count in trained.items() if count < most]
-    return (
-        f"Mean of {most} trainings (seeds {', '.join(map(str, seeds[:most]))}"
-        f"{'; ' if fewer else ''}{'; '.join(fewer)}); in brackets a 95 % interval that covers the "
-        "choice of test people and the training; after ± the standard deviation between "
-        "trainings. Rows that are not trained: over people only. Scores of a whole set of images "
-        "(IS, FID, KID, one picture): over trainings only."
-    )
-
-
-def _lengths(seen, trained):
-    """What to know of rows whose first stages see different numbers of pairs; seen: row -> pairs,
-    empty where these are equal."""
-    counts = {}
-    for row in trained:
-        counts.setdefault(seen.get(row), []).append(row)
-    if len(counts) < 2:
-        return ""
-    each = "; ".join(f"{count:,} pairs for {', '.join(rows)}" for count, rows in counts.items())
-    return f" The first stage was not trained equally long: {each}."
-
-
-def _table1_notes(table):
-    """The notes of Table 1 alone, the one on comparing with the paper last."""
-    inception = [row["ours"]["inception"] for row in table["rows"] if row["ours"]["inception"]]
-    splits = [value["splits"] for value in inception if "splits" in value]
-    notes = [f"After ± of IS: standard deviation over {splits[0]} splits."] if splits else []
-    notes += [
-        f"Not in the paper: sharpness and PCKh. {SCORES['sharpness'].note} {SCORES['pckh'].note}"
-    ]
-    other = {}  # preset of the printed SSIM -> rows, where it is not this table's
-    for row in table["rows"]:
-        preset = METHODS[row["row"]].published_preset if row["row"] in METHODS else None
-        if preset not in (None, table["facts"]["preset"]) and row["paper"]["ssim"] is not None:
-            other.setdefault(preset, []).append(row["row"])
-    for preset, rows in other.items():
-        notes.append(f"Printed SSIM of {', '.join(rows)}: by preset {preset}, not comparable.")
-    drawn = (
-        "The people are drawn by this project: compare the differences between rows with the "
-        "paper's, not the numbers themselves."
-    )
-    real = (
-        "The paper tests on 12,800 pairs of Market-1501's test half and trains for 22,000 and "
-        "14,000 iterations: mind split, sample count and profile when comparing. "
-        f"{SCORES['inception'].note}"
-    )
-    own = (
-        "The photographs are the user's own, the paper's numbers those of Market-1501: compare the "
-        "differences between rows with the paper's, not the numbers themselves."
-    )
-    facts = table["facts"]
-    real = real if facts["dataset"] in SETTINGS else own
-    return [*notes, drawn if facts["drawn"] else real]
 
 
 def differences_table(pairs, paper=None, names=COMPARED, seed=0, comparisons=DIFFERENCES):

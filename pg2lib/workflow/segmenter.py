@@ -11,6 +11,7 @@ from pg2lib.core import config as configs
 from pg2lib.core.files import OutOfTime, UserError, write_atomically
 from pg2lib.data import labelled_photos, parsing
 from pg2lib.evaluation import segmentation
+from pg2lib.results.notes import notes
 from pg2lib.training import checkpoints
 from pg2lib.training import loop as training
 from pg2lib.workflow import code_keys, maps, pipeline, textures
@@ -103,8 +104,9 @@ def measure(study: configs.Study, labelled=None, log=None) -> dict:
     means = {c: float(np.nanmean(list(values.values()))) for c, values in columns.items()}
     lines.append({"label": "mean"} | means)
     lines = [{k: None if v != v else v for k, v in line.items()} for line in lines]
+    below = notes("parser", people=len(test), photographs=counts.get(PHOTOGRAPHS[0]))
     return {"title": "The small parser: intersection over union", "overlaps": lines,
-            "counts": counts, "facts": facts(study, labelled), "notes": notes(counts)}  # fmt: skip
+            "counts": counts, "facts": facts(study, labelled), "notes": below}  # fmt: skip
 
 
 def photograph_overlaps(network, images, street) -> dict:
@@ -121,22 +123,6 @@ def facts(study, labelled) -> dict:
     height, width = (getattr(config_of(study), side) for side in ("height", "width"))
     return {"command": about, "dataset": study.dataset, "profile": study.changes,
             "height": height, "width": width}  # fmt: skip
-
-
-def notes(counts) -> list[str]:
-    found = [
-        f"Trained on drawn people; measured on {counts['drawn people']:,} images of drawn people "
-        "that it has not seen. Intersection over union of the pixels of all images "
-        "together; the mean is over the labels that the true maps show, background among them."
-    ]
-    if PHOTOGRAPHS[0] in counts:
-        found.append(
-            f"On {counts[PHOTOGRAPHS[0]]:,} labelled photographs, every other one of the folder, "
-            "whole and padded to the frame: face, arms and legs are one class, skin, and pixels of "
-            "jewellery, glasses and padding are not judged. Half of what the last column's network "
-            "learnt from were the rest of the photographs."
-        )
-    return found
 
 
 def write_maps(study: configs.Study, folder, log=None) -> int:

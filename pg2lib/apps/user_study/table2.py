@@ -12,6 +12,7 @@ from pg2lib.apps.user_study.study import (
 )
 from pg2lib.core.config import drawn
 from pg2lib.core.files import UserError
+from pg2lib.results.notes import notes
 
 # Table 2 as printed: row -> half -> rates.
 PAPER_TABLE2 = {
@@ -82,46 +83,17 @@ def of_studies(studies):
         there = {path.name for path in folder(study, "any").parent.glob("*")}
         lines += [results(study, row) for row in models.METHODS if row in there]
     lines = [line for line in lines if line]
+    if not lines:
+        return None
     facts = {"command": NOTEBOOK, "paper_participants": PAPER_PARTICIPANTS}
     title = "Table 2 of PG2: this project and the paper"
-    table = {"title": title, "facts": facts, "rows": lines, "notes": _notes(lines)}
-    return table if lines else None
-
-
-def _notes(lines):
-    notes = [
-        "R2G: share of real images judged generated; G2R: share of generated images judged real; "
-        "without practice. In brackets: 95 % intervals (Wilson), widened for correlated answers of "
-        "one person or to one image, and for few people."
-    ]
-    notes += [_summary(line) for line in lines]
-    if any(line["participants"] == 1 for line in lines):
-        notes.append("With one participant, an interval describes that person only.")
-    if any(len(line["generators"]) > 1 for line in lines):
-        notes.append("A generator was trained again between participants; answers are pooled.")
-    if any(line["dataset"] in drawn() for line in lines):
-        notes.append(
-            "The real images, too, are drawings of this project. Telling drawings from generated "
-            "drawings is not the paper's task; only rows can be compared."
-        )
-    notes.append(
-        f"The paper: {PAPER}, {PAPER_PARTICIPANTS} workers of Amazon Mechanical Turk per data set."
+    below = notes(
+        "user_study",
+        lines=lines,
+        one_person=any(line["participants"] == 1 for line in lines),
+        trained_again=any(len(line["generators"]) > 1 for line in lines),
+        drawn=any(line["dataset"] in drawn() for line in lines),
+        paper=str(PAPER),
+        paper_participants=PAPER_PARTICIPANTS,
     )
-    return notes
-
-
-def _summary(line):
-    """A sentence on the answers behind a line."""
-    exposure, people = line["exposure_ms"], line["participants"]
-    text = (
-        f"{line['dataset']} ({line['profile']}), {line['row']}: {line['answers']} answers of "
-        f"{people} participant{'s' * (people > 1)}; measured exposure {exposure['median']:.0f} "
-        f"ms (median; {exposure['low']:.0f} to {exposure['high']:.0f})"
-    )
-    if line["shown_again"]:
-        text += f"; {line['shown_again']} images were shown again after an interruption"
-    if line["unfinished"]:
-        text += f"; {line['unfinished']} more did not finish and are not counted"
-    if line["protocols"] != [str(PAPER)]:
-        text += f"; SHORTENED to {' or '.join(line['protocols'])}"
-    return text + "."
+    return {"title": title, "facts": facts, "rows": lines, "notes": below}
