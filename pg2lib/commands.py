@@ -38,10 +38,10 @@ def study_of(options, dataset=None):
     profile = options.profile
     both = ["all"] if options.command == "reproduce" else []
     checked("data set", dataset or options.dataset, [*SETTINGS, *both])
-    if not profile.endswith(".toml"):
-        checked("profile", profile, PROFILES, " or name a .toml file")
     if profile.endswith(".toml"):
         profile = str(Path(profile).resolve())  # notebooks run in another folder
+    else:
+        checked("profile", profile, PROFILES, " or name a .toml file")
     study = Study(
         dataset or options.dataset, profile, options.seeds, options.data, options.device,
         options.keypoint_frame, (*options.set, *pairs), options.parsing,
@@ -257,7 +257,7 @@ def generate(options):
     log(photos.expectation(size, dataset))
     posed = "condition_pose" in models.find(row).needs  # then a pose is worth a download
 
-    detector = photo_maps.once(keypoint_rcnn.detector(options.keypoint_rcnn, device))
+    detector = keypoint_rcnn.detector(options.keypoint_rcnn, device)
     poses, about = photos.read_poses(options.target_pose, options.name, detector)
     targets, done = photos.place(poses, size, frame, options.target_pose)
     log(f"pose: {about}; {done}")

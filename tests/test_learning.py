@@ -230,9 +230,7 @@ def test_a_whole_page_is_small():
 
 def test_mistakes(found):
     with pytest.raises(UserError, match="no claim has curves"):
-        learning.learning_table([], FACTS)
-    with pytest.raises(UserError, match="no claim has curves"):
-        learning.learning_page([])
+        learning.courses({}, "market1501")
     other = {"G1-L1": [curve(WAY, 0)], "G1-CE-L1": [curve(WAY, 1)]}
     other["G1-CE-L1"][0] = other["G1-CE-L1"][0].query("pair > 1")
     claims = (Claim("one", "4.3", "so", compare("ssim", "G1-L1", "G1-CE-L1", MORE)),)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from pg2lib import cli, models
-from pg2lib.apps.photo import generate
+from pg2lib.apps.photo import detect_keypoints, generate
 from pg2lib.apps.photo import maps as photo_maps
 from pg2lib.core.files import UserError
 from pg2lib.data import own_parsing, parsing
@@ -192,11 +192,19 @@ def test_trainings_that_rows_start_from_paint_nothing(pg2, capsys):
         assert "unknown row 'SoftGated-matcher'" in capsys.readouterr().err
 
 
-def test_a_detector_looks_at_a_file_once():
+def test_a_detector_looks_at_a_file_once(monkeypatch):
     looked = []
-    look = photo_maps.once(lambda image, where: looked.append(where) or len(looked))
+    monkeypatch.setattr(detect_keypoints, "require_weights", lambda given: given)
+    monkeypatch.setattr(detect_keypoints, "load_network", lambda *given: given)
+
+    def detect(image, network, device, where):
+        assert network == ("file", "cpu")
+        return looked.append(where) or len(looked)
+
+    monkeypatch.setattr(detect_keypoints, "detect", detect)
+    look = detect_keypoints.detector("file", "cpu")
     assert [look(None, "a"), look(None, "b"), look(None, "a")] == [1, 2, 1]
-    assert looked == ["a", "b"] and photo_maps.once(None) is None
+    assert looked == ["a", "b"]
 
 
 def test_the_studio_knows_the_maps_of_its_images(data):

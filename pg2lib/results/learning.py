@@ -53,7 +53,7 @@ def courses(main, half, ablations=None, claims=CLAIMS):
         ablations: the same of the study whose ablations are used, None: main.
 
     Raises:
-        UserError: curves of different pairs.
+        UserError: no comparison has curves, or curves are of different pairs.
     """
     found, asked = [], [claim for claim in claims if claim.half in (None, half)]
     for number, claim in enumerate(asked, start=1):
@@ -65,6 +65,8 @@ def courses(main, half, ablations=None, claims=CLAIMS):
             if all(each and all(comparison.score in one for one in each)
                    for each in tables.values()):  # fmt: skip
                 found.append(_course(number, claim, comparison, tables))
+    if not found:
+        raise UserError("no claim has curves on both sides; train its rows with curves first.")
     return found
 
 
@@ -146,10 +148,7 @@ def trend(change, people, weight=None, least=0.0):
 
 
 def learning_table(found, facts):
-    """The Courses as JSON values for `render.write`; facts: as of `verdicts.claims_table`.
-    UserError: there are none."""
-    if not found:
-        raise UserError("no claim has curves on both sides; train its rows with curves first.")
+    """The Courses as JSON values for `render.write`; facts: as of `verdicts.claims_table`."""
     title = f"How the effects develop during training ({facts['dataset']})"
     record = {"title": title, "facts": facts, "trends": [_record(course) for course in found]}
     words = {"nothing": NOTHING, "turned": TURNED, "growing": GROWING, "shrinking": SHRINKING,
@@ -183,8 +182,6 @@ def learning_page(found):
     """One picture per Course on one page: above, the scores of both rows against the training pairs
     that they have seen, the mean of the trainings in a band from the lowest to the highest; below,
     their difference, at equal shares of both trainings. UserError: there are none."""
-    if not found:
-        raise UserError("no claim has curves on both sides; train its rows with curves first.")
     columns = min(COLUMNS, len(found))
     lines, (wide, high, low), (beside, above, below) = -(-len(found) // columns), CELL, SPACE
     pitch = beside + wide, above + high + BETWEEN + low + below

@@ -41,23 +41,30 @@ def shift_chart(shifts, followed):
 def interval_chart(groups, labels, xlabel):
     """Points with intervals around zero, a line per label, top to bottom; groups: at most two
     series -> (middle, low, high), each with one value per label."""
-    place = np.arange(len(labels))
     figure, axes = chart(5.6, 0.8 + 0.32 * len(labels))
-    for number, (name, values) in enumerate(groups.items()):
-        middle, low, high = (np.asarray(part, float) for part in values)
-        heights = place + 0.26 * (number - (len(groups) - 1) / 2)
-        shade = (FIRST, SECOND)[number]
-        axes.hlines(heights, low, high, color=shade, linewidth=1.4)
-        axes.plot(middle, heights, "o", color=shade, markersize=4, label=name)
+    draw_intervals(axes, groups, labels, xlabel)
     axes.axvline(0, color=GREY, linestyle="--", linewidth=0.9)
-    axes.set_yticks(place, labels)
-    axes.set(ylim=(len(labels) - 0.5, -0.5), xlabel=xlabel)
     listed = [f"{label} {name} {interval_text(*interval)}" for name, values in groups.items()
               for label, *interval in zip(labels, *values, strict=True)]  # fmt: skip
     figure.set_label(f"Intervals, {xlabel}: {'; '.join(listed)}.")
     if len(groups) > 1:
         axes.legend(frameon=False, bbox_to_anchor=(1, 1))
     return figure
+
+
+def draw_intervals(axes, groups, labels, xlabel) -> list:
+    """The points and intervals of an `interval_chart`; returns the heights of each series."""
+    place, drawn = np.arange(len(labels)), []
+    for number, (name, values) in enumerate(groups.items()):
+        middle, low, high = (np.asarray(part, float) for part in values)
+        heights = place + 0.26 * (number - (len(groups) - 1) / 2)
+        shade = (FIRST, SECOND)[number]
+        axes.hlines(heights, low, high, color=shade, linewidth=1.4)
+        axes.plot(middle, heights, "o", color=shade, markersize=4, label=name)
+        drawn.append(heights)
+    axes.set_yticks(place, labels)
+    axes.set(ylim=(len(labels) - 0.5, -0.5), xlabel=xlabel)
+    return drawn
 
 
 @STYLE

@@ -85,23 +85,6 @@ class Study:
         return " ".join(text for name, text in remedies.items() if not self.record(name))
 
     @property
-    def outcome(self) -> str:
-        """The study in a sentence or two: size, best rows, how many claims hold."""
-        table, claims = self.record("table1"), self.record("claims")
-        parts = ["Drawn people" if self.drawn else "Real images"]
-        if table:
-            facts = table["facts"]
-            parts.append(f"{facts['pairs']:,} test pairs of {facts['identities']:,} people")
-        for name in ("ssim", "sharpness") if table else ():
-            means = [((row["ours"].get(name) or {}).get("mean") or 0, row["row"])
-                     for row in table["rows"] if row["row"] not in render.LABELS]  # fmt: skip
-            mean, row = max(means, default=(0, ""), key=lambda pair: pair[0])
-            if mean:
-                parts.append(f"highest {SCORES[name].heading} {mean:.3f} ({row})")
-        text = f"{'; '.join(parts)}."
-        return f"{text} {claims['notes'][0]}" if claims else text
-
-    @property
     def run(self) -> list[str]:
         """Name and command of the study, the seconds of all its steps when they were made, in
         however many calls, and the machine of the last call."""
@@ -271,6 +254,8 @@ def page(studies, comparison=None) -> str:
         comparison=comparison_table(Path(comparison)) if comparison else None,
         stamp=provenance.stamp(),
         manifest=MANIFEST,
+        references=list(render.LABELS),
+        scores=[SCORES[name] for name in ("ssim", "sharpness")],
     )  # fmt: skip
 
 

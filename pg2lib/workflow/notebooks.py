@@ -133,8 +133,9 @@ def notebook_state(study, notebook: Notebook) -> runs.State:
     return state
 
 
-def run_notebook(study, notebook: Notebook, log) -> Path:
+def run_notebook(study, notebook: Notebook, log=None) -> Path:
     """Execute one notebook if it is not done; the path of its executed copy."""
+    log = log or (lambda line: None)
     step, state = notebook_step(study, notebook), notebook_state(study, notebook)
     path, figures = step.folder / f"{notebook.name}.ipynb", pipeline.figures_folder(study)
     log(step.line(state))

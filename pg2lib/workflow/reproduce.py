@@ -112,7 +112,8 @@ def score(study, claims, log, until=None):
             for one in pipeline.each(part, row):
                 trainings.curve(one, row, log=log)
     if len(study.seeds) > 1:
-        trainings.write_judges(study, log)
+        judges = trainings.judges(study, log)
+        write_json(pipeline.figures_folder(study) / "judges.json", judges)
 
 
 def present(study, claims, log, until=None):
@@ -123,10 +124,11 @@ def present(study, claims, log, until=None):
         raise OutOfTime("notebooks")
     count, told = min(devices.cpu_count(), lanes.MOST_LANES, len(missing)), []
     if count > 1 and pipeline.device_of(study) == "cpu":
-        lanes.side_by_side(partial(run_alone, study), missing, count)
+        work = partial(run_notebook, study, log=partial(print, flush=True))
+        lanes.side_by_side(work, missing, count)
         told = missing
     for notebook in books(study, claims):
-        run_notebook(study, notebook, silent if notebook in told else log)
+        run_notebook(study, notebook, None if notebook in told else log)
     folder = pipeline.figures_folder(study)
     if len(study.seeds) > 1 and not claims and not tested(folder):
         write_row_claims(study, folder)
@@ -184,14 +186,6 @@ def write_logs(study, claims, path: Path):
     for name in ("seed", "stage"):
         table.insert(0, name, table.pop(name))
     write_csv(path, table)
-
-
-def silent(line):
-    """A log for what a process of its own has logged already."""
-
-
-def run_alone(study, notebook):
-    run_notebook(study, notebook, partial(print, flush=True))
 
 
 def report(study, claims, seconds: float) -> dict:

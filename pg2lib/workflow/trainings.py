@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pg2lib import models
-from pg2lib.core.files import read_json, stored, write_csv, write_json
+from pg2lib.core.files import read_json, stored, write_csv
 from pg2lib.evaluation import curves, pose_score, statistics
 from pg2lib.evaluation.scores import SCORES, weights
 from pg2lib.results import render, reproduction
@@ -89,11 +89,6 @@ def judges(study: pipeline.Study, log) -> dict:
             if all(each.get(name) for each in scores)
         }
     return found
-
-
-def write_judges(study, log):
-    """judges.json beside the tables of a study of several seeds."""
-    write_json(pipeline.figures_folder(study) / "judges.json", judges(study, log))
 
 
 def committed(study: pipeline.Study) -> dict | None:

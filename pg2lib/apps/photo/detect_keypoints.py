@@ -70,10 +70,17 @@ def load_network(path, device: str = "cpu"):
 
 
 def detector(weights=None, device: str = "cpu"):
-    """The function (image, where) -> keypoints (18, 2), which loads the network when called."""
-    return lambda image, where: detect(
-        image, load_network(require_weights(weights), device), device, where
-    )
+    """The function (image, where) -> keypoints (18, 2), which loads the network when called and
+    looks at each file `where` once."""
+    seen = {}
+
+    def look(image, where):
+        if where not in seen:
+            network = load_network(require_weights(weights), device)
+            seen[where] = detect(image, network, device, where)
+        return seen[where]
+
+    return look
 
 
 def detect_folder(source, places, network, device: str = "cpu", progress=None) -> str:

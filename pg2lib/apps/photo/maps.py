@@ -13,18 +13,6 @@ from pg2lib.training import extras
 OPTION = "--photo-parsing"
 
 
-def once(detector):
-    """A detector (see `detect_keypoints.detector`) that looks at each file once."""
-    seen = {}
-
-    def look(image, where):
-        if where not in seen:
-            seen[where] = detector(image, where)
-        return seen[where]
-
-    return detector and look
-
-
 def read(text: str, labels: str, picture) -> np.ndarray:
     """The map of a photo (height, width), uint8 of its size, that "ORDER:FILE" names. UserError if
     it is not one."""

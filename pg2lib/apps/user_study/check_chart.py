@@ -1,14 +1,13 @@
 """The rates of simulated participants against the ones they were made with."""
 
-import numpy as np
-
 from pg2lib.apps.user_study import rates
 from pg2lib.results.charts import chart
-from pg2lib.results.notebook_charts import FIRST, SECOND
+from pg2lib.results.notebook_charts import SECOND, draw_intervals
 from pg2lib.results.provenance import INK, STYLE
 from pg2lib.results.render import percent
 
 KIND = "believable"  # of the right panel
+PARTS = ("mean", "low", "high")
 GROUPS = (1, 2, 3, 5, 10, 20, 30)  # participants counted up in the right panel
 
 
@@ -18,15 +17,14 @@ def check_chart(found, expected, answers):
     number of participants. found: kind -> `rates.rates`; expected: kind -> (R2G, G2R); answers:
     DataFrame of the participants of KIND."""
     figure, (left, right) = chart(8.0, 2.7, 2, width_ratios=(3, 2))
-    for place, (name, colour) in enumerate(zip(rates.RATES, (FIRST, SECOND))):
-        heights = np.arange(len(found)) + 0.26 * (place - 0.5)
-        means, lows, highs = ([found[k][name][p] for k in found] for p in ("mean", "low", "high"))
-        left.hlines(heights, lows, highs, color=colour, linewidth=1.4)
-        left.plot(means, heights, "o", color=colour, markersize=4, label=f"{name}, 95 % interval")
+    groups = {
+        f"{name}, 95 % interval": [[found[k][name][p] for k in found] for p in PARTS]
+        for name in rates.RATES
+    }
+    for place, heights in enumerate(draw_intervals(left, groups, list(found), "rate")):
         true, label = [expected[k][place] for k in found], "expected" if place else None
         left.plot(true, heights, "|", color=INK, markersize=9, label=label)
-    left.set_yticks(range(len(found)), found)
-    left.set(xlim=(-0.03, 1.03), ylim=(len(found) - 0.5, -0.5), xlabel="rate")
+    left.set_xlim(-0.03, 1.03)
     left.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
 
     people = answers.participant.unique()
