@@ -329,7 +329,8 @@ def test_what_another_command_makes_is_named_with_it(page, tmp_path):
     folder = add_study(tmp_path)
     (folder / "claims.json").unlink()
     [study] = report.studies_in(tmp_path)
-    assert "`make claims DATASET=synthetic-market PROFILE=quick`" in study.missing
+    command = "<code>make claims DATASET=synthetic-market PROFILE=quick</code>"
+    assert f"The paper's claims are tested by {command}." in report.page([study])
 
 
 def test_studies_of_other_seeds_have_other_headings(tmp_path):

@@ -37,10 +37,10 @@ def chart(width, height, panels=1, **options):
 
 
 @STYLE
-def learning_curves(logs, smooth=5):
+def learning_curves(logs):
     """Losses over the iterations: a panel for each of `PANELS` that the logs fill, and for each
-    other term. logs: name -> list of records ({"step", "l1", ...}, `training.read_log`); smooth:
-    records in the running mean, drawn over the pale raw values."""
+    other term; a running mean over the pale raw values. logs: name -> list of records ({"step",
+    "l1", ...}, `training.read_log`)."""
     logs = {stage: pd.DataFrame(log).set_index("step") for stage, log in logs.items() if log}
     logged = dict.fromkeys(term for log in logs.values() for term in log)
     panels = {title: terms for title, terms in PANELS.items() if set(logged) & set(terms)}
@@ -57,7 +57,7 @@ def learning_curves(logs, smooth=5):
             for term in (term for term in terms if term in log):
                 values = log[term].dropna()
                 axes.plot(values, color=colour(stage), alpha=0.25, linewidth=0.7)
-                smoothed = values.rolling(smooth, center=True, min_periods=1).mean()
+                smoothed = values.rolling(effects.WINDOW, center=True, min_periods=1).mean()
                 (line,) = axes.plot(smoothed, terms[term], color=colour(stage))
                 lines.setdefault(stage, line)
                 tenth = max(len(values) // 10, 1)

@@ -67,36 +67,6 @@ class Study:
     def record(self, name):
         return load(self.folder / f"{name}.json")
 
-    @property
-    def made(self) -> str:
-        """The day its newest result was written, or ""."""
-        return self.written.partition(" ")[0]
-
-    @property
-    def missing(self) -> str:
-        """How to make what `make reproduce` does not make and is not there, or ""."""
-        if not self.dataset or not self.record("table1"):
-            return ""
-        claims = self.command.replace("make reproduce", "make claims")
-        remedies = {
-            "claims": f"The paper's claims are tested by `{claims}`.",
-            "table2": "Table 2 needs answers: open notebooks/09_user_study.ipynb.",
-        }
-        return " ".join(text for name, text in remedies.items() if not self.record(name))
-
-    @property
-    def run(self) -> list[str]:
-        """Name and command of the study, the seconds of all its steps when they were made, in
-        however many calls, and the machine of the last call."""
-        run = self.record("run") or {}
-        machine = run.get("machine", {})
-        cores = f"{machine['cores']} cores" if machine.get("cores") else ""
-        where = filter(None, [machine.get("gpu") or machine.get("processor"), cores])
-        steps = run.get("steps")
-        seconds = f"{sum(steps.values()):,.0f}" if steps else render.MISSING
-        name = f"{self.name}, shipped" if self.shipped else self.name
-        return [name, f"`{self.command}`", seconds, ", ".join(where) or render.MISSING]
-
 
 def write_report(figures, out, comparison=None, shipped=None) -> list[Path]:
     """Write the report of every study in a figures folder; returns the paths of its files, the

@@ -5,15 +5,8 @@ from dataclasses import replace
 from pg2lib.core import distributed
 from pg2lib.core.files import UserError
 from pg2lib.data import own_parsing, parsing
-from pg2lib.training import extras
 from pg2lib.workflow import code_keys
 from pg2lib.workflow import run_store as runs
-
-
-def step(method, config, data: runs.Step, own: str | None = None) -> runs.Step | None:
-    """The maps with the labels of a method's configuration, for a data step; None if the method
-    needs none."""
-    return of_labels(config.labels, data, own) if extras.names(method) else None
 
 
 def of_labels(labels: str, data: runs.Step, own: str | None = None) -> runs.Step:

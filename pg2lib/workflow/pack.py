@@ -104,7 +104,7 @@ def merge(path: Path) -> tuple[int, int]:
     staging.mkdir(parents=True, exist_ok=True)
     remove_litter(runs.root(), "merge")
     try:
-        with opened(path) as tar:
+        with tarfile.open(path, "r|") as tar:  # read from first to last
             steps = listed(tar, path)
             unpack(tar, steps, staging, path)
         new = [folder for folder in steps if not present(folder, staging, path)]
@@ -113,21 +113,16 @@ def merge(path: Path) -> tuple[int, int]:
                 stack.enter_context(held(runs.root() / folder))
             new = [folder for folder in new if not present(folder, staging, path)]
             for folder in new:
-                move(staging / folder, runs.root() / folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return len(new), len(steps) - len(new)
-
-
-@contextlib.contextmanager
-def opened(path: Path):
-    """The tar to be read from first to last; UserError if it is none, or breaks off."""
-    try:
-        with tarfile.open(path, "r|") as tar:
-            yield tar
+                files = (staging / folder).iterdir()
+                # done.json last: by it the step is complete
+                for file in sorted(files, key=lambda file: file.name == "done.json"):
+                    os.replace(file, runs.root() / folder / file.name)
     except tarfile.TarError as error:
         why = printable(error)
         raise UserError(f"{path} is damaged or no pack of runs ({why}); copy it again") from None
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return len(new), len(steps) - len(new)
 
 
 def listed(tar, path: Path) -> dict[str, dict]:
@@ -200,9 +195,3 @@ def held(target: Path):
     except Timeout:
         why = "is worked on by another process; merge again when it is done"
         raise UserError(f"{target} {why}") from None
-
-
-def move(unpacked: Path, target: Path):
-    """Move the files of a step into its folder, done.json last: by it the step is complete."""
-    for file in sorted(unpacked.iterdir(), key=lambda file: file.name == "done.json"):
-        os.replace(file, target / file.name)

@@ -135,7 +135,9 @@ def train_step(study: Study, name: str) -> runs.Step:
 
 def maps_step(study: Study, name: str) -> runs.Step | None:
     """The parsing maps of a method, if it needs any."""
-    return maps.step(models.find(name), method_config(study, name), data_step(study), study.parsing)
+    if not extras.names(models.find(name)):
+        return None
+    return maps.of_labels(method_config(study, name).labels, data_step(study), study.parsing)
 
 
 def seed_of(study: Study, name: str) -> int:

@@ -106,13 +106,13 @@ def fingerprint(source: Path, own: bool = False) -> str:
             f"{inside} {digest(path) if path.suffix in texts else path.stat().st_size}"
             for path, inside in folder.files(source, (*folder.IMAGE_SUFFIXES, *texts))
         ]
-        return hashlib.sha256("\n".join(listing).encode(errors="surrogateescape")).hexdigest()[:12]
-    listing = sorted(
-        f"{path.parent.name}/{path.name} {path.stat().st_size}"
-        for pattern in ("*", "*/*", "img*/*/*/*/*")
-        for path in source.glob(pattern)
-        if path.is_file()
-    )
+    else:
+        listing = sorted(
+            f"{path.parent.name}/{path.name} {path.stat().st_size}"
+            for pattern in ("*", "*/*", "img*/*/*/*/*")
+            for path in source.glob(pattern)
+            if path.is_file()
+        )
     return hashlib.sha256("\n".join(listing).encode(errors="surrogateescape")).hexdigest()[:12]
 
 
