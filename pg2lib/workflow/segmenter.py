@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from pg2lib.core import config as configs
-from pg2lib.core.files import OutOfTime, UserError, write_atomically
+from pg2lib.core.files import UserError, write_atomically
 from pg2lib.data import labelled_photos, parsing
 from pg2lib.evaluation import segmentation
 from pg2lib.results.notes import notes
@@ -56,23 +56,17 @@ def train_step(study: configs.Study, photographs=None) -> runs.Step:
     return runs.Step("train", name, configs.changed_fields(config), inputs, entries)
 
 
-def train(study: configs.Study, log=None, until=None, photographs=None):
+def train(study: configs.Study, log=None, photographs=None):
     """The trained network, trained if it is not there; photographs: images and maps of
-    `labelled_photos.read` to learn from as well. OutOfTime, with a checkpoint, once it is later
-    than `until`."""
+    `labelled_photos.read` to learn from as well."""
     config, step = config_of(drawn_study(study), photographs), train_step(study, photographs)
 
     def work(folder, progress):
         people = data(study, log)
         task = segmentation.segment_task(config, people, photographs)
-        facts = training.train(
-            task, people, folder, config.seed, study.device, progress, until=until
-        )
-        if facts["step"] < config.iterations:
-            raise OutOfTime(config.name)
-        return facts
+        return training.train(task, people, folder, config.seed, study.device, progress)
 
-    pipeline.ensure(step, work, log, until)
+    pipeline.ensure(step, work, log)
     return segmentation.load(runs.checked(step, checkpoints.WEIGHTS), study.device)
 
 
