@@ -77,6 +77,7 @@ def start(work, folder: Path, **environment) -> Child:
     status = 99
     try:
         os.setsid()
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a stopped campaign ends us
         null = os.open(os.devnull, os.O_RDWR)
         for target, source in enumerate((null, null, error.fileno())):
             os.dup2(source, target)

@@ -3,7 +3,8 @@ Writes benchmarks/faults.json and, from that, docs/reliability.md.
 
 Every case runs in a forked process with a folder of its own, at profile smoke on one core, and is
 drawn from a seed. `--share 10` runs every tenth case, `--only kills` one part; a part that was not
-run keeps the counts it has.
+run keeps the counts it has. Every outcome is written at once: `--more` goes on with a campaign that
+was stopped.
 """
 
 import argparse
@@ -85,6 +86,7 @@ HOW = {
     "options": "`pg2 describe` with one random option or variable, `pg2 train` with one odd number",
     "messages": "50 random messages a case to the widget of the user study",
 }
+INPUTS = {"files": 25, "options": 1, "messages": 50}  # of one case
 TEXT = """# Reliability
 
 What pg2 promises about faults, how it was tried, and what came of it. `make faults` tries it and
@@ -108,7 +110,13 @@ every outcome is in [benchmarks/faults.json](../benchmarks/faults.json).
 Not promised: protection from someone who edits a file and its record; the curve and the log of a
 training that was interrupted are read, but their content is not compared; a disk that fills up
 through another program while a file is mapped into memory ends the process without a sentence
-(it resumes); 16-bit images in a data set are clipped by Pillow.
+(it resumes); 16-bit images in a data set are clipped by Pillow; temporary files in a folder that
+was named with `--out` stay there if the process is killed, since such a folder is the user's.
+
+Not in these counts: kills of a launch by torchrun; a full disk under `pg2 report`, `pg2 export` and
+`pg2 generate`; damage to the store of an executed notebook; nonsense as a notebook's parameters.
+Unit tests hold a disk without locks (NFS), files that would run code, names that would leave their
+folder, and what the report escapes.
 
 The first runs found a worker that outlived a killed preparation and a traceback for
 `--set channels=0`; both are mended and have tests in tests/test_faults.py.
@@ -135,6 +143,9 @@ def page(record: dict) -> str:
         f"Seed {record['seed']}; {about['processor']}, Python {about['python']}, torch "
         f"{about['torch']}. Where fewer cases stand than there are, the others were not run.",
     ]
+    count = {part: len(entry["cases"]) for part, entry in record["parts"].items()}
+    inputs = sum(size * count.get(part, 0) for part, size in INPUTS.items())
+    lines += ["", f"In all {3 * count.get('kills', 0)} SIGKILLs and {inputs:,} nonsensical inputs."]
     lines += ["", f"Comparing checksums: {record['hashing']:.2f} s a gigabyte, once per process."]
     return TEXT + "\n".join(
         lines + ["", "Failed:" if failures else "Nothing failed.", *failures, ""]
@@ -183,12 +194,17 @@ def campaign(options, folder: Path, out: Path):
             found[f"{number} {name}"] = outcome.replace(str(folder), "STORE")
             print(f"{part} {number} {name}: {outcome}", flush=True)
             shutil.rmtree(place, ignore_errors=True)
-        count = {"of": len(every), "seconds": round(time.time() - began), "cases": found}
-        record["parts"][part] = count | {"made": time.strftime("%Y-%m-%d")}
+            count = {"of": len(every), "seconds": round(time.time() - began), "cases": found}
+            record["parts"][part] = count | {"made": time.strftime("%Y-%m-%d")}
+            keep(record, out)
         print(part, dict(Counter(end.partition(":")[0] for end in found.values())), flush=True)
-        write_json(out, record)
-        with write_atomically(PAGE) as temporary:
-            temporary.write_text(page(record), encoding="utf-8")
+
+
+def keep(record: dict, out: Path):
+    """Write the record and the page that is made from it."""
+    write_json(out, record)
+    with write_atomically(PAGE) as temporary:
+        temporary.write_text(page(record), encoding="utf-8")
 
 
 def main():
@@ -201,7 +217,10 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="pg2-faults-", ignore_cleanup_errors=True) as folder:
-        campaign(options, Path(folder), Path(__file__).with_suffix(".json"))
+        try:
+            campaign(options, Path(folder), Path(__file__).with_suffix(".json"))
+        except KeyboardInterrupt:
+            raise UserError("stopped; what was found is kept, go on with --more") from None
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ from pg2lib.workflow import pages as project_pages
 from pg2lib.workflow import run_store as runs
 from pg2lib.workflow.card import write_card, write_hub_page
 
+MOST_PROBLEMS = 20  # that a card lists
+
 
 def study_of(options, dataset=None):
     pairs = [] if options.test_pairs is None else [f"test_pairs={options.test_pairs}"]
@@ -98,9 +100,11 @@ def data_verify(options):
         card = verify(pipeline.data(study, log))
     else:
         card = verify(pipeline.data_config(study), source) | {"dataset": study.data_name}
-    log(card_text(card))
-    if card.get("problems"):
-        raise UserError(f"{len(card['problems'])} problems found; see the card above")
+    problems = card.get("problems", [])
+    more = [f"and {len(problems) - MOST_PROBLEMS:,} more."] if len(problems) > MOST_PROBLEMS else []
+    log(card_text(card | {"problems": problems[:MOST_PROBLEMS] + more}))
+    if problems:
+        raise UserError(f"{len(problems):,} problems found; see the card above")
     if source is not None:  # what training reads of them
         log(card_text(pipeline.data(study, log).card))
 
@@ -355,6 +359,7 @@ def card(options):
 def report(options):
     out = options.out or runs.project() / "report"
     comparison = runs.project() / "docs" / "paper-vs-code.md"
+    log(f"reading the results in {runs.figures()} and {runs.shipped_figures()}")
     log(f"wrote {write_report(runs.figures(), out, comparison, runs.shipped_figures())[0]}")
 
 

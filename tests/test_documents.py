@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import smoke
 import yaml
+from PIL import Image
 
 import pg2lib
 from pg2lib import models
@@ -126,6 +127,15 @@ def test_containers_take_the_lock_and_one_python():
     assert (PROJECT / ".devcontainer" / container["build"]["dockerfile"]).is_file()
     ignored = read(".dockerignore").split()
     assert {".git", ".venv", "runs", "shared"} <= set(ignored)
+
+
+def test_the_readme_begins_with_the_studio_in_motion_and_the_commands():
+    top = read("README.md").partition("\n## Results")[0]
+    with Image.open(PROJECT / re.search(r"!\[[^]]*\]\(([^)]+)\)", top)[1]) as film:
+        assert film.n_frames > 10
+    assert "soft because" in top.partition("\n## ")[0]  # why the pictures are as they are
+    lines = top.splitlines()
+    assert max(k for k, line in enumerate(lines) if line.startswith(("git clone", "make"))) < 30
 
 
 @pytest.mark.parametrize("name", ["01_data_and_masks", "08_pose_studio"])

@@ -3,8 +3,10 @@
 import errno
 import json
 import os
+import pickle
 import re
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -21,11 +23,11 @@ from benchmarks import faults as campaign
 from pg2lib import cli
 from pg2lib.core import files
 from pg2lib.core.files import UserError
-from pg2lib.data import deepfashion, framing
+from pg2lib.data import deepfashion, framing, keypoints
 from pg2lib.data import prepare as preparation
 from pg2lib.evaluation import curves, score_row
-from pg2lib.results import own_files
-from pg2lib.training import weights
+from pg2lib.results import own_files, provenance
+from pg2lib.training import checkpoints, weights
 from pg2lib.workflow import leftovers, notebooks, pipeline
 from pg2lib.workflow import run_store as runs
 
@@ -321,6 +323,54 @@ def test_a_wrong_environment_is_told(monkeypatch, capsys, environment, words):
     assert told.count("\n") == 1 and words in told
 
 
+def test_a_full_disk_is_the_error_also_of_a_figure(tmp_path):
+    """Matplotlib's writer of PDF files has an error of its own, which says nothing of the disk."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError) as error:
+            provenance.save(provenance.new_figure(1, 1), tmp_path / "x.png", {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert error.value.errno == errno.EFBIG and not list(tmp_path.iterdir())
+
+
+def run_python(code, *arguments, **environment):
+    """Run a program of the project by itself; its subprocess.Popen, output in pipes."""
+    environment = os.environ | {"PYTHONPATH": str(runs.project())} | environment
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment, **pipes)
+
+
+def test_a_reader_that_leaves_ends_a_command_without_a_word():
+    """`pg2 describe | head -1`"""
+    process = run_python("from pg2lib import cli\n"
+                         "def work():\n    for _ in range(100_000):\n        print('a line')\n"
+                         "raise SystemExit(cli.status_of(work))")  # fmt: skip
+    assert process.stdout.readline() == b"a line\n"
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait() == 0
+
+
+def test_a_terminal_without_a_sign_gets_another():
+    code = "from pg2lib import cli\ncli.run = lambda _: print('0.1 \u2014 \u2713')\n"
+    code += "raise SystemExit(cli.main(['describe']))"
+    process = run_python(code, PYTHONIOENCODING="ascii")
+    assert process.communicate() == (b"0.1 ? ?\n", b"") and process.returncode == 0
+
+
+def test_a_table_is_read_whatever_the_locale(tmp_path):
+    """A locale of ASCII alone needs two switches besides: Python itself avoids it."""
+    path = tmp_path / "table1.json"
+    path.write_text('{"title": "\u2014"}', encoding="utf-8")
+    code = "import sys; from pathlib import Path; from pg2lib.results import report\n"
+    code += "print(ascii(report.load(Path(sys.argv[1]))))"
+    posix = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    out, error = run_python(code, path, **posix).communicate()
+    assert out.decode().strip() == r"{'title': '\u2014'}", error.decode()
+
+
 def test_a_disk_without_the_room_is_told_before_it_is_mapped(tmp_path):
     with pytest.raises(UserError, match="make room and start again"):
         leftovers.require_room(tmp_path, 1 << 60)
@@ -351,6 +401,101 @@ def test_data_that_break_a_rule_are_refused(store, monkeypatch):
     monkeypatch.setattr(pipeline.datasets, "load", swapped)
     with pytest.raises(UserError, match="a joint lies outside its image"):
         pipeline.data(STUDY)
+
+
+ORDER = ("data", "prepare"), ("data", "verify"), ("train", "G1-L1")
+
+
+@pytest.fixture
+def pg2(tmp_path, monkeypatch, capsys):
+    """Run a command on a made-up folder of Market-1501: (status, output, errors)."""
+    monkeypatch.setenv("PG2_RUNS", str(tmp_path / "runs"))
+
+    def run(*words, profile="smoke"):
+        study = "--dataset", "market1501", "--profile", profile, "--data", str(tmp_path / "source")
+        return cli.main([*words, *study]), *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def source(tmp_path):
+    """12 people in two images each."""
+    people = {f"{number:04d}": [1, 1] for number in range(1, 13)}
+    return market.market(tmp_path / "source", people=people)
+
+
+@pytest.mark.parametrize(
+    "spoil, words",
+    [
+        (lambda pose: pose[:, ::-1], "a joint lies outside its image"),
+        (lambda pose: np.where(pose < 0, pose, 5000), "a joint lies outside its image"),
+        (lambda pose: np.where(pose < 0, pose, pose / (64, 128)), "most people have all joints"),
+        (lambda pose: np.where(pose < 0, pose, 20), "most people have all joints"),
+    ],
+    ids=["x and y swapped", "far outside", "in [0, 1]", "on one spot"],
+)
+def test_unusable_keypoints_are_refused_by_every_command(pg2, source, spoil, words):
+    path = source / "market-annotation-train.csv"
+    people = keypoints.read_csv(path)
+    keypoints.write_csv(path, {name: spoil(pose) for name, pose in people.items()})
+    for command in ORDER:
+        status, _, error = pg2(*command)
+        assert status == 2 and error.count("\n") == 1 and words in error, command
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("a,b\n", "market-pairs-test.csv, line 1: the header must be"),
+        ("from,to\nx.jpg,y.jpg\n", "line 2: x.jpg,y.jpg does not name two test images"),
+        (f"from,to\n{'x' * 200_000},y\n", "is too large"),
+    ],
+)
+def test_the_list_of_pairs_is_verified_too(pg2, source, text, words):
+    market.market(source, "test", people={"0101": [1, 1], "0102": [1, 1]})
+    assert pg2("data", "verify", profile="lite")[0] == 0
+    (source / "market-pairs-test.csv").write_text(text)
+    runs.fingerprint.cache_clear()  # a process takes a folder to stay as it is
+    status, _, error = pg2("data", "verify", profile="lite")
+    assert status == 2 and error.count("\n") == 1 and words in error
+
+
+def test_a_card_lists_the_first_problems_and_counts_them_all(pg2, source):
+    for path in (source / "bounding_box_train").iterdir():
+        path.write_bytes(b"no image")
+    status, out, error = pg2("data", "verify")
+    assert status == 2 and "24 problems found" in error
+    told = [line for line in out.splitlines() if line.startswith("PROBLEM: ")]
+    assert len(told) == 21 and told[-1] == "PROBLEM: and 4 more."
+
+
+def test_a_folder_in_the_place_of_a_list_is_told(tmp_path):
+    (tmp_path / "test.lst").mkdir()
+    with pytest.raises(UserError, match=r"test\.lst cannot be read: Is a directory"):
+        deepfashion._read_names(tmp_path / "test.lst")
+
+
+class Opens:
+    """What a pickle of it would do: make a file."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+@pytest.mark.parametrize("kind", ["empty", "text", "cut", "pickle", "torch"])
+def test_weights_of_the_run_store_that_are_none_are_told_and_never_run(tmp_path, kind):
+    path, opened = tmp_path / "weights.pt", tmp_path / "PWNED"
+    torch.save(Opens(opened) if kind == "torch" else {"networks": {}, "config": {}}, path)
+    if kind != "torch":
+        contents = {"empty": b"", "text": b"weights", "cut": path.read_bytes()[:200]}
+        path.write_bytes(contents.get(kind) or pickle.dumps(Opens(opened), 2) * (kind == "pickle"))
+    with pytest.raises(UserError, match=r"weights\.pt holds no weights .*; delete its folder"):
+        checkpoints.load_state(path, "cpu")
+    assert not opened.exists()
 
 
 def test_a_picture_too_large_to_decode_is_told(tmp_path, monkeypatch):
@@ -460,10 +605,17 @@ def test_a_joint_far_from_any_photo_is_refused():
         (["data", "show", "--count", str(10**30)], "out of range"),
         (["train", "G1-L1", "--seed", str(2**64)], "is too large"),
         (["describe", "--device", "tpu"], "unknown device"),
+        (["report", "--out", "/proc/x"], "check that the path exists and may be written"),
+        (["report", "--out", "/"], "/ holds files but no report"),
+        (
+            ["generate", "--image", "x", "--target-pose", "x", "--out", "x" * 300],
+            "File name too long",
+        ),
     ],
 )
 def test_options_out_of_range_are_told(capsys, arguments, words):
-    assert cli.main([*arguments, "--profile", "smoke"]) == 2
+    smoke = [] if arguments[0] == "report" else ["--profile", "smoke"]
+    assert cli.main([*arguments, *smoke]) == 2
     told = capsys.readouterr().err
     assert told.count("\n") == 1 and words in told
 

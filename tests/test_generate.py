@@ -329,6 +329,13 @@ def test_what_the_disk_refuses_is_told(tmp_path):
         generate.write({"condition.png": np.zeros((4, 4, 3), np.uint8)}, tmp_path / "a")
 
 
+def test_what_may_not_be_written_is_told_before_anything_is_painted(pg2, tmp_path, monkeypatch):
+    monkeypatch.setattr(generate.os, "access", lambda *_: False)
+    monkeypatch.setattr(weights, "load", lambda *_: pytest.fail("it began to work"))
+    code, _, error = pg2("--target-pose", "pose.json", "--out", tmp_path / "a")
+    assert code == 2 and f"cannot write to {tmp_path}; name another folder with --out" in error
+
+
 def test_a_row_of_the_run_store_paints_too(pg2, tmp_path):
     source = ("--profile", "smoke", "--row", "G1-L1")
     options = ("--keypoints", "pose.json", "--pose", "me.json")

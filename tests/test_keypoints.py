@@ -174,6 +174,10 @@ def test_openpose_round_trip(tmp_path):
         ({"people": [{}]}, "found none"),
         ({"people": [{"pose_keypoints_2d": ["a"] * 54}]}, "not a number"),
         ({"people": [{"pose_keypoints_2d": [0.5] * 54}]}, r"keypoint_scale 0"),
+        ({"people": [{"pose_keypoints_2d": [1e39, *[0] * 53]}]}, "not a number: 1e.39"),
+        ({"people": [{"pose_keypoints_2d": [10**400, *[0] * 53]}]}, "not a number: 1000"),
+        ('{"people": [{"pose_keypoints_2d": [' + "9" * 5000 + "]}]}", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
     ],
 )
 def test_a_bad_openpose_file_is_named(tmp_path, content, fault):

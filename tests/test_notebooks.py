@@ -73,6 +73,17 @@ def check_outputs(notebook):
                 yield f"code cell {number} wrote to stderr"
 
 
+def check_shown(notebook):
+    for number, cell in enumerate(code_cells(notebook), start=1):
+        for output in cell.outputs:
+            for text in texts_of(output):
+                if match := re.search(r"\{:[^{}\s]*\}", text):
+                    yield f"code cell {number} shows a format string: {match[0]}"
+            data = output.get("data", {})
+            if set(data) == {"text/plain"} and re.fullmatch(r"(['\"]).* .*\1", data["text/plain"]):
+                yield f"code cell {number} shows a sentence in quotes"
+
+
 def check_metadata(notebook):
     for key in ("widgets", "papermill"):
         if key in notebook.metadata:
@@ -230,6 +241,10 @@ SPOILT = {
     "code cell 2 ended in an error": lambda n: n.cells[2].outputs.append(
         new_output("error", ename="ValueError", evalue="no", traceback=[])
     ),
+    "code cell 2 shows a format string: {:.0f}": lambda n: (
+        n.cells[2].outputs[0].update(text="{:.0f} of 13 joints")
+    ),
+    "code cell 2 shows a sentence in quotes": lambda n: show(n, **{"text/plain": "'Nobody yet'"}),
     "its metadata hold 'widgets'": lambda n: n.metadata.update(widgets={}),
     "its metadata hold 'papermill'": lambda n: n.metadata.update(papermill={}),
     "a cell's metadata hold 'papermill'": lambda n: n.cells[0].metadata.update(papermill={}),

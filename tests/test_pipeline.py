@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ import pg2lib
 from pg2lib import cli, models
 from pg2lib.apps.photo import generate
 from pg2lib.core.config import PROFILES
-from pg2lib.core.files import UserError
+from pg2lib.core.files import UserError, alive
 from pg2lib.evaluation.ssim import PRESETS
 from pg2lib.results import provenance
 from pg2lib.training import describe
@@ -235,7 +236,8 @@ def test_mistakes_end_in_one_sentence_and_status_2(arguments, words, capsys, mon
 
 def test_dry_run_changes_nothing(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("PG2_RUNS", str(tmp_path))
-    for command in (["reproduce"], ["train", "all"], ["evaluate"], ["data", "prepare"]):
+    commands = ["reproduce"], ["train", "all", "keypoints"], ["evaluate"], ["data", "prepare"]
+    for command in commands:
         code, out, _ = pg2(*command, "--profile", "smoke", "--dry-run", capsys=capsys)
         assert code == 0 and "would run" in out and "MISS" in out
     assert not list(tmp_path.iterdir())
@@ -394,6 +396,25 @@ def test_a_notebook_that_another_process_finished_meanwhile_is_not_run_again(boo
     assert notebooks.run_notebook(study, notebook, lambda line: None).suffix == ".ipynb"
 
 
+def test_who_waits_for_a_notebook_says_so(book, monkeypatch):
+    study, notebook = book()
+    lines, other = [], runs.claim(notebooks.notebook_step(study, notebook))
+    other.__enter__()
+
+    def log(line):
+        lines.append(line)
+        if "another process works on it" in line:
+            other.__exit__(None, None, None)
+
+    def execute(study, notebook, output):
+        output.write_text("{}")
+        (pipeline.figures_folder(study) / "x.json").write_text("{}")
+
+    monkeypatch.setattr(notebooks, "execute", execute)
+    notebooks.run_notebook(study, notebook, log)
+    assert len(lines) == 2 and "MISS" in lines[0] and "another process" in lines[1]
+
+
 @pytest.mark.parametrize(
     "cell, words",
     [
@@ -445,7 +466,9 @@ MEET = """
 import os, time
 from pathlib import Path
 from ipykernel.kernelapp import IPKernelApp
-Path(f"{os.getpid()}.address").write_text(IPKernelApp.instance().ip)
+kernel = IPKernelApp.instance()
+assert Path(kernel.abs_connection_file).parent == Path(kernel.ip).parent  # what a kill leaves
+Path(f"{os.getpid()}.address").write_text(kernel.ip)
 end = time.monotonic() + 60
 while len(list(Path().glob("*.address"))) < 2 and time.monotonic() < end:
     time.sleep(0.05)
@@ -459,6 +482,35 @@ notebooks.notebooks_folder = lambda: folder
 notebook = notebooks.Notebook("x", (), ())
 notebooks.execute(pipeline.Study(profile="smoke"), notebook, folder / sys.argv[2])
 """
+
+
+STOPPED = """
+import signal, sys
+from pathlib import Path
+from pg2lib import cli
+from pg2lib.workflow import notebooks, pipeline
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job ignores
+folder = Path(sys.argv[1])
+notebooks.notebooks_folder = lambda: folder
+notebook = notebooks.Notebook("x", (), ())
+study = pipeline.Study(profile="smoke")
+sys.exit(cli.status_of(notebooks.execute, study, notebook, folder / "out.ipynb"))
+"""
+
+
+def test_ctrl_c_in_a_notebook_ends_in_one_sentence_and_its_kernel_with_it(book, tmp_path):
+    book("import os, time\nopen('began', 'x').write(str(os.getpid()))\ntime.sleep(300)")
+    command = [sys.executable, "-c", STOPPED, str(tmp_path)]
+    process, began = subprocess.Popen(command, stderr=subprocess.PIPE), tmp_path / "began"
+    try:
+        while not (began.exists() and began.read_text()) and process.poll() is None:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=120)[1].decode()
+    finally:
+        process.kill()
+    assert process.returncode == 130 and told == "\npg2: stopped; run it again to resume\n"
+    assert not alive(int(began.read_text()))
 
 
 def test_two_kernels_at_once_have_addresses_of_their_own(book, tmp_path):

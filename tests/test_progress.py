@@ -1,5 +1,7 @@
 """Progress on captured streams; no real time passes."""
 
+import os
+import struct
 import sys
 
 import pytest
@@ -74,6 +76,26 @@ def test_auto_draws_a_bar_on_a_terminal_and_lines_elsewhere(mode, written, monke
     assert "\r" not in written(2) != ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert "\r" in written(2)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of Unix")
+@pytest.mark.parametrize("rows, columns", [(24, 80), (0, 0), (0, 80), (24, 0)])
+def test_a_terminal_that_tells_no_size_shows_a_bar_too(mode, monkeypatch, rows, columns):
+    import fcntl
+    import pty
+    import termios
+
+    mode("auto")
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    with open(follower, "w", encoding="utf-8") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with reporting("G1") as report:
+            report(0, 29)
+            report(29, 29)
+        shown = os.read(leader, 1 << 16).decode()
+    os.close(leader)
+    assert "G1: 100%|███" in shown and " 29/29 " in shown and "it/s]" in shown
 
 
 def test_a_notebook_gets_one_line_that_is_rewritten(mode, monkeypatch, capsys):

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pg2lib import cli, commands
 from pg2lib.core.files import UserError
 from pg2lib.evaluation.statistics import CANNOT, FAILS, HOLDS
-from pg2lib.results import render, report, tables
+from pg2lib.results import own_files, render, report, tables
+from pg2lib.results.columns import without_empty
 from pg2lib.workflow.notebooks import notebooks
 from pg2lib.workflow.run_store import project
 
@@ -507,6 +509,32 @@ def test_errors_name_the_remedy(tmp_path, written):
         report.write_report(tmp_path / "figures", tmp_path / "out")
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["figures", "file", "mine"], "nothing half-written"
+
+
+def test_a_folder_that_is_no_report_is_refused_before_it_is_searched(tmp_path, monkeypatch):
+    (tmp_path / "thesis.tex").write_text("x")
+    monkeypatch.setattr(own_files, "files_in", lambda _: pytest.fail("it could be the whole disk"))
+    with pytest.raises(UserError, match="holds files but no report"):
+        own_files.user_files(tmp_path, "report")
+
+
+def test_the_command_says_what_it_reads_before_it_works(monkeypatch, capsys):
+    monkeypatch.setattr(commands, "write_report", lambda *_: print("working") or [Path("page")])
+    assert cli.main(["report"]) == 0
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("reading the results in ") and (second, last) == (
+        "working",
+        "wrote page",
+    )
+
+
+def test_a_place_that_all_claims_share_is_a_note():
+    rows = [["1", "a", "x"], ["2", "b", "x"]]
+    table = render.View("t", ["", "claim", "measured on"], rows, [], [], left=3)
+    short = without_empty(table)
+    assert short.head == ["", "claim"] and short.notes == ["All measured on x."]
+    table.rows[1][2] = "y"
+    assert without_empty(table).head == table.head
 
 
 def test_a_second_report_replaces_the_first_and_keeps_what_is_not_its_own(tmp_path):

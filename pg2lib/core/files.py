@@ -129,6 +129,14 @@ def read_json(path):
         return None
 
 
+def read_record(path):
+    """`read_json` of a table or the record of a figure, which are UTF-8 whatever the locale."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
 def without_nan(value):
     """Nested dicts and lists with None in place of NaN and infinity, which JSON does not have."""
     if isinstance(value, dict):

@@ -57,7 +57,18 @@ def _bar(label, total, start):
     options |= {"mininterval": SECONDS[mode], "miniters": 1, "disable": mode == "off"}
     if mode == "plain":
         return tqdm(file=_Lines(stream), ncols=0, **options)
+    if not notebook and unknown_size(stream):
+        return tqdm(file=stream, ncols=80, nrows=24, **options)
     return tqdm(file=stream, dynamic_ncols=not notebook, **options)
+
+
+def unknown_size(stream) -> bool:
+    """Whether a terminal says that it has no rows or no columns, as in `script` and in some
+    containers; tqdm would show nothing there."""
+    try:
+        return 0 in os.get_terminal_size(stream.fileno())
+    except OSError:  # no terminal
+        return False
 
 
 class _Lines:

@@ -69,8 +69,8 @@ def user_files(out: Path, kind: str) -> list[str]:
     UserError: out is a file, or a folder that holds files but no such `kind`."""
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; name a folder for the {kind}")
-    names, manifest = files_in(out), read_json(out / MANIFEST) or {}
-    if names and manifest.get("made_by") != f"pg2 {kind}":
+    manifest = read_json(out / MANIFEST) or {}
+    if manifest.get("made_by") != f"pg2 {kind}" and out.exists() and any(out.iterdir()):
         raise UserError(f"{out} holds files but no {kind}; name another folder or empty it")
     own = own_files(out)
-    return [name for name in names if name != MANIFEST and name not in own]
+    return [name for name in files_in(out) if name != MANIFEST and name not in own]

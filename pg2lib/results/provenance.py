@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import pg2lib
-from pg2lib.core.files import UserError, read_json, without_nan, write_atomically
+from pg2lib.core.files import UserError, read_record, without_nan, write_atomically
 
 DPI = 150
 INK, GREY, PALE = "#222222", "#777777", "#d9d9d9"
@@ -102,7 +102,7 @@ def save(figure, path, facts, colours=None):
 
 def is_made(path: Path, png: bytes, record: dict) -> bool:
     """Whether a PNG file holds these bytes, and its record says the same, whenever it was made."""
-    before = read_json(path.with_suffix(".json"))
+    before = read_record(path.with_suffix(".json"))
     if not isinstance(before, dict) or not path.exists() or path.read_bytes() != png:
         return False
     before = {name: value for name, value in before.items() if name not in STAMPS}

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader
 from PIL import Image, UnidentifiedImageError
 
 from pg2lib.core.config import SETTINGS
-from pg2lib.core.files import UserError, read_json
+from pg2lib.core.files import UserError, read_record
 from pg2lib.evaluation.scores import SCORES
 from pg2lib.evaluation.statistics import FAILS, UNSEEN
 from pg2lib.results import provenance, render
@@ -132,7 +132,7 @@ def study_facts(record: dict) -> dict | None:
 
 def load(path: Path):
     """The parsed JSON file; None if it is missing."""
-    record = read_json(path)
+    record = read_record(path)
     if record is None and path.exists():
         raise UserError(f"{path} is not JSON; delete it and run `make reproduce` again")
     return record

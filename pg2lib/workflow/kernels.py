@@ -20,6 +20,13 @@ class Client(PapermillNotebookClient):
 
     suspect = None  # the cell whose answer was missing at the last look
 
+    def papermill_execute_cells(self):
+        try:
+            super().papermill_execute_cells()
+        except KeyboardInterrupt:  # a kernel that is asked to end in the middle prints tracebacks
+            self.shutdown_kernel = "immediate"
+            raise
+
     async def _async_handle_timeout(self, timeout, cell=None):
         """nbclient calls this whenever `timeout` seconds pass without the answer to a cell, or to
         a question about the kernel itself (None), and waits on if it returns."""

@@ -15,10 +15,12 @@ import numpy as np
 from PIL import Image
 
 from pg2lib.core.files import UserError, printable, read_json, stored, write_json
+from pg2lib.data.keypoints import found
 from pg2lib.data.prepare import prepare
 from pg2lib.training import loop as training
 
 SUMS = "sums.json"  # in the folder of an interrupted preparation, beside its progress.json
+SPOT = 2  # pixels; somebody whose joints are nearer together cannot be seen
 FORKING = {}  # "by": the process whose forks end with it
 
 
@@ -34,6 +36,16 @@ def prepared(config, folder: Path, source=None, progress=None):
     except (Image.DecompressionBombError, csv.Error) as error:
         reason = printable(str(error).splitlines()[-1])
         raise UserError(f"a file in {source} is too large ({reason}); replace it") from None
+
+
+def suspects(dataset) -> list[str]:
+    """What breaks no rule of a data set (`prepare.verify`) but shows no people."""
+    joints = dataset.keypoints
+    here = found(joints)[..., None]
+    extent = np.where(here, joints, -np.inf).max(1) - np.where(here, joints, np.inf).min(1)
+    if np.median(extent.max(-1)) < SPOT:  # -inf where no joint was found
+        return [f"most people have all joints within {SPOT} pixels; keypoints are pixels."]
+    return []
 
 
 def noting(folder: Path, progress=None):

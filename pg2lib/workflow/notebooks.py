@@ -179,6 +179,7 @@ def execute(study, notebook: Notebook, output: Path):
     mode = os.environ.get("PG2_PROGRESS", "auto")
     bar = mode == "bar" or (mode == "auto" and sys.stderr.isatty())
     with kernel_address() as address:
+        manager = {"transport": "ipc", "ip": address, "connection_file": f"{address}.json"}
         try:
             papermill.execute_notebook(
                 str(notebook.path),
@@ -189,8 +190,8 @@ def execute(study, notebook: Notebook, output: Path):
                 progress_bar=bar and {"desc": f"notebook {notebook.name}", "leave": False},
                 cwd=str(notebooks_folder()),
                 start_timeout=300,
-                # sockets in the file system: no port is opened, and ipykernel has no warning
-                config=Config(KernelManager={"transport": "ipc", "ip": address}),
+                # sockets in the file system, which no other machine reaches
+                config=Config(KernelManager=manager),
                 env=os.environ | kernel_environment(study),
             )
         except papermill.exceptions.PapermillExecutionError as error:

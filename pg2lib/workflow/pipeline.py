@@ -253,7 +253,7 @@ def prepared(step: runs.Step, config: datasets.DataConfig, source=None, log=None
             leftovers.prepared(config, folder, source, progress)
 
     dataset = datasets.load(ensure(step, work, log))
-    if problems := dataset.card["problems"]:
+    if problems := [*dataset.card["problems"], *leftovers.suspects(dataset)]:
         where = source or step.folder
         raise UserError(f"{where} holds unusable data: {' '.join(problems)} Mend or replace them")
     return dataset

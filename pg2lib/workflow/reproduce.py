@@ -14,7 +14,7 @@ import torch
 
 from pg2lib import models
 from pg2lib.core import devices
-from pg2lib.core.files import OutOfTime, read_json, write_csv, write_json
+from pg2lib.core.files import OutOfTime, read_record, write_csv, write_json
 from pg2lib.results import claims as claim_list
 from pg2lib.results import render, tables, terminal, verdicts
 from pg2lib.workflow import evidence, lanes, overview, pipeline, trainings
@@ -85,7 +85,7 @@ def how_far(entries: dict, log):
 
 def log_table(folder: Path, log):
     """Table 1 of a folder, as wide as the terminal; its file has intervals and notes."""
-    log(f"\n{terminal.text(read_json(folder / 'table1.json'), terminal.columns())}\n")
+    log(f"\n{terminal.text(read_record(folder / 'table1.json'), terminal.columns())}\n")
     log(f"with intervals and notes: {relative(folder)}table1.md")
 
 
@@ -144,7 +144,7 @@ def present(study, claims, log, until=None):
 
 def tested(folder) -> bool:
     """Whether a folder of figures has the claims of a `make claims`."""
-    known = read_json(folder / "claims.json")
+    known = read_record(folder / "claims.json")
     return bool(known) and known["facts"]["command"].startswith("make claims")
 
 
@@ -200,7 +200,7 @@ def report(study, claims, seconds: float) -> dict:
     return {
         "command": study.command.replace("reproduce", "claims") if claims else study.command,
         "seconds": round(seconds),
-        "installation_seconds": read_json(runs.project() / ".venv" / ".installed"),
+        "installation_seconds": read_record(runs.project() / ".venv" / ".installed"),
         "steps": {f"{s.kind} {s.name}": runs.read_done(s)["seconds"] for s in steps},
         "peak_memory_mb": peak,
         "precision": {

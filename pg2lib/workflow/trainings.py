@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pg2lib import models
-from pg2lib.core.files import read_json, stored, write_csv
+from pg2lib.core.files import read_record, stored, write_csv
 from pg2lib.evaluation import curves, pose_score, statistics
 from pg2lib.evaluation.scores import SCORES, weights
 from pg2lib.results import render, reproduction
@@ -96,13 +96,13 @@ def committed(study: pipeline.Study) -> dict | None:
     None if there are too few to tell their spread."""
     plain = pipeline.shared(study).name
     folders = runs.shipped_figures().glob(f"{plain}-seeds*")
-    found = [(folder, read_json(folder / "table1.json")) for folder in folders]
+    found = [(folder, read_record(folder / "table1.json")) for folder in folders]
     counts = {folder: len(table["facts"]["seeds"]) for folder, table in found if table}
     if max(counts.values(), default=0) < reproduction.FEWEST:
         return None
     folder = max(counts, key=counts.get)
     table = dict(found)[folder]
-    return table | {"judges": read_json(folder / "judges.json") or {}}
+    return table | {"judges": read_record(folder / "judges.json") or {}}
 
 
 def check(study: pipeline.Study, log) -> bool:
@@ -112,7 +112,7 @@ def check(study: pipeline.Study, log) -> bool:
     if known is None:
         return True
     folder = pipeline.figures_folder(study)
-    record = reproduction.check(read_json(folder / "table1.json"), known)
+    record = reproduction.check(read_record(folder / "table1.json"), known)
     render.write(folder, "reproduction", record)
     log(f"{record['line']}\n({folder.name}/reproduction.md has every number)")
     return record["passed"]
