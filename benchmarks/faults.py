@@ -182,7 +182,9 @@ def campaign(options, folder: Path, out: Path):
             continue
         known = record["parts"].get(part, {}).get("cases", {}) if options.more else {}
         found, began = dict(known), time.time()
-        for number, (name, work) in list(enumerate(every))[:: options.share]:
+        order = list(enumerate(every))[:: options.share]
+        random.Random(f"{options.seed}/{part}").shuffle(order)  # what --minutes leaves is a sample
+        for number, (name, work) in order:
             if options.minutes and time.time() - began > 60 * options.minutes:
                 break
             if f"{number} {name}" in known:

@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -640,6 +642,36 @@ def test_the_page_says_what_was_not_run_and_what_failed():
     assert lines["| kills"].endswith("| 3 of 30 | 2 | 1 |")
     assert lines["| damage"].endswith("| not run | – | – |")
     assert "- kills, 1 y: traceback: ValueError" in text
+
+
+def test_a_stopped_campaign_keeps_what_it_found_and_goes_on(tmp_path, monkeypatch):
+    tried = []
+
+    def work(place, dice, whole, seconds, name):
+        tried.append(name)
+        if len(tried) == 2:
+            raise KeyboardInterrupt
+        return "same"
+
+    every = {"kills": [(name, partial(work, name=name)) for name in "abc"]}
+    monkeypatch.setattr(campaign, "cases", lambda *_: every)
+    monkeypatch.setattr(campaign.on, "start", lambda *_: SimpleNamespace(end=lambda: "done"))
+    for name in ("results", "half_prepared"):
+        monkeypatch.setattr(campaign.on, name, lambda _: {})
+    monkeypatch.setattr(campaign, "hashing_seconds", lambda _: 1.0)
+    monkeypatch.setattr(campaign, "PAGE", tmp_path / "page.md")
+
+    def run(folder, more):
+        folder.mkdir()
+        options = SimpleNamespace(seed=0, only=None, more=more, share=1, minutes=None)
+        campaign.campaign(options, folder, tmp_path / "faults.json")
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "first", more=False)
+    assert "| 1 of 3 | 1 | 0 |" in campaign.PAGE.read_text()
+    run(tmp_path / "second", more=True)
+    assert "| 3 | 3 | 0 |" in campaign.PAGE.read_text()
+    assert len(tried) == 4 and set(tried) == set("abc") and tried.count(tried[0]) == 1
 
 
 def test_the_committed_page_is_that_of_its_record():
