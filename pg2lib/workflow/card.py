@@ -13,7 +13,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 
 from pg2lib import models
-from pg2lib.core.files import UserError, read_json, write_atomically, write_csv, write_json
+from pg2lib.core.files import UserError, read_record, write_atomically, write_csv, write_json
 from pg2lib.evaluation import detail, score_row
 from pg2lib.evaluation.pck import ARMS, joint_counts, pckh
 from pg2lib.evaluation.scores import SCORES, names
@@ -208,7 +208,7 @@ def known_scores(study, row, keys) -> dict:
     if not (shipped.ships(study) and row in shipped.rows()):
         return {}
     same = weights.load(shipped.weights_file(row), "cpu")[0].keys == keys
-    record = read_json(runs.shipped_figures() / study.name / "card.json")
+    record = read_record(runs.shipped_figures() / study.name / "card.json")
     return record["scores"].get(row, {}) if same and record else {}
 
 
