@@ -9,8 +9,9 @@ STUDY ?=
 LOCK = requirements.lock
 CPU_TORCH = https://download.pytorch.org/whl/cpu
 EVERY = 10
+TESTS ?= tests --ignore=tests/browser
 
-.PHONY: help lab reproduce claims successors report site publish test notebooks pages demo screenshot bench record scaling faults lock clean
+.PHONY: help lab reproduce claims successors report site publish test test-newest notebooks pages demo screenshot bench record scaling faults lock clean
 
 help:
 	@echo "make lab         open the notebooks in JupyterLab; 08 and 09 need nothing trained"
@@ -28,6 +29,8 @@ help:
 	@echo "                 its pages; STUDY=synthetic-market-quick copies that one alone"
 	@echo "make test        unit tests, every notebook re-run and compared (profile smoke), and"
 	@echo "                 JupyterLab in Chromium if that is installed"
+	@echo "make test-newest tests with the newest versions that pip finds, in .newest, not the locked"
+	@echo "                 ones; TESTS=tests/test_ssim.py chooses (default: all without a browser)"
 	@echo "make notebooks   reproduce, then write the executed notebooks over notebooks/; make publish"
 	@echo "                 then does the same for their figures"
 	@echo "make pages       update the tables that README.md and docs/results.md quote from figures/"
@@ -38,7 +41,7 @@ help:
 	@echo "make scaling     score against width and length of training: docs/scaling.md; half an hour"
 	@echo "make faults      kills, full disks, damage and nonsense, half an hour: docs/reliability.md"
 	@echo "make lock        write $(LOCK) anew: the newest versions that fit together, with hashes"
-	@echo "make clean       remove .venv and caches; keeps runs/, which may hold days of training"
+	@echo "make clean       remove .venv, .newest and caches; keeps runs/, which may hold days of training"
 	@echo
 	@echo "Each target first installs into .venv if needed: about 6 GB, two thirds of it CUDA; on Linux"
 	@echo "without an NVIDIA GPU about 2 GB, with the CPU build of torch. PIP_FLAGS=... are your own"
@@ -72,6 +75,11 @@ test: .venv/.installed
 	@rm -rf .test-runs
 	@.venv/bin/python -m pytest -n 2 --nbval --nbval-current-env \
 	    --nbval-sanitize-with tests/nbval_sanitize.cfg tests notebooks
+
+test-newest:
+	@rm -rf .newest .test-runs
+	@$(MAKE) --no-print-directory .newest/.installed LOCK=
+	@.newest/bin/python -m pytest -n 2 $(TESTS)
 
 notebooks: .venv/.installed
 	@.venv/bin/python -m pg2lib reproduce --claims --update-notebooks
@@ -109,8 +117,8 @@ lock: .venv/.installed
 # installation took and is written last, so that an interrupted installation is repeated.
 # pip checks the hash of every file of the lock; the CPU build of torch, which PyPI does not have,
 # comes in the locked version without one.
-.venv/.installed: pyproject.toml $(wildcard $(LOCK))
-	@if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then \
+.venv/.installed .newest/.installed: pyproject.toml $(wildcard $(LOCK))
+	@if ! $(@D)/bin/python -m pip --version >/dev/null 2>&1; then \
 	    for python in $(PYTHON) python3 python3.13 python3.12 python3.11 none; do \
 	        "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
 	    done; \
@@ -118,14 +126,14 @@ lock: .venv/.installed
 	        echo "No Python 3.11 or newer found; install one, or name it: make PYTHON=<path>" >&2; \
 	        exit 1; \
 	    fi; \
-	    echo "Creating .venv with $$("$$python" --version)."; \
-	    "$$python" -m venv .venv; \
+	    echo "Creating $(@D) with $$("$$python" --version)."; \
+	    "$$python" -m venv $(@D); \
 	fi
 	@began=$$(date +%s); seconds() { echo $$(($$(date +%s) - began)); }; flags=; \
 	size="about 6 GB if torch comes with CUDA, 2 GB if not"; \
 	if [ "$(origin PIP_FLAGS)" = undefined ] && [ "$$(uname -s)" = Linux ] && \
 	        ! nvidia-smi >/dev/null 2>&1; then \
-	    if .venv/bin/python -c "import urllib.request as u; \
+	    if $(@D)/bin/python -c "import urllib.request as u; \
 	            u.urlopen('$(CPU_TORCH)/torch/', timeout=5)" 2>/dev/null; then \
 	        flags="--extra-index-url $(CPU_TORCH)"; \
 	        size="about 2 GB with the CPU build of torch, since there is no NVIDIA GPU"; \
@@ -133,22 +141,22 @@ lock: .venv/.installed
 	        echo "$(CPU_TORCH) does not answer: pip takes the build of torch that it finds."; \
 	    fi; \
 	fi; \
-	echo "Installing into .venv: $$size. It takes minutes, most of them for the download."; \
+	echo "Installing into $(@D): $$size. It takes minutes, most of them for the download."; \
 	( while sleep $(EVERY); do \
-	    echo "  $$(seconds) s, .venv has $$(du -sm .venv | cut -f1) MB so far"; \
+	    echo "  $$(seconds) s, $(@D) has $$(du -sm $(@D) | cut -f1) MB so far"; \
 	done ) & life=$$!; trap "kill $$life 2>/dev/null" EXIT INT TERM; \
-	pip() { .venv/bin/python -m pip install -qq $(PIP_FLAGS) "$$@"; }; \
-	locked() { .venv/bin/python tools/lock.py "$$1" "$(LOCK)"; }; \
+	pip() { $(@D)/bin/python -m pip install -qq $(PIP_FLAGS) "$$@"; }; \
+	locked() { $(@D)/bin/python tools/lock.py "$$1" "$(LOCK)"; }; \
 	if [ -z "$(wildcard $(LOCK))" ]; then \
 	    pip $$flags -e '.[test]'; \
 	elif [ -z "$$flags" ]; then \
 	    pip --no-deps --require-hashes -r $(LOCK) && pip --no-deps -e .; \
 	else \
-	    locked cpu > .venv/locked.txt && \
-	    pip --no-deps --require-hashes -r .venv/locked.txt && \
+	    locked cpu > $(@D)/locked.txt && \
+	    pip --no-deps --require-hashes -r $(@D)/locked.txt && \
 	    pip --no-deps --index-url $(CPU_TORCH) $$(locked torch) && pip --no-deps -e .; \
 	fi && seconds > $@ && echo "Installed in $$(cat $@) s."
 
 clean:
-	rm -rf .venv .test-runs .test-artifacts .pytest_cache .ruff_cache .import_linter_cache build *.egg-info
+	rm -rf .venv .newest .test-runs .test-artifacts .pytest_cache .ruff_cache .import_linter_cache build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

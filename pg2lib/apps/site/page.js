@@ -20,40 +20,41 @@ export async function asset(name) {
     script.onerror = () => failed(new Mistake(`studio/${name}.js is missing beside this page.`));
     document.head.append(script);
   });
-  const packed = Uint8Array.from(atob(globalThis.pg2[name]), (sign) => sign.charCodeAt(0));
+  const packed = await fetch(`data:;base64,${globalThis.pg2[name]}`);
   delete globalThis.pg2[name];
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const stream = packed.body.pipeThrough(new DecompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** Runs the graphs: `run(name, image, pose)` gives {output: float array (3, H, W)}. */
-function painter({ height, width }) {
-  let engine = null;
-  const sessions = new Map(); // name -> promise
-  async function start() {
-    const [runtime, wasm] = await Promise.all([asset("runtime"), asset("wasm")]);
-    const address = URL.createObjectURL(new Blob([runtime], { type: "text/javascript" }));
-    const ort = await import(address);
-    ort.env.wasm.numThreads = 1; // more need a server that isolates the page
-    ort.env.wasm.wasmBinary = wasm;
-    return ort;
-  }
-  async function session(name) {
-    engine ??= start();
-    const [ort, bytes] = await Promise.all([engine, asset(name)]);
-    return ort.InferenceSession.create(bytes);
+/** Runs the graphs: `run(name, image, pose)` gives {output: float array (3, H, W)}; worker: the
+ * address of worker.js. */
+function painter({ height, width }, worker) {
+  const [engine, opened, waiting] = [new Worker(worker, { type: "module" }), new Map(), new Map()];
+  engine.onmessage = ({ data: { id, made, error } }) => {
+    const [done, failed] = waiting.get(id);
+    waiting.delete(id);
+    if (error) failed(new Error(error));
+    else done(made);
+  };
+  const broken = new Promise((_, failed) => {
+    engine.onerror = () => failed(new Mistake("The networks do not start in this browser."));
+  });
+  let [asked, started] = [0, null];
+  const ask = (message) => Promise.race([broken, new Promise((...ends) => {
+    waiting.set(++asked, ends);
+    engine.postMessage({ id: asked, ...message });
+  })]);
+  async function open(name) {
+    started ??= asset("wasm").then((wasm) => ask({ wasm }));
+    const [bytes] = await Promise.all([asset(name), started]);
+    return ask({ name, bytes });
   }
   return async (name, image, pose) => {
-    if (!sessions.has(name)) sessions.set(name, session(name));
-    const [ort, graph] = [await engine, await sessions.get(name)];
+    if (!opened.has(name)) opened.set(name, open(name));
+    await opened.get(name);
     const places = Float32Array.from(pose.flatMap((place) => place ?? [-1, -1]));
-    const shape = [1, pose.length, 2];
-    const given = { target_keypoints: new ort.Tensor("float32", places, shape) };
-    if (graph.inputNames.includes("condition")) {
-      given.condition = new ort.Tensor("float32", planes(image), [1, 3, height, width]);
-    }
-    const made = await graph.run(given);
-    return Object.fromEntries(Object.entries(made).map(([key, { data }]) => [key, data]));
+    const condition = [planes(image), [1, 3, height, width]];
+    return ask({ name, given: { condition, target_keypoints: [places, [1, pose.length, 2]] } });
   };
 }
 
@@ -337,11 +338,11 @@ export class Model {
   }
 }
 
-/** Shows the studio in an element of the page. */
-export async function start(el) {
+/** Shows the studio in an element of the page; worker: the address of worker.js. */
+export async function start(el, worker) {
   const [packed, images] = await Promise.all([asset("people"), asset("images")]);
   const people = JSON.parse(new TextDecoder().decode(packed));
-  const model = new Model(people, images, painter(people));
+  const model = new Model(people, images, painter(people, worker));
   el.replaceChildren();
   widget.render({ model, el, silence: "The network is still at work." });
 }

@@ -75,7 +75,8 @@ def write_studio(study, out, log):
     (out / "studio").mkdir(parents=True, exist_ok=True)
     studio_page.write(study, out / "studio", log)
     style = (HERE.parent / "pose_studio" / "widget.css").read_text(encoding="utf-8")
-    body = filled("studio.html", page=studio_page.module(HERE / "page.js"))
+    modules = {name: studio_page.module(HERE / f"{name}.js") for name in ("page", "worker")}
+    body = filled("studio.html", **modules)
     write_page(out, "studio.html", "Pose studio", body, style)
 
 

@@ -29,7 +29,7 @@ from pg2lib.workflow import shipped
 HERE = Path(__file__).parent
 VENDOR = HERE / "vendor"  # ONNX Runtime Web, see its README.md
 CHOICES = 24  # people to choose from, about
-IMPORT = re.compile(r'from "([./\w]+\.js)"')
+IMPORT = re.compile(r'from "([./\w]+\.m?js)"')
 
 
 def write(study, folder, log) -> None:
@@ -44,8 +44,6 @@ def write(study, folder, log) -> None:
     people, images = samples(dataset, rows)
     write_asset(folder, "people", json.dumps(people).encode())
     write_asset(folder, "images", images.tobytes())
-    runtime = (VENDOR / "ort.wasm.bundle.min.mjs").read_text(encoding="utf-8")
-    write_asset(folder, "runtime", runtime.partition("//# sourceMappingURL")[0].encode())
     write_asset(folder, "wasm", (VENDOR / "ort-wasm-simd-threaded.wasm.gz").read_bytes(), True)
     for name in ("LICENSE", "ThirdPartyNotices.txt.gz"):
         (folder / name).write_bytes((VENDOR / name).read_bytes())
@@ -122,5 +120,6 @@ def module(path) -> str:
     def address(match):
         return f'from "{module(path.parent / match[1])}"'
 
-    text = IMPORT.sub(address, Path(path).read_text(encoding="utf-8"))
+    text = Path(path).read_text(encoding="utf-8").partition("//# sourceMappingURL")[0]
+    text = IMPORT.sub(address, text)
     return f"data:text/javascript;base64,{base64.b64encode(text.encode()).decode()}"
