@@ -116,26 +116,21 @@ def markdown_grid(head, rows, left=1) -> str:
 
 def latex(table: View) -> str:
     """The table for LaTeX with booktabs and graphicx, as wide as the text, with its notes."""
-
-    def line(cells):
-        return " & ".join(escape_latex(cell.replace("\n", "; ")) for cell in cells) + r" \\"
-
+    lines = [
+        [escape_latex(cell.replace("\n", "; ")) for cell in line]
+        for line in (table.head, *table.rows)
+    ]
     columns = "l" * table.left + "r" * (len(table.head) - table.left)
-    rows = "\n".join(map(line, table.rows))
-    notes = "\n".join(escape_latex(note) + r"\par" for note in table.notes)
+    grid = pd.DataFrame(lines[1:], columns=lines[0])
+    tabular = grid.to_latex(index=False, escape=False, column_format=columns).rstrip()
+    below = "\n".join(escape_latex(note) + r"\par" for note in table.notes)
     return rf"""% needs \usepackage{{booktabs,graphicx}}
 \begin{{table}}
 \caption{{{escape_latex(table.title)}.}}
 \resizebox{{\textwidth}}{{!}}{{%
-\begin{{tabular}}{{{columns}}}
-\toprule
-{line(table.head)}
-\midrule
-{rows}
-\bottomrule
-\end{{tabular}}}}
+{tabular}}}
 \par\smallskip\footnotesize
-{notes}
+{below}
 \end{{table}}
 """
 
