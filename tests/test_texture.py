@@ -125,10 +125,10 @@ def test_a_difference_of_rows_is_the_difference_of_their_weighted_means():
         "a": [table([0.5, 0.5, 0.1]), table([0.7, 0.5, 0.3])],
         "b": [table([0.1, 0.5, 0.1]), table([0.1, 0.3, 0.1])],
     }
-    middle, low, high = textures.differences(tables, {"a - b": ("a", "b")})["a - b"]
+    middle, low, high, by_seed = textures.differences(tables, {"a - b": ("a", "b")})["a - b"]
     # first training (0.4 x 1) / 8, second (0.6 x 1 + 0.2 x 2 + 0.2 x 5) / 8
     assert middle == pytest.approx((0.4 / 8 + 2.0 / 8) / 2)
-    assert low < middle < high
+    assert low < middle < high and by_seed == pytest.approx([0.4 / 8, 2.0 / 8])
 
 
 def test_it_is_registered_apart_from_the_scores_of_every_row():

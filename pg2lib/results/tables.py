@@ -170,7 +170,7 @@ def _table(title, summaries, columns, facts, pairs=None, paper=None):
         {
             "row": row,
             "label": LABELS.get(row, row),
-            "ours": {score: _value(row, trainings, pairs or {}, score) for score in columns},
+            "ours": {score: value_of(row, trainings, pairs or {}, score) for score in columns},
             "paper": {score: paper.get(row, {}).get(score) for score in printed},
         }
         for row, trainings in summaries.items()
@@ -188,7 +188,7 @@ def _table(title, summaries, columns, facts, pairs=None, paper=None):
     return {"title": title, "columns": list(columns), "facts": facts, "rows": rows, "notes": below}
 
 
-def _value(row, summaries, pairs, score):
+def value_of(row, summaries, pairs, score):
     """A score of a row, None if a training lacks it; summaries: of its trainings."""
     values = [summary["scores"].get(score) for summary in summaries]
     if len(values) == 1 or None in values:

@@ -40,12 +40,13 @@ def scores(tables: dict) -> dict:
 
 
 def differences(tables: dict, compared: dict) -> dict:
-    """name -> the weighted mean of the score of row a less that of row b, and the two ends of its
-    95 % interval; compared: name -> (a, b), rows of `pairs`."""
+    """name -> the weighted mean of the score of row a less that of row b, the two ends of its 95 %
+    interval, and the same mean in each training; compared: name -> (a, b), rows of `pairs`."""
     found = {}
     for name, rows in compared.items():
-        (ours, other), *about = paired(tables, "texture", *rows)
-        found[name] = statistics.paired_difference(ours, other, *about)
+        (ours, other), people, weights = paired(tables, "texture", *rows)
+        by_seed = statistics.seed_means(ours - other, weights)
+        found[name] = *statistics.paired_difference(ours, other, people, weights), by_seed
     return found
 
 
