@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import data, growth, parity, processes, scoring, steps, studio
+from benchmarks import data, growth, later, parity, processes, scoring, steps, studio
 from benchmarks.common import CHECK, Size
 from pg2lib.cli import status_of
 from pg2lib.core import devices
@@ -20,6 +20,7 @@ from pg2lib.workflow.reproduce import machine
 GROWTH = "cost as work grows"
 SECTIONS = {
     "training and generation": steps,
+    "papers after PG2": later,
     "scores": scoring,
     "data": data,
     GROWTH: growth,

@@ -3,6 +3,8 @@
 from benchmarks.common import Line, Size, Worker, interleaved, median, row_config, rows_by_cost
 from benchmarks.worker import PLAIN
 
+CPU_SHARE, GPU_SHARE = 0.8, 0.35  # of the matrix product
+
 
 def measure(size: Size, device: str, log) -> tuple[list[Line], dict]:
     groups = dict(list(rows_by_cost(size.profile).items())[-size.rows :])
@@ -11,16 +13,20 @@ def measure(size: Size, device: str, log) -> tuple[list[Line], dict]:
         log(f"training steps of {name}")
         found = observe(name, size, device)
         seconds[name] = median(found["rounds"]["fast"])
-        lines += [*step_lines(name, found, size, device), *generation_lines(name, found)]
+        wanted = CPU_SHARE if device == "cpu" else GPU_SHARE
+        lines += [*step_lines(name, found, size, device, wanted), *generation_lines(name, found)]
     lines.append(whole_table(groups, seconds, size, device))
     return lines, {"seconds_per_step": seconds, "profile": size.profile}
 
 
-def observe(name, size, device) -> dict:
-    """The numbers of one method: seconds and rates per round, operations, memory, generation."""
+def observe(name, size, device, **changes) -> dict:
+    """The numbers of one method: seconds and rates per round, operations, memory, generation;
+    changes: of its configuration."""
     options = dict(row=name, profile=size.profile, device=device)
     batch = row_config(name, size.profile).batch
-    with Worker(**options) as fast, Worker(**options, **PLAIN) as plain:
+    slow = PLAIN | {"changes": changes | PLAIN["changes"]}
+    changes |= {"precision": "auto"}  # the profile `paper` trains in float32
+    with Worker(**options, changes=changes) as fast, Worker(**options, **slow) as plain:
         precision = fast.ask("precision")
         fast.ask("step"), fast.ask("step")
         calls = {
@@ -37,12 +43,12 @@ def observe(name, size, device) -> dict:
     return {"precision": precision, "rounds": rounds, "generation": generation, **numbers}
 
 
-def step_lines(name, found, size, device) -> list[Line]:
+def step_lines(name, found, size, device, wanted) -> list[Line]:
     config, precision = row_config(name, size.profile), found["precision"]
     took = {what: median(values) for what, values in found["rounds"].items()}
     rate, gain = found["flops"] / took["fast"], took["plain"] / took["fast"]
     share, assembly = rate / took["product"], took["assembly"] / took["fast"]
-    low, wanted = precision == "bfloat16", 0.8 if device == "cpu" else 0.35
+    low = precision == "bfloat16"
     shape = f"{config.height}x{config.width}, batch {config.batch}"
     products = [f"{p} {took[k] / 1e9:,.0f}" for p, k in
                 ((precision, "product"), ("float32", "float32 product"))]  # fmt: skip

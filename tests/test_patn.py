@@ -546,7 +546,7 @@ def test_ours_and_theirs_stand_side_by_side_with_their_presets():
 
 def test_the_command_trains_scores_and_writes_the_table(capsys, monkeypatch):
     monkeypatch.setattr(lanes.devices, "cpu_count", lambda: 1)  # no processes of their own
-    monkeypatch.setattr(successors, "books", lambda papers: [])  # nbval runs them
+    monkeypatch.setattr(successors, "books", lambda study, papers: [])  # nbval runs them
     command = ["successors", "--profile", "smoke", "--device", "cpu"]
     assert cli.main(command) == 0
     folder = pipeline.figures_folder(pipeline.Study(profile="smoke"))

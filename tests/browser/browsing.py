@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+import pytest
+
 PROJECT = Path(__file__).resolve().parent.parent.parent
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 ARTEFACTS = PROJECT / ".test-artifacts"
@@ -344,8 +346,9 @@ def save(page):
 
 # ---- widgets in a page
 
-# Keys that mean something to a widget or that change JupyterLab's cells: raw, Markdown, cut, next.
-KEYS = ("r", "m", "x", "ArrowDown")
+# Keys that change the cells of JupyterLab and Notebook 7, or the mode: raw, Markdown, cut, insert
+# above and below, delete, code, up, down, edit, command.
+KEYS = (*"rmxabddy", "ArrowUp", "ArrowDown", "Enter", "Escape")
 
 
 def cell_types(page):
@@ -357,8 +360,10 @@ def try_keys(page, root, keys=KEYS, clicked=lambda control: True):
     """Click or focus each control of a widget that can be used, and press keys there; the cells
     must stay as they are and the widget on the page.
 
-    clicked: whether a control, its (tag, data-do), is clicked and not just focused.
+    clicked: whether a control, its (tag, data-do), is clicked and not just focused; Enter, which
+    clicks, is pressed on no other.
     """
+    playwright = pytest.importorskip("playwright.sync_api")
     before = cell_types(page)
     controls = root.locator("button, input, select, canvas[tabindex]")
     tried = []
@@ -367,11 +372,16 @@ def try_keys(page, root, keys=KEYS, clicked=lambda control: True):
             continue
         about = control.evaluate("one => [one.tagName.toLowerCase(), one.dataset.do ?? one.type]")
         if about[0] != "select" and clicked(about):
-            control.click()
+            try:
+                control.click(timeout=2_000)
+            except playwright.TimeoutError:
+                assert not control.is_enabled(), f"{about} cannot be clicked"
+                continue  # the keys before have switched it off, as undo at its end
         if not control.evaluate("one => { one.focus(); return document.activeElement === one }"):
             continue  # the click hid or disabled it
         for key in keys:
-            page.keyboard.press(key)
+            if key != "Enter" or clicked(about):
+                page.keyboard.press(key)
         tried.append(about)
         assert cell_types(page) == before, f"keys at {about} changed the cells"
         assert root.is_visible(), f"keys at {about} took the widget away"

@@ -1,6 +1,7 @@
 """The pose studio in Notebook 7, whose pages are put together in another way than JupyterLab's."""
 
 from browsing import (
+    KEYS,
     binding,
     excerpt,
     faults,
@@ -8,6 +9,7 @@ from browsing import (
     open_notebook,
     pixels,
     run_all,
+    try_keys,
     until,
     widget_in_view,
 )
@@ -40,3 +42,14 @@ def test_the_studio_works_in_notebook_7(page, server):
         lambda: abs(in_kernel(page, f"_widget.pose[{NECK}][0]") - (x + 6)) < 0.5,
         "the joint where it was dropped",
     )
+    clicked = ("mirror", "reset", "undo", "redo", "checkbox")
+    assert len(try_keys(page, root, KEYS, lambda about: about[1] in clicked)) > 35
+
+
+def test_keys_leave_the_user_study_in_notebook_7(page, server):
+    name = excerpt(server, "09_user_study.ipynb", last="UserStudy(", profile="demo")
+    open_notebook(page, server.notebook(name))
+    run_all(page)
+    root = widget_in_view(page, ".pg2-study")
+    tried = try_keys(page, root, KEYS, lambda about: False)
+    assert ["button", "agree"] in tried
