@@ -114,6 +114,12 @@ def test_a_corrected_number_of_the_printed_table_runs_notebook_05_again_and_trai
     assert all(name.startswith("notebook") for name in changed)
 
 
+def test_another_word_below_a_table_runs_notebook_05_again_and_trains_nothing(clone):
+    changed = with_change(clone, "pg2lib/results/note_texts/scores.txt", "Split:", "The split:")
+    assert any("05_metrics" in name for name in changed)
+    assert all(name.startswith("notebook") for name in changed)
+
+
 def test_the_loop_trains_everything_again_and_the_score_of_a_pair_scores_again(clone):
     changed = with_change(clone, "pg2lib/models/layers.py", "return x + y if", "return y + x if")
     assert any(name.startswith("train") for name in changed) and not any(

@@ -20,6 +20,7 @@ NAME = PACKAGE.name
 IGNORED = {(f"{NAME}.models", "FILES")}
 # Entries that a table got after the first runs, and which change no result of the other entries.
 LATER = {(f"{NAME}.data.prepare", "READERS"): ("folder",)}
+TEMPLATES = {f"{NAME}.results.notes": "note_texts"}  # folders of texts that a module fills in
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,9 @@ def hashes(*entries: tuple[str, str]) -> dict[str, str]:
         code, used = reach(module, name)
         reached.setdefault(module, {})[name] = code
         pending += used
+    for module in TEMPLATES.keys() & reached.keys():
+        texts = sorted(source(module).with_name(TEMPLATES[module]).glob("*.txt"))
+        reached[module] |= {path.name: path.read_text(encoding="utf-8") for path in texts}
     return {
         module: hashlib.sha256(repr(sorted(names.items())).encode()).hexdigest()[:12]
         for module, names in sorted(reached.items())
