@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import json
 import random
+import re
 import shutil
 import signal
 import sys
@@ -57,7 +58,7 @@ def cases(whole_folder: Path, half: Path) -> dict:
         + [(f"read-only {k}", on.read_only) for k in range(4)],
         "network": [(f"round {k}", on.offline) for k in range(2)],
         "damage": [
-            (f"{name}, {how}", partial(on.damaged, source=source, name=name, damage=how))
+            (f"{unkeyed(name)}, {how}", partial(on.damaged, source=source, name=name, damage=how))
             for source, name in files for how in on.DAMAGES
         ],
         "files": [(name, partial(nonsense.fuzzed, name=name))
@@ -66,6 +67,11 @@ def cases(whole_folder: Path, half: Path) -> dict:
                     for k in range(100)],
         "messages": [(f"round {k}", nonsense.messages) for k in range(4)],
     }  # fmt: skip
+
+
+def unkeyed(name: str) -> str:
+    """The name of a file without the keys of its folders, which change with the code."""
+    return re.sub(r"-[0-9a-f]{12}(?=/)", "", name)
 
 
 HOW = {
@@ -137,11 +143,10 @@ def page(record: dict) -> str:
         every = "" if len(cases) == entry["of"] else f" of {entry['of']}"
         lines.append(f"| {part}: {how} | {len(cases)}{every} | {held} | {len(cases) - held} |")
         failures += [f"- {part}, {n}: {end}" for n, end in cases.items() if not good(end)]
-    about = record["machine"]
     lines += [
         "",
-        f"Seed {record['seed']}; {about['processor']}, Python {about['python']}, torch "
-        f"{about['torch']}. Where fewer cases stand than there are, the others were not run.",
+        f"Seed {record['seed']}. Machine: {'; '.join(machines(record))}; each pg2 runs on one of "
+        "them. Where fewer cases stand than there are, the others were not run.",
     ]
     count = {part: len(entry["cases"]) for part, entry in record["parts"].items()}
     inputs = sum(size * count.get(part, 0) for part, size in INPUTS.items())
@@ -150,6 +155,14 @@ def page(record: dict) -> str:
     return TEXT + "\n".join(
         lines + ["", "Failed:" if failures else "Nothing failed.", *failures, ""]
     )
+
+
+def machines(record: dict) -> list[str]:
+    """Where the parts ran, without repeats."""
+    return sorted({
+        f"{m['processor']}, Python {m['python']}, torch {m['torch']}, CPU cores: {m['cores']}"
+        for entry in record["parts"].values() for m in entry["machines"]
+    })  # fmt: skip
 
 
 def good(outcome: str) -> bool:
@@ -176,18 +189,21 @@ def campaign(options, folder: Path, out: Path):
     seconds, whole = time.time() - began, on.results(whole_folder)
     on.half_prepared(half)
     record = json.loads(out.read_text()) if out.exists() else {"parts": {}}
-    record |= {"seed": options.seed, "machine": machine(), "hashing": hashing_seconds(folder)}
+    record |= {"seed": options.seed, "hashing": hashing_seconds(folder)}
     for part, every in cases(whole_folder, half).items():
         if options.only and part not in options.only:
             continue
-        known = record["parts"].get(part, {}).get("cases", {}) if options.more else {}
-        found, began = dict(known), time.time()
+        before = record["parts"].get(part, {}) if options.more else {}
+        machines = [m for m in before.get("machines", []) if m != machine()] + [machine()]
+        names = {f"{number} {name}" for number, (name, _) in enumerate(every)}
+        known, began = before.get("cases", {}), time.time()
+        found = {name: known[name] for name in known.keys() & names}
         order = list(enumerate(every))[:: options.share]
         random.Random(f"{options.seed}/{part}").shuffle(order)  # what --minutes leaves is a sample
         for number, (name, work) in order:
             if options.minutes and time.time() - began > 60 * options.minutes:
                 break
-            if f"{number} {name}" in known:
+            if f"{number} {name}" in found:
                 continue
             place = folder / "case"
             place.mkdir()
@@ -196,8 +212,8 @@ def campaign(options, folder: Path, out: Path):
             found[f"{number} {name}"] = outcome.replace(str(folder), "STORE")
             print(f"{part} {number} {name}: {outcome}", flush=True)
             shutil.rmtree(place, ignore_errors=True)
-            count = {"of": len(every), "seconds": round(time.time() - began), "cases": found}
-            record["parts"][part] = count | {"made": time.strftime("%Y-%m-%d")}
+            entry = {"of": len(every), "cases": found, "machines": machines}
+            record["parts"][part] = entry | {"made": time.strftime("%Y-%m-%d")}
             keep(record, out)
         print(part, dict(Counter(end.partition(":")[0] for end in found.values())), flush=True)
 

@@ -635,13 +635,19 @@ def test_a_frame_that_is_none_is_told(frame):
 
 def test_the_page_says_what_was_not_run_and_what_failed():
     ends = {"0 x": "same", "1 y": "traceback: ValueError", "2 z": "sentence: pg2: no"}
-    machine = {"processor": "P", "python": "3", "torch": "2"}
-    record = {"parts": {"kills": {"of": 30, "cases": ends}}, "seed": 0, "hashing": 0.5}
-    text = campaign.page(record | {"machine": machine})
+    machine = {"processor": "P", "python": "3", "torch": "2", "cores": 9}
+    kills = {"of": 30, "cases": ends, "machines": [machine]}
+    text = campaign.page({"parts": {"kills": kills}, "seed": 0, "hashing": 0.5})
     lines = {line.split(":")[0]: line for line in text.splitlines() if line.startswith("| ")}
     assert lines["| kills"].endswith("| 3 of 30 | 2 | 1 |")
     assert lines["| damage"].endswith("| not run | – | – |")
     assert "- kills, 1 y: traceback: ValueError" in text
+    assert "P, Python 3, torch 2, CPU cores: 9" in text
+
+
+def test_a_case_of_damage_keeps_its_name_when_a_key_changes():
+    name = "runs/train/a-b/G1+G2+D-0123456789ab/done.json"
+    assert campaign.unkeyed(name) == "runs/train/a-b/G1+G2+D/done.json"
 
 
 def test_a_stopped_campaign_keeps_what_it_found_and_goes_on(tmp_path, monkeypatch):
@@ -672,6 +678,9 @@ def test_a_stopped_campaign_keeps_what_it_found_and_goes_on(tmp_path, monkeypatc
     run(tmp_path / "second", more=True)
     assert "| 3 | 3 | 0 |" in campaign.PAGE.read_text()
     assert len(tried) == 4 and set(tried) == set("abc") and tried.count(tried[0]) == 1
+    every["kills"][2] = "d", every["kills"][2][1]  # c is no case any more
+    run(tmp_path / "third", more=True)
+    assert "| 3 | 3 | 0 |" in campaign.PAGE.read_text() and len(tried) == 5
 
 
 def test_the_committed_page_is_that_of_its_record():
