@@ -287,6 +287,12 @@ def test_pictures_in_the_page_are_the_files_unchanged(page, written):
         assert copy.read_bytes() == path.read_bytes()
 
 
+def test_figures_without_people_are_charts(page):
+    charts = [e["alt"] for e in page.all("img") if e.get("class") == "chart"]
+    pictures = [e["alt"] for e in page.all("img") if e.get("class") != "chart"]
+    assert len(charts) == 6 and [alt[:9] for alt in pictures] == ["Figure 4:"] * 2
+
+
 def test_alternative_texts_are_stored_or_derived(page, tmp_path):
     texts = [e["alt"] for e in page.all("img")]
     assert len(set(texts)) == len(texts) == 8 and all(len(t) > 60 for t in texts)

@@ -47,6 +47,17 @@ def test_the_page_begins_with_a_picture_and_is_ten_screens_or_twenty_sheets_long
     assert 1 < len(sheets) <= 20
 
 
+def test_only_charts_are_dark_where_the_page_is(page):
+    look = "e => [e.classList.contains('chart'), getComputedStyle(e).filter != 'none']"
+    found = {}
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found[scheme] = page.evaluate(f"[...document.images].map({look})")
+    assert [True, True] in found["dark"] and [False, False] in found["dark"]
+    assert all(chart == dark for chart, dark in found["dark"])
+    assert not any(dark for _, dark in found["light"])
+
+
 def test_a_link_into_a_folded_part_unfolds_it(page):
     part = page.locator("#comparison-table-caption")
     assert not part.is_visible()
