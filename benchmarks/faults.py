@@ -116,7 +116,7 @@ every outcome is in [benchmarks/faults.json](../benchmarks/faults.json).
 Not promised: protection from someone who edits a file and its record; the curve and the log of a
 training that was interrupted are read, but their content is not compared; a disk that fills up
 through another program while a file is mapped into memory ends the process without a sentence
-(it resumes); 16-bit images in a data set are clipped by Pillow; temporary files in a folder that
+(it resumes); temporary files in a folder that
 was named with `--out` stay there if the process is killed, since such a folder is the user's.
 
 Not in these counts: kills of a launch by torchrun; a full disk under `pg2 report`, `pg2 export` and

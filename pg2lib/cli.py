@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pg2lib
+from pg2lib.core.config import drawn, named_study
 from pg2lib.core.files import OutOfTime, UserError, printable
 
 EPILOG = """examples:
@@ -85,6 +86,9 @@ def fault(error: OSError) -> str:
 
 def run(options):
     """Run the command of the options, also as one of the processes of a launch."""
+    if "profile" in options:  # a wrong name is told before torch is imported, which takes seconds
+        both = (options.command, options.dataset) == ("reproduce", "all")
+        named_study(options, drawn()[0] if both else None)
     from pg2lib import commands
     from pg2lib.core import distributed
 

@@ -5,7 +5,6 @@ import json
 import re
 import shlex
 from dataclasses import replace
-from pathlib import Path
 
 from pg2lib import models
 from pg2lib.apps.photo import detect_keypoints as keypoint_rcnn
@@ -14,7 +13,7 @@ from pg2lib.apps.photo import maps as photo_maps
 from pg2lib.apps.photo.photo import check_belongs, from_copy, missing_legs
 from pg2lib.apps.photo.sequence import check_count, check_rate, in_between
 from pg2lib.core import distributed
-from pg2lib.core.config import PROFILES, SETTINGS, Study, drawn
+from pg2lib.core.config import drawn, named_study
 from pg2lib.core.files import UserError
 from pg2lib.core.names import checked
 from pg2lib.core.progress import reporting, say
@@ -36,18 +35,7 @@ MOST_PROBLEMS = 20  # that a card lists
 
 
 def study_of(options, dataset=None):
-    pairs = [] if options.test_pairs is None else [f"test_pairs={options.test_pairs}"]
-    profile = options.profile
-    both = ["all"] if options.command == "reproduce" else []
-    checked("data set", dataset or options.dataset, [*SETTINGS, *both])
-    if profile.endswith(".toml"):
-        profile = str(Path(profile).resolve())  # notebooks run in another folder
-    else:
-        checked("profile", profile, PROFILES, " or name a .toml file")
-    study = Study(
-        dataset or options.dataset, profile, options.seeds, options.data, options.device,
-        options.keypoint_frame, (*options.set, *pairs), options.parsing,
-    )  # fmt: skip
+    study = named_study(options, dataset)
     if (study.device or "").startswith("mps") and options.command != "generate":
         raise UserError("mps is for pg2 generate alone; choose cpu or cuda")
     pipeline.check(study)

@@ -108,6 +108,12 @@ def test_a_new_method_file_leaves_all_other_keys_alone(clone):
     assert not with_change(clone, "pg2lib/models/losses.py", "def bce", more + "\n\ndef bce")
 
 
+def test_a_new_reader_leaves_all_keys_alone(clone):
+    first = '    "synthetic-market": "pg2lib'
+    more = '    "mine": "mine.reader",\n'
+    assert not with_change(clone, "pg2lib/data/prepare.py", first, more + first)
+
+
 def test_a_corrected_number_of_the_printed_table_runs_notebook_05_again_and_trains_nothing(clone):
     changed = with_change(clone, "pg2lib/models/pg2.py", "0.253", "0.254")
     assert any("05_metrics" in name for name in changed)

@@ -25,7 +25,7 @@ from benchmarks import faults as campaign
 from pg2lib import cli
 from pg2lib.core import files
 from pg2lib.core.files import UserError
-from pg2lib.data import deepfashion, framing, keypoints
+from pg2lib.data import deepfashion, framing, keypoints, sources
 from pg2lib.data import prepare as preparation
 from pg2lib.evaluation import curves, score_row
 from pg2lib.results import own_files, provenance
@@ -589,6 +589,7 @@ def test_grey_of_16_bits_keeps_its_shades(tmp_path):
     Image.fromarray(ramp).save(tmp_path / "a.png")
     found = framing.read_image(tmp_path / "a.png")
     np.testing.assert_array_equal(found, np.repeat((ramp // 256)[..., None], 3, axis=2))
+    np.testing.assert_array_equal(np.asarray(sources.decode(tmp_path / "a.png")), found)
     Image.fromarray(ramp.astype(np.float32)).save(tmp_path / "b.tif")
     with pytest.raises(UserError, match=r"b\.tif is not an intact image"):
         framing.read_image(tmp_path / "b.tif")
@@ -686,3 +687,15 @@ def test_a_stopped_campaign_keeps_what_it_found_and_goes_on(tmp_path, monkeypatc
 def test_the_committed_page_is_that_of_its_record():
     record = json.loads((runs.project() / "benchmarks" / "faults.json").read_text())
     assert campaign.PAGE.read_text(encoding="utf-8") == campaign.page(record)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--dataset", "market"], ["--profile", "quik"], ["--seeds", "0,x"], ["--set", "iterations"]],
+)
+def test_a_wrong_name_is_told_before_torch_is_imported(options):
+    code = "import sys; from pg2lib import cli; status = cli.main(sys.argv[1:]); "
+    code += "sys.exit(status if 'torch' not in sys.modules else 1)"
+    words = [sys.executable, "-c", code, "describe", *options]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr

@@ -20,7 +20,7 @@ from pg2lib.data.dataset import DataConfig
 from pg2lib.data.keypoints import found, read_openpose_json, write_csv, write_openpose_json
 from pg2lib.data.prepare import card_text, prepare, verify
 from pg2lib.results import render, tables
-from pg2lib.workflow import code_keys, pipeline, plan
+from pg2lib.workflow import pipeline, plan
 from pg2lib.workflow import run_store as runs
 
 TUTORIAL = Path(__file__).resolve().parent.parent / "docs" / "own-data.md"
@@ -337,16 +337,6 @@ def test_corrected_keypoints_are_read_again(photos):
     (photos / "bo" / "0.json").write_text(text.replace("150.0", "151.0"))  # of the same size
     runs.fingerprint.cache_clear()
     assert pipeline.data_step(study).key != before
-
-
-def test_a_data_set_added_later_changes_no_key(monkeypatch):
-    table = ("pg2lib.data.prepare", "READERS")
-    code = code_keys.reach(*table)[0]
-    assert "deepfashion" in code and "folder" not in code
-    monkeypatch.setattr(code_keys, "LATER", {})
-    code_keys.reach.cache_clear()
-    assert "'folder': 'pg2lib.data.folder'" in code_keys.reach(*table)[0]
-    code_keys.reach.cache_clear()
 
 
 def test_keypoints_are_detected_where_there_are_none(photos):

@@ -238,7 +238,7 @@ def test_a_bad_job_ends_the_run_where_it_can_be_resumed(tmp_path, monkeypatch):
 def test_a_disk_without_the_room_is_an_error_before_the_work(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(preparation.shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(UserError, match="GB, its disk has 0.00 GB left"):
+    with pytest.raises(UserError, match=r"needs \d[\d.,]+ MB, its disk has 0\.0 MB left"):
         write(tmp_path)
 
 

@@ -16,7 +16,7 @@ from types import UnionType
 from typing import get_args, get_origin
 
 from pg2lib.core.files import UserError
-from pg2lib.core.names import suggestion
+from pg2lib.core.names import checked, suggestion
 from pg2lib.core.seeds import parse_seeds, seeds_text
 
 DEFAULT_DATASET, DEFAULT_PROFILE = "synthetic-market", "quick"
@@ -111,7 +111,7 @@ PROFILES = {
     profile.name: profile
     for profile in (
         Profile(
-            "smoke", "the tests' size: everything runs, nothing is learnt; seconds",
+            "smoke", "the tests' size: everything runs, nothing is learnt",
             channels=4, iterations=(6, 4), batch=4, height=64, threads=1,
             training=dict(learning_rate=1e-3), adversarial=dict(d_learning_rate=1e-3),
             data=dict(train_identities=6, test_identities=4, images_per_identity=4, test_pairs=24),
@@ -269,6 +269,23 @@ class Study:
         seed = "" if self.seeds == (0,) else f" SEEDS={seeds}"
         profile = Path(self.profile).name  # of a file of the user's own: no path of this machine
         return f"make reproduce DATASET={self.dataset} PROFILE={profile}{seed}{changed}"
+
+
+def named_study(options, dataset: str | None = None) -> Study:
+    """The `Study` of a command's options, and of another data set if it is named. UserError, with
+    the nearest name, where one is unknown."""
+    pairs = [] if options.test_pairs is None else [f"test_pairs={options.test_pairs}"]
+    dataset, profile = dataset or options.dataset, options.profile
+    both = ["all"] if options.command == "reproduce" else []
+    checked("data set", dataset, [*SETTINGS, *both])
+    if profile.endswith(".toml"):
+        profile = str(Path(profile).resolve())  # notebooks run in another folder
+    else:
+        checked("profile", profile, PROFILES, " or name a .toml file")
+    return Study(
+        dataset, profile, options.seeds, options.data, options.device,
+        options.keypoint_frame, (*options.set, *pairs), options.parsing,
+    )  # fmt: skip
 
 
 def study_from_environment(dataset=None, profile=None, seeds=0, overrides=()) -> Study:

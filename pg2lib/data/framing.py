@@ -7,6 +7,7 @@ from PIL import Image, ImageOps
 
 from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import found
+from pg2lib.data.sources import eight_bits
 
 # How people fill the training images: margins above and below the joints' bounding box, relative
 # to its height, and the largest share of the frame's width that the box takes. Medians over whole
@@ -41,11 +42,7 @@ def read_image(file, name=None) -> np.ndarray:
     try:
         with Image.open(file) as image:
             image.load()
-            if image.mode == "I;16":  # PIL would make all but the darkest greys white
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            if image.mode in ("I", "F"):
-                raise ValueError("its pixels are not of 8 or 16 bits")
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            return np.asarray(eight_bits(ImageOps.exif_transpose(image)).convert("RGB"))
     except FileNotFoundError:
         raise UserError(f"{name} does not exist; name an image file") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

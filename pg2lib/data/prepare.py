@@ -162,7 +162,7 @@ def _allocate(paths, kinds) -> int:
     needed = sum(dtype.itemsize * int(np.prod(shape)) for dtype, shape in kinds)
     if needed > (room := shutil.disk_usage(folder).free):
         raise UserError(
-            f"{folder} needs {needed / 1e9:.2f} GB, its disk has {room / 1e9:.2f} GB left; make "
+            f"{folder} needs {needed / 1e6:,.1f} MB, its disk has {room / 1e6:,.1f} MB left; make "
             "room, or ask for fewer or smaller images."
         )
     for path, (dtype, shape) in zip(paths, kinds, strict=True):

@@ -51,9 +51,19 @@ def decode(path):
     """An image file as a PIL image, RGB. UserError if it is missing, truncated or no image."""
     try:
         with Image.open(path) as file:
-            return file.convert("RGB")
+            return eight_bits(file).convert("RGB")
     except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"{path} cannot be decoded ({error}); fetch it again.") from None
+
+
+def eight_bits(image):
+    """A PIL image whose greys have 16 bits, of which PIL would make all but the darkest white, with
+    eight; any other as it is. ValueError: pixels of 32 bits."""
+    if image.mode in ("I", "F"):
+        raise ValueError("its pixels are not of 8 or 16 bits")
+    if not image.mode.startswith("I;16"):
+        return image
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
 
 
 def decode_all(check, paths):

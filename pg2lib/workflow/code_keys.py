@@ -16,10 +16,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent
 NAME = PACKAGE.name
-# Which methods there are changes no result of another one: steps name theirs.
-IGNORED = {(f"{NAME}.models", "FILES")}
-# Entries that a table got after the first runs, and which change no result of the other entries.
-LATER = {(f"{NAME}.data.prepare", "READERS"): ("folder",)}
+# Which methods and readers there are changes no result of another one: steps name theirs.
+IGNORED = {(f"{NAME}.models", "FILES"), (f"{NAME}.data.prepare", "READERS")}
 TEMPLATES = {f"{NAME}.results.notes": "note_texts"}  # folders of texts that a module fills in
 
 
@@ -83,20 +81,11 @@ def reach(module: str, name: str) -> tuple[str, tuple]:
         return "", tuple((module, n) for n in (*parsed.definitions, *parsed.imports, ""))
     if name == "" or name in parsed.definitions:  # "": what runs at import
         nodes = parsed.definitions[name] if name else parsed.effects
-        if (module, name) in LATER:
-            nodes = [without(node, LATER[module, name]) for node in nodes]
         used = uses(parsed, nodes)
         return "\n".join(map(ast.unparse, nodes)), (*used, *([(module, "")] if name else []))
     if name in parsed.imports:
         return "", (parsed.imports[name],)
     return "", ((f"{module}.{name}", "*"),)  # a module of this package, else nothing
-
-
-def without(node, keys):
-    """The assignment of a dict without some of its keys."""
-    kept = [(k, v) for k, v in zip(node.value.keys, node.value.values) if k.value not in keys]
-    less = ast.Assign(node.targets, ast.Dict(*map(list, zip(*kept))))
-    return ast.copy_location(less, node)
 
 
 @cache
