@@ -268,6 +268,43 @@ def full(folder, dice, whole, seconds):
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+def too_small(folder, dice, whole, seconds, source, command):
+    """`pg2 report`, `export` or `generate` into a disk that is too small, then with room; the files
+    against those that it writes elsewhere."""
+    shutil.copytree(source / "runs", folder / "runs")
+    disk, name = folder / "disk", "out.safetensors" if command[0] == "export" else "out"
+
+    def write(place):
+        return start(pg2(*command, "--out", str(place / name)), folder).end()
+
+    if (ended := write(folder / "roomy")) != "done":
+        return f"a disk with room: {ended}"
+    wanted = files_below(folder / "roomy")
+    disk.mkdir()
+    mount(disk, f"size={int(dice.uniform(0.1, 0.9) * sum(map(len, wanted.values())))}")
+    try:
+        if not (ended := write(disk)).startswith("sentence"):
+            return f"a full disk: {ended}"
+        mount(disk, "remount,size=1g")
+        if (ended := write(disk)) != "done":
+            return ended
+        found = files_below(disk)
+        wrong = [name for name in found.keys() | wanted if found.get(name) != wanted.get(name)]
+        return f"WRONG: {wrong[0]}" if wrong else "same"
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def files_below(folder: Path) -> dict:
+    """Name -> content of the files below a folder, without the time and the sums of those that
+    hold it."""
+    found = {str(path.relative_to(folder)): path.read_bytes()
+             for path in folder.rglob("*") if path.is_file()}  # fmt: skip
+    timed = rb"\d\d:\d\d:\d\d|[0-9a-f]{64}"
+    return {name: re.sub(timed, b"", text) if name.endswith((".html", ".json")) else text
+            for name, text in found.items()}  # fmt: skip
+
+
 def read_only(folder, dice, whole, seconds):
     """COMMAND, killed on its way, on a disk that is then read-only, and then is not."""
     mount(folder, "size=1g")

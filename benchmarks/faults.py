@@ -52,6 +52,10 @@ def cases(whole_folder: Path, half: Path) -> dict:
         ],
         "reproduce": [(f"round {k}", on.reproduced) for k in range(2)],
         "full disk": [(f"round {k}", on.full) for k in range(16)],
+        "full output": [
+            (command[0], partial(on.too_small, source=whole_folder, command=command))
+            for command in nonsense.outputs(whole_folder) for _ in range(6)
+        ],
         "file size": [(f"round {k}", on.limited) for k in range(8)],
         "folders": [(store[:40], partial(on.refused, store=store)) for store in stores]
         + [(f"vanished {k}", on.vanished) for k in range(6)]
@@ -65,6 +69,8 @@ def cases(whole_folder: Path, half: Path) -> dict:
                   for name in nonsense.FILES for _ in range(4)],
         "options": [(f"round {k}", partial(nonsense.confused, source=whole_folder))
                     for k in range(100)],
+        "parameters": [(f"round {k}", partial(nonsense.asked, source=whole_folder))
+                       for k in range(24)],
         "messages": [(f"round {k}", nonsense.messages) for k in range(4)],
     }  # fmt: skip
 
@@ -81,6 +87,8 @@ HOW = {
     "writers": "two or four `pg2 evaluate` at once on one store, in half of the cases one killed",
     "reproduce": "`pg2 reproduce` with its notebooks, killed three times, then run to its end",
     "full disk": "`pg2 evaluate` on a disk (tmpfs) that is too small, then with room",
+    "full output": "`pg2 report`, `pg2 export` and `pg2 generate` on a disk that is too small for "
+    "what they write, then with room",
     "file size": "`pg2 evaluate` under a limit on the size of a file, then without it",
     "folders": "a store that is a file, below a file, in /proc, is deleted while it is written, or "
     "is on a disk that becomes read-only",
@@ -90,9 +98,10 @@ HOW = {
     "files": "25 broken copies a case of a pose, a sequence, tables of poses and pairs, a list, "
     "photos, a profile, answers of the user study and a file of weights",
     "options": "`pg2 describe` with one random option or variable, `pg2 train` with one odd number",
+    "parameters": "notebooks 1 and 9 as `pg2 reproduce` runs them, with one nonsensical parameter",
     "messages": "50 random messages a case to the widget of the user study",
 }
-INPUTS = {"files": 25, "options": 1, "messages": 50}  # of one case
+INPUTS = {"files": 25, "options": 1, "parameters": 1, "messages": 50}  # of one case
 TEXT = """# Reliability
 
 What pg2 promises about faults, how it was tried, and what came of it. `make faults` tries it and
@@ -119,8 +128,7 @@ through another program while a file is mapped into memory ends the process with
 (it resumes); temporary files in a folder that
 was named with `--out` stay there if the process is killed, since such a folder is the user's.
 
-Not in these counts: kills of a launch by torchrun; a full disk under `pg2 report`, `pg2 export` and
-`pg2 generate`; damage to the store of an executed notebook; nonsense as a notebook's parameters.
+Not in these counts: kills of a launch by torchrun; damage to the store of an executed notebook.
 Unit tests hold a disk without locks (NFS), files that would run code, names that would leave their
 folder, and what the report escapes.
 

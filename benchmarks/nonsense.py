@@ -12,14 +12,14 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.fault_cases import Child, flipped, pg2, start
-from pg2lib import models
+from pg2lib import cli, models
 from pg2lib.apps.photo import generate, sequence
 from pg2lib.apps.user_study import study as user_study
 from pg2lib.core import config
 from pg2lib.core.files import UserError
 from pg2lib.data import deepfashion, framing, keypoints, sources
 from pg2lib.training import weights
-from pg2lib.workflow import pipeline, shipped
+from pg2lib.workflow import notebooks, pipeline, shipped
 
 FILES = ("pose.json", "walk.json", "poses.csv", "a.png", "a.jpg", "pairs.csv", "test.lst",
          "own.toml", "ann.jsonl", "G1-L1.safetensors")  # fmt: skip
@@ -121,6 +121,41 @@ def confused(folder, dice, whole, seconds, source):
     field = dice.choice([f.name for f in dataclasses.fields(models.find("G1-L1").config)])
     value = dice.choice(("-1", "0", "1", "3", "1e999", "1e-30", "None", "True", "x", "[]", "7.5"))
     return sentence(start(pg2(*TRAIN, "--set", f"{field}={value}"), folder))
+
+
+def outputs(folder: Path) -> tuple:
+    """Commands that write where `--out` says, with the files that they read in a folder."""
+    readers(folder)
+    Image.fromarray(np.full((128, 64, 3), 9, np.uint8)).save(folder / "photo.png")
+    photo, poses = str(folder / "photo.png"), str(folder / "walk.json")
+    return (
+        ("report",),
+        ("export", "G1+G2+D", "--profile", "smoke"),
+        ("generate", "--weights", "G1-L1", "--image", photo, "--target-pose", poses),
+    )
+
+
+NOTEBOOKS = ("01_data_and_masks", "09_user_study")  # those that need least
+ODD = (*TOKENS, 5, -1, 1.5, 1e999, True, [], ["x"], [1], {}, {"a": 1}, [[0]], "0-9", "smoke", "x=1")
+
+
+def asked(folder, dice, whole, seconds, source):
+    """A notebook as `pg2 reproduce` runs it, with nonsense as one of its parameters."""
+    study, every = config.Study(profile="smoke"), notebooks.notebooks()
+    book = dice.choice([book for book in every if book.name in NOTEBOOKS])
+    known = ["dataset", "profile", "seeds", "overrides"]
+    known += ["row", "participant", "images"] * (book.name == "09_user_study")
+    odd = {dice.choice(known): dice.choice(ODD)}
+    shutil.copytree(source / "runs", folder / "runs")
+
+    def work():
+        notebooks.parameters = lambda study: {"profile": "smoke"} | odd
+        return cli.status_of(notebooks.execute, study, book, folder / "executed.ipynb")
+
+    ended = start(work, folder).end()
+    if error := re.search(r"failed in cell \d+: (?!UserError)(.*)", ended):
+        return f"traceback: {book.name}, {odd}: {error[1]}"
+    return "accepted" if ended == "done" else ended
 
 
 def sentence(child: Child) -> str:

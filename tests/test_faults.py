@@ -23,6 +23,7 @@ from PIL import Image
 
 from benchmarks import faults as campaign
 from pg2lib import cli
+from pg2lib.apps.user_study import study as user_study
 from pg2lib.core import files
 from pg2lib.core.files import UserError
 from pg2lib.data import deepfashion, framing, keypoints, sources
@@ -30,7 +31,7 @@ from pg2lib.data import prepare as preparation
 from pg2lib.evaluation import curves, score_row
 from pg2lib.results import own_files, provenance
 from pg2lib.training import checkpoints, weights
-from pg2lib.workflow import leftovers, notebooks, pipeline
+from pg2lib.workflow import leftovers, notebooks, pipeline, shipped
 from pg2lib.workflow import run_store as runs
 
 STUDY = pipeline.Study(profile="smoke")
@@ -629,6 +630,33 @@ def test_a_frame_that_is_none_is_told(frame):
 
     with pytest.raises(UserError, match="is not WIDTHxHEIGHT"):
         commands.parse_frame(frame)
+
+
+@pytest.mark.parametrize(
+    "parameters, words",
+    [
+        ({"dataset": 5}, "dataset is 5; it must be of type str"),
+        ({"profile": ["smoke"]}, "profile is .* must be of type str"),
+        ({"seeds": 1.5}, "seeds 1.5 are not different whole numbers"),
+        ({"seeds": {"a": 1}}, "are not different whole numbers"),
+        ({"overrides": {"channels": 8}}, "overrides is .* must be of type list or tuple"),
+        ({"overrides": [1]}, "one of the overrides is 1; it must be of type str"),
+    ],
+)
+def test_parameters_of_a_notebook_that_are_no_texts_are_told(parameters, words):
+    with pytest.raises(UserError, match=words):
+        shipped.study_from_environment(**parameters)
+
+
+def test_parameters_of_the_user_study_are_checked():
+    pairs = np.arange(40).reshape(20, 2)
+    for images in ("5", 1.5, float("inf"), [5], True):
+        with pytest.raises(UserError, match="images is .*; it must be of type int"):
+            user_study.protocol_for(pairs, images)
+    with pytest.raises(UserError, match="participant is 5; it must be of type str"):
+        user_study.start_session(STUDY, "G1+G2+D", pairs, list("x" * 40), participant=5)
+    with pytest.raises(UserError, match="row is .*; it must be of type str"):
+        user_study.pictures(STUDY, ["G1-L1"], None)
 
 
 # ---------------------------------------------------------------- the campaign's page

@@ -202,6 +202,8 @@ class Study:
     parsing: str | None = None  # "ORDER:FOLDER" of parsing maps of the user's own
 
     def __post_init__(self):
+        check_type("dataset", self.dataset, str)
+        check_type("profile", self.profile, str)
         require_in("data set", self.dataset, SETTINGS)
         load_profile(self.profile)
         if self.device and self.device.partition(":")[0] not in ("cpu", "cuda", "mps"):
@@ -209,6 +211,9 @@ class Study:
         object.__setattr__(self, "seeds", parse_seeds(self.seeds))
         if isinstance(self.overrides, str):
             object.__setattr__(self, "overrides", tuple(self.overrides.split()))
+        check_type("overrides", self.overrides, list | tuple)
+        for text in self.overrides:
+            check_type("one of the overrides", text, str)
         last = {text.partition("=")[0]: text for text in self.overrides}  # the last one counts
         object.__setattr__(self, "overrides", tuple(sorted(last.values())))
         parse_overrides(self.overrides)

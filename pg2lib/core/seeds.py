@@ -7,7 +7,7 @@ def parse_seeds(seeds) -> tuple[int, ...]:
     """Seeds as a tuple, from an int, a text such as "0,1,2" or "0-4,7", or a sequence. UserError
     for anything but different whole numbers of at least 0."""
     texts = seeds.split(",") if isinstance(seeds, str) else seeds
-    texts = [texts] if isinstance(texts, int) else list(texts)
+    texts = list(texts) if isinstance(texts, list | tuple | range) else [texts]
     try:
         numbers = tuple(number for text in texts for number in _span(str(text)))
     except (ValueError, OverflowError):

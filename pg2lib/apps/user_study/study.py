@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from pg2lib import models
+from pg2lib.core.config import check_type
 from pg2lib.core.files import UserError, sha256
 from pg2lib.evaluation.score_row import generate_pairs
 from pg2lib.workflow import pipeline, run_store, shipped
@@ -93,7 +94,9 @@ def plan(test_pairs, names, seed, protocol=PAPER):
 def protocol_for(test_pairs, images=None):
     """A Protocol with so many images of each kind; None: the paper's, or fewer if the test pairs
     have too few targets."""
-    images = images or min(PAPER.real, len(np.unique(np.asarray(test_pairs)[:, 1])) // 2)
+    check_type("images", images, int | None)
+    if images is None:
+        images = min(PAPER.real, len(np.unique(np.asarray(test_pairs)[:, 1])) // 2)
     return Protocol(images, images, min(PAPER.practice, images // 2))
 
 
@@ -106,6 +109,7 @@ def participant_seed(study, row, participant) -> int:
 def pictures(study, row, data):
     """The function trials -> their images, a list of uint8 (H, W, 3): of `data`, which is
     `shipped.data(study)`, or generated, by the bundled generator or as the row was scored."""
+    check_type("row", row, str)
     bundled = shipped.ships(study)
     made = shipped.generate_fn(study, row) if bundled else pipeline.generated(study, row)
 
@@ -243,6 +247,7 @@ def start_session(
     name, too few images, or a file of the participant that is damaged or of another study.
     """
     models.find(row)
+    check_type("participant", participant, str)
     if not NAME.fullmatch(participant):
         raise UserError(
             f"{participant!r} is not a valid name: use up to 40 letters, digits, - and _."
