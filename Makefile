@@ -14,39 +14,39 @@ TESTS ?= tests --ignore=tests/browser
 .PHONY: help lab reproduce claims successors report site publish test test-newest notebooks pages demo screenshot bench record scaling faults lock clean
 
 help:
-	@echo "make lab         open the notebooks in JupyterLab; 08 and 09 need nothing trained"
+	@echo "make lab         open the notebooks in JupyterLab; 08 and 09 need no training"
 	@echo "make reproduce   data, training, scores, tables, figures and executed notebooks; resumes"
 	@echo "                 an interrupted run. DATASET=$(DATASET) PROFILE=$(PROFILE) SEEDS=$(SEEDS)"
-	@echo "                 SET=\"iterations=500\" changes any number; PROFILE=my.toml is your own"
+	@echo "                 SET=\"iterations=500\" changes any number; PROFILE=my.toml uses your own profile"
 	@echo "                 DATASET=all: both drawn data sets, both halves of Table 1"
 	@echo "                 Real data: make reproduce DATASET=market1501 PG2_DATA=<folder>"
 	@echo "make claims      the same, then the ablations and the paper's claims, one by one"
 	@echo "make successors  the rows of later papers beside PG2's: table, claims, Figure 4"
 	@echo "make report      all results on one HTML page, your own first; trains nothing"
-	@echo "make site        notebooks, documents, report and pose studio as pages in runs/site that"
-	@echo "                 open without a server; the networks paint in the browser"
+	@echo "make site        notebooks, documents, report and pose studio as pages in runs/site; they"
+	@echo "                 open without a server, and the networks run in the browser"
 	@echo "make publish     copy your results, runs/figures/, into the project's figures/ and update"
-	@echo "                 its pages; STUDY=synthetic-market-quick copies that one alone"
+	@echo "                 its pages; STUDY=synthetic-market-quick copies only that one"
 	@echo "make test        unit tests, every notebook re-run and compared (profile smoke), and"
 	@echo "                 JupyterLab in Chromium if that is installed"
-	@echo "make test-newest tests with the newest versions that pip finds, in .newest, not the locked"
-	@echo "                 ones; TESTS=tests/test_ssim.py chooses (default: all without a browser)"
-	@echo "make notebooks   reproduce, then write the executed notebooks over notebooks/; make publish"
+	@echo "make test-newest run the tests in .newest, with the newest versions instead of the locked"
+	@echo "                 ones; TESTS=tests/test_ssim.py selects (default: all but the browser tests)"
+	@echo "make notebooks   reproduce, then overwrite notebooks/ with the executed ones; make publish"
 	@echo "                 then does the same for their figures"
 	@echo "make pages       update the tables that README.md and docs/results.md quote from figures/"
-	@echo "make demo        train the generators that ship with the project again; hours, resumable"
-	@echo "make screenshot  film the pose studio in use for README.md"
+	@echo "make demo        retrain the generators that ship with the project; hours, resumable"
+	@echo "make screenshot  record the pose studio in use, for README.md"
 	@echo "make bench       measure speed and memory, half an hour; keep the machine idle"
-	@echo "make record      CHANGE=\"what is new\": cost and quality of quick, a line of docs/records.md"
+	@echo "make record      CHANGE=\"what is new\": cost and quality of quick, a new line in docs/records.md"
 	@echo "make scaling     score against width and length of training: docs/scaling.md; half an hour"
-	@echo "make faults      kills, full disks, damage and nonsense, half an hour: docs/reliability.md"
-	@echo "make lock        write $(LOCK) anew: the newest versions that fit together, with hashes"
+	@echo "make faults      kills, full disks, damaged files and bad input: docs/reliability.md; half an hour"
+	@echo "make lock        regenerate $(LOCK): the newest versions that work together, with hashes"
 	@echo "make clean       remove .venv, .newest and caches; keeps runs/, which may hold days of training"
 	@echo
 	@echo "Each target first installs into .venv if needed: about 6 GB, two thirds of it CUDA; on Linux"
-	@echo "without an NVIDIA GPU about 2 GB, with the CPU build of torch. PIP_FLAGS=... are your own"
-	@echo "flags of pip in place of this choice; PIP_FLAGS= takes the build that PyPI offers."
-	@echo "Versions and hashes are those of $(LOCK); LOCK= takes what pip finds newest."
+	@echo "without an NVIDIA GPU about 2 GB, with the CPU build of torch. PIP_FLAGS=... passes your"
+	@echo "own flags to pip instead; PIP_FLAGS= takes the build that PyPI offers."
+	@echo "Versions and hashes are those in $(LOCK); LOCK= takes the newest versions."
 
 lab: .venv/.installed
 	@.venv/bin/python -m jupyterlab notebooks
@@ -138,10 +138,10 @@ lock: .venv/.installed
 	        flags="--extra-index-url $(CPU_TORCH)"; \
 	        size="about 2 GB with the CPU build of torch, since there is no NVIDIA GPU"; \
 	    else \
-	        echo "$(CPU_TORCH) does not answer: pip takes the build of torch that it finds."; \
+	        echo "$(CPU_TORCH) does not answer: pip installs the build of torch that it finds."; \
 	    fi; \
 	fi; \
-	echo "Installing into $(@D): $$size. It takes minutes, most of them for the download."; \
+	echo "Installing into $(@D): $$size. This takes minutes, most of them for the download."; \
 	( while sleep $(EVERY); do \
 	    echo "  $$(seconds) s, $(@D) has $$(du -sm $(@D) | cut -f1) MB so far"; \
 	done ) & life=$$!; trap "kill $$life 2>/dev/null" EXIT INT TERM; \
