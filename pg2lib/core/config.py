@@ -1,7 +1,7 @@
-"""What is studied and how much of it: data sets, profiles, overrides. Needs no torch.
+"""Data sets, profiles and overrides: the configuration of a study. Needs no torch.
 
-A study is a data set, a profile, a seed and the values changed by hand (`--set`). What a method
-makes of a profile is the method's own business (`models.base.Method.configure`).
+A study is a data set, a profile, a seed and the overrides (`--set`). Each method derives its own
+configuration from the profile (`models.base.Method.configure`).
 """
 
 import ast
@@ -27,10 +27,10 @@ class Setting:
     """A data set as the paper uses it (4.1): image size in pixels and half of Table 1."""
 
     height: int
-    width: int  # DeepFashion: square in paper and released code; later papers crop to 176
+    width: int  # DeepFashion: square in the paper and its code; later papers crop to 176
     half: str  # "market1501" or "deepfashion"
     drawn: bool = False  # the project draws the images itself
-    own: bool = False  # the user's own photographs: the shape of the frame is free
+    own: bool = False  # the user's own photographs, with a frame of any shape
 
 
 SETTINGS = {
@@ -50,16 +50,16 @@ class DataConfig:
     height: int = 128
     width: int = 64
     train_identities: int | None = None  # None: all (synthetic: 751; Market: all but test)
-    test_identities: int = 100  # unused where the official test images are present
+    test_identities: int = 100  # unused if the official test images are present
     images_per_identity: int | None = None  # at most; None: as in Market-1501
     test_pairs: int = 12_000  # drawn without replacement from all ordered test pairs
     seed: int = 0
     # Frame of DeepFashion's keypoints: "256x256" (PATN), "176x256" (its -resize- and other
-    # copies), or "detect" from where the joints are. The released code has its own keypoints.
+    # copies), or "detect" from the joints' positions. The released code has its own keypoints.
     keypoint_frame: str = "detect"
 
     def as_dict(self) -> dict:
-        """The fields that decide what is in a store."""
+        """The fields that determine a store's content."""
         fields = asdict(self)
         if self.dataset != "deepfashion":
             del fields["keypoint_frame"]
@@ -68,7 +68,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class Profile:
-    """How much of everything. None leaves the paper's value, which each method knows."""
+    """The size of images, data and training. None means the paper's value, set by each method."""
 
     name: str
     about: str
@@ -79,8 +79,8 @@ class Profile:
     batch: int | None = None
     threads: int = 0  # 1: networks this small train faster side by side, one per core
     training: dict = field(default_factory=dict)  # fields of every method's config
-    adversarial: dict = field(default_factory=dict)  # more of those trained against a D
-    refining: dict = field(default_factory=dict)  # more of those that refine another method
+    adversarial: dict = field(default_factory=dict)  # more fields of methods trained against a D
+    refining: dict = field(default_factory=dict)  # more fields of methods that refine another
     released: bool = False  # take the released code's side of every switch
     data: dict = field(default_factory=dict)  # DataConfig fields
     drawn_data: dict = field(default_factory=dict)  # the same, for drawn data sets only
@@ -88,11 +88,11 @@ class Profile:
     fashion: dict = field(default_factory=dict)  # fields of this class for the DeepFashion half
 
 
-# What makes little training go far; docs/records.md has the trials. With so few adversarial steps
+# Settings for short trainings; docs/records.md has the trials. With so few adversarial steps
 # lambda = 10 leaves artefacts.
 SMALL = dict(
     channels=16, batch=8, height=64, threads=1,
-    # average: for D's sake, but in every row, so that rows differ in what they are compared for
+    # average: needed by D, but set for every row, so that rows differ only as intended
     training=dict(learning_rate=1e-3, schedule="linear", warmup=0.04, average=0.998),
     adversarial=dict(l1_weight=100.0, feature_matching=50.0, d_kernel=4,
                      d_output="patch", d_norm="spectral", d_padding="reflect",
@@ -151,13 +151,13 @@ PROFILES = {
 
 @lru_cache
 def load_profile(name: str) -> Profile:
-    """A profile by its name, or from a TOML file of the user's own.
+    """Return a profile by its name, or from a user's TOML file.
 
-    The file holds fields of `Profile` and `base`, the profile that they change (default: quick);
-    its name is the profile's.
+    The file holds fields of `Profile` and `base`, the profile they change (default: quick). The
+    profile is named after the file.
 
-    Raises:
-        UserError: unknown profile, or a file that is missing, no TOML, or has an unknown field.
+    Raises UserError for an unknown profile, or a file that is missing, invalid or has an unknown
+    field.
     """
     if not name.endswith(".toml"):
         return PROFILES[require_in("profile", name, PROFILES, " or name a .toml file")]
@@ -183,13 +183,12 @@ def load_profile(name: str) -> Profile:
 
 @dataclass(frozen=True)
 class Study:
-    """What is studied. source is the folder of the real data (default: $PG2_DATA); device is
-    "cpu", "cuda" (default: where available) or, to generate, "mps"; overrides are "FIELD=VALUE" or
+    """One experiment. source is the folder of the real data (default: $PG2_DATA); device is "cpu",
+    "cuda" (default: if available) or, for generating, "mps"; overrides are "FIELD=VALUE" or
     "METHOD.FIELD=VALUE" (see `override`).
 
-    A seed decides initialisation, batch order and the choice of examples. The seeds of a study
-    share the data, the test pairs and the network that judges poses (`data.seed=N` as an override
-    draws other data).
+    The seed sets initialisation, batch order and the choice of examples. The seeds of a study share
+    the data, the test pairs and the keypoint network (the override `data.seed=N` draws other data).
     """
 
     dataset: str = DEFAULT_DATASET
@@ -220,11 +219,11 @@ class Study:
 
     @property
     def seed(self) -> int:
-        """The first seed: of the training whose pictures are shown."""
+        """The first seed; pictures are shown for this one."""
         return self.seeds[0]
 
     def each(self) -> "list[Study]":
-        """The study of every single seed."""
+        """One study per seed."""
         return [replace(self, seeds=(seed,)) for seed in self.seeds]
 
     @property
@@ -233,12 +232,12 @@ class Study:
 
     @property
     def folder(self) -> str | None:
-        """The folder of the real images; None where nobody named one."""
+        """The folder of the real images, or None if not set."""
         return self.source or os.environ.get("PG2_DATA") or None
 
     @property
     def data_name(self) -> str:
-        """The data set as tables and captions name it; one's own by its folder."""
+        """The data set's name in tables and captions; the user's own is named by its folder."""
         own = self.setting.own and self.folder
         return f"{self.dataset}: {Path(own).resolve().name}" if own else self.dataset
 
@@ -248,37 +247,37 @@ class Study:
 
     @property
     def changes(self) -> str:
-        """The profile with everything changed by hand, for people: "quick (iterations=500)"."""
+        """The profile and its overrides as text: "quick (iterations=500)"."""
         changed = ", ".join(self.overrides)
         return self.profile_name + (f" ({changed})" if changed else "")
 
     @property
     def name(self) -> str:
-        """The name of its folder of figures."""
+        """Name of the study's figures folder."""
         changed = re.sub(r"[^\w.=+,-]", "_", ",".join(self.overrides))
         return self.runs_name + (f"-{changed}" if changed else "")
 
     @property
     def runs_name(self) -> str:
-        """The name of its folders in the run store, where a step that an override does not touch
-        serves the study without it too."""
+        """Name of the study's folders in the run store, without overrides: a step they do not
+        affect is shared."""
         seed = "" if self.seeds == (0,) else f"-seed{seeds_text(self.seeds)}"
         data = re.sub(r"[^\w.+-]+", "-", self.data_name)
         return f"{data}-{self.profile_name}{seed}"
 
     @property
     def command(self) -> str:
-        """What makes its figures and tables again."""
+        """The command that reproduces the study's figures and tables."""
         changed = f' SET="{" ".join(self.overrides)}"' if self.overrides else ""
         seeds = ",".join(map(str, self.seeds))
         seed = "" if self.seeds == (0,) else f" SEEDS={seeds}"
-        profile = Path(self.profile).name  # of a file of the user's own: no path of this machine
+        profile = Path(self.profile).name  # of a user's file: the name, not this machine's path
         return f"make reproduce DATASET={self.dataset} PROFILE={profile}{seed}{changed}"
 
 
 def named_study(options, dataset: str | None = None) -> Study:
-    """The `Study` of a command's options, and of another data set if it is named. UserError, with
-    the nearest name, where one is unknown."""
+    """The `Study` of a command's options, with `dataset` instead if given. Raises UserError, with
+    the nearest name, for an unknown one."""
     pairs = [] if options.test_pairs is None else [f"test_pairs={options.test_pairs}"]
     dataset, profile = dataset or options.dataset, options.profile
     both = ["all"] if options.command == "reproduce" else []
@@ -294,8 +293,8 @@ def named_study(options, dataset: str | None = None) -> Study:
 
 
 def study_from_environment(dataset=None, profile=None, seeds=0, overrides=()) -> Study:
-    """A study; arguments that are not given come from $PG2_DATASET, $PG2_PROFILE and $PG2_SET,
-    else the default; the rest from $PG2_DEVICE, $PG2_KEYPOINT_FRAME and $PG2_PARSING."""
+    """A study. Missing arguments come from $PG2_DATASET, $PG2_PROFILE and $PG2_SET, else the
+    defaults; the rest from $PG2_DEVICE, $PG2_KEYPOINT_FRAME and $PG2_PARSING."""
     return Study(
         dataset or os.environ.get("PG2_DATASET") or DEFAULT_DATASET,
         profile or os.environ.get("PG2_PROFILE") or DEFAULT_PROFILE,
@@ -308,19 +307,19 @@ def study_from_environment(dataset=None, profile=None, seeds=0, overrides=()) ->
 
 
 def drawn() -> list[str]:
-    """The data sets that need no images from elsewhere, one for each half of Table 1."""
+    """The data sets that need no external images, one for each half of Table 1."""
     return [name for name, setting in SETTINGS.items() if setting.drawn]
 
 
 def require_in(kind: str, name: str, choices, remedy: str = "") -> str:
-    """name if it is one of choices, else a UserError that lists them."""
+    """Return name. Raises UserError, listing the choices, if it is not one of them."""
     if name not in choices:
         raise UserError(f"unknown {kind} {name!r}; choose one of: {', '.join(choices)}{remedy}")
     return name
 
 
 def sized(study: Study) -> tuple[Setting, Profile]:
-    """The data set at the study's image size, and the profile as it is for this data set."""
+    """The data set at the study's image size, and the profile adapted to it."""
     setting, profile = study.setting, load_profile(study.profile)
     if setting.half == "deepfashion":
         profile = replace(profile, **profile.fashion)
@@ -342,7 +341,7 @@ def sized(study: Study) -> tuple[Setting, Profile]:
 
 
 def data_config(study: Study) -> DataConfig:
-    """The data a study takes of its data set."""
+    """The configuration of the study's data."""
     setting, profile = sized(study)
     fields = profile.data | (profile.drawn_data if setting.drawn else {})
     config = DataConfig(
@@ -357,14 +356,14 @@ def data_config(study: Study) -> DataConfig:
 
 # ---------------------------------------------------------------- values changed by hand
 
-FIXED = ("dataset", "width", "keypoint_frame")  # the study has its own word for these
-OWNED = ("seed",)  # changed only with its owner's name: `data.seed`, not the seed of training
+FIXED = ("dataset", "width", "keypoint_frame")  # set by fields of the study
+OWNED = ("seed",)  # only with the owner's name: `data.seed`, not the training seed
 
 
 def parse_overrides(overrides) -> dict[tuple[str | None, str], object]:
     """{(method or None, field): value} of "FIELD=VALUE" and "METHOD.FIELD=VALUE" strings.
 
-    A value is a Python literal (500, 1e-3, True, None), else a string. UserError for another form.
+    Values are Python literals (500, 1e-3, True, None), else strings. Raises UserError if malformed.
     """
     parsed = {}
     for text in overrides:
@@ -381,8 +380,8 @@ def parse_overrides(overrides) -> dict[tuple[str | None, str], object]:
 
 
 def override(config, overrides, owner: str):
-    """A frozen config with the overrides that name one of its fields, without an owner or with
-    this one ("data", "keypoints" or a method's name). UserError for a value of another type."""
+    """Apply the overrides without an owner, or with this one ("data", "keypoints" or a method), to
+    a frozen config. Raises UserError for a value of the wrong type."""
     fields, changed = {f.name: f.type for f in dataclasses.fields(config)}, {}
     parsed = parse_overrides(overrides)
     for name in (None, owner):  # a method's own override beats the general one
@@ -398,8 +397,8 @@ def override(config, overrides, owner: str):
 
 
 def with_fields(config, fields: dict, where: str):
-    """A frozen config with some fields changed; UserError that names `where` for an unknown field
-    or a value of another type."""
+    """A frozen config with some fields changed. Raises UserError, naming `where`, for an unknown
+    field or a value of the wrong type."""
     known = {f.name: f.type for f in dataclasses.fields(config)}
     for name, value in fields.items():
         if name not in known:
@@ -409,9 +408,9 @@ def with_fields(config, fields: dict, where: str):
 
 
 def check_overrides(overrides, configs: dict, named_only: dict, setting=None):
-    """UserError for an override that changes nothing. configs and named_only are owner -> config;
-    those of named_only are changed only where an override names them; with the user's own images,
-    as a Setting says, the width may be changed too."""
+    """Raise UserError for an override without effect. configs and named_only map owner -> config;
+    those in named_only change only if an override names them. The width may change too for the
+    user's own images (`setting.own`)."""
     for owner, key in parse_overrides(overrides):
         reached = configs | named_only if owner else configs
         of = [config for name, config in reached.items() if owner in (None, name)]
@@ -430,7 +429,7 @@ def check_overrides(overrides, configs: dict, named_only: dict, setting=None):
 
 
 def check_type(name: str, value, kind):
-    """UserError unless value is of the annotated type; a whole number may stand for a float."""
+    """Raise UserError unless value has the annotated type; an int may serve as a float."""
     kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
     allowed = tuple(get_origin(one) or one for one in kinds)
     allowed += (int,) if float in allowed else ()
@@ -440,8 +439,8 @@ def check_type(name: str, value, kind):
 
 
 def changed_fields(config) -> dict:
-    """The fields of a dataclass that differ from their defaults: what a run's key is made of, so
-    that a new field with a default leaves every run valid."""
+    """The fields of a dataclass that differ from their defaults. Run keys use only these, so a new
+    field with a default invalidates no run."""
     return {
         f.name: getattr(config, f.name)
         for f in dataclasses.fields(config)

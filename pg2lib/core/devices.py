@@ -1,4 +1,4 @@
-"""The machine: precision, threads, memory, compilation and child processes.
+"""Precision, threads, memory, compilation and child processes.
 
 None of this changes results beyond the last bits.
 """
@@ -24,12 +24,12 @@ def default_device() -> str:
 
 
 def fast_precision(device: str) -> str:
-    """bfloat16 on CUDA and on CPUs with instructions for it, float32 elsewhere."""
+    """bfloat16 on CUDA and on CPUs that support it, else float32."""
     return "bfloat16" if bfloat16_unit(device) else "float32"
 
 
 def bfloat16_unit(device: str) -> str | None:
-    """The name of the unit that multiplies bfloat16 fast, None if the device has none."""
+    """Name of the hardware unit for fast bfloat16, or None."""
     if torch.device(device).type == "cuda":
         return "tensor cores" if torch.cuda.is_bf16_supported(False) else None
     try:
@@ -40,7 +40,7 @@ def bfloat16_unit(device: str) -> str | None:
 
 
 def precision_text(device: str, precision: str) -> str:
-    """The precision of training and the reason for it."""
+    """The training precision and the reason for it."""
     if precision != "auto":
         return f"{precision} on {device}, as configured"
     reason = bfloat16_unit(device) or "it has no instructions for bfloat16"
@@ -49,8 +49,8 @@ def precision_text(device: str, precision: str) -> str:
 
 @contextlib.contextmanager
 def tuned(threads: int, device: str):
-    """Within the block: a number of CPU threads (0: torch's choice), on which the bits of results
-    depend; deterministic cuDNN, no TF32."""
+    """Set the number of CPU threads in the block (0: torch's choice), which affects the last bits
+    of results; cuDNN is deterministic, TF32 off."""
     before = torch.get_num_threads()
     if torch.device(device).type == "cpu":
         keep_memory()
@@ -65,10 +65,10 @@ def tuned(threads: int, device: str):
 
 @cache
 def keep_memory():
-    """Make glibc keep freed memory instead of returning it to the system; nothing elsewhere.
+    """Make glibc keep freed memory instead of returning it to the system; no effect elsewhere.
 
-    Else it maps the large tensors of every training step anew, and the kernel zeroes every page
-    at its first touch; the peak is the same. See docs/performance.md.
+    Otherwise every training step maps its large tensors anew and the kernel zeroes each page at
+    first touch. Peak memory is the same. See docs/performance.md.
     """
     with contextlib.suppress(OSError, AttributeError):  # not glibc
         libc = ctypes.CDLL(None)
@@ -79,7 +79,7 @@ def keep_memory():
 def compiled(network, device: str, choice: str = "auto"):
     """The network through torch.compile: "yes", "no", or "auto" for CUDA with Triton installed.
 
-    The result shares the parameters of the network and is compiled at its first call.
+    The result shares the network's parameters and is compiled on its first call.
     """
     on_gpu = torch.device(device).type == "cuda" and importlib.util.find_spec("triton")
     if choice == "yes" or (choice == "auto" and on_gpu):
@@ -88,15 +88,15 @@ def compiled(network, device: str, choice: str = "auto"):
 
 
 def cpu_count() -> int:
-    """How many CPU cores this process may use."""
+    """Number of CPU cores available to this process."""
     if hasattr(os, "sched_getaffinity"):  # Linux; respects taskset and containers' CPU sets
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def end_with_parent():
-    """End this process of multiprocessing when the one that started it is gone, however that one
-    ended. In any other process this does nothing."""
+    """End this multiprocessing child when its parent exits, however that happens. Does nothing in
+    other processes."""
     parent = multiprocessing.parent_process()
 
     def watch():

@@ -14,7 +14,7 @@ import torch.distributed as dist
 
 from pg2lib.core.files import UserError
 
-TIMEOUT = timedelta(hours=12)  # the others wait while one process prepares data
+TIMEOUT = timedelta(hours=12)  # other processes wait while one prepares data
 
 
 def launched() -> bool:
@@ -27,10 +27,10 @@ def launched() -> bool:
 
 @contextlib.contextmanager
 def joined(device: str | None = None):
-    """Join the process group of this launch within the block; end the process with `leave`.
+    """Join the launch's process group within the block; end the process with `leave`.
 
-    Unless `device` is "cpu", "cuda" then means the GPU of the local rank. UserError if the launcher
-    started more processes on this machine than it has GPUs.
+    "cuda" then means the GPU of the local rank, unless `device` is "cpu". Raises UserError if the
+    launcher started more processes on this machine than it has GPUs.
     """
     if not launched() or dist.is_initialized():
         yield
@@ -53,14 +53,14 @@ def joined(device: str | None = None):
         backend = "cpu:gloo,cuda:nccl"
     dist.init_process_group(backend, timeout=TIMEOUT)
     yield
-    # Not after an error: the others may be in the middle of a collective call.
+    # Not after an error: the others may be inside a collective call.
     barrier()
     dist.destroy_process_group()
 
 
 def leave(status: int = 0):
-    """Flush the output and end this process without the interpreter's shutdown, in which Gloo's
-    threads may still hold tensors: that aborts the process every few times."""
+    """Flush the output and exit without the interpreter's shutdown, which sometimes aborts because
+    Gloo's threads still hold tensors."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
@@ -81,7 +81,7 @@ def barrier():
 
 
 def broadcast(value):
-    """Rank 0's value, anything that pickles, in every process."""
+    """Rank 0's value (any picklable object) in every process."""
     box = [value]
     if world() > 1:
         dist.broadcast_object_list(box, device=torch.device("cpu"))
@@ -102,7 +102,7 @@ def mean(tensor):
 
 
 def total(tensor):
-    """The sum of a tensor over the processes, with its gradient: that of the sum of all losses."""
+    """Sum of a tensor over the processes, with the gradient of the sum of all losses."""
     if world() == 1:
         return tensor
     summed = tensor - tensor.detach() + _sum(tensor)  # zero, for the gradient, and the sum
@@ -118,7 +118,7 @@ def _sum(tensor):
 
 
 def average_gradients(network):
-    """Replace the gradients of a network by their means over the processes."""
+    """Replace a network's gradients by their means over the processes."""
     if world() == 1:
         return
     gradients = [p.grad for p in network.parameters() if p.grad is not None]

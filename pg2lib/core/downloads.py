@@ -1,4 +1,4 @@
-"""Published weights: found on this machine or downloaded, and checked in either case."""
+"""Published weights: found locally or downloaded; the checksum is verified either way."""
 
 import http.client
 import os
@@ -12,7 +12,7 @@ import torch
 
 from pg2lib.core.files import UserError, digest
 
-TIMEOUT = 8  # seconds to connect, and without a byte; so long may being offline take
+TIMEOUT = 8  # seconds to connect and between bytes; the longest wait when offline
 
 
 @dataclass(frozen=True)
@@ -27,19 +27,19 @@ class Weights:
 
     @property
     def in_hub(self) -> Path:
-        """Where torch hub keeps the file."""
+        """Path of the file in torch hub's cache."""
         return Path(torch.hub.get_dir()) / "checkpoints" / self.file
 
 
 class NoWeights(UserError):
-    """Weights are not available; everything that does not need them still works."""
+    """Weights are not available; only what needs them fails."""
 
 
 def find(weights: Weights, given=None) -> Path | None:
-    """The checked file on this machine, or None: the file or folder `given`, else that of the
-    environment variable, else among torch hub's checkpoints.
+    """The verified file on this machine, or None: the file or folder `given`, else the environment
+    variable's, else torch hub's.
 
-    NoWeights: a path was named and does not exist, or the checksum is wrong.
+    Raises NoWeights if a named path does not exist or the checksum is wrong.
     """
     named = given or os.environ.get(weights.variable)
     path = Path(named).expanduser() if named else weights.in_hub
@@ -56,10 +56,10 @@ def find(weights: Weights, given=None) -> Path | None:
 
 
 def require(weights: Weights, given=None, download: bool = True) -> Path:
-    """Like `find`, but a missing file is downloaded to torch hub's checkpoints.
+    """Like `find`, but downloads a missing file to torch hub's cache.
 
-    Each process tries once per file and fails within seconds without a network; not at all with
-    `download=False` or PG2_DOWNLOAD=off. NoWeights: no file, no network or a wrong checksum.
+    Each process tries once per file and fails within seconds when offline; `download=False` or
+    PG2_DOWNLOAD=off never tries. Raises NoWeights: no file, no network or a wrong checksum.
     """
     if path := find(weights, given):
         return path
@@ -75,7 +75,7 @@ def require(weights: Weights, given=None, download: bool = True) -> Path:
 
 @cache
 def fetch(path: Path, weights: Weights) -> str | None:
-    """Download the weights to `path`: None, or why it failed."""
+    """Download the weights to `path`. Returns None, or why it failed."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
     try:

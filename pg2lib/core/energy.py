@@ -1,4 +1,4 @@
-"""Energy, where the machine lets one read it: the processor's counters in Linux's powercap."""
+"""Energy use of the processor, from Linux's powercap counters where they are readable."""
 
 import contextlib
 import threading
@@ -11,10 +11,10 @@ POWERCAP = Path("/sys/class/powercap")
 def metered(powercap: Path = POWERCAP, every: float = 60.0):
     """Count energy in the block; yields a function that returns the joules so far, or None.
 
-    Joules of whole processor packages (RAPL, of Intel and AMD), so of everything that they did
-    meanwhile; not of memory or a GPU. None where there are no such counters, as in most virtual
-    machines, or where root alone may read them. A counter starts again at zero, on a busy server
-    after some 20 minutes, so all are also read every so many seconds.
+    Counts whole processor packages (RAPL; Intel and AMD), so also other programs, but not memory or
+    a GPU. None without readable counters, as in most virtual machines or if only root may read
+    them. Counters wrap around, on a busy server after some 20 minutes, so they are also read every
+    `every` seconds.
     """
     last, spent, over, one = _counters(powercap), 0, threading.Event(), threading.Lock()
 
@@ -22,7 +22,7 @@ def metered(powercap: Path = POWERCAP, every: float = 60.0):
         nonlocal last, spent
         with one:
             now = _counters(powercap)
-            last = last if now.keys() == last.keys() else {}  # never again whole: None from now on
+            last = last if now.keys() == last.keys() else {}  # a counter is gone: None from now on
             spent += sum((now[zone][0] - last[zone][0]) % now[zone][1] for zone in last)
             last = last and now
             return spent / 1e6 if last else None
@@ -40,7 +40,7 @@ def metered(powercap: Path = POWERCAP, every: float = 60.0):
 
 
 def _counters(powercap: Path) -> dict:
-    """Folder of a processor package -> (microjoules, where they start again); {} if unreadable."""
+    """Processor package folder -> (microjoules, wrap-around value); {} if unreadable."""
     try:
         every = list(powercap.glob("intel-rapl:*"))
         packages = [z for z in every if (z / "name").read_text().startswith("package")]

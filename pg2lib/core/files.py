@@ -1,4 +1,4 @@
-"""The error a user can fix, atomic writing, JSON and checksums."""
+"""The error a user can fix, atomic writes, JSON and checksums."""
 
 import hashlib
 import json
@@ -13,20 +13,20 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """A user's mistake: one clear sentence that names the file or value and the remedy.
+    """A user's mistake: one sentence that names the file or value and the remedy.
 
-    The command line prints the sentence without a traceback and exits with status 2.
+    The command line prints it without a traceback and exits with status 2.
     """
 
 
 class OutOfTime(Exception):
-    """The time that was given to a piece of work is over; what is done is kept."""
+    """The time limit has passed; finished work is kept."""
 
 
 @contextmanager
 def write_atomically(path):
-    """Yield a temporary path beside `path`, with its suffix, by which some writers choose the
-    format; rename it to `path` if the block succeeds, else remove it."""
+    """Yield a temporary path beside `path` with the same suffix, since some writers choose the
+    format by it; rename it to `path` if the block succeeds, else remove it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
@@ -38,8 +38,8 @@ def write_atomically(path):
 
 
 def remove_litter(folder, name: str = "*"):
-    """Remove what processes that were killed left of `.NAME.PROCESS.SUFFIX`: temporary files, as of
-    `write_atomically`, and folders."""
+    """Remove temporary files (see `write_atomically`) and folders, `.NAME.PROCESS.SUFFIX`, left by
+    killed processes."""
     for path in Path(folder).glob(f".{name}.*"):
         owner = re.fullmatch(r"\..+?\.(\d+)(\.\w+)?", path.name)
         if owner and not alive(int(owner[1])):
@@ -47,7 +47,7 @@ def remove_litter(folder, name: str = "*"):
 
 
 def alive(process: int) -> bool:
-    """Whether a process of this machine runs."""
+    """Whether a process is running on this machine."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
@@ -58,14 +58,14 @@ def alive(process: int) -> bool:
 
 
 def printable(text: str) -> str:
-    """A text as one line without control characters, which a file may hold for a terminal."""
+    """The text as one line without control characters, which could affect a terminal."""
     return "".join(c if c.isprintable() else " " for c in str(text).strip())
 
 
 @contextmanager
 def stored(path):
-    """The path, for a block that reads a file of the run store; UserError if it is missing or
-    damaged."""
+    """Yield the path to a block that reads a file of the run store. Raises UserError if it is
+    missing or damaged."""
     try:
         yield Path(path)
     except (OSError, ValueError, EOFError, KeyError, TypeError) as error:
@@ -76,7 +76,7 @@ def stored(path):
 
 
 def read_text(path) -> str:
-    """The text of a file, UTF-8; UserError if it cannot be read."""
+    """Text of a UTF-8 file. Raises UserError if it cannot be read."""
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -92,9 +92,9 @@ def sha256(path) -> str:
 
 
 def digest(path) -> str:
-    """`sha256` of a file, which this process reads again only if the file has changed."""
+    """`sha256` of a file, cached in this process until the file changes."""
     stat = Path(path).stat()
-    if time.time() - stat.st_mtime < 2:  # a change within the clock's step would not show
+    if time.time() - stat.st_mtime < 2:  # a change within the clock's resolution would go unnoticed
         return sha256(path)
     return _digest(Path(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
@@ -105,7 +105,7 @@ def _digest(path, *state) -> str:
 
 
 def dumps(value) -> str:
-    """JSON text with sorted keys; what JSON cannot express is written as its str()."""
+    """JSON text with sorted keys; str() of what JSON cannot express."""
     return json.dumps(value, indent=1, sort_keys=True, default=str)
 
 
@@ -116,13 +116,13 @@ def write_json(path, value):
 
 
 def write_csv(path, table):
-    """Write a DataFrame atomically, without its index, floats with six digits."""
+    """Write a DataFrame atomically, without index, floats with six digits."""
     with write_atomically(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")
 
 
 def read_json(path):
-    """The parsed file, or None if it is missing or not JSON."""
+    """The parsed file, or None if missing or invalid."""
     try:
         return json.loads(Path(path).read_text())
     except (OSError, ValueError):
@@ -130,7 +130,7 @@ def read_json(path):
 
 
 def read_record(path):
-    """`read_json` of a table or the record of a figure, which are UTF-8 whatever the locale."""
+    """`read_json` of a table or figure record, UTF-8 in any locale."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -138,7 +138,7 @@ def read_record(path):
 
 
 def without_nan(value):
-    """Nested dicts and lists with None in place of NaN and infinity, which JSON does not have."""
+    """Nested dicts and lists with NaN and infinity replaced by None, for JSON."""
     if isinstance(value, dict):
         return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

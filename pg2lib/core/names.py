@@ -1,4 +1,4 @@
-"""Names that a user typed: the nearest one that exists."""
+"""Suggestions for mistyped names."""
 
 import difflib
 
@@ -6,8 +6,7 @@ from pg2lib.core.files import UserError
 
 
 def nearest(name: str, choices) -> str | None:
-    """The choice that a name was probably meant to be, also in other capitals; None if none is
-    near."""
+    """The choice closest to a name, ignoring case; None if none is close."""
     lower = {str(choice).lower(): choice for choice in choices}
     found = difflib.get_close_matches(str(name).lower(), lower, 1, 0.6)
     return lower[found[0]] if found else None
@@ -20,7 +19,7 @@ def suggestion(name: str, choices) -> str:
 
 
 def checked(kind: str, name: str, choices, remedy: str = "") -> str:
-    """name if it is one of choices, else a UserError with the nearest one and all of them."""
+    """Return name. Raises UserError, with the nearest choice and all of them, if it is unknown."""
     if name not in choices:
         meant = suggestion(name, choices)
         end = f"{meant}? The choices are: " if meant else "; choose one of: "

@@ -1,7 +1,7 @@
 """Progress bars on standard error, drawn by tqdm.
 
-PG2_PROGRESS: "bar", "plain" (a line every ten seconds), "off", or "auto" (default), which is a bar
-on a terminal and in a notebook, and plain lines in a file or pipe.
+PG2_PROGRESS is "bar", "plain" (a line every ten seconds), "off", or "auto" (default): a bar on a
+terminal or in a notebook, plain lines in a file or pipe.
 """
 
 import os
@@ -12,20 +12,20 @@ from tqdm import tqdm
 
 from pg2lib.core.files import UserError
 
-SECONDS = {"auto": None, "bar": 0.1, "plain": 10.0, "off": None}  # mode -> between two displays
+SECONDS = {"auto": None, "bar": 0.1, "plain": 10.0, "off": None}  # mode -> between updates
 
 
 def say(line):
-    """Print a line on standard output at once, above a bar that is drawn there or beside it."""
+    """Print a line on standard output at once, without breaking a progress bar."""
     tqdm.write(line, file=sys.stdout)
     sys.stdout.flush()
 
 
 @contextmanager
 def reporting(label):
-    """Yield a function report(done, total=None, note="") that shows how far the work is.
+    """Yield report(done, total=None, note=""), which updates the progress display.
 
-    The first call sets how much an earlier process did. UserError if PG2_PROGRESS is unknown.
+    The first call sets how much was done before. Raises UserError if PG2_PROGRESS is unknown.
     """
     bar = None
 
@@ -47,7 +47,7 @@ def _bar(label, total, start):
     mode = os.environ.get("PG2_PROGRESS") or "auto"
     if mode not in SECONDS:
         raise UserError(f"PG2_PROGRESS must be one of {', '.join(SECONDS)}, not '{mode}'.")
-    # A Jupyter kernel, recognised without importing IPython; it prints standard error on red.
+    # A Jupyter kernel, recognised without importing IPython; it shows standard error in red.
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     notebook = type(shell).__name__ == "ZMQInteractiveShell"
     stream = sys.stdout if notebook else sys.stderr
@@ -63,16 +63,16 @@ def _bar(label, total, start):
 
 
 def unknown_size(stream) -> bool:
-    """Whether a terminal says that it has no rows or no columns, as in `script` and in some
-    containers; tqdm would show nothing there."""
+    """Whether a terminal reports no rows or columns, as in `script` and some containers; tqdm would
+    show nothing."""
     try:
         return 0 in os.get_terminal_size(stream.fileno())
-    except OSError:  # no terminal
+    except OSError:  # not a terminal
         return False
 
 
 class _Lines:
-    """A stream for tqdm that turns every redrawn bar into a line of its own."""
+    """A stream for tqdm that prints each redrawn bar as a new line."""
 
     def __init__(self, stream):
         self.stream = stream

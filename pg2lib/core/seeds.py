@@ -1,11 +1,11 @@
-"""Seeds of trainings, as a user writes them and as folders are called after them."""
+"""Training seeds: parsing, and their text in folder names."""
 
 from pg2lib.core.files import UserError
 
 
 def parse_seeds(seeds) -> tuple[int, ...]:
-    """Seeds as a tuple, from an int, a text such as "0,1,2" or "0-4,7", or a sequence. UserError
-    for anything but different whole numbers of at least 0."""
+    """Seeds as a tuple, from an int, a text like "0,1,2" or "0-4,7", or a sequence. Raises
+    UserError unless they are distinct integers of at least 0."""
     texts = seeds.split(",") if isinstance(seeds, str) else seeds
     texts = list(texts) if isinstance(texts, list | tuple | range) else [texts]
     try:
@@ -18,7 +18,7 @@ def parse_seeds(seeds) -> tuple[int, ...]:
 
 
 def _span(text: str) -> range:
-    """The whole numbers of "7", or of "0-4": at most a thousand."""
+    """The integers of "7" or "0-4", at most a thousand."""
     first, dash, last = text.partition("-")
     numbers = range(int(first), int(last if dash else first) + 1)
     if not 0 < len(numbers) <= 1000:

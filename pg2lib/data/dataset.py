@@ -1,4 +1,4 @@
-"""What training and scoring read: an opened data set, its pairs and batches.
+"""Opened data sets, their pairs and batches, for training and scoring.
 
 Every random choice is a pure function of a seed.
 """
@@ -47,9 +47,9 @@ class Dataset:
 
 @dataclass(frozen=True)
 class DeviceImages:
-    """The source of batches; batches are on the device of the keypoints."""
+    """Images and keypoints to make batches of, on the keypoints' device."""
 
-    images: torch.Tensor  # uint8 (n, 3, H, W), on that device if they fit, else on the CPU
+    images: torch.Tensor  # uint8 (n, 3, H, W), on the same device if they fit, else the CPU
     keypoints: torch.Tensor  # float32 (n, 18, 2)
 
 
@@ -66,12 +66,12 @@ class Batch:
 
 
 def load(folder):
-    """The Dataset of a folder of `prepare.prepare`; UserError if incomplete or damaged."""
+    """The Dataset in a folder of `prepare.prepare`. Raises UserError if incomplete or damaged."""
     return open_arrays(Path(folder), read_card(Path(folder)))
 
 
 def read_card(folder):
-    """The data card of a complete store; UserError if there is none."""
+    """The data card of a complete store. Raises UserError if there is none."""
     try:
         return json.loads((folder / "card.json").read_text())
     except FileNotFoundError:
@@ -86,7 +86,7 @@ def open_arrays(folder, card):
     size = config.height, config.width
     try:
         arrays = {name: np.load(folder / f"{name}.npy") for name in ARRAYS if name != "images"}
-        # "c": changes stay in memory; torch wants arrays it may write to.
+        # "c": copy-on-write, because torch wants writable arrays.
         arrays["images"] = np.load(folder / "images.npy", mmap_mode="c")
         others = (path for path in folder.glob("*.npy") if path.stem not in ARRAYS)
         extras = {path.stem: _open_extra(path, size) for path in others}
@@ -97,12 +97,12 @@ def open_arrays(folder, card):
 
 
 def renamed(dataset, name):
-    """The Dataset under another name, which its card has too."""
+    """The Dataset, and its card, under another name."""
     return replace(dataset, name=name, card=dataset.card | {"dataset": name})
 
 
 def _open_extra(path, size):
-    """An array of n rows; one of two axes holds packed masks: bool (n, H, W)."""
+    """An array with n rows; a 2-D one holds packed masks: bool (n, H, W)."""
     array = np.load(path, mmap_mode="c")
     if array.ndim != 2:
         return array
@@ -110,11 +110,11 @@ def _open_extra(path, size):
 
 
 def blocks(images):
-    """The images (n, ...) in contiguous arrays of a few megabytes."""
+    """Yield the images (n, ...) as contiguous arrays of a few megabytes."""
     rows = max(1, BLOCK // images[0].nbytes)
     whole = isinstance(images, np.memmap) and isinstance(images.base, mmap.mmap)
     for start in range(0, len(images), rows):
-        if whole:  # mapped anew each time: what was read would otherwise stay resident
+        if whole:  # mapped anew each time, else pages already read stay resident
             how = images.filename, images.dtype, "c", images.offset, images.shape
             images = np.memmap(*how)
         yield np.ascontiguousarray(images[start : start + rows])
@@ -126,10 +126,10 @@ def blocks(images):
 def ordered_pairs(identities, usable):
     """Every ordered pair of two different usable images of one person.
 
-    The paper asks for a different pose; like the released code and the standard lists we do not
-    test for it. "Usable" is the standard rule, `keypoints.torso_found`.
+    The paper asks for a different pose; like the released code and the standard lists, this does
+    not test for it. "Usable" is the standard rule, `keypoints.torso_found`.
 
-    int (n,) and bool (n,) to int64 (m, 2), indices (condition, target), by person.
+    int (n,) and bool (n,) to int64 (m, 2), indices (condition, target), grouped by person.
     """
     people = (np.flatnonzero(usable & (identities == i)) for i in np.unique(identities[usable]))
     pairs = [pair for images in people for pair in permutations(images.tolist(), 2)]
@@ -139,8 +139,8 @@ def ordered_pairs(identities, usable):
 def on_device(dataset, device):
     """The DeviceImages of a Dataset.
 
-    On a CPU the images are a view of the file: only pages that a batch touches are read. A GPU
-    holds them if they need less than half of its free memory, else it uses such a view too.
+    On a CPU the images are a view of the file; only pages that a batch touches are read. A GPU gets
+    a copy if they need less than half of its free memory, else such a view.
     """
     images = torch.from_numpy(dataset.images)
     keypoints = torch.from_numpy(dataset.keypoints).to(device)
@@ -154,10 +154,10 @@ def pair_order(pairs_count, batch, seed, step):
     """The pairs in the batch of a step: a pure function, so that a resumed run continues exactly.
 
     The paper adds the mirror image of every pair (its 439,420 training pairs include them): an
-    epoch is one shuffle of all 2 * pairs_count entries, and batches run across its end. The
-    released code reads all mirrored pairs before the first original one; we do not.
+    epoch is one shuffle of all 2 * pairs_count entries, and batches cross epoch ends. The released
+    code reads all mirrored pairs before the first original one; this does not.
 
-    Returns CPU tensors: indices int64 (batch,) below pairs_count, and flip, bool (batch,).
+    Returns CPU tensors: indices int64 (batch,) below pairs_count, and flip, bool (batch,). Raises
     UserError if there are no pairs.
     """
     if pairs_count < 1:
@@ -181,7 +181,7 @@ def make_batch(data, pairs, flip):
     device = data.keypoints.device
     pairs, flip = (t.to(device, non_blocking=True) for t in (pairs, flip))
     both = pairs.T.flatten()  # (2B,): all conditions, then all targets
-    # Rows as they are in memory, (2B, H, W, 3): ten times as fast as (2B, 3, H, W) on a CPU.
+    # In memory order, (2B, H, W, 3): ten times as fast as (2B, 3, H, W) on a CPU.
     rows = data.images.permute(0, 2, 3, 1).index_select(0, both.to(data.images.device))
     images, keypoints = rows.to(device).permute(0, 3, 1, 2), data.keypoints.index_select(0, both)
     images, keypoints = flip_batch(images, keypoints, flip.repeat(2))
@@ -189,13 +189,13 @@ def make_batch(data, pairs, flip):
 
 
 def batches(data, pairs, batch, seed, step, share=slice(None)):
-    """Yield the Batch of `step`, of `step` + 1 and so on without end (see `pair_order`).
+    """Yield the batches of `step`, `step` + 1, ... without end (see `pair_order`).
 
     Args:
         data: DeviceImages.
-        pairs: int64 (m, 2), all training pairs, any device; UserError if there are none.
-        batch: pairs in a step of all processes together.
-        share: slice of every batch that this process takes, as slice(rank, None, world).
+        pairs: int64 (m, 2), all training pairs, any device. UserError if there are none.
+        batch: pairs per step, over all processes.
+        share: slice of each batch for this process, as slice(rank, None, world).
     """
     pairs = pairs.cpu()  # a few MB, read row by row
     for number in count(step):
@@ -204,7 +204,7 @@ def batches(data, pairs, batch, seed, step, share=slice(None)):
 
 
 def flip_batch(images, keypoints, flip):
-    """Images (B, C, H, W) and keypoints (B, 18, 2), mirrored where flip, bool (B,), says so."""
+    """Mirror images (B, C, H, W) and keypoints (B, 18, 2) where flip, bool (B,), is True."""
     mirrored = flip_keypoints(keypoints, images.shape[-1])
     images = torch.where(flip[:, None, None, None], images.flip(-1), images)
     return images, torch.where(flip[:, None, None], mirrored, keypoints)
@@ -216,9 +216,9 @@ def to_float(images):
 
 
 def to_uint8(images):
-    """Images in [-1, 1] (clamped) to uint8, the only place where they are rounded.
+    """Images in [-1, 1] (clamped) to uint8; images are rounded only here.
 
-    The released code truncates, which darkens by half a grey level; we round to the nearest.
+    The released code truncates, which darkens by half a grey level; this rounds to nearest.
     """
     return ((images.detach().float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 

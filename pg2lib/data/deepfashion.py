@@ -1,8 +1,8 @@
 """DeepFashion In-shop, with the files that Deformable GAN and PATN publish.
 
 The name without the view, fashionWOMENDressesid0000000202, is the identity: one person in one
-outfit. All ordered pairs by this rule are, in the test half, exactly the published ones. The
-paper's and the released code's own split and pairs (12,800 of test) were never published.
+outfit. In the test half, all ordered pairs by this rule are exactly the published ones. The paper's
+and the released code's own split and pairs (12,800 of test) were never published.
 """
 
 import re
@@ -24,7 +24,7 @@ WHOLE = {
 }
 NAME = re.compile(r"fashion(?:WOMEN|MEN)\w+id(\d{8})\d\d_(\d)\w+\.jpg")
 SIDE, NARROW = 256, 176  # the square frame, and its columns 40 to 215, without the plain margins
-# Frame of the keypoints, width x height -> what to add to x for the square one.
+# Frame of the keypoints, width x height -> offset of x in the square one.
 FRAMES = {f"{NARROW}x{SIDE}": (SIDE - NARROW) // 2, f"{SIDE}x{SIDE}": 0}
 
 
@@ -42,11 +42,11 @@ class _Half:
 
 
 def plan(config, source):
-    """The Plan of a DataConfig and the folder `source`: all listed images that are in it.
+    """The Plan of a DataConfig: all listed images in the folder `source`.
 
     256x256 is the frame of the paper and the released code, 256x176 the crop of the later
-    literature. UserError: no list with its keypoints, a bad line in one of the files, or keypoints
-    whose frame cannot be detected.
+    literature. Raises UserError if no list has keypoints, a file has a bad line, or the frame of
+    the keypoints cannot be detected.
     """
     source, paths, halves = _read_source(config, source)
     train, test = (halves[half].available(paths) for half in WHOLE)
@@ -115,7 +115,7 @@ def survey(config, source):
 
 
 def flat_name(path):
-    """The flattened name of an image in DeepFashion's own folders."""
+    """The flattened name of an image in DeepFashion's original folders."""
     *_, gender, category, item, file = Path(path).parts
     first, rest = file.split("_", 1)
     return f"fashion{gender}{category}{item.replace('_', '')}{first}_{rest.replace('_', '')}"
@@ -147,13 +147,13 @@ def _file(source, kind):
 
 
 def _published_pairs(source, halves):
-    """The file of the test pairs and the [(condition, target)] names in it; or (None, [])."""
+    """The file of test pairs and its [(condition, target)] names, or (None, [])."""
     path, names = _file(source, "pairs-test"), set(halves["test"].names)
     return (path, sources.read_pairs(path, names)) if path and names else (None, [])
 
 
 def _find_images(source):
-    """Flattened name -> path of every image, in our folders or in DeepFashion's own ones, as
+    """Flattened name -> path of every image, in images/ or DeepFashion's original folders, such as
     img/WOMEN/Dresses/id_00000002/02_1_front.jpg."""
     paths = {flat_name(path): path for path in source.glob("img*/*/*/id_*/*_*.jpg")}
     for folder in (source, source / "train", source / "test", source / "images"):
@@ -190,9 +190,9 @@ def _read_names(path):
 def _frame(named, annotated, path):
     """(the frame of the keypoints, the reason): as configured, or detected.
 
-    People stand in the middle: the median x of all joints is near 88 in the narrow frame and
-    near 128 in the square one. File names do not decide: fasion-annotation-*.csv is in the square
-    frame where PATN publishes it, and in the narrow one in other copies.
+    People are centred: the median x of all joints is near 88 in the narrow frame and near 128 in
+    the square one. File names do not tell: fasion-annotation-*.csv is in the square frame where
+    PATN publishes it, and in the narrow one in other copies.
     """
     if named != "detect":
         return named, "as configured"
@@ -225,7 +225,7 @@ def _missing(halves, paths):
 
 
 def _notes(config, halves):
-    """What the card says of the folder: framing of the images, keypoints, shared items."""
+    """Notes for the card: framing of the images, keypoints, shared items."""
     height, inner = config.height, _narrow(config.height)
     notes = [
         f"images: resized (Lanczos) to a height of {height}, narrow ones (about {SIDE}x{NARROW}) "
@@ -263,7 +263,7 @@ def _narrow(height):
 
 
 def _inner_width(path, image, height):
-    """The width of a stored image at this height: square, or narrow (without margins)."""
+    """Width of a stored image at this height: square, or narrow (no margins)."""
     ratio = image.width / image.height
     if abs(ratio - 1) < 0.02:
         return height
@@ -274,18 +274,18 @@ def _inner_width(path, image, height):
 
 
 def _check(path):
-    """A decoded image; UserError if its proportions are not those of In-shop images."""
+    """Decode an image. Raises UserError if its proportions are not those of In-shop images."""
     image = sources.decode(path)
     _inner_width(path, image, SIDE)
     return image
 
 
 def _read(path, keypoints, view, height, width):
-    """An image and its keypoints (square frame), brought to (height, width).
+    """Bring an image and its keypoints (square frame) to (height, width).
 
     A square image becomes height x height. A narrow one, 256x176 or an original of 1101x750,
     becomes the inner 176/256 of that. Either is then cropped around the middle to `width`, or
-    padded with white, as PATN does for its scores. A joint that comes to lie outside is missing.
+    padded with white, as PATN does for its scores. A joint that ends up outside counts as missing.
     """
     image = sources.decode(path)
     inner = _inner_width(path, image, height)
@@ -293,7 +293,7 @@ def _read(path, keypoints, view, height, width):
         image = image.resize((inner, height), Image.Resampling.LANCZOS)
     framed = Image.new("RGB", (width, height), "white")
     framed.paste(image, ((width - inner) // 2, 0))
-    # The pixel that holds the old pixel's centre: whole numbers.
+    # The pixel that contains the old pixel's centre: integers.
     moved = np.floor((keypoints + 0.5) * np.float32(height / SIDE))
     moved[:, 0] += (width - height) // 2
     inside = found(keypoints) & found(moved) & (moved < (width, height)).all(-1)

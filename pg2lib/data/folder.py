@@ -1,13 +1,13 @@
 """A folder of the user's own photographs: people, poses and split, from names or from tables.
 
     photos/anna/01.jpg                  the sub-folder names the person,
-    photos/anna_01.jpg                  without one the text before the first "_" does,
-    photos/images.csv                   or a table: image,person and perhaps camera,split
-    photos/anna/01.json                 the pose in an image, as OpenPose or MMPose write it,
-    photos/keypoints/anna/01.json       or below keypoints/; 01_keypoints.json will do as well,
+    photos/anna_01.jpg                  or else the text before the first "_",
+    photos/images.csv                   or a table: image,person and optionally camera,split
+    photos/anna/01.json                 the pose in an image, written by OpenPose or MMPose,
+    photos/keypoints/anna/01.json       or below keypoints/; 01_keypoints.json works too,
     photos/keypoints.csv                or all poses in one table (`keypoints.read_csv`)
 
-docs/own-data.md is the guide.
+See docs/own-data.md.
 """
 
 import csv
@@ -32,11 +32,11 @@ from pg2lib.data.keypoints import (
 )
 
 TABLE, POSES = "images.csv", "keypoints"  # and POSES.csv
-COLUMNS = ("image", "person", "camera", "split")  # the last two may be left out
+COLUMNS = ("image", "person", "camera", "split")  # the last two are optional
 HALVES = ("train", "test")
 GROUP = 'sort the images into one folder per person, name them PERSON_rest, or list them in "image,'
 GROUP += f'person" of {TABLE}'
-SHARE = 5  # one person in SHARE is held out for the test, where nobody says who
+SHARE = 5  # one person in SHARE is a test person, unless images.csv says otherwise
 FRAMING = (
     "images: whole where they have the frame's shape, else cropped around the person (the whole "
     "picture where nobody was found), padded with repeated edge pixels; resized (Lanczos)"
@@ -50,13 +50,13 @@ class Photo:
     name: str
     person: str
     camera: int = 1
-    split: str | None = None  # "train", "test", or nobody says
+    split: str | None = None  # "train", "test" or unspecified
 
 
 def plan(config, source):
     """The Plan of a DataConfig and the folder `source`.
 
-    UserError: what `read_source` and `divide` refuse, or an image without a pose.
+    Raises UserError as `read_source` and `divide` do, or for an image without a pose.
     """
     photos, poses, problems = read_source(source)
     if problems:
@@ -106,8 +106,8 @@ def survey(config, source):
 
 def read_source(source):
     """(Photos, name -> pose float32 (18, 2) in pixels of that image, problems as sentences) of a
-    folder. UserError: no folder, no images, no poses at all, a name without a person or a bad line
-    of a table."""
+    folder. Raises UserError if there is no folder, image or pose, a name has no person, or a table
+    has a bad line."""
     if source is None or not Path(source).is_dir():
         raise UserError(f"there is no folder {source}; name the one that holds your images.")
     photos = list_photos(source)
@@ -115,7 +115,7 @@ def read_source(source):
 
 
 def list_photos(source) -> list[Photo]:
-    """The images of a folder, those of images.csv or all by their names."""
+    """The images of a folder: those in images.csv, or else all files."""
     table = Path(source, TABLE)
     photos = _listed(table) if table.exists() else _named(Path(source))
     if not photos:
@@ -125,8 +125,7 @@ def list_photos(source) -> list[Photo]:
 
 
 def files(source, suffixes):
-    """Yield (path, path in the folder) of its files with these suffixes, by name; hidden ones are
-    left out."""
+    """Yield (path, path in the folder) of files with these suffixes, by name; skips hidden ones."""
     for path in sorted(Path(source).rglob("*")):
         inside = path.relative_to(source)
         if path.suffix.lower() in suffixes and path.is_file():
@@ -174,7 +173,7 @@ def _listed(table):
 
 
 def _photo(row, source, where):
-    """A row of images.csv, checked."""
+    """Check a row of images.csv and return its Photo."""
     path, camera, split = Path(row["image"]), row.get("camera", "1"), row.get("split")
     if path.is_absolute() or ".." in path.parts or not (source / path).is_file():
         raise UserError(
@@ -217,14 +216,14 @@ def _poses(source, photos):
 
 
 def pose_files(source, name) -> list[Path]:
-    """Where the pose of an image may be, the usual place first."""
+    """Possible pose files of an image, the usual one first."""
     places = (Path(source, folder, name).with_suffix("") for folder in ("", POSES))
     return [Path(f"{place}{end}.json") for place in places for end in ("", "_keypoints")]
 
 
 def without_poses(source) -> dict[str, Path]:
-    """Image -> where to put its pose, for the images of a folder that have none. UserError for a
-    folder without images, or with keypoints.csv, beside which no other file counts."""
+    """Image -> path for its pose file, for the images that have none. Raises UserError for a folder
+    without images, or with keypoints.csv, which excludes other pose files."""
     names = [photo.name for photo in list_photos(source)]
     if (table := Path(source, f"{POSES}.csv")).exists():
         raise UserError(f"{table} holds the keypoints; remove it to have them detected.")
@@ -243,11 +242,11 @@ def _pose(file):
 
 
 def divide(config, photos, poses):
-    """(training Photos, test Photos, the sentence about them), reduced as configured.
+    """(training Photos, test Photos, a sentence on the split), reduced as configured.
 
-    The people of the test are those whom images.csv names; without a split, one person in five of
-    those with a pair of images, at most `test_identities`, drawn by the seed of the data.
-    UserError: fewer than two people with a pair, or a person in both halves.
+    Test people are those in images.csv; without a split, one in five of the people with a pair of
+    images, at most `test_identities`, drawn by the data seed. Raises UserError for fewer than two
+    people with a pair, or a person in both halves.
     """
     usable = [p.person for p in photos if torso_found(poses[p.name])]
     people, counts = np.unique(usable, return_counts=True)
@@ -279,7 +278,7 @@ def divide(config, photos, poses):
 
 
 def _check_people(paired, everybody):
-    """UserError unless two people have pairs; paired: their names."""
+    """Raise UserError unless two people have pairs. paired: their names."""
     if len(everybody) == 1:
         who = next(iter(everybody))
         raise UserError(
@@ -304,7 +303,7 @@ def _reduced(photos, limit, rng):
 
 
 def _check(poses, path):
-    """The image at a path, if the pose of that path, where there is one, can be of it."""
+    """Load the image at a path; check that its pose, if any, can belong to it."""
     image = framing.read_image(path)
     if path in poses:
         _belongs(poses[path], image.shape[:2], path)
@@ -312,7 +311,7 @@ def _check(poses, path):
 
 
 def _belongs(pose, picture, path):
-    """UserError if a pose is hardly of the picture (height, width) at a path."""
+    """Raise UserError if a pose hardly fits the picture (height, width) at a path."""
     here = found(pose)
     outside = int((here & (pose >= picture[::-1]).any(-1)).sum())
     if 2 * outside > here.sum():
@@ -325,7 +324,7 @@ def _belongs(pose, picture, path):
 
 
 def _read(path, pose, camera, height, width):
-    """An image of any size and its pose, brought to (height, width) as FRAMING says."""
+    """Bring an image of any size and its pose to (height, width), as FRAMING says."""
     image = framing.read_image(path)
     picture, size = image.shape[:2], (height, width)
     _belongs(pose, picture, path)
@@ -341,7 +340,7 @@ def _read(path, pose, camera, height, width):
 
 def export(dataset, folder):
     """Write a Dataset as such a folder: PNG images by person, a pose beside each, and images.csv
-    with cameras and split. UserError for a folder that holds something."""
+    with cameras and split. Raises UserError if the folder is not empty."""
     folder, lines = Path(folder), [",".join(COLUMNS)]
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is there already; name a new folder.")

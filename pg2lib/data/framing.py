@@ -1,4 +1,4 @@
-"""Photographs and poses of any size, brought into the frame of a model."""
+"""Bring photographs and poses of any size into the frame of a model."""
 
 from typing import NamedTuple
 
@@ -14,11 +14,11 @@ from pg2lib.data.sources import eight_bits
 # people in Market-1501 (8,921 images): 0.10 and 0.12; DeepFashion: 0.10 and 0.14; drawn people:
 # 0.13 and 0.13. The width is the 90th percentile in Market-1501.
 ABOVE, BELOW, WIDEST = 0.10, 0.125, 0.9
-# From behind, no joint of the head is visible: its height above neck and shoulders, relative to the
-# body below. Medians: 0.17 in Market-1501 and DeepFashion, 0.14 for drawn people.
+# Height of the head above neck and shoulders, for people seen from behind without head joints,
+# relative to the body below. Medians: 0.17 in Market-1501 and DeepFashion, 0.14 for drawn people.
 HEAD = 0.16
 HEAD_JOINTS, SHOULDERS = [0, 14, 15, 16, 17], [1, 2, 5]
-FEWEST_JOINTS = 6  # fewer do not show a person's size
+FEWEST_JOINTS = 6  # fewer do not determine a person's size
 FARTHEST = 1e5  # pixels; no photo is larger
 SIDES = "left", "right", "above", "below"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
@@ -27,7 +27,7 @@ SAME_SHAPE = 0.02  # relative difference up to which two aspect ratios count as 
 
 class Window(NamedTuple):
     """The part of a picture, in its pixels, that fills the frame. It has the frame's aspect ratio,
-    so nobody is distorted, and may extend beyond the picture; the area outside is padded."""
+    to avoid distortion, and may extend beyond the picture; the area outside is padded."""
 
     left: float
     top: float
@@ -36,8 +36,8 @@ class Window(NamedTuple):
 
 
 def read_image(file, name=None) -> np.ndarray:
-    """uint8 (H, W, 3) of a path or binary stream, upright as its EXIF data says. UserError, with
-    `name` or the path, if unreadable."""
+    """Read a path or binary stream as uint8 (H, W, 3), upright by its EXIF data. Raises UserError,
+    with `name` or the path, if unreadable."""
     name = name or file
     try:
         with Image.open(file) as image:
@@ -55,8 +55,8 @@ def same_shape(picture: tuple[int, int], frame: tuple[int, int]) -> bool:
 
 
 def check_pose(keypoints, where) -> np.ndarray:
-    """The keypoints as float32 (18, 2). UserError, beginning with `where`, if they do not show
-    where the person is and how large."""
+    """The keypoints as float32 (18, 2). Raises UserError, beginning with `where`, if they do not
+    determine the person's position and size."""
     keypoints = np.asarray(keypoints, np.float32)
     here = found(keypoints)
     if (count := here.sum()) < FEWEST_JOINTS:
@@ -106,13 +106,13 @@ def around_picture(picture: tuple[int, int], height: int, width: int, fit: str =
 
 
 def cut(image, window: Window, height: int, width: int, padding: str = "edge") -> np.ndarray:
-    """The window of an image (H, W, 3) as uint8 (height, width, 3), resampled by Lanczos; outside,
-    the border is repeated or, with padding="plain", its median colour used. UserError if the window
-    misses the image."""
+    """The window of an image (H, W, 3) as uint8 (height, width, 3), resampled by Lanczos. Outside
+    the image the border is repeated or, with padding="plain", its median colour used. Raises
+    UserError if the window misses the image."""
     scale = height / window.height
     spans = []  # of the part inside the picture: in the frame, and in the picture
     for start, whole, length in zip(window[:2], image.shape[1::-1], (width, height)):
-        # Rounded to a thousandth of a pixel: a part that just touches the border is not padded.
+        # Rounded to a thousandth of a pixel: no padding if it only touches the border.
         inside = np.clip(np.round((np.array([0, whole]) - start) * scale, 3), 0, length)
         frame = np.floor(inside + 0.5).astype(int)
         spans.append((frame, np.clip(frame / scale + start, 0, whole)))
@@ -131,8 +131,8 @@ def cut(image, window: Window, height: int, width: int, padding: str = "edge") -
 
 
 def to_frame(keypoints, window: Window, height: int, width: int) -> np.ndarray:
-    """Keypoints (18, 2) of a picture in the frame of its window: the pixels that contain the
-    centres of the old ones, as in training. A joint outside the frame becomes missing."""
+    """Map keypoints (18, 2) of a picture into the frame of its window: the pixels that contain the
+    old pixels' centres, as in training. A joint outside the frame becomes missing."""
     keypoints, start = np.asarray(keypoints, np.float32), np.array(window[:2])
     places = np.floor((keypoints + 0.5 - start) * (height / window.height) + 1e-6)
     inside = found(keypoints) & found(places) & (places < (width, height)).all(-1)
@@ -140,7 +140,7 @@ def to_frame(keypoints, window: Window, height: int, width: int) -> np.ndarray:
 
 
 def describe_cut(window: Window, picture: tuple[int, int], height: int, width: int, padding="edge"):
-    """One line on what `cut` does to a picture (height, width)."""
+    """One line on the effect of `cut` on a picture (height, width)."""
     (rows, columns), scale = picture, height / window.height
     right, bottom = window.left + window.width, window.top + window.height
     x, y = (max(window.left, 0), min(right, columns)), (max(window.top, 0), min(bottom, rows))

@@ -4,11 +4,11 @@ import numpy as np
 
 from pg2lib.data.keypoints import JOINTS, SWAP, TORSO, found
 
-# Neck, arms, hips and legs, without the face, which is hidden from behind.
+# Neck, arms, hips and legs; not the face, which is hidden from behind.
 BODY = tuple(range(1, 14))
 NOSE, NECK, EARS = 0, 1, (16, 17)
-# Distance between the shoulders over that from shoulders to hips, seen from the front: the median
-# of the drawn people and of Market-1501's keypoints.
+# Shoulder distance over shoulder-to-hip distance, from the front: the median of drawn people and
+# of Market-1501's keypoints.
 SHOULDER_RATIO = 0.8
 
 
@@ -18,7 +18,7 @@ def _points(keypoints):
 
 
 def _mean(values, axis, least=1):
-    """The mean of what is not NaN; NaN of fewer than `least` values."""
+    """Mean of the values that are not NaN; NaN if fewer than `least`."""
     count = (~np.isnan(values)).sum(axis)
     return np.nansum(values, axis) / np.where(count >= least, count, np.nan)
 
@@ -26,11 +26,11 @@ def _mean(values, axis, least=1):
 def normalised(keypoints):
     """Poses (n, 18, 2) independent of position and size: centred on the torso, in torso lengths.
 
-    The centre is the mean of the shoulders and hips that were found, the torso length the largest
-    distance between two of them, which stays long for a person bending towards the camera.
+    The centre is the mean of the shoulders and hips found. The torso length is the largest distance
+    between two of them, which stays long for a person bending towards the camera.
 
-    Returns float64 (n, 18, 2); NaN for missing joints, and for all joints of a pose that has
-    fewer than two of the four.
+    Returns float64 (n, 18, 2); NaN for missing joints, and for all joints of a pose with fewer than
+    two of the four.
     """
     points = _points(keypoints)
     corners = points[:, TORSO]  # (n, 4, 2)
@@ -44,11 +44,11 @@ def pose_distance(keypoints, training, shared=2 / 3, chunk=1024):
     """Distance of each pose (n, 18, 2) to its nearest training pose (m, 18, 2), mirrored ones
     included, as training mirrors images (paper 4.1).
 
-    The root mean square over the joints that both have, after `normalised`. A training pose must
-    have the share `shared` of the pose's joints: nearly empty ones would be near to everything.
-    `chunk` poses at a time take chunk * m * 32 bytes.
+    It is the root mean square over the joints found in both, after `normalised`. A training pose
+    must have the share `shared` of the pose's joints, else nearly empty ones would be near to
+    everything. `chunk` poses at a time take chunk * m * 32 bytes.
 
-    Returns float64 (n,) in torso lengths; NaN for a pose without torso or any neighbour.
+    Returns float64 (n,) in torso lengths; NaN for a pose without torso or neighbour.
     """
     known = normalised(training)
     # A mirrored pose: x changes sign about the torso's centre, left becomes right.
@@ -73,14 +73,14 @@ def _nearest(poses, known, shared):
 def facing(keypoints):
     """The direction people (n, 18, 2) face, from shoulders and face.
 
-    Seen from the front the person's right shoulder is on the left of the image and both are
-    `SHOULDER_RATIO` torso lengths apart. Their distance falls with the cosine of the rotation and
+    From the front, the person's right shoulder is on the left of the image and the shoulders are
+    `SHOULDER_RATIO` torso lengths apart. The distance falls with the cosine of the rotation and
     changes sign at a quarter turn. The side follows from the nose relative to the neck, or from
     behind from the one visible ear.
 
-    Returns (yaw, sided): yaw float64 (n,) in degrees, 0 towards the camera, +90 to the right of
-    the image, 180 away, NaN without both shoulders and a hip; sided bool (n,), whether the sign
-    of yaw is known (if not, it is positive).
+    Returns (yaw, sided): yaw float64 (n,) in degrees, 0 towards the camera, +90 to the right of the
+    image, 180 away, NaN without both shoulders and a hip; sided bool (n,), whether the sign of yaw
+    is known (if not, it is positive).
     """
     points = _points(keypoints)
     right, left = points[:, TORSO[0]], points[:, TORSO[1]]
@@ -94,9 +94,9 @@ def facing(keypoints):
 
 
 def rotation(condition, target):
-    """Degrees (n,), 0 to 180, between the directions two poses (n, 18, 2) face.
+    """Degrees (n,), 0 to 180, between the directions that two poses (n, 18, 2) face.
 
-    Where a side is unknown, the smaller of the two possible angles; NaN where a direction is NaN.
+    If a side is unknown, the smaller of the two possible angles; NaN if a direction is NaN.
     """
     (a, a_sided), (b, b_sided) = facing(condition), facing(target)
     apart = np.abs((a - b + 180) % 360 - 180)
@@ -106,7 +106,7 @@ def rotation(condition, target):
 def unseen(condition, target):
     """Number of body joints of the target that the condition image does not show: int (n,).
 
-    The condition lacks such a joint, or has it across its own torso where the target does not (see
+    Such a joint is missing in the condition, or lies across its torso but not the target's (see
     `crossing`): there arm and torso hide each other.
     """
     has, had = found(target), found(condition)
@@ -117,8 +117,8 @@ def unseen(condition, target):
 def crossing(keypoints):
     """Elbows, wrists, knees and ankles inside the person's own torso: bool (n, 18).
 
-    The torso is the quadrangle of shoulders and hips, all four needed. From the side it is thin;
-    the hidden far arm is then mostly not found at all.
+    The torso is the quadrangle of shoulders and hips; all four are needed. From the side it is
+    thin, and the hidden far arm is mostly not found at all.
     """
     points = np.asarray(keypoints, float)
     corners = points[:, [TORSO[0], TORSO[1], TORSO[3], TORSO[2]]]  # (n, 4, 2), around
@@ -138,8 +138,8 @@ def torso(keypoints):
 
 
 def body_size(keypoints):
-    """The unit of pose errors: `torso`, or half the longer side of the box around all joints where
-    there is no torso diagonal (close-ups of DeepFashion).
+    """The unit of pose errors: `torso`, or without a torso diagonal half the longer side of the box
+    around all joints (close-ups of DeepFashion).
 
     (..., 18, 2) to float64 (...) in pixels, at least 1; NaN without joints.
     """

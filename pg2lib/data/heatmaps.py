@@ -1,6 +1,6 @@
 """Keypoints as tensors: the pose heatmaps P_B and the pose mask M_B (paper, section 3.1).
 
-Everything is batched and stays on the keypoints' device, without a host synchronisation.
+Everything is batched and stays on the keypoints' device, without host synchronisation.
 """
 
 from functools import reduce
@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import TORSO, found
 
-# The limbs of the released code's pose mask. Against `keypoints.LIMBS` the ear-shoulder limbs
-# are gone; neck-ear, hip-hip, hip-shoulder and ear-ear are added, to frame the torso and head.
+# The limbs of the released code's pose mask: `keypoints.LIMBS` without the ear-shoulder limbs, plus
+# neck-ear, hip-hip, hip-shoulder and ear-ear, which frame the torso and head.
 MASK_LIMBS = (
     (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7),
     (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13),
@@ -26,14 +26,14 @@ VARIANTS = ("released", "scaled")
 
 
 def heatmaps(keypoints, height, width, radius=4, values="paper"):
-    """One map per joint of (B, 18, 2): a filled disc, nothing for a missing joint.
+    """One map per joint of (B, 18, 2): a filled disc; empty for a missing joint.
 
-    The disc holds the pixels with sqrt(dx² + dy²) <= radius about the joint's pixel, its
-    coordinates truncated, and is clipped at the border; 49 pixels at the paper's radius 4. The
-    radius does not grow with the size (the released code uses 4 at 256x256 too). `values`:
-    "paper" for 1 inside and 0 outside (section 3.1), "released" for +1 and -1.
+    The disc holds the pixels with sqrt(dx² + dy²) <= radius about the joint's pixel (its
+    coordinates truncated), clipped at the border: 49 pixels at the paper's radius 4. The radius
+    does not grow with the size (the released code uses 4 at 256x256 too). `values`: "paper" for 1
+    inside and 0 outside (section 3.1), "released" for +1 and -1.
 
-    Returns float32 (B, 18, H, W). UserError: unknown `values`, a bad size, radius or shape.
+    Returns float32 (B, 18, H, W). Raises UserError: unknown `values`, bad size, radius or shape.
     """
     if values not in VALUES:
         raise UserError(f"heatmap values must be one of {', '.join(VALUES)}, not '{values}'.")
@@ -47,11 +47,11 @@ def heatmaps(keypoints, height, width, radius=4, values="paper"):
 
 
 def gaussian_heatmaps(keypoints, height, width, sigma=6.0):
-    """One map per joint of (B, 18, 2): a Gaussian of peak 1 that is never cut off, nothing for a
-    missing joint (PATN, tool/generate_pose_map_market.py).
+    """One map per joint of (B, 18, 2): a Gaussian of peak 1, never cut off; empty for a missing
+    joint (PATN, tool/generate_pose_map_market.py).
 
-    sigma: its deviation in pixels. Coordinates are truncated to pixels. Returns float32
-    (B, 18, H, W) in [0, 1]. UserError: a bad size, deviation or shape.
+    sigma: standard deviation in pixels. Coordinates are truncated to pixels. Returns float32 (B,
+    18, H, W) in [0, 1]. Raises UserError for a bad size, deviation or shape.
     """
     _check(keypoints, height, width, 1)
     if sigma <= 0:
@@ -66,17 +66,17 @@ def gaussian_heatmaps(keypoints, height, width, sigma=6.0):
 def pose_mask(keypoints, height, width, radius=4, variant="released"):
     """The pose mask M_B: 1 on the body, 0 on the background.
 
-    `variant="released"` is what the released code computes: `pose_skeleton`, then one closing
-    (dilation, then erosion) with a 5x5 square, all constants the same at every size. Both
-    steps ignore what lies outside the image, as scikit-image does, so the border is no
-    background. At 128x64 this fills the body; at 256x256 the torso stays hollow.
+    `variant="released"` is that of the released code: `pose_skeleton`, then one closing (dilation,
+    then erosion) with a 5x5 square, with the same constants at every size. Both steps ignore what
+    is outside the image, as scikit-image does, so the border is not background. At 128x64 this
+    fills the body; at 256x256 the torso stays hollow.
 
-    `variant="scaled"` is ours: the radius, the spacing of the discs and the square grow with
-    height / 128, and the convex hull of the shoulders and hips (the triangle, if one of the
-    four is missing) is filled, so that no size leaves a hole in the torso.
+    `variant="scaled"` is ours: the radius, the spacing of the discs and the square grow with height
+    / 128, and the convex hull of shoulders and hips (the triangle, if one of the four is missing)
+    is filled, so that the torso has no hole at any size.
 
-    `keypoints` (B, 18, 2); `radius` is half the thickness of a limb in pixels, for "scaled" at
-    height 128. Returns float32 (B, 1, H, W) of 0 and 1. UserError: an unknown `variant`, a bad
+    `keypoints` (B, 18, 2); `radius` is half a limb's thickness in pixels, for "scaled" at height
+    128. Returns float32 (B, 1, H, W) of 0 and 1. Raises UserError for an unknown `variant`, a bad
     size, radius or shape.
     """
     if variant not in VARIANTS:
@@ -100,7 +100,7 @@ def pose_skeleton(keypoints, height, width, radius=4):
     Args and errors as for `pose_mask`; returns float32 (B, 1, H, W) of 0 and 1.
     """
     _check(keypoints, height, width, radius)
-    # Double precision, where there is any: truncation must agree with the released code.
+    # Double precision if available: truncation must agree with the released code.
     precise = keypoints.float() if keypoints.device.type == "mps" else keypoints.double()
     start, end = (torch.stack([precise[:, limb[i]] for limb in MASK_LIMBS], 1) for i in (0, 1))
     drawn = found(start) & found(end)  # (B, 23)
@@ -111,8 +111,8 @@ def pose_skeleton(keypoints, height, width, radius=4):
     centre = start[:, :, None] + (end - start)[:, :, None] * i[:, None] / pieces[..., None, None]
     centre = centre.floor()  # (B, 23, S, 2)
 
-    # Mark the centres on a canvas with a margin, from where a disc still reaches into the frame,
-    # and all others on one spare cell at the end.
+    # Mark the centres on a canvas with a margin, as wide as discs reach into the frame, and all
+    # others on one spare cell at the end.
     margin = int(radius)
     rows, columns = height + 2 * margin, width + 2 * margin
     x, y = (centre + margin).unbind(-1)  # (B, 23, S)
@@ -167,7 +167,7 @@ def _stamp(points, radius):
 
 
 def _dilate(images, reach):
-    """Largest value in a square of 2 reach + 1, ignoring what lies outside the image.
+    """Largest value in a square of side 2 reach + 1, ignoring pixels outside the image.
 
     Maxima of shifted views are far faster on a CPU than max_pool2d.
     """
@@ -178,7 +178,7 @@ def _dilate(images, reach):
 
 
 def _torso(keypoints, height, width):
-    """The convex hull of shoulders and hips, three at least: float32 (B, 1, H, W)."""
+    """Convex hull of shoulders and hips (at least three): float32 (B, 1, H, W)."""
     corners = keypoints[:, list(TORSO)]  # (B, 4, 2)
     drawn = found(corners).sum(-1, keepdim=True) >= 3  # (B, 1)
     y = torch.arange(height, device=keypoints.device)

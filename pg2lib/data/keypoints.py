@@ -38,7 +38,7 @@ TORSO = (2, 5, 8, 11)  # both shoulders, both hips
 BODY_25 = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)
 # The same for COCO-17, which has no neck: None stands for the mean of the shoulders.
 COCO_17 = (0, None, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
-MMPOSE_SCORE = 0.3  # MMPose writes all joints and draws those from this score on
+MMPOSE_SCORE = 0.3  # MMPose writes all joints but draws only those with this score
 
 CSV_HEADER = "name:keypoints_y:keypoints_x"
 
@@ -58,7 +58,7 @@ def shift_keypoints(keypoints, pixels, width):
 def torso_found(keypoints):
     """Whether both shoulders and both hips were found: bool (...).
 
-    The rule of the standard pair lists (Deformable GAN, PATN); the paper's own is not published.
+    The rule of the standard pair lists (Deformable GAN, PATN); the paper's was not published.
     """
     return found(keypoints)[..., list(TORSO)].all(-1)
 
@@ -81,9 +81,9 @@ def flip_keypoints(keypoints, width):
 def read_csv(path):
     """Read the annotation format of Deformable GAN and PATN: dict name -> float32 (18, 2).
 
-    One image per line, `name: [18 y]: [18 x]` under a header. A joint with a negative coordinate
-    is missing. Names are kept: some of Market-1501's test names really end in `.jpg.jpg`.
-    UserError: no such file, or a line that cannot be read, by its number.
+    One image per line, `name: [18 y]: [18 x]` under a header. A joint with a negative coordinate is
+    missing. Names are kept: some of Market-1501's test names really end in `.jpg.jpg`. Raises
+    UserError if the file is missing, or with the number of a line that cannot be read.
     """
     lines = read_text(path).rstrip("\n").split("\n")
     if lines[0].strip() != CSV_HEADER:
@@ -107,7 +107,7 @@ def read_csv(path):
 
 
 def write_csv(path, people):
-    """Write what `read_csv` reads; UserError: an entry not (18, 2), or a name with a line break."""
+    """Write the format of `read_csv`. Raises UserError for a wrong shape or a multi-line name."""
     lines = [CSV_HEADER]
     for name, keypoints in people.items():
         keypoints = np.asarray(keypoints, np.float32)
@@ -125,12 +125,12 @@ def read_openpose_json(path, person=None):
 
 
 def read_json(path):
-    """The content of a JSON file. UserError if it cannot be read or is not JSON."""
+    """Parse a JSON file. Raises UserError if it cannot be read or is not JSON."""
     return parse_json(read_text(path), path)
 
 
 def parse_json(text, where):
-    """The content of a JSON text. UserError, beginning with `where`, if it is not JSON."""
+    """Parse a JSON text. Raises UserError, beginning with `where`, if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -138,12 +138,12 @@ def parse_json(text, where):
 
 
 def parse_openpose(content, where, person=None):
-    """float32 (18, 2) of one person in parsed JSON of OpenPose, COCO-18 or BODY_25, or of MMPose,
+    """float32 (18, 2) of one person in parsed JSON of OpenPose (COCO-18 or BODY_25) or MMPose,
     whose first 17 keypoints are COCO's.
 
-    A joint of zero confidence, of MMPose below `MMPOSE_SCORE`, is missing. `person` is the index
-    in the list of people, None the highest total confidence. UserError, beginning with `where`: no
-    people, no such person, a wrong count of numbers, or coordinates in [0, 1] instead of pixels.
+    A joint of confidence zero (MMPose: below `MMPOSE_SCORE`) is missing. `person` is an index in
+    the list of people; None takes the highest total confidence. Raises UserError, beginning with
+    `where`, for no people, no such person, a wrong count, or coordinates in [0, 1], not pixels.
     """
     content = _from_mmpose(content, where)
     try:
@@ -169,14 +169,13 @@ def parse_openpose(content, where, person=None):
 
 
 def nobody(content) -> bool:
-    """Whether parsed JSON of OpenPose or MMPose says that nobody was detected."""
+    """Whether parsed JSON of OpenPose or MMPose reports no person."""
     lists = [content.get(n) for n in ("people", "instances")] if isinstance(content, dict) else []
     return content == [] or [] in lists
 
 
 def _from_mmpose(content, where):
-    """The instances that MMPose finds in an image, or in a frame of a video, as content of
-    OpenPose; other content as it is."""
+    """MMPose's instances in an image or video frame as OpenPose content; other content as is."""
     instances = content.get("instances") if isinstance(content, dict) else content
     if not isinstance(instances, list):
         return content
@@ -197,7 +196,7 @@ def _from_mmpose(content, where):
 
 
 def openpose_json(keypoints) -> str:
-    """One person (18, 2) as text of an OpenPose COCO-18 file; confidence 0 if missing, else 1."""
+    """OpenPose COCO-18 JSON of one person (18, 2); confidence 0 if missing, else 1."""
     keypoints = np.asarray(keypoints, np.float32)
     if keypoints.shape != (18, 2):
         raise UserError(f"one person's keypoints are (18, 2), not {keypoints.shape}.")
@@ -225,7 +224,7 @@ def from_coco17(keypoints):
 
 
 def _numbers(values, counts, expected, where):
-    """A list as float32; UserError if its length is not one of `counts`, or a value no number."""
+    """A list as float32. Raises UserError for a length not in `counts` or a value not a number."""
     count = len(values) if isinstance(values, list) else "none"
     if count not in counts:
         raise UserError(f"{where}: expected {expected}, found {count}.")

@@ -1,6 +1,6 @@
-"""Photographs with pixel-level labels, as Clothing Co-Parsing has them, to measure a parser with.
+"""Photographs with pixel labels, like Clothing Co-Parsing, to evaluate a parser on.
 
-A folder holds photos/NAME.jpg, labels/NAME.png of the same size with a number a pixel, and
+A folder holds photos/NAME.jpg, labels/NAME.png of the same size with a label number per pixel, and
 labels.csv with the columns value and name.
 """
 
@@ -14,7 +14,7 @@ from pg2lib.core.files import UserError
 from pg2lib.data.framing import around_picture, cut, read_image
 from pg2lib.data.parsing import LABELS
 
-# Garments by what they cover; whatever is not here, such as jewellery, is not judged.
+# Garments by the body part they cover; others, such as jewellery, are not judged.
 STREET = {
     "background": "null",
     "hair": "hair hat",
@@ -27,7 +27,7 @@ STREET = {
 }
 NAMES = tuple(STREET)
 UNJUDGED = len(NAMES)
-# The same of this project's labels: photographs have one class of skin.
+# The same for this project's labels: photographs have one skin class.
 OF_PEOPLE = {"face": "skin", "arms": "skin", "legs": "skin"}
 
 
@@ -37,8 +37,8 @@ def merged_people() -> np.ndarray:
 
 
 def read_table(path) -> np.ndarray:
-    """The index in NAMES of every number of labels.csv, UNJUDGED for others: uint8 (256,).
-    UserError: the file is missing or has other columns."""
+    """The index in NAMES of every number in labels.csv, else UNJUDGED: uint8 (256,). Raises
+    UserError if the file is missing or has other columns."""
     try:
         lines = list(csv.DictReader(Path(path).read_text(encoding="utf-8").splitlines()))
         numbers = {int(line["value"]): line["name"].strip() for line in lines}
@@ -53,9 +53,9 @@ def read_table(path) -> np.ndarray:
 
 
 def read(folder, height: int, width: int):
-    """(images uint8 (k, height, width, 3), maps uint8 (k, height, width)) of all photographs: each
-    whole and padded to the frame; a pixel's label is that of its centre, UNJUDGED in the padding.
-    UserError: no photographs, or a map that is missing or of another size."""
+    """(images uint8 (k, height, width, 3), maps uint8 (k, height, width)) of all photographs, each
+    whole and padded to the frame. A pixel has the label at its centre, UNJUDGED in the padding.
+    Raises UserError for no photographs, or a map that is missing or of another size."""
     folder = Path(folder)
     table, photos = read_table(folder / "labels.csv"), sorted((folder / "photos").glob("*.jpg"))
     if not photos:
@@ -78,7 +78,7 @@ def read(folder, height: int, width: int):
 
 
 def centres(numbers, window, height: int, width: int):
-    """The numbers (H, W) at the centres of a frame's pixels, UNJUDGED outside of the picture."""
+    """The numbers (H, W) at the centres of a frame's pixels; UNJUDGED outside the picture."""
     scale = window.height / height
     places = [
         np.floor((np.arange(n) + 0.5) * scale + start).astype(int)

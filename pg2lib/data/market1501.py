@@ -20,7 +20,7 @@ from pg2lib.data.keypoints import found, read_csv
 HEIGHT, WIDTH = 128, 64
 # (identities, images) of the halves (paper, section 4.1).
 REAL_SIZE = {"train": (751, 12_936), "test": (750, 19_732)}
-# What the standard pair rule finds in the whole training half (PATN's published pair list).
+# Result of the standard pair rule for the whole training half (PATN's published pair list).
 WHOLE_TRAINING_SET = {"images": 12_936, "identities": 751, "pairs": 263_632}
 NAME = re.compile(r"(-1|\d{4})_c(\d)s\d+_\d+_\d+\.jpg(\.jpg)?")
 JUNK = ("-1", "0000")  # false detections and distractors of the test half
@@ -42,8 +42,8 @@ class _Half:
 def plan(config, source):
     """The Plan of a DataConfig and the folder `source`.
 
-    UserError: a missing folder, an image without annotation or the reverse, an unknown kind of
-    name, too few people, a bad list of pairs.
+    Raises UserError for a missing folder, an image without annotation or vice versa, an unknown
+    kind of name, too few people, or a bad list of pairs.
     """
     halves = _halves(source)
     for half in halves.values():
@@ -116,7 +116,7 @@ def _read_half(source, half):
 
 
 def _split(config, halves):
-    """(training names, test names, the sentence about them), reduced as configured."""
+    """(training names, test names, a sentence on the split), reduced as configured."""
     rng = np.random.default_rng((config.seed, 0))
     train = halves["train"].names
     people = rng.permutation(sorted({name[:4] for name in train})).tolist()
@@ -146,11 +146,11 @@ def _decode(path):
 
 
 def _read(path, keypoints, camera, height, width):
-    """An image, resized (Lanczos) with its keypoints if (height, width) is not Market-1501's."""
+    """An image and its keypoints, resized (Lanczos) unless (height, width) is Market-1501's."""
     image = _decode(path)
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.LANCZOS)
-        # The pixel that holds the old pixel's centre: whole numbers inside the frame.
+        # The pixel that contains the old pixel's centre: integers inside the frame.
         scale = np.float32((width / WIDTH, height / HEIGHT))
         scaled = np.floor((keypoints + 0.5) * scale)
         keypoints = np.where(found(keypoints)[:, None], scaled, np.float32(-1))

@@ -1,7 +1,7 @@
-"""Parsing maps of a user's own, PNGs of label numbers, merged to the labels of this project.
+"""The user's own parsing maps, PNGs of label numbers, merged to this project's labels.
 
-A map is a grey or palette PNG whose values are the numbers of the classes in the order of the data
-set that its parser was trained on. Left and right are the person's own, as everywhere here.
+A map is a grey or palette PNG whose values are class numbers, in the order of the data set that its
+parser was trained on. Left and right are the person's own, as everywhere in the library.
 """
 
 from pathlib import Path
@@ -29,8 +29,8 @@ ORDERS = {
     ),
     "people": LABELS["people"],
 }  # fmt: skip
-# What a class is called in each of LABELS, where that is another name. As on drawn people the skin
-# of the trunk counts as face, a dress as one piece of the upper body, and LIP has no bag.
+# Names of a class in each of LABELS, if they differ. As for drawn people, the trunk's skin counts
+# as face, a dress as one piece of the upper body, and LIP has no bag.
 MERGED = {
     "people": {
         "hat": "hair", "sunglasses": "face", "torso-skin": "face", "glove": "arms",
@@ -43,8 +43,8 @@ MERGED = {
 
 
 def merging(order: str, labels: str) -> np.ndarray:
-    """The index in LABELS[labels] of every class of an order: uint8 (classes,). UserError: an
-    unknown name, or maps of this project's nine labels where LIP's are wanted."""
+    """The index in LABELS[labels] of every class of an order: uint8 (classes,). Raises UserError
+    for an unknown name, or if LIP's labels are needed but the maps have this project's nine."""
     classes, names = ORDERS[require_in("label order", order, ORDERS)], LABELS[labels]
     if order == "people" and labels != "people":
         raise UserError(
@@ -55,8 +55,8 @@ def merging(order: str, labels: str) -> np.ndarray:
 
 
 def read_map(path, order: str, labels: str = "people") -> np.ndarray:
-    """One map with the labels of this project: uint8 (H, W). UserError for a file that is missing,
-    no map, or holds a number that the order does not have."""
+    """One map with this project's labels: uint8 (H, W). Raises UserError for a file that is
+    missing, not a map, or has a number outside the order."""
     table, path = merging(order, labels), Path(path)
     try:
         with Image.open(path) as picture:
@@ -76,9 +76,9 @@ def read_map(path, order: str, labels: str = "people") -> np.ndarray:
 
 
 def shrunk(numbers, height: int, width: int, count: int, where="the map") -> np.ndarray:
-    """A map (k H, k W) of `count` labels at the size of its image, uint8 (H, W): each pixel the
-    most frequent label of its k x k, of equals the first. UserError, beginning with `where`, for
-    another size."""
+    """A map (k H, k W) of `count` labels at its image's size, uint8 (H, W): each pixel takes the
+    most frequent label of its k x k block, the first if tied. Raises UserError, beginning with
+    `where`, for another size."""
     factor = max(numbers.shape[0] // height, 1)
     if numbers.shape != (factor * height, factor * width):
         raise UserError(
@@ -90,8 +90,8 @@ def shrunk(numbers, height: int, width: int, count: int, where="the map") -> np.
 
 
 def write(dataset, path, labels, folder, order, progress=None):
-    """Write the maps of all images of a Dataset as `parsing.write` does, from folder/NAME.png for
-    an image NAME.jpg. UserError for a mistake in any of them."""
+    """Write the maps of all images of a Dataset like `parsing.write`, reading folder/NAME.png for
+    image NAME.jpg. Raises UserError for a mistake in any of them."""
     folder = Path(folder)
     files = [folder / Path(name).with_suffix(".png") for name in map(str, dataset.names)]
     if missing := [file for file in files if not file.is_file()]:
@@ -109,7 +109,7 @@ def write(dataset, path, labels, folder, order, progress=None):
 
 
 def split(text: str) -> tuple[str, Path]:
-    """(order, folder or file) of "cihp:maps". UserError for another form."""
+    """(order, folder or file) of a text like "cihp:maps". Raises UserError if malformed."""
     order, colon, path = text.partition(":")
     if not colon or order not in ORDERS or not path:
         raise UserError(

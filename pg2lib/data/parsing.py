@@ -1,7 +1,7 @@
-"""Parsing maps: which part of body or clothes each pixel shows, as arrays beside a store.
+"""Parsing maps: the body part or garment at each pixel, as arrays beside a store.
 
-Drawn people have exact maps. For photographs there are pose regions, drawn from the 18 joints:
-another kind of map, and called so wherever they are shown.
+Drawn people have exact maps. Photographs have pose regions, drawn from the 18 joints: a different
+kind of map, and labelled so wherever they are shown.
 """
 
 import numpy as np
@@ -13,8 +13,8 @@ from pg2lib.data.keypoints import found
 from pg2lib.data.synthetic import labels as drawn
 from pg2lib.data.synthetic.reader import DRAW
 
-# The labels of a map by the name of their set. "people": what drawn people show. "lip": the
-# classes of Look Into Person in their order, of which drawn people have some.
+# Label sets. "people": the labels of drawn people. "lip": the classes of Look Into Person in their
+# order, of which drawn people have some.
 LABELS = {
     "people": ("background", "hair", "face", "arms", "legs", "upper", "lower", "shoes", "bag"),
     "lip": (
@@ -23,8 +23,8 @@ LABELS = {
         "left leg", "right leg", "left shoe", "right shoe",
     ),
 }  # fmt: skip
-# synthetic.labels.KINDS by another name, in each set. A dress is one piece of the upper body; LIP
-# has no bag, so that one is background there.
+# Names of synthetic.labels.KINDS in each set. A dress is one piece of the upper body; LIP has no
+# bag, so it is background there.
 MEANING = {
     "people": {
         "hat": "hair", "right arm": "arms", "left arm": "arms", "right leg": "legs",
@@ -34,7 +34,7 @@ MEANING = {
     "lip": {"shirt": "upper-clothes", "trousers": "pants", "bag": "background"},
 }  # fmt: skip
 # (label in each set, the capsules between two joints, half their width in pixels at height 128);
-# a later line lies on an earlier one.
+# later lines cover earlier ones.
 REGIONS = (
     ({"lip": "right leg", "people": "legs"}, ((8, 9), (9, 10)), 5.0),
     ({"lip": "left leg", "people": "legs"}, ((11, 12), (12, 13)), 5.0),
@@ -47,19 +47,19 @@ REGIONS = (
         6.0,
     ),
 )
-LAYERS = ((0, 1), (2,), (3, 4), (5,))  # lines of REGIONS: within a layer the nearer one wins
-TRUNK = (2, ((2, 5, 11), (2, 11, 8), (2, 5, 8), (5, 8, 11)))  # its line, and triangles that fill it
+LAYERS = ((0, 1), (2,), (3, 4), (5,))  # lines of REGIONS; in a layer the nearer one wins
+TRUNK = (2, ((2, 5, 11), (2, 11, 8), (2, 5, 8), (5, 8, 11)))  # its line, and its triangles
 
 
 def count(labels: str) -> int:
-    """How many labels a set of LABELS has, background included."""
+    """Number of labels in a set of LABELS, including background."""
     return len(LABELS[require_in("set of labels", labels, LABELS)])
 
 
 def draw_map(dataset, identity, view, seed=0, height=128, width=64, labels="people"):
     """The exact map of a view of a drawn data set: uint8 (H, W), indices of LABELS[labels].
 
-    With "people" it is 0 exactly where the silhouette is False. Arguments and errors as of
+    With "people" it is 0 exactly where the silhouette is False. Arguments and errors: see
     `synthetic.draw`.
     """
     names, meaning = LABELS[labels], MEANING[labels]
@@ -68,8 +68,8 @@ def draw_map(dataset, identity, view, seed=0, height=128, width=64, labels="peop
 
 
 def pose_regions(keypoints, height, width, labels="people"):
-    """Maps drawn from keypoints (B, 18, 2): legs, trunk, arms and head as capsules between joints
-    that were found, and the trunk filled; nothing else of a person is known.
+    """Maps drawn from keypoints (B, 18, 2): legs, trunk, arms and head as capsules between found
+    joints, and the trunk filled.
 
     Returns uint8 (B, H, W), indices of LABELS[labels].
     """
@@ -90,8 +90,8 @@ def pose_regions(keypoints, height, width, labels="people"):
 
 
 def _reach(keypoints, x, y, capsules, radius, scale):
-    """How far each pixel is outside of the capsules, (B, H, W); below 0 inside, else inf where no
-    capsule has both joints."""
+    """Distance of each pixel from the capsules, (B, H, W): below 0 inside, inf if no capsule has
+    both joints."""
     distance = torch.full((len(keypoints), len(y), len(x)), torch.inf, device=keypoints.device)
     there = found(keypoints)
     for a, b in capsules:
@@ -107,7 +107,7 @@ def _reach(keypoints, x, y, capsules, radius, scale):
 
 
 def _triangle(corners, x, y):
-    """Which pixels lie in triangles (B, 3, 2) whose corners were all found: bool (B, H, W)."""
+    """Whether pixels are in triangles (B, 3, 2) whose corners were all found: bool (B, H, W)."""
     sides = []
     for k in range(3):
         (xa, ya), (xb, yb) = (corners[:, j % 3, :, None, None].unbind(1) for j in (k, k + 1))
@@ -118,7 +118,7 @@ def _triangle(corners, x, y):
 
 
 def flip_maps(maps, labels="people"):
-    """The maps (..., H, W) of mirrored images, NumPy or torch: left labels become right ones."""
+    """Maps (..., H, W) of mirrored images, NumPy or torch; left labels become right ones."""
     names = LABELS[labels]
     swapped = [_other_side(name) for name in names]
     table = [names.index(name) for name in swapped]
@@ -135,13 +135,13 @@ def _other_side(name):
 
 
 def one_hot(maps, labels="people"):
-    """Maps (B, H, W) of whole numbers as float32 (B, labels, H, W) of 0 and 1."""
+    """Integer maps (B, H, W) as float32 (B, labels, H, W) of 0 and 1."""
     numbers = torch.arange(count(labels), device=maps.device)[:, None, None]
     return (maps[:, None] == numbers).float()
 
 
 def source_of(dataset_name: str) -> str:
-    """Where the maps of a data set come from, for tables: "drawn" or "pose regions"."""
+    """The source of a data set's maps, for tables: "drawn" or "pose regions"."""
     return "drawn" if dataset_name in DRAW else "pose regions"
 
 
@@ -169,7 +169,7 @@ def _drawn_again(dataset, row, labels):
 
 
 def read(path, dataset):
-    """The maps that `write` wrote for a Dataset. UserError: they are not of these images."""
+    """Read the maps that `write` wrote for a Dataset. Raises UserError if they do not match it."""
     maps = np.load(path, mmap_mode="c")  # torch wants arrays it may write to
     if maps.shape != (len(dataset.images), dataset.height, dataset.width):
         raise UserError(f"{path} holds no parsing maps of these images; delete its folder")

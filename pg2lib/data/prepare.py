@@ -1,7 +1,7 @@
-"""Preparing a data set: its store of NumPy files, its checks and its data card.
+"""Prepare a data set: its store of NumPy files, its checks and its data card.
 
 A reader is a module with `plan(config, source)`, which returns a `sources.Plan`, and
-`survey(config, source)`, which returns a `sources.Survey`. It is imported when it is needed.
+`survey(config, source)`, which returns a `sources.Survey`. It is imported when needed.
 """
 
 import hashlib
@@ -34,18 +34,18 @@ READERS = {
     "deepfashion": "pg2lib.data.deepfashion",
     "folder": "pg2lib.data.folder",
 }
-CHUNK = 64  # at most this many images between two points from which a killed run can resume
+CHUNK = 64  # most images between two points from which a killed run can resume
 
 
 def prepare(config, folder, source=None, progress=None):
     """Write the store of a DataConfig into `folder`, returned as a Path; a killed run resumes.
 
-    One process at a time may work on a folder (`run_store.claim`); it is complete once it has a
-    `card.json`, and then left as it is. `source` is the folder of a real data set, as its reader
-    describes it; progress(done, total) gets numbers of images.
+    One process at a time may work on a folder (`run_store.claim`). Once it has a `card.json` it is
+    complete and left unchanged. `source` is the folder of a real data set (see its reader);
+    progress(done, total) counts images.
 
-    UserError: a bad configuration, a folder that holds another data set, a missing or damaged file
-    of the source, a disk without the room, or a split without pairs. OSError 28: the disk is full.
+    Raises UserError: a bad configuration, a folder with another data set, a missing or damaged
+    source file, too little disk space, or a split without pairs. OSError 28: the disk is full.
     """
     check_config(config)
     folder = Path(folder)
@@ -71,7 +71,7 @@ def prepare(config, folder, source=None, progress=None):
 
 
 def check_config(config):
-    """UserError for an unknown data set or a number out of range, named."""
+    """Raise UserError, naming it, for an unknown data set or a number out of range."""
     require_in("data set", config.dataset, READERS)
     least = {"height": 16, "width": 16, "train_identities": 1, "test_identities": 1}
     least |= {"images_per_identity": 2, "test_pairs": 1, "seed": 0}
@@ -87,7 +87,7 @@ def _reader(config):
 
 
 def _derived_arrays(plan, config, folder):
-    """The arrays that follow from the plan, the keypoints and the cameras."""
+    """The arrays derived from the plan, the keypoints and the cameras."""
     usable = torso_found(np.load(folder / "keypoints.npy"))
     train_pairs = datasets.ordered_pairs(plan.identities, usable & plan.train)
     test_pairs = plan.test_pairs
@@ -115,8 +115,8 @@ def _derived_arrays(plan, config, folder):
 
 
 def write_arrays(plan, height, width, key, folder, progress=None):
-    """Run all jobs of a Plan and write images.npy, keypoints.npy, cameras.npy and the extras, and
-    progress.json, to resume from; not if it is of a run with another `key`."""
+    """Run all jobs of a Plan and write images.npy, keypoints.npy, cameras.npy, the extras, and
+    progress.json. Resumes from the latter if it has the same `key`."""
     folder.mkdir(parents=True, exist_ok=True)
     key, total = hashlib.sha256(key.encode()).hexdigest(), len(plan.jobs)
     rows = {
@@ -135,7 +135,7 @@ def write_arrays(plan, height, width, key, folder, progress=None):
     with closing(_in_parallel(partial(_run_jobs, plan.make), chunks)) as results:
         for values in results:
             for path, part in zip(paths, values, strict=True):
-                # mapped anew each time: what is written would otherwise stay resident
+                # mapped anew each time, else written pages stay resident
                 np.load(path, mmap_mode="r+")[done : done + len(part)] = part
             done += len(values[0])
             write_json(state, {"key": key, "done": done})
@@ -144,7 +144,7 @@ def write_arrays(plan, height, width, key, folder, progress=None):
 
 
 def _resume(paths, state, key):
-    """The number of complete rows of an earlier run with the same key, else None."""
+    """Number of complete rows of an earlier run with the same key, or None."""
     before = read_json(state) or {}
     if before.get("key") != key:
         return None
@@ -157,7 +157,7 @@ def _resume(paths, state, key):
 
 
 def _allocate(paths, kinds) -> int:
-    """New arrays on disk, of 0 complete rows; a full disk is an error now, not in the middle."""
+    """Create the arrays; returns 0, their complete rows. A full disk fails here, not midway."""
     folder = paths[0].parent
     needed = sum(dtype.itemsize * int(np.prod(shape)) for dtype, shape in kinds)
     if needed > (room := shutil.disk_usage(folder).free):
@@ -175,8 +175,8 @@ def _allocate(paths, kinds) -> int:
 
 
 def _run_jobs(make, jobs):
-    """The stacked results of jobs, or the UserError of one: raised in a DataLoader's process, it
-    would arrive with a traceback in its text."""
+    """The stacked results of jobs, or the UserError of one: if a DataLoader worker raised it, its
+    text would include a traceback."""
     try:
         return [np.stack(values) for values in zip(*(make(*job) for job in jobs), strict=True)]
     except UserError as error:
@@ -184,11 +184,11 @@ def _run_jobs(make, jobs):
 
 
 def _in_parallel(work, chunks):
-    """map(work, chunks) in order; in forked processes on Linux, which run no script again."""
+    """map(work, chunks) in order; in forked processes on Linux, which re-run no script."""
     forks = sys.platform == "linux" and len(chunks) > 1
     workers = {"num_workers": min(devices.cpu_count(), len(chunks)) if forks else 0}
     workers |= {"multiprocessing_context": "fork"} if forks else {}
-    own = torch.Generator()  # a loader draws a number, which must not come from the global one
+    own = torch.Generator()  # a loader draws a number; keep the global generator unchanged
     loader = DataLoader(chunks, batch_size=None, collate_fn=work, generator=own, **workers)
     try:
         for values in loader:
@@ -205,7 +205,7 @@ def _in_parallel(work, chunks):
 
 
 def fingerprint(dataset):
-    """16 hexadecimal digits of the SHA-256 of everything that training and scoring read."""
+    """16 hexadecimal digits of the SHA-256 of all data that training and scoring read."""
     digest = hashlib.sha256()
     for block in datasets.blocks(dataset.images):
         digest.update(block)
@@ -215,12 +215,12 @@ def fingerprint(dataset):
 
 
 def verify(what, source=None):
-    """Check and count the arrays of a Dataset; or, for the DataConfig of a real data set, every
-    image of the folder `source`, against the annotations.
+    """Check and count the arrays of a Dataset, or, for the DataConfig of a real data set, every
+    image of the folder `source` against the annotations.
 
     Returns the card, a dict for `card_text`: "parts" with the counts of each part, "split",
     "expected" (counts of the complete data set), "notes", and "problems", a list of sentences.
-    UserError: a missing folder or annotation file, or a folder without images.
+    Raises UserError for a missing folder or annotation file, or a folder without images.
     """
     if isinstance(what, Dataset):
         card = what.card | _contents(what)
@@ -261,7 +261,7 @@ def _contents(dataset):
     identities, keypoints = dataset.identities, dataset.keypoints
     usable, joints = torso_found(keypoints), found(keypoints)
     of_train = np.arange(len(pairs)) < len(dataset.train_pairs)
-    # A published list stays as it is where a crop has cut off a shoulder.
+    # A published list is kept even where a crop cut off a shoulder.
     ruled = pairs if dataset.card["pairs_from"] == sources.SAMPLED else dataset.train_pairs
     inside = (keypoints < (dataset.width, dataset.height)).all(-1)
     rules = {

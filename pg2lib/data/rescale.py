@@ -1,4 +1,4 @@
-"""An image of a data set at another size: drawn people are drawn again, photographs enlarged."""
+"""Images of a data set at another size: drawn people are redrawn, photographs enlarged."""
 
 from dataclasses import dataclass
 
@@ -19,8 +19,8 @@ class View:
 
 
 def at_height(dataset, index, height) -> View:
-    """Image number `index` of a Dataset with `height` rows and the same shape, and the data set's
-    keypoints, scaled by the pixels' centres; only photographs have no silhouette."""
+    """Image `index` of a Dataset with `height` rows and the same aspect ratio, and its keypoints,
+    scaled by pixel centres. Photographs have no silhouette."""
     factor = height / dataset.height
     width = round(dataset.width * factor)
     keypoints = dataset.keypoints[index]

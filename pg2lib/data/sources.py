@@ -1,4 +1,4 @@
-"""What the readers of data sets share: the plan of a store, decoding, pair lists and counts."""
+"""Shared by the readers of data sets: the plan of a store, decoding, pair lists and counts."""
 
 import csv
 from collections import Counter
@@ -19,24 +19,24 @@ SAMPLED = "sampled without replacement from all ordered test pairs (seeded)"
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything about a data set before its first image is read or drawn."""
+    """A data set before its first image is read or drawn."""
 
     make: Callable  # make(*job): image, keypoints, camera, then a row of every extra array
     jobs: list[tuple]  # one per image
     identities: np.ndarray  # int64 (n,)
     train: np.ndarray  # bool (n,)
     split: str  # the sentence printed with every table
-    names: list[str] | None = None  # None: as Market-1501's; then jobs begin (identity, view)
+    names: list[str] | None = None  # None: as in Market-1501; jobs begin (identity, view)
     test_pairs: np.ndarray | None = None  # a published list; None: a sample
     pairs_from: str = SAMPLED
     extras: dict[str, tuple] = field(default_factory=dict)  # name -> (dtype, shape of a row)
-    complete: bool = True  # False: some images are missing, and one half may have no pairs
+    complete: bool = True  # False: images are missing; a half may have no pairs
     notes: list[str] = field(default_factory=list)  # for the card
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a source folder holds, before any image is decoded."""
+    """The contents of a source folder, before any image is decoded."""
 
     parts: dict[str, dict]  # part -> its counts
     split: str
@@ -48,7 +48,7 @@ class Survey:
 
 
 def decode(path):
-    """An image file as a PIL image, RGB. UserError if it is missing, truncated or no image."""
+    """An image file as RGB PIL image. Raises UserError if missing, truncated or not an image."""
     try:
         with Image.open(path) as file:
             return eight_bits(file).convert("RGB")
@@ -57,8 +57,8 @@ def decode(path):
 
 
 def eight_bits(image):
-    """A PIL image whose greys have 16 bits, of which PIL would make all but the darkest white, with
-    eight; any other as it is. ValueError: pixels of 32 bits."""
+    """Convert a 16-bit grey PIL image to 8 bits (PIL would make all but the darkest greys white);
+    returns others unchanged. Raises ValueError for 32-bit pixels."""
     if image.mode in ("I", "F"):
         raise ValueError("its pixels are not of 8 or 16 bits")
     if not image.mode.startswith("I;16"):
@@ -67,8 +67,8 @@ def eight_bits(image):
 
 
 def decode_all(check, paths):
-    """check(path), a PIL image or UserError, of all paths: (the errors' messages in order, Counter
-    of sizes as "128x64", height first)."""
+    """Call check(path), which returns a PIL image or raises UserError, for all paths: (error
+    messages in order, Counter of sizes as "128x64", height first)."""
 
     def result(path):
         try:
@@ -83,7 +83,7 @@ def decode_all(check, paths):
 
 
 def listed(what, names, known=()):
-    """[one sentence: how many names are not among the known ones, and the first], or []."""
+    """[a sentence with the number of unknown names and the first of them], or []."""
     names = sorted(set(names) - set(known))
     return [f"{what}: {len(names):,}, the first is {names[0]}."] if names else []
 
@@ -103,7 +103,7 @@ def subsample(names, person_of, limit, rng):
 def read_pairs(path, names):
     """The [(condition, target)] names of a pairs file with the header `from,to` or `,from,to`.
 
-    UserError: another header, or a line that does not name two of `names`.
+    Raises UserError for another header, or a line that does not name two of `names`.
     """
     rows = list(csv.reader(read_text(path).splitlines()))
     header = rows[0] if rows else []
@@ -117,9 +117,9 @@ def read_pairs(path, names):
 
 
 def place_pairs(path, pairs, places):
-    """The fields of a Plan for the pairs of names of the file `path`.
+    """The fields of a Plan for the pairs of names in the file `path`.
 
-    `places` maps names to indices; pairs with another name are left out.
+    `places` maps names to indices; pairs with an unknown name are left out.
     """
     indices = [[places[a], places[b]] for a, b in pairs if a in places and b in places]
     short = f"; {len(indices):,} of its {len(pairs):,} pairs have both images here"
@@ -128,7 +128,7 @@ def place_pairs(path, pairs, places):
 
 
 def counts(identities, keypoints):
-    """The counts of a part of a data set; "pairs" are those of `dataset.ordered_pairs`."""
+    """Counts of a part of a data set; "pairs" counts `dataset.ordered_pairs`."""
     usable = torso_found(keypoints)
     each = np.unique(identities[usable], return_counts=True)[1]
     return {
