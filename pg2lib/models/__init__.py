@@ -1,7 +1,7 @@
-"""The registry of methods: one file a paper, one line here.
+"""The registry of methods: one file per paper, one line here.
 
-A file of your own joins without a line: name it in $PG2_METHODS (several with the path separator).
-It holds a tuple METHODS of `models.base.Method`, as the files of this folder do.
+Your own method files need no line: list them in $PG2_METHODS (joined by the path separator). Each
+holds a tuple METHODS of `models.base.Method`, like the files in this folder.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ FILES = ("pg2", "patn", "soft_gated")  # in the order of the tables
 
 
 def load_file(path: str):
-    """A method file from outside the package, as a module. UserError when it cannot be used."""
+    """Import a method file from outside the package. Raises UserError if it cannot be used."""
     path = Path(path).expanduser().resolve()
     name = f"pg2_methods_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{path.stem}"
     if name in sys.modules:
@@ -35,7 +35,7 @@ def load_file(path: str):
 
 
 def registry() -> dict[str, Method]:
-    """All methods by name: those of FILES, then those of $PG2_METHODS."""
+    """All methods by name: first those in FILES, then those in $PG2_METHODS."""
     modules = [importlib.import_module(f"pg2lib.models.{name}") for name in FILES]
     own = os.environ.get("PG2_METHODS", "").split(os.pathsep)
     modules += [load_file(path) for path in own if path]
@@ -52,17 +52,17 @@ METHODS = registry()
 
 
 def find(name: str) -> Method:
-    """The method of a name; UserError that lists all."""
+    """The method with this name. Raises UserError, listing all, if there is none."""
     return METHODS[require_in("row", name, METHODS)]
 
 
 def rows(paper: str = "PG2") -> tuple[str, ...]:
-    """The rows of a paper's table, in its order; of PG2: Table 1."""
+    """The rows of a paper's table, in order; for PG2, Table 1."""
     return tuple(method.name for method in _of(paper) if method.against is None)
 
 
 def ablations(paper: str = "PG2") -> tuple[str, ...]:
-    """The rows of a paper that change one thing of another one."""
+    """A paper's ablations: rows that change one thing in another row."""
     return tuple(method.name for method in _of(paper) if method.against is not None)
 
 
@@ -71,7 +71,7 @@ def _of(paper):
 
 
 def painted() -> tuple[str, ...]:
-    """The rows and ablations of all papers, without the trainings that rows only start from."""
+    """The rows and ablations of all papers, without trainings that only serve as starts."""
     return tuple(name for name, method in METHODS.items() if method.row)
 
 
@@ -82,18 +82,18 @@ def later_papers() -> tuple[str, ...]:
 
 
 def successors(papers=None) -> tuple[str, ...]:
-    """The rows of papers after PG2 (None: of all), each after the rows that stand beside it."""
+    """The rows of later papers (None: all), each preceded by the rows beside it."""
     found = [name for paper in papers or later_papers() for name in rows(paper)]
     beside = [name for row in found for name in METHODS[row].beside]
     return tuple(dict.fromkeys(beside + found))
 
 
 def chain(name: str) -> tuple[Method, ...]:
-    """The methods that a row needs trained, in the order of training: those it refines, itself."""
+    """The methods that a row needs trained, in training order: those it refines, then itself."""
     method = find(name)
     return (*(chain(method.start) if method.start else ()), method)
 
 
 def chains(names) -> tuple[str, ...]:
-    """The names of all methods that rows need trained, each once, in an order of training."""
+    """Names of all methods that rows need trained, each once, in training order."""
     return tuple(dict.fromkeys(method.name for name in names for method in chain(name)))

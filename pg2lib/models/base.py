@@ -1,8 +1,8 @@
-"""What a method is to the rest of the library: its inputs, its output, and one frozen `Method`.
+"""The interface of a method: its inputs, its output, and one frozen `Method`.
 
-A method is one file of this folder. It holds its networks, its configuration, its losses and the
+A method is one file in this folder. It holds its networks, its configuration, its losses and the
 numbers its paper printed, and lists its rows in `METHODS`. Training, evaluation, tables, figures
-and applications know methods by this interface only.
+and applications use methods only through this interface.
 """
 
 import math
@@ -24,9 +24,8 @@ INPUTS = frozenset({"condition", "condition_pose", "target_pose"})  # and any na
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a method may paint from. Images are float32 in [-1, 1], keypoints in pixels.
-
-    A training Batch has these fields too and serves as Inputs in training."""
+    """Possible inputs of a method. Images are float32 in [-1, 1], keypoints in pixels. A training
+    Batch has these fields too and serves as Inputs."""
 
     condition: torch.Tensor  # I_A (B, 3, H, W)
     condition_keypoints: torch.Tensor | None  # P_A (B, 18, 2), None where unknown
@@ -36,7 +35,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Output:
-    """What a method paints: the image and, by name, the parts worth showing or keeping."""
+    """A method's output: the image and, by name, parts worth showing or keeping."""
 
     image: torch.Tensor  # float32 (B, 3, H, W), about [-1, 1]
     parts: dict = field(default_factory=dict)  # such as "coarse" and "difference"
@@ -44,22 +43,22 @@ class Output:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """What the training loop needs to know of any network; methods add fields of their own.
+    """The fields that the training loop needs of any network; methods add their own.
 
-    A finished run is keyed by the fields that differ from their defaults, so a default never
-    changes: another value belongs into `configure`. Raises UserError for a value not in CHOICES.
+    The key of a finished run contains the fields that differ from their defaults, so a default
+    never changes: set other values in `configure`. Raises UserError for a value not in CHOICES.
     """
 
     height: int = 128
     width: int = 64
     iterations: int = 22_000
     batch: int = 16
-    threads: int = 0  # CPU threads while training; 0: all cores. The bits depend on it
-    precision: str = "auto"  # "float32", "bfloat16", or bfloat16 where the device is fast at it
-    compiled: str = "auto"  # "yes", "no", or through torch.compile on CUDA alone
-    average: float = 0.0  # decay of the moving average of what generates; 0: the last weights
+    threads: int = 0  # CPU threads in training; 0: all cores. Affects the last bits
+    precision: str = "auto"  # "float32", "bfloat16", or bfloat16 if fast on the device
+    compiled: str = "auto"  # "yes", "no", or torch.compile on CUDA only
+    average: float = 0.0  # decay of the generators' moving average; 0: the last weights
 
-    # field -> the values it may have; methods add theirs. No annotation: this is no field.
+    # field -> its allowed values; methods add theirs. No annotation, so not a field.
     CHOICES = {"precision": devices.PRECISIONS, "compiled": devices.COMPILED}
 
     def __post_init__(self):
@@ -68,7 +67,7 @@ class TrainingConfig:
 
     @property
     def batches_per_step(self) -> int:
-        """Independent batches that one step draws."""
+        """Number of independent batches drawn per step."""
         return 1
 
 
@@ -94,10 +93,10 @@ class Adam:
 
 
 class Reported(NamedTuple):
-    """Scores of a method's images that others measured."""
+    """Scores of a method's images measured by others."""
 
     half: str  # of Table 1: the data set
-    by: str  # "paper", or who else and with which weights
+    by: str  # "paper", or who else, with which weights
     preset: str  # of SSIM
     scores: dict  # score -> value
 
@@ -115,22 +114,22 @@ class Method:
     # (networks, config, Inputs, start) -> Output; start: Inputs -> Output of the frozen method
     # that this one refines, or None
     generate: Callable[..., Output]
-    # (networks, config, batches, start) -> one Update after the other; the loop carries out each
-    # before it asks for the next. batches: as many data.dataset.Batch as config asks for
+    # (networks, config, batches, start) -> iterator of Updates; the loop performs each before it
+    # takes the next. batches: data.dataset.Batch, config.batches_per_step of them
     updates: Callable[..., Iterator[Update]]
     # config -> {network: Adam}
     optimizers: Callable[[TrainingConfig], dict[str, Adam]]
     needs: frozenset = frozenset({"condition", "target_pose"})  # of INPUTS or names of extras
-    generators: tuple[str, ...] = ("generator",)  # networks that generate; the rest only trains
+    generators: tuple[str, ...] = ("generator",)  # networks that generate; others only train
     start: str | None = None  # the frozen method whose output this one refines
-    against: str | None = None  # an ablation: the row it is compared with
-    row: bool = True  # False: a training that rows start from, in no table of its own
+    against: str | None = None  # of an ablation: the row to compare it with
+    row: bool = True  # False: a training that rows start from, in no table
     paper: str = "PG2"  # whose table it is a row of: Table 1, or that of successors
-    beside: tuple[str, ...] = ()  # rows of other papers that stand beside it there
-    reported: tuple[Reported, ...] = ()  # and scores of it that others measured
-    budget: str | None = None  # a row: trained for as many FLOPs as that one costs
-    # What is only shown; a change here trains nothing again.
-    claim: str = ""  # what the paper says of it
+    beside: tuple[str, ...] = ()  # rows of other papers shown beside it
+    reported: tuple[Reported, ...] = ()  # its scores measured by others
+    budget: str | None = None  # a row: trained for as many FLOPs as that row
+    # Only shown; changes here cause no retraining.
+    claim: str = ""  # the paper's claim about it
     title: str = ""  # above its column in a figure; may hold line breaks
     colour: str = ""  # of its marks, "#rrggbb"
     published: dict = field(default_factory=dict)  # half of Table 1 -> {score: printed value}
@@ -139,21 +138,21 @@ class Method:
 
     @property
     def shown(self) -> dict:
-        """The fields that are only shown, as JSON values."""
+        """The display-only fields, as JSON values."""
         doubts = {" ".join(cell): text for cell, text in self.doubts.items()}
         names = ("claim", "title", "colour", "published", "published_preset", "against")
         return {name: getattr(self, name) for name in names} | {"doubts": doubts}
 
     @property
     def trained_by(self) -> tuple[Callable, ...]:
-        """The functions that decide what training ends with."""
+        """The functions that determine the result of training."""
         return self.build, self.generate, self.updates, self.optimizers
 
 
 def bind(method: Method, networks, config, start=None):
-    """The method as a function Inputs -> Output that tracks no gradients.
+    """Bind a method to a function Inputs -> Output that tracks no gradients.
 
-    start: such a function of the method that it refines.
+    start: such a function of the method it refines.
 
     Raises:
         UserError: when called without an input that the method needs.
@@ -179,7 +178,7 @@ def cosine(step: int, iterations: int) -> float:
 
 
 def linear_decay(step: int, iterations: int, begin: int = 0) -> float:
-    """1 until `begin`, then a straight line to 0 at `iterations`."""
+    """1 until `begin`, then linear down to 0 at `iterations`."""
     return 1.0 if step < begin else (iterations - step) / max(iterations - begin, 1)
 
 
@@ -188,8 +187,8 @@ def _warm(schedule, steps: int, step: int) -> float:
 
 
 def schedule_of(name: str, iterations: int, warmup: float = 0.0) -> Callable | None:
-    """A schedule for `Adam` by its name in SCHEDULES; the rate rises on a straight line through a
-    share `warmup` of the steps."""
+    """The schedule for `Adam` with this name in SCHEDULES; the rate rises linearly over the share
+    `warmup` of the steps."""
     falling = {"cosine": cosine, "linear": linear_decay}.get(name)
     schedule = partial(falling, iterations=iterations) if falling else None
     steps = round(warmup * iterations)

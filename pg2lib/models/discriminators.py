@@ -1,4 +1,4 @@
-"""Discriminators that the methods share."""
+"""Discriminators shared by the methods."""
 
 import torch.nn.functional as F
 from torch import nn
@@ -10,14 +10,14 @@ from pg2lib.models.layers import BatchNorm, blocks_for
 class D(nn.Module):
     """The DCGAN discriminator: stride-2 convolutions down to 8 rows, then one logit per image.
 
-    inputs=6 takes pairs (I_A, candidate) as the paper says, inputs=3 single images as the released
-    code does. Normalises by `BatchNorm`, so a call on another batch composition gives other
-    logits. Parameters at 128x64: 4,329,537 (6), 4,324,737 (3).
+    inputs=6 takes pairs (I_A, candidate) as in the paper, inputs=3 single images as in the released
+    code. It normalises by `BatchNorm`, so logits depend on the composition of the batch. Parameters
+    at 128x64: 4,329,537 (6), 4,324,737 (3).
 
-    kernel: 5 (released code); with 4, which the stride divides, gradients carry no checkerboard.
-    output: "image", or "patch" for one logit per cell of the last 8 rows (pix2pix).
-    norm: "batch" (released code), or "spectral": spectral normalisation of every layer instead.
-    padding: "zeros" (released code) or "reflect", which shows D no frame that G could paint.
+    kernel: 5 (released code); with 4, which the stride divides, gradients have no checkerboard.
+    output: "image", or "patch" for one logit per cell of the last 8 rows (pix2pix). norm: "batch"
+    (released code), or "spectral": spectral normalisation of every layer instead. padding: "zeros"
+    (released code) or "reflect", which shows D no frame that G could paint.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class D(nn.Module):
     def forward(self, images, features=False):
         """images (B, 3 or 6, H, W) in [-1, 1] -> logits (B,), or (B, 8 W/H * 8) for patches.
 
-        features=True returns (logits, [what each convolution gives, (B, c, h, w)]).
+        features=True returns (logits, [output of each convolution, (B, c, h, w)]).
         """
         layers = [F.leaky_relu(self.convs[0](images), 0.2)]  # (B, 64, H/2, W/2)
         for conv, norm in zip(self.convs[1:], self.norms):

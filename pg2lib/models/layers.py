@@ -1,4 +1,4 @@
-"""Layers and helpers that the methods share."""
+"""Layers and helpers shared by the methods."""
 
 import contextlib
 import math
@@ -28,7 +28,7 @@ def conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 class ResidualBlock(nn.Module):
     """x + ReLU(conv(ReLU(conv(x)))) at constant width (PG2 3.1: two conv-relu, nothing else).
 
-    residual=False leaves the sum out: the ablation of the paper's claim that it helps (3.1).
+    residual=False omits the sum: the ablation for the paper's claim that it helps (3.1).
     """
 
     def __init__(self, channels: int, residual: bool = True):
@@ -42,10 +42,10 @@ class ResidualBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """N residual blocks with a stride-2 convolution between them, then a linear layer to a code.
+    """N residual blocks with stride-2 convolutions in between, then a linear layer to a code.
 
-    Input (B, inputs, H, W); returns the code (B, embedding) and the N skips, full size first:
-    (B, c, H, W), (B, 2c, H/2, W/2), ...
+    Input (B, inputs, H, W); returns the code (B, embedding) and the N skips, full size first: (B,
+    c, H, W), (B, 2c, H/2, W/2), ...
     """
 
     def __init__(self, inputs, height, width, channels, embedding, residual=True):
@@ -72,9 +72,8 @@ class Encoder(nn.Module):
 class BatchNorm(nn.BatchNorm2d):
     """Batch normalisation that always uses the statistics of the current batch (released code).
 
-    Where several processes share a batch (`distributed`), these are the statistics of the whole
-    batch, so that D sees what it would see in one process. PyTorch's SyncBatchNorm does the same
-    on GPUs only.
+    If several processes share a batch (`distributed`), the statistics are those of the whole batch,
+    so that D sees the same as in one process. PyTorch's SyncBatchNorm does this only on GPUs.
     """
 
     def __init__(self, channels: int):
@@ -93,7 +92,7 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 def mirrored(x, pad: int):
-    """What F.pad(..., mode="reflect") gives, by slices: slower, and of one order everywhere."""
+    """Same as F.pad(..., mode="reflect"), by slicing: slower, but summed in a fixed order."""
     x = torch.cat([x[:, :, 1 : pad + 1].flip(2), x, x[:, :, -pad - 1 : -1].flip(2)], 2)
     return torch.cat([x[..., 1 : pad + 1].flip(3), x, x[..., -pad - 1 : -1].flip(3)], 3)
 
@@ -106,7 +105,7 @@ class Reflect(nn.Module):
         self.pad = pad
 
     def forward(self, x):
-        if x.device.type == "cuda":  # where F.pad's backward pass adds in no fixed order
+        if x.device.type == "cuda":  # where F.pad's backward pass has no fixed order
             return mirrored(x, self.pad)
         return F.pad(x, (self.pad,) * 4, mode="reflect")
 
@@ -114,7 +113,7 @@ class Reflect(nn.Module):
 class RunningBatchNorm(BatchNorm):
     """Batch normalisation with running averages, which a network in eval mode uses.
 
-    Of several processes each averages over its own part of the batches; the first one's are kept.
+    With several processes, each averages over its part of the batches; the first one's are kept.
     """
 
     def __init__(self, channels: int):
@@ -131,15 +130,15 @@ class RunningBatchNorm(BatchNorm):
 
 
 def xavier(module, gain=1.0):
-    """Xavier-uniform weights times a gain, and zero biases; the released code starts G1 and G2 so,
-    without a gain."""
+    """Xavier-uniform weights times a gain, and zero biases; as in the released code for G1 and G2,
+    which has no gain."""
     if isinstance(module, (nn.Conv2d, nn.Linear)):
         nn.init.xavier_uniform_(module.weight, gain)
         nn.init.zeros_(module.bias)
 
 
 def he(module):
-    """He-normal weights and zero biases: signals keep their size through layers with a ReLU."""
+    """He-normal weights and zero biases: signals keep their scale through ReLU layers."""
     if isinstance(module, (nn.Conv2d, nn.Linear)):
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         nn.init.zeros_(module.bias)
@@ -156,7 +155,7 @@ def normal(module):
 
 @contextlib.contextmanager
 def frozen(network: nn.Module):
-    """Let gradients flow through a network but not into its parameters."""
+    """Let gradients flow through a network but not to its parameters."""
     network.requires_grad_(False)
     try:
         yield network
@@ -166,7 +165,7 @@ def frozen(network: nn.Module):
 
 @contextlib.contextmanager
 def evaluating(network: nn.Module):
-    """The network without dropout and on its running averages, also in the middle of training."""
+    """The network without dropout and with running averages, even during training."""
     before = network.training
     network.eval()
     try:

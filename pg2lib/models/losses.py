@@ -1,4 +1,4 @@
-"""Losses that the methods share, as plain functions on tensors."""
+"""Losses shared by the methods, as plain functions on tensors."""
 
 from functools import cache
 
@@ -12,9 +12,9 @@ from pg2lib.core import downloads
 def masked_l1(generated, target, pose_mask=None, mask_weight=1.0):
     """mean |(generated - target) * (1 + w M_B)| (PG2 eq. 1 and the second term of eq. 4).
 
-    generated, target (B, 3, H, W); pose_mask M_B (B, 1, H, W) in {0, 1}, or None for plain L1.
-    The paper writes a norm, which reads as a sum; like the released code this is the mean over
-    batch, pixels and channels, the mask term divided by the whole pixel count too. Scalar.
+    generated, target (B, 3, H, W); pose_mask M_B (B, 1, H, W) in {0, 1}, or None for plain L1. The
+    paper's norm reads as a sum; like the released code, this is the mean over batch, pixels and
+    channels, with the mask term divided by the whole pixel count too. Scalar.
     """
     error = (generated - target).abs()
     if pose_mask is not None and mask_weight:
@@ -30,8 +30,8 @@ def bce(logits, label):
 def feature_matching(generated, target):
     """Mean L1 distance of two lists of features (B, c, h, w), averaged over the layers.
 
-    A perceptual loss on the discriminator's own layers, as in pix2pixHD; no gradient flows into
-    the target's. Scalar.
+    A perceptual loss on the discriminator's own layers, as in pix2pixHD; no gradient flows into the
+    target's features. Scalar.
     """
     distances = [F.l1_loss(a, b.detach()) for a, b in zip(generated, target)]
     return torch.stack(distances).mean()
@@ -51,8 +51,8 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's 
 
 @cache
 def vgg_start(kind: str, device: torch.device) -> nn.Module:
-    """VGG-19 up to the ReLU after conv1_2, frozen: kind "vgg19" as trained on ImageNet, "random"
-    with He's weights of a fixed seed. NoWeights: the file is neither here nor to be downloaded."""
+    """VGG-19 up to the ReLU after conv1_2, frozen: "vgg19" as trained on ImageNet, "random" with
+    He's weights of a fixed seed. Raises NoWeights if the file is neither here nor downloadable."""
     with torch.random.fork_rng([]), torch.device("cpu"):
         torch.manual_seed(0)
         first, second = nn.Conv2d(3, 64, 3, padding=1), nn.Conv2d(64, 64, 3, padding=1)

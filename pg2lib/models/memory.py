@@ -1,7 +1,7 @@
-"""What a step of training leaves to the next one besides parameters.
+"""State that a training step passes to the next one, besides parameters.
 
-`updates` of a method is told neither seed nor step. A method with noise or with earlier images in
-its training puts a `Memory` among its networks: a checkpoint then holds it as it holds those.
+A method's `updates` gets neither seed nor step. A method that trains with noise or earlier images
+adds a `Memory` to its networks, so that checkpoints include it.
 """
 
 import contextlib
@@ -15,10 +15,10 @@ from pg2lib.core.files import UserError
 
 
 class Memory(nn.Module):
-    """The seed and the number of steps, from which noise is drawn, and pools of earlier fakes.
+    """The seed and step count, from which noise is drawn, and pools of earlier fakes.
 
     batch: fakes that a step offers to each pool; pools: name -> (count, channels, height, width).
-    Made inside a method's `build`, it takes its seed from that of the training.
+    When created in a method's `build`, its seed comes from the training seed.
     """
 
     def __init__(self, batch: int = 1, pools: dict | None = None):
@@ -35,7 +35,7 @@ class Memory(nn.Module):
         self.seed, self.steps = state.tolist()
 
     def next_step(self):
-        """To be called once at the start of every step."""
+        """Call once at the start of every step."""
         self.steps += 1
 
     def _rng(self, *numbers):
@@ -43,8 +43,8 @@ class Memory(nn.Module):
 
     @contextlib.contextmanager
     def noise(self, number: int, device):
-        """Within the block torch's random numbers depend on the seed, the step, the process and
-        `number` alone, which tells the blocks of a step apart. device: where they are drawn."""
+        """Within the block torch's random numbers depend only on the seed, the step, the process
+        and `number`, which distinguishes the blocks of a step. device: where they are drawn."""
         device = torch.device(device)
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(int(self._rng(0, distributed.rank(), number).integers(2**62)))
@@ -52,11 +52,11 @@ class Memory(nn.Module):
 
     @torch.no_grad()
     def exchange(self, name: str, fakes):
-        """What a discriminator sees instead of fakes (B, C, H, W): until the pool `name` is full
-        they fill it; then each is swapped for an older one with a chance of a half (Shrivastava et
-        al. 2017). Without such a pool: the fakes.
+        """The images that a discriminator sees instead of the fakes (B, C, H, W): they fill the
+        pool `name` first; then each is swapped for an older one with probability 1/2 (Shrivastava
+        et al. 2017). Without such a pool, the fakes.
 
-        UserError: several processes, each of which would have a pool of its own.
+        Raises UserError with several processes, since each would have its own pool.
         """
         if name not in self.pools:
             return fakes

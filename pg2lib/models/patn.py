@@ -1,12 +1,12 @@
 """PATN, Progressive Pose Attention Transfer (Zhu et al., CVPR 2019): the row and six ablations.
 
 Two streams run through equal blocks: the code of the condition image I_A, and the code of both
-poses. Each block moves the image code a little, where a mask made from the pose code says so. Two
+poses. Each block changes the image code a little, where a mask from the pose code says so. Two
 discriminators judge the result: D_A beside the condition image, D_S beside the target pose.
 
-Layers and numbers follow the official code (tengteng95/Pose-Transfer), whose printed parameter
-count they match; where it has accidents, `released` has them and `paper` has not. Each switch is
-described in docs/patn-paper-vs-code.md.
+Layers and numbers follow the official code (tengteng95/Pose-Transfer) and match its printed
+parameter count; where the code has accidents, `released` keeps them and `paper` does not. Each
+switch is described in docs/patn-paper-vs-code.md.
 """
 
 from dataclasses import dataclass, fields
@@ -37,7 +37,7 @@ from pg2lib.models.losses import bce, least_squares, perceptual_distance
 from pg2lib.models.memory import Memory
 
 JOINT_COUNT = 18
-CRITICS = {"appearance": 6, "shape": 3 + JOINT_COUNT}  # name -> channels that it sees
+CRITICS = {"appearance": 6, "shape": 3 + JOINT_COUNT}  # name -> input channels
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class PATNConfig(TrainingConfig):
     attention: str = "pose"  # M from the pose code; "one": M = 1, a plain residual generator
     norm: str = "batch"  # released code: "batch" for Market, "instance" for DeepFashion
     dropout: float = 0.5  # inside every block, of generator and discriminators, in training
-    heatmaps: str = "gaussian"  # "pixel": released code for DeepFashion, cut off to whole numbers
+    heatmaps: str = "gaussian"  # "pixel": released code for DeepFashion, truncated to integers
     sigma: float = 6.0  # pixels, deviation of the Gaussians
     gan: str = "bce"  # BCE after a sigmoid (code, Market); "lsgan": squares (code, DeepFashion);
     #                   "softmax": cross-entropy of two classes at each place (notes on the paper)
@@ -62,14 +62,14 @@ class PATNConfig(TrainingConfig):
     l1_weight: float = 10.0  # lambda_A, of the L1 distance of pixels
     perceptual: str = "vgg19"  # "none": an option of the code; "random": untrained, fixed seed
     perceptual_weight: float = 10.0  # lambda_B
-    pool: int = 50  # fakes that each D also sees again later; 0: only the newest
+    pool: int = 50  # fakes that each D may see again later; 0: only the newest
     init: str = "normal"  # deviation 0.02 in the generator (code); "torch": PyTorch's own
-    d_init: str = "torch"  # of the discriminators (code forgets its own); "normal"
+    d_init: str = "torch"  # of the discriminators (the code omits its own); "normal"
     learning_rate: float = 2e-4  # Adam of the generator
     d_learning_rate: float = 2e-4  # Adam of both discriminators
     schedule: str = "late"  # constant, then linear to 0; "epochs": the same in steps (code)
-    decay_from: float = 5 / 7  # of the training, where "late" begins to fall
-    warmup: float = 0.0  # share of the steps in which the rate rises; not with "late", "epochs"
+    decay_from: float = 5 / 7  # share of training at which "late" begins to fall
+    warmup: float = 0.0  # share of steps with a rising rate; not with "late", "epochs"
     beta1: float = 0.5
     beta2: float = 0.999
 
@@ -90,13 +90,13 @@ class PATNConfig(TrainingConfig):
 
 
 def norm(kind: str, channels: int) -> nn.Module:
-    """Batch normalisation with a learnt scale, or instance normalisation without one."""
-    # not GroupNorm with a group a channel, which is ten times slower on a CPU
+    """Batch normalisation with learnt scale, or instance normalisation without."""
+    # not GroupNorm with one channel per group, ten times slower on a CPU
     return RunningBatchNorm(channels) if kind == "batch" else nn.InstanceNorm2d(channels)
 
 
 def conv(inputs: int, outputs: int, kernel: int, kind: str, stride: int = 1) -> list[nn.Module]:
-    """Convolution and normalisation; padded with the mirror image, or with zeros if strided."""
+    """Convolution and normalisation, with reflection padding, or zero padding if strided."""
     bias, pad = kind == "instance", kernel // 2  # a batch norm has a bias of its own
     if stride == 1:
         return [Reflect(pad), nn.Conv2d(inputs, outputs, kernel, bias=bias), norm(kind, outputs)]
@@ -113,7 +113,7 @@ def encoder(inputs: int, channels: int, kind: str) -> list[nn.Module]:
 
 
 def path(inputs: int, outputs: int, kind: str, dropout: float, normed: bool = True):
-    """Two convolutions of a block; the second one is normalised if `normed`."""
+    """Two convolutions of a block; the second is normalised if `normed`."""
     second = conv(inputs, outputs, 3, kind)[: 3 if normed else 2]
     return nn.Sequential(*conv(inputs, inputs, 3, kind), nn.ReLU(), nn.Dropout(dropout), *second)
 
@@ -121,7 +121,7 @@ def path(inputs: int, outputs: int, kind: str, dropout: float, normed: bool = Tr
 class Block(nn.Module):
     """A pose-attentional transfer block: one small step of the image code towards the target.
 
-    pose_channels: of the pose code that comes in, or None for the residual block with M = 1.
+    pose_channels: of the incoming pose code, or None for the residual block with M = 1.
     """
 
     def __init__(self, channels: int, pose_channels: int | None, kind: str, dropout: float):
@@ -144,8 +144,8 @@ class Block(nn.Module):
 class PATN(nn.Module):
     """The generator. 41,365,763 parameters for Market-1501, 41,358,019 for DeepFashion.
 
-    With attention="one" nothing of a pose code reaches the image, so there is none: the heatmaps
-    enter beside the condition image.
+    With attention="one" no pose code would reach the image, so there is none: the heatmaps enter
+    beside the condition image.
     """
 
     def __init__(self, channels=64, blocks=9, kind="batch", dropout=0.5, attention="pose"):
@@ -183,7 +183,7 @@ class Residual(nn.Sequential):
 
 
 class Critic(nn.Sequential):
-    """A discriminator that judges each of its last numbers; it has no layer that sums them up.
+    """A discriminator that judges each of its last outputs, without a layer to summarise them.
 
     Input (B, inputs, H, W), the candidate first; returns (B, 4 channels, H/4, W/4), or two classes
     (B, 2, H/4, W/4).
@@ -205,8 +205,8 @@ class ShapeD(Critic):
 
 
 def build(config: PATNConfig) -> dict[str, nn.Module]:
-    """Generator, discriminators, and the memory of the training. UserError: an image size that is
-    not a multiple of 4."""
+    """Generator, discriminators and training memory. Raises UserError for an image size that is not
+    a multiple of 4."""
     c = config
     if c.height % 4 or c.width % 4:
         raise UserError(f"PATN halves images twice; {c.height}x{c.width} is no multiple of 4")
@@ -229,12 +229,12 @@ def build(config: PATNConfig) -> dict[str, nn.Module]:
 def pose_maps(config: PATNConfig, keypoints):
     """Heatmaps (B, 18, H, W) of keypoints (B, 18, 2)."""
     maps = gaussian_heatmaps(keypoints, config.height, config.width, config.sigma)
-    # released code for DeepFashion: written as bytes, of which only the peak is not 0
+    # released code for DeepFashion: written as bytes, so only the peak is not 0
     return maps.floor() if config.heatmaps == "pixel" else maps
 
 
 def painted(networks, config, inputs, masks=None):
-    """I_B (B, 3, H, W) float32 in [-1, 1], in the mode that the generator is in."""
+    """I_B (B, 3, H, W) float32 in [-1, 1], in the generator's current mode."""
     pair = inputs.condition_keypoints, inputs.target_keypoints
     poses = torch.cat([pose_maps(config, keypoints) for keypoints in pair], 1)
     return networks["generator"](inputs.condition, poses, masks).float()
@@ -247,8 +247,8 @@ def generate(networks, config: PATNConfig, inputs: Inputs, start=None) -> Output
 
 @torch.no_grad()
 def attention_masks(networks, config: PATNConfig, inputs: Inputs) -> list:
-    """M of every block, each float32 (B, 4 channels, H/4, W/4) in (0, 1): where the image code is
-    changed."""
+    """M of every block, each float32 (B, 4 channels, H/4, W/4) in (0, 1): where the image code
+    changes."""
     masks = []
     with evaluating(networks["generator"]):
         painted(networks, config, inputs, masks)
@@ -257,8 +257,8 @@ def attention_masks(networks, config: PATNConfig, inputs: Inputs) -> list:
 
 @torch.no_grad()
 def images_on_the_way(networks, config: PATNConfig, inputs: Inputs) -> list:
-    """What the decoder makes of the image code before the first block and after each one, each
-    float32 (B, 3, H, W) in [-1, 1]. It was trained on the last code alone."""
+    """The decoder's output for the image code before the first block and after each one, each
+    float32 (B, 3, H, W) in [-1, 1]. It was trained on the last code only."""
     codes = []
 
     def keep(module, given, made):
@@ -278,7 +278,7 @@ def images_on_the_way(networks, config: PATNConfig, inputs: Inputs) -> list:
 
 
 def judged(gan: str, numbers, real: bool):
-    """The loss of a discriminator's numbers against one answer, mean over all of them. Scalar."""
+    """The loss of a discriminator's outputs against one label, averaged. Scalar."""
     numbers = numbers.float()
     if gan == "lsgan":
         return least_squares(numbers, float(real))
@@ -295,7 +295,7 @@ def adversarial(config, losses):
 
 
 def updates(networks, config: PATNConfig, batches, start=None):
-    """One step: the generator, then D_A and D_S on what it painted before its update."""
+    """One step: the generator, then D_A and D_S on its output from before the update."""
     c, batch, memory = config, batches[0], networks["memory"]
     memory.next_step()
     device, numbers = batch.target.device, iter(range(1, 100))
@@ -323,7 +323,7 @@ def updates(networks, config: PATNConfig, batches, start=None):
     yield Update("generator", loss + adversarial(c, fooled) if fooled else loss, terms)
     for name in c.critics:
         fakes = memory.exchange(name, seen(name, image.detach()))
-        # two passes, as in the released code: each has batch statistics of its own
+        # two passes, as in the released code: each has its own batch statistics
         real = judged(c.gan, answers(name, seen(name, batch.target)), True)
         fake = judged(c.gan, answers(name, fakes), False)
         yield Update(name, c.adversarial_weight * (real + fake) / 2, {f"{name}_real": real})
@@ -364,9 +364,9 @@ SHORT = dict(blocks=5, norm="instance", perceptual="none", pool=0)
 
 
 def configure(setting, profile, **own) -> PATNConfig:
-    """The configuration of a row whose own fields are `own`, for a data set (config.Setting at the
+    """The configuration of a row with its own fields `own`, for a data set (config.Setting at the
     study's image size) and a config.Profile. Profiles of short trainings have no perceptual loss,
-    whatever is on the machine."""
+    whatever is installed."""
     paper = dict(PAPER[setting.half])
     paper["sigma"] = 6.0 * setting.height / paper.pop("height")
     if profile.iterations:
@@ -384,9 +384,9 @@ def configure(setting, profile, **own) -> PATNConfig:
     return with_fields(c, chosen | own, f"profile {profile.name}")
 
 
-# Scores of images that others made. Of the paper's Table 1: what a public reading note (Market,
-# PCKh) and a user of ADGAN (its issue 13) quote. Then users of the released code, by its issues,
-# and one of Global-Flow-Local-Attention, GFLA.
+# Scores measured by others. The paper's Table 1 as quoted by a public reading note (Market, PCKh)
+# and a user of ADGAN (its issue 13); then by users of the released code, in its issues, and of
+# Global-Flow-Local-Attention, GFLA.
 FOUR = ("ssim", "inception", "mask_ssim", "mask_inception")
 ISSUE = "a user, issue"
 REPORTED = (

@@ -39,11 +39,11 @@ POSE_EMBEDDINGS = ("concatenation", "CE", "HME")
 @dataclass(frozen=True)
 class PG2Config(TrainingConfig):
     """One training run of PG2: a stage I, or a stage II on top of another row. Where paper and
-    released code differ, the paper's side is the default."""
+    released code differ, the default follows the paper."""
 
     network: str = "G1"  # or "G2", which refines the image of Method.start
     pose: str = "concatenation"  # "concatenation", "CE" or "HME" (paper 3.1, 4.2)
-    visibility: bool = False  # CE also gets a bit per joint; without, a missing one is the centre
+    visibility: bool = False  # CE gets a bit per joint too; else a missing one is the centre
     mask_weight: float = 1.0  # of M_B in the L1 loss: 1 is eq. 1, 0 plain L1
     adversarial: bool = False  # train against D
     l1_weight: float = 1.0  # lambda of eq. 4; 1 without D
@@ -54,7 +54,7 @@ class PG2Config(TrainingConfig):
     mask_variant: str = "released"  # the only published recipe; "scaled" grows with the image
     d_mode: str = "pair"  # paper: D sees pairs; "triplet": released code; "single": an ablation
     d_batch: str = "same"  # D learns from G's batch; "own": released code draws another
-    d_kernel: int = 5  # released code; 4: the stride divides it, so that G gets no checkerboard
+    d_kernel: int = 5  # released code; 4: divisible by the stride, so no checkerboard in G
     d_output: str = "image"  # one logit per image, as in a DCGAN; "patch": one per 8x8 pixels
     d_norm: str = "batch"  # a DCGAN's; "spectral": spectral normalisation instead
     d_padding: str = "zeros"  # released code; "reflect": D cannot tell where the border is
@@ -70,7 +70,7 @@ class PG2Config(TrainingConfig):
     learning_rate: float = 2e-5  # Adam of the generator (paper 4.1)
     d_learning_rate: float = 2e-5  # Adam of D
     schedule: str = "constant"  # paper, released code; "cosine" and "linear" fall to 0 at the end
-    warmup: float = 0.0  # share of the steps in which the rate rises to its value
+    warmup: float = 0.0  # share of steps with a rising rate
     beta1: float = 0.5
     beta2: float = 0.999
 
@@ -125,7 +125,7 @@ class G1(nn.Module):
             self.pose_encoder = Encoder(JOINT_COUNT, height, width, channels, embedding, residual)
         codes = embedding if pose == "concatenation" else 2 * embedding
         self.expand = nn.Linear(codes, channels * self.small[0] * self.small[1])
-        # widths coming into each decoder block: c, then what the previous block's 1x1 gave
+        # input widths of the decoder blocks: c, then the output of the previous 1x1
         incoming = [channels] + [channels * k for k in range(n - 1, 0, -1)]
         passed = [channels * k * skips for k in range(n, 0, -1)]
         self.blocks = nn.ModuleList(
@@ -164,8 +164,8 @@ class G1(nn.Module):
 def coordinates(keypoints, height, width, visibility=False):
     """CE's input: (B, 18, 2) pixels -> (B, 36) in [-1, 1]; a missing joint is (0, 0).
 
-    visibility: (B, 54), with 1 or 0 after the coordinates of each joint. Without it a missing joint
-    looks like one at the centre of the image, while a heatmap shows the difference.
+    visibility: (B, 54), with 1 or 0 after each joint's coordinates. Without it a missing joint
+    looks like one at the image centre, whereas a heatmap shows the difference.
     """
     scale = keypoints.new_tensor([2.0 / (width - 1), 2.0 / (height - 1)])
     found = (keypoints >= 0).all(-1, keepdim=True)
@@ -204,7 +204,7 @@ class G2(nn.Module):
             self.bottleneck = nn.Sequential(
                 nn.Linear(numbers, embedding), nn.Linear(embedding, numbers)
             )
-        # decoder block k sees what came up (the bottleneck itself first) and skip n-1-k
+        # decoder block k sees the block below (first the bottleneck) and skip n-1-k
         joined = [2 * c * n] + [c + c * (n - k) for k in range(1, n)]
         if not skip_full_res and n > 1:
             joined[-1] = c
@@ -299,7 +299,7 @@ def updates(networks, config: PG2Config, batches, start=None):
 
 
 def candidates(output: Output, config: PG2Config):
-    """What `discriminate` takes of an output: the fake, d_mode, and I_B1 or None."""
+    """Arguments of `discriminate` from an output: the fake, d_mode, and I_B1 or None."""
     coarse = output.parts.get("coarse", output.image) if config.d_sees_coarse else None
     return output.image, config.d_mode, coarse
 
@@ -361,15 +361,15 @@ PAPER = {
 
 
 def configure(setting, profile, l1_factor: float = 1.0, **own) -> PG2Config:
-    """The configuration of a row whose own fields are `own`, for a data set (config.Setting at the
+    """The configuration of a row with its own fields `own`, for a data set (config.Setting at the
     study's image size) and a config.Profile; l1_factor multiplies lambda, for ablations."""
     paper, c = PAPER[setting.half], PG2Config(**own)
-    # G1+D, whose length the paper does not give, is as long as the other stages with a G1
+    # the paper gives no length for G1+D: as long as the other stages with a G1
     whose = "released_" if profile.released else ""
     chosen = dict(profile.training)
     if c.adversarial:
         chosen |= {"l1_weight": paper["l1_weight"]} | profile.adversarial
-        for term in {"l1_weight", "feature_matching"} & set(chosen):  # what pulls to the target
+        for term in {"l1_weight", "feature_matching"} & set(chosen):  # these pull to the target
             chosen[term] *= l1_factor
     if c.network == "G2":
         chosen |= profile.refining
@@ -408,7 +408,7 @@ DOUBTS = {"G1-CE-L1": SAME_MASK_IS, "G1-HME-L1": SAME_PAIR, "G1-L1": SAME_MASK_I
 
 
 def row(name, claim, colour="#b0b0b0", title="", **options) -> Method:
-    """A Method of this file; options are fields of Method, the rest goes to `configure`."""
+    """A Method of this file; options are fields of Method, or else of `configure`."""
     fields = {key: options.pop(key) for key in ("start", "against") if key in options}
     if name in PRINTED:
         names = ("ssim", "inception", "mask_ssim", "mask_inception")
@@ -436,7 +436,7 @@ METHODS = (
     row("G1+D", "one stage against D: fewer details than two stages", "#d55e00", adversarial=True),
     row("G1+G2+D", "two stages: sharper, more detail, lower SSIM", "#9a3f86",
         "G1+G2+D\n(our refined)", **STAGE_TWO),
-    # What the paper says of its parts but has no row for; each changes one thing of `against`.
+    # Claims of the paper without a row; each ablation changes one thing in `against`.
     row("G1-noResidual", "residual blocks help G1", against=COARSE, residual=False),
     row("G1-noSkips", "skips carry I_A to the decoder", against=COARSE, skips=False),
     row("G2-L1+D", "the mask keeps stage II at the body", mask_weight=0.0, **ABLATION),

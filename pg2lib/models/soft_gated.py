@@ -1,11 +1,11 @@
 """A reading of Soft-Gated Warping-GAN (Dong et al., NIPS 2018): three trainings, and ablations.
 
 Stage I paints the parsing map of the target pose. A matcher finds the warp, affine and then a thin-
-plate spline, from the parsing map of I_A to that one. Stage II paints the image: a block warps
-features of I_A, T = Phi + gate * warp(R(Phi)), as far as a gate lets it.
+plate spline, from the parsing map of I_A to it. Stage II paints the image: a block warps features
+of I_A, T = Phi + gate * warp(R(Phi)), as far as a gate lets it.
 
-No code of the authors was published, and the notes on the paper leave much open: each choice made
-here stands in docs/soft-gated-reading.md. Rows of this file are a reading, not the paper's network.
+The authors published no code, and the notes on the paper leave much open; the choices made are
+listed in docs/soft-gated-reading.md. Rows of this file are a reading, not the paper's network.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -38,7 +38,7 @@ from pg2lib.models.translation import PatchD, Residual, conv, decoder, encoder, 
 
 JOINTS = 18
 ROWS = 16  # of the maps that the matcher correlates
-POINTS = 20  # points along each axis at which two warps are compared (GEO)
+POINTS = 20  # points per axis at which two warps are compared (GEO)
 PALETTE = (
     (0, 0, 0), (200, 110, 30), (250, 200, 160), (230, 60, 60), (70, 90, 230), (40, 170, 80),
     (130, 130, 200), (240, 210, 50), (60, 190, 200),
@@ -47,15 +47,15 @@ PALETTE = (
 
 @dataclass(frozen=True)
 class ReadingConfig(TrainingConfig):
-    """What the three trainings share; the defaults are those of full size."""
+    """Fields shared by the three trainings; the defaults are those of full size."""
 
     channels: int = 64  # of the first convolution of every network
-    labels: str = "people"  # the set of labels, of data.parsing.LABELS
+    labels: str = "people"  # label set in data.parsing.LABELS
     learning_rate: float = 2e-4
     d_learning_rate: float = 2e-4  # of the discriminator
     schedule: str = "late"  # constant, then linear to 0
-    decay_from: float = 0.5  # of the training, where "late" begins to fall
-    warmup: float = 0.0  # share of the steps in which the rate rises; not with "late"
+    decay_from: float = 0.5  # share of training at which "late" begins to fall
+    warmup: float = 0.0  # share of steps with a rising rate; not with "late"
     beta1: float = 0.5
     beta2: float = 0.999
 
@@ -80,7 +80,7 @@ class MatcherConfig(ReadingConfig):
 
 @dataclass(frozen=True)
 class PaintingConfig(ReadingConfig):
-    """The training of a stage that paints: what both have."""
+    """Fields shared by the stages that paint."""
 
     iterations: int = 200_000
     batch: int = 12
@@ -106,7 +106,7 @@ class PainterConfig(PaintingConfig):
     """The training of stage II."""
 
     warp: bool = True  # the warping block; False: an ablation
-    gate: bool = True  # its gate; False: an ablation, everything that is warped counts
+    gate: bool = True  # its gate; False: an ablation, warped features are added whole
     given: bool = False  # the true parsing map of the target instead of stage I's: an upper bound
     l1_weight: float = 10.0
     perceptual: str = "none"  # "vgg19", or "random" weights of a fixed seed
@@ -130,7 +130,7 @@ class Parser(nn.Sequential):
 
 
 class Matcher(nn.Module):
-    """Two one-hot parsing maps (B, labels, H, W) -> the numbers (B, 6 or 18) of the warp from the
+    """Two one-hot parsing maps (B, labels, H, W) -> parameters (B, 6 or 18) of the warp from the
     first to the second, 0 before training."""
 
     def __init__(self, numbers, labels, height, width, channels=64):
@@ -145,7 +145,7 @@ class Matcher(nn.Module):
         layers = conv(labels, widths[0])
         for a, b in zip(widths, widths[1:]):
             layers += conv(a, b, stride=2)
-        # the last layer is not cut at 0: features may point anywhere
+        # no ReLU after the last layer: features may point anywhere
         self.features = nn.Sequential(*layers, Reflect(1), nn.Conv2d(widths[-1], widths[-1], 3))
         self.head = nn.Sequential(
             nn.Conv2d(rows * columns, 2 * channels, 5), nn.ReLU(),
@@ -161,8 +161,8 @@ class Matcher(nn.Module):
 
 
 class WarpingBlock(nn.Module):
-    """T = Phi + gate * warp(R(Phi)): one gate a pixel times one a channel ("attention"), both from
-    Phi, what was warped and the features of the target. gate=False: T = Phi + warp(R(Phi))."""
+    """T = Phi + gate * warp(R(Phi)): one gate per pixel times one per channel ("attention"), both
+    from Phi, the warped features and the target's features. gate=False: T = Phi + warp(R(Phi))."""
 
     def __init__(self, channels: int, gate: bool = True):
         super().__init__()
@@ -183,7 +183,7 @@ class WarpingBlock(nn.Module):
 
 
 class Painter(nn.Module):
-    """Stage II. 179,454,787 parameters at full width with 20 labels, the warping block apart."""
+    """Stage II. 179,454,787 parameters at full width with 20 labels, without the warping block."""
 
     def __init__(self, labels=20, channels=64, halvings=3, blocks=9, warp=True, gate=True):
         super().__init__()
@@ -196,9 +196,9 @@ class Painter(nn.Module):
         self.paint = nn.Sequential(*middle, *ends)
 
     def forward(self, look, shape, warps, gates: list | None = None):
-        """look (B, 3 + labels, H, W): I_A and its parsing map; shape (B, labels + 18, H, W): that
-        of the target, and P_B; warps: theta (B, 6) and (B, 18). Returns I_B (B, 3, H, W) in
-        [-1, 1]. gates: a list that takes those of the block."""
+        """look (B, 3 + labels, H, W): I_A and its parsing map; shape (B, labels + 18, H, W): the
+        target's map, and P_B; warps: theta (B, 6) and (B, 18). Returns I_B (B, 3, H, W) in [-1, 1].
+        gates: a list to which those of the block are added."""
         look, shape = self.look(look), self.shape(shape)
         if self.warp is not None:
             look, gate = self.warp(look, shape, warping.grid(*warps, *look.shape[2:]))
@@ -211,8 +211,8 @@ class Painter(nn.Module):
 
 
 def maps_of(config, inputs, which="parsing"):
-    """One-hot parsing maps (B, labels, H, W) of the condition ("parsing") or the target, of the
-    extras of inputs. Operations are counted without any; then pose regions stand in for them."""
+    """One-hot parsing maps (B, labels, H, W) of the condition ("parsing") or the target, from the
+    extras of inputs. When counting operations there are none, and pose regions stand in."""
     found = inputs.extras.get(which)
     if found is None:
         own = inputs.condition_keypoints, inputs.target_keypoints
@@ -226,7 +226,7 @@ def pose_of(config, inputs):
 
 
 def optimizers(config) -> dict[str, Adam]:
-    """Of every network of the training."""
+    """The optimisers of all networks of the training."""
     c = config
     begin = round(c.decay_from * c.iterations)
     late = partial(linear_decay, iterations=c.iterations, begin=begin)
@@ -265,7 +265,7 @@ def parse(networks, config: ParserConfig, inputs: Inputs, start=None) -> Output:
 
 
 def picture(maps):
-    """Parsing maps (B, H, W) as images (B, 3, H, W) in [-1, 1], a colour for each label."""
+    """Parsing maps (B, H, W) as images (B, 3, H, W) in [-1, 1], one colour per label."""
     colours = torch.tensor(PALETTE, device=maps.device) / 127.5 - 1
     return colours[maps.long() % len(PALETTE)].permute(0, 3, 1, 2)
 
@@ -296,9 +296,8 @@ def build_matcher(config: MatcherConfig) -> dict[str, nn.Module]:
 
 
 def match(networks, config: MatcherConfig, inputs: Inputs, start=None) -> Output:
-    """I_A, warped; parts hold the numbers "affine" (B, 6) and "spline" (B, 18) of the warp, and the
-    map of the target "parsing" (B, H, W), which is extras["given_parsing"] or what `start` paints.
-    """
+    """Warp I_A; parts hold the parameters "affine" (B, 6) and "spline" (B, 18) of the warp, and the
+    target's map "parsing" (B, H, W): extras["given_parsing"] or the output of `start`."""
     target = inputs.extras.get("given_parsing")
     target = start(inputs).parts.get("parsing") if target is None else target
     told = replace(inputs, extras=inputs.extras | {"target_parsing": target})
@@ -313,8 +312,8 @@ def match(networks, config: MatcherConfig, inputs: Inputs, start=None) -> Output
 
 
 def matcher_updates(networks, config: MatcherConfig, batches, start=None):
-    """Between a map of the training set and the same map under a random warp of both kinds, each
-    matcher finds what it will have to: the spline what the affine one leaves."""
+    """Train each matcher on a map and the same map under a random warp of both kinds; the spline
+    finds what the affine warp leaves."""
     c, memory = config, networks["memory"]
     memory.next_step()
     source = maps_of(c, batches[0])
@@ -348,7 +347,7 @@ def build_painter(config: PainterConfig) -> dict[str, nn.Module]:
 
 
 def conditions_of(config: PainterConfig, inputs, start):
-    """What the painter sees: (I_A and its parsing map, that of the target and P_B, the warps)."""
+    """Inputs of the painter: (I_A and its parsing map, the target's and P_B, the warps)."""
     if config.given:
         truth = inputs.extras.get("target_parsing")
         inputs = replace(inputs, extras=inputs.extras | {"given_parsing": truth})
@@ -368,8 +367,8 @@ def paint(networks, config: PainterConfig, inputs: Inputs, start=None) -> Output
 
 @torch.no_grad()
 def gates(networks, config: PainterConfig, inputs: Inputs, start):
-    """Where and what the block lets through: float32 (B, 1, h, w) a pixel, (B, C, 1, 1) a channel,
-    in (0, 1); None without a gate."""
+    """What the block lets through: float32 (B, 1, h, w) per pixel, (B, C, 1, 1) per channel, in (0,
+    1); None without a gate."""
     found = []
     networks["generator"](*conditions_of(config, inputs, start), found)
     return found[0] if found else None
@@ -395,7 +394,7 @@ PAPER, FULL = "Soft-Gated Warping-GAN (a reading)", "SoftGated"
 
 
 def configure(setting, profile, kind, **own) -> ReadingConfig:
-    """The configuration of a training of class `kind` whose own fields are `own`, for a data set
+    """The configuration of a training of class `kind` with its own fields `own`, for a data set
     (config.Setting at the study's image size) and a config.Profile."""
     size = dict(height=setting.height, width=setting.width, threads=profile.threads)
     chosen, known = {}, {field.name for field in fields(kind)} - {"l1_weight"}
@@ -424,7 +423,7 @@ def row(name, claim, colour="#b0b0b0", title="", against=FULL, start="SoftGated-
     )  # fmt: skip
 
 
-# What the rows start from; no rows themselves.
+# Trainings that rows start from; not rows themselves.
 PARSER = Method(
     "SoftGated-parser", ParserConfig, partial(configure, kind=ParserConfig), build_parser, parse,
     parser_updates, optimizers, PARSED, row=False, paper=PAPER,

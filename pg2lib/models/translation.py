@@ -1,5 +1,5 @@
-"""What stages share that turn maps into maps, as pix2pixHD does: encoder, residual blocks, decoder,
-a discriminator of patches with its features, and their updates."""
+"""Shared by stages that turn maps into maps, as in pix2pixHD: encoder, residual blocks, decoder, a
+patch discriminator with its features, and their updates."""
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +11,8 @@ from pg2lib.models.losses import feature_matching, least_squares
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> list[nn.Module]:
-    """Convolution, instance norm without scale, ReLU; padded with the mirror image, or with zeros
-    if strided."""
+    """Convolution, instance norm without scale, ReLU; with reflection padding, or zero padding if
+    strided."""
     pad = kernel // 2
     mirror, zeros = ([Reflect(pad)], 0) if stride == 1 else ([], pad)
     layer = nn.Conv2d(inputs, outputs, kernel, stride, zeros)
@@ -28,7 +28,7 @@ def encoder(inputs: int, channels: int, halvings: int) -> nn.Sequential:
 
 
 def decoder(channels: int, halvings: int, outputs: int) -> list[nn.Module]:
-    """The way back from (B, channels 2^halvings, h, w) to (B, outputs, H, W)."""
+    """From (B, channels 2^halvings, h, w) back to (B, outputs, H, W)."""
     layers = []
     for k in reversed(range(halvings)):
         up = nn.ConvTranspose2d(channels << (k + 1), channels << k, 3, 2, 1, 1)
@@ -47,8 +47,8 @@ class Residual(nn.Sequential):
 
 
 class PatchD(nn.Module):
-    """The discriminator of pix2pixHD, with least squares; 2,827,201 parameters a scale at full
-    width with 64 channels to see."""
+    """The discriminator of pix2pixHD, with least squares; 2,827,201 parameters per scale at full
+    width with 64 input channels."""
 
     def __init__(self, inputs: int, channels: int = 64, scales: int = 1):
         super().__init__()
@@ -64,8 +64,8 @@ class PatchD(nn.Module):
         return nn.ModuleList([*layers, nn.Conv2d(channels * 8, 1, 4, 1, 2)])
 
     def forward(self, x):
-        """(B, inputs, H, W) -> for each scale, each of half the size of the one before, what each
-        of its five layers gives (B, c, h, w); the last ones are the answers (B, 1, h, w)."""
+        """(B, inputs, H, W) -> for each scale, each half the size of the one before, the outputs
+        (B, c, h, w) of its five layers; the last are the answers (B, 1, h, w)."""
         found = []
         for layers in self.scales:
             features = [x]
@@ -89,13 +89,13 @@ def match_features(fake, real):
 
 
 def judged(answers, real: bool):
-    """Least squares of a discriminator's answers against one label, averaged over scales."""
+    """Least squares of a discriminator's answers against one label, averaged over the scales."""
     return torch.stack([least_squares(f[-1].float(), float(real)) for f in answers]).mean()
 
 
 def against_critic(critic, config, conditions, fake, real, loss, terms):
-    """The updates of a generator with the loss so far, and of the discriminator that sees the
-    conditions (B, c, H, W) beside the fake or real candidate (B, k, H, W)."""
+    """Update a generator with the loss so far, and the discriminator that sees the conditions (B,
+    c, H, W) beside the fake or real candidate (B, k, H, W)."""
     with frozen(critic):
         fakes = critic(torch.cat([conditions, fake], 1))
         terms["adversarial"] = judged(fakes, True)

@@ -1,8 +1,8 @@
-"""Warps of maps: affine, thin-plate spline, both at once; the correlation that they are found from.
+"""Warps of maps: affine, thin-plate spline, both combined; and the correlation to find them from.
 
-A warp is backward: for every place of the result a grid says where to look in the source. Places
-are (x, y), -1 and 1 the centres of the first and the last pixel (align_corners=True), outside of
-the frame is 0. Parameters are offsets from the identity, so that 0 warps nothing.
+A warp is backward: for every place of the result a grid gives the place in the source. Places are
+(x, y), with -1 and 1 at the centres of the first and last pixel (align_corners=True); outside the
+frame is 0. Parameters are offsets from the identity, so 0 warps nothing.
 """
 
 import contextlib
@@ -13,11 +13,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-AFFINE, SPLINE = 6, 18  # numbers of a warp
+AFFINE, SPLINE = 6, 18  # parameters of a warp
 # The 3x3 control points of the spline, row by row.
 CONTROL = np.array([(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1)], float)
-# Random warps are uniform within these (GEO's synthetic pairs): turn and shear in radians, scale
-# and shift of an affine one, and how far a control point of a spline moves along x and y.
+# Uniform ranges of random warps (GEO's synthetic pairs): turn and shear in radians, scale and shift
+# of an affine one, and the shift of a spline's control points along x and y.
 TURN, SHEAR, SCALE, SHIFT, BEND = math.pi / 12, math.pi / 6, 0.25, 0.25, 0.4
 
 
@@ -43,8 +43,8 @@ def spline_basis(height: int, width: int) -> torch.Tensor:
 
 
 def _exact(device):
-    """float32 whatever autocast says: the places of pixels need more than 8 bits."""
-    counted = device.type == "meta"  # which knows no autocast
+    """Use float32 regardless of autocast: pixel positions need more than 8 bits."""
+    counted = device.type == "meta"  # which has no autocast
     return contextlib.nullcontext() if counted else torch.autocast(device.type, enabled=False)
 
 
@@ -57,7 +57,7 @@ def spline_points(theta, height, width):
 
 
 def affine_points(theta, points):
-    """theta (B, 6), a 2x3 matrix row by row less the identity; points (B, n, 2) -> the same."""
+    """theta (B, 6), a 2x3 matrix by rows minus the identity; points (B, n, 2) -> the same."""
     identity = torch.eye(2, 3, device=theta.device)
     with _exact(theta.device):
         matrix = theta.float().view(-1, 2, 3) + identity
@@ -65,7 +65,7 @@ def affine_points(theta, points):
 
 
 def grid(affine, spline, height: int, width: int):
-    """One grid (B, H, W, 2) for sampling once: what first an affine warp and then a spline do.
+    """One sampling grid (B, H, W, 2) for an affine warp followed by a spline.
 
     affine (B, 6), spline (B, 18) or None. The spline warps the result of the affine warp, so a
     place is looked up in the spline first.
@@ -81,14 +81,14 @@ def sample(maps, places):
 
 
 def sample_parsing(maps, places):
-    """One-hot parsing maps (B, L, h, w), likewise; what comes from outside is background."""
+    """Sample one-hot parsing maps (B, L, h, w) likewise; outside is background."""
     moved = sample(maps, places)
     return torch.cat([moved[:, :1] + 1 - moved.sum(1, keepdim=True), moved[:, 1:]], 1)
 
 
 def correlation(source, target):
-    """How alike the features (B, C, h, w) of two maps are: (B, h * w, h, w), at each place of the
-    target the places of the source; negative ones cut off, and of length 1 at each place."""
+    """Similarity of the features (B, C, h, w) of two maps: (B, h * w, h, w), for each place of the
+    target the places of the source; negative values are set to 0, each place has norm 1."""
     source, target = (F.normalize(features.float(), dim=1) for features in (source, target))
     alike = torch.einsum("bci,bcj->bij", source.flatten(2), target.flatten(2))
     return F.normalize(F.relu(alike), dim=1).view(len(source), -1, *target.shape[2:])

@@ -1,7 +1,7 @@
-"""Drawn people: a 3-D skeleton with shaded round volumes, and keypoints as a detector reports them.
+"""Drawn people: a 3-D skeleton with shaded round volumes, and keypoints like a detector's.
 
 `draw` (`synthetic-market`) and `draw_fashion` (`synthetic-fashion`) are pure functions: an identity
-depends on (seed, identity), all else on (seed, identity, view).
+depends on (seed, identity), everything else on (seed, identity, view).
 """
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -36,7 +36,7 @@ VIEWS = {
 }
 
 _FINE = 2       # sub-pixels per pixel and axis
-# How deep (metres) each joint may be under the surface and still count as visible.
+# How deep (metres) below the surface each joint still counts as visible.
 _REACH = np.array([.045, .13, .15, .10, .09, .15, .10, .09, .20, .13, .11, .20, .13, .11,
                    .04, .04, .05, .05])
 
@@ -75,7 +75,7 @@ def _model(seed, identity):
 def draw(identity, view, seed=0, height=128, width=64):
     """View number `view` of a person, as `Drawn`; successive views change camera, yaw and pose.
 
-    Another size renders the same view finer or coarser (framed for twice as high as wide).
+    Another size renders the same view finer or coarser (framed for twice as high as wide). Raises
     UserError for a negative number or an empty size.
     """
     _check(identity, view, seed, height, width)
@@ -95,9 +95,9 @@ def draw(identity, view, seed=0, height=128, width=64):
 def draw_fashion(identity, view, seed=0, height=256, width=256):
     """View number `view` of one outfit, worn by a model in a studio, as `Drawn`.
 
-    Framed as DeepFashion In-shop at 256x256: the model is in the middle 176 columns.  Five
-    successive views are the five kinds of VIEWS.  The height of any other size sets the scale, the
-    width how much of the backdrop is visible.  UserErrors as of `draw`.
+    Framed like DeepFashion In-shop at 256x256: the model is in the middle 176 columns. Five
+    successive views are the five kinds of VIEWS. At other sizes the height sets the scale and the
+    width how much of the backdrop is visible. Raises UserError as `draw` does.
     """
     _check(identity, view, seed, height, width)
     who, kinds, poses = _model(seed, identity)
@@ -135,7 +135,7 @@ def _figure(who, look, family, yaw, rng, height, width, frame=camera.frame):
 
 
 def _photograph(figure, back, look, rng, which, family, yaw):
-    """`Drawn` of a figure before a background (H, W, 3)."""
+    """`Drawn` of a figure in front of a background (H, W, 3)."""
     skeleton, shot, _, colour, alpha, surface = figure
     height, width = alpha.shape
     feet = skeleton.joints[[body.R_ANKLE, body.L_ANKLE]]
@@ -195,7 +195,7 @@ def _shade(look, hits, albedo, height, width):
     soft = camera.blur(np.stack([_pool(light), alpha], -1), reach * height / 128)
     soft = np.repeat(np.repeat(soft[..., 0] / (soft[..., 1] + 1e-6), _FINE, 0), _FINE, 1)
     bright = (1 - share) * bright * rim + share * soft.ravel()[hits.index]
-    # Less light reaches points between nearer parts.
+    # Less light reaches points between closer parts.
     near = hits.depth.reshape(height, _FINE, width, _FINE).min((1, 3))
     far = np.where(np.isfinite(near), near, near[np.isfinite(near)].max(initial=0) + .1)
     crowd = np.clip(far - camera.blur(far[..., None], 2.0 * height / 128)[..., 0], 0, .2)

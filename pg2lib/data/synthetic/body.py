@@ -185,7 +185,7 @@ def sample_pose(rng, family, busy=""):
         elif family == "hand_on_hip":
             _side(rng, pose, side, shoulder_abd=(46, 54), shoulder_flex=(-30, -20),
                   shoulder_turn=(-72, -60), elbow=(92, 104))
-    if family == "carrying" and both:           # a box held before the belly
+    if family == "carrying" and both:           # a box held at the belly
         bend, flex = rng.uniform(72, 92), rng.uniform(8, 22)
         for side in "rl":
             _side(rng, pose, side, shoulder_flex=flex, shoulder_abd=8, shoulder_turn=-14,
@@ -193,7 +193,7 @@ def sample_pose(rng, family, busy=""):
     elif family == "carrying" and rng.random() < 0.5:   # a phone at the ear
         _side(rng, pose, first, shoulder_flex=(42, 56), shoulder_abd=(22, 36),
               shoulder_turn=(-22, -10), elbow=141)
-    elif family == "carrying":                  # something held before the chest
+    elif family == "carrying":                  # something held at the chest
         _side(rng, pose, first, shoulder_flex=(15, 35), shoulder_abd=(6, 14),
               shoulder_turn=(-45, -25), elbow=(95, 118))
     elif family == "turning":
@@ -204,5 +204,5 @@ def sample_pose(rng, family, busy=""):
 
 
 def holds_box(family, pose):
-    """True for the carrying pose with both forearms level before the body."""
+    """True for the carrying pose with both forearms level in front of the body."""
     return family == "carrying" and all(pose.get(s + "_elbow", 0) > 68 for s in "rl")

@@ -8,9 +8,9 @@ _FACE = [body.NOSE, body.R_EYE, body.L_EYE, body.R_EAR, body.L_EAR]
 
 
 def visible_joints(pixels, depths, surface, reach):
-    """Bool (18,): inside the frame and not behind another volume.  `pixels` (18, 2) and `depths`
+    """Bool (18,): inside the frame and not behind another volume. `pixels` (18, 2) and `depths`
     (18,) of the true joints, `surface` (H, W) the nearest depth (inf = background), `reach` (18,)
-    how deep each joint may lie under its own surface."""
+    how deep each joint may be below its own surface."""
     height, width = surface.shape
     inside = ((pixels >= -.5) & (pixels < (width - .5, height - .5))).all(1)
     x, y = np.clip(np.rint(pixels), 0, (width - 1, height - 1)).astype(int).T

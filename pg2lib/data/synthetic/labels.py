@@ -1,7 +1,7 @@
-"""Exact label maps of drawn people: which part of body or clothes each pixel of a view shows.
+"""Exact label maps of drawn people: the body part or garment at each pixel of a view.
 
-The steps of `draw` and `draw_fashion` up to the cast rays are taken once more, with the same random
-numbers, so that no image changes by a byte; what the steps draw for colours alone is left out.
+Repeats the steps of `draw` and `draw_fashion` up to the cast rays with the same random numbers, so
+that no image changes by a byte; random draws for colours alone are skipped.
 """
 from dataclasses import replace
 from functools import partial
@@ -22,11 +22,11 @@ from . import (
     render,
 )
 
-# What a sub-pixel can show, finer than any label map; sides are the person's own.
+# Labels of a sub-pixel, finer than any label map; sides are the person's own.
 KINDS = ("background", "hat", "hair", "face", "right arm", "left arm", "right leg", "left leg",
          "shirt", "coat", "dress", "trousers", "skirt", "right shoe", "left shoe", "bag")
 NUMBER = {kind: number for number, kind in enumerate(KINDS)}
-# Colours that stand for what is painted on the trunk; shades of a colour keep its channels.
+# Codes for what is painted on the trunk; shades of a colour keep its channels.
 _CODES = {"outer": (1, 0, 0), "bottom": (0, 1, 0), "skin": (0, 0, 1), "bag": (0, 1, 1),
           "inner": (1, 1, 0)}
 _SIDES = {"r": "right", "l": "left"}
@@ -35,8 +35,8 @@ _SIDES = {"r": "right", "l": "left"}
 def draw_kinds(dataset, identity, view, seed=0, height=128, width=64):
     """The kinds of a view of a drawn data set: uint8 (H, W), indices of KINDS.
 
-    0 exactly where `Drawn.silhouette` is False; elsewhere what most sub-pixels of the pixel show,
-    of equally many the first of KINDS. Arguments as of `draw`; UserErrors as of `draw`.
+    0 exactly where `Drawn.silhouette` is False; elsewhere the most frequent kind of the pixel's
+    sub-pixels, the first of KINDS if tied. Arguments and errors as for `draw`.
     """
     _check(identity, view, seed, height, width)
     figure = _street if dataset == "synthetic-market" else _studio
@@ -48,7 +48,7 @@ def draw_kinds(dataset, identity, view, seed=0, height=128, width=64):
 
 
 def _street(seed, identity, view):
-    """Who, camera, pose, yaw, random numbers and framing, as in `draw`."""
+    """Person, camera, pose, yaw, random numbers and framing, as in `draw`."""
     who, cameras, start, poses = _person(seed, identity)
     rng = np.random.default_rng((seed, identity, view, 0xD2A7))
     yaw = (45 * (start + 3 * view) + rng.uniform(-22.5, 22.5) + 180) % 360 - 180
@@ -69,7 +69,7 @@ def _studio(seed, identity, view):
 
 
 def _cast(who, look, family, yaw, rng, height, width, frame):
-    """Parts, the limb of each, hits, and the frames that painting asks for, as in `_figure`."""
+    """Parts, the limb of each, hits, and the frames needed for painting, as in `_figure`."""
     pose = body.sample_pose(rng, family, who.bag_side if who.bag == "handbag" else "")
     skeleton = body.pose_skeleton(who.build, pose, yaw)
     parts, owners = dressed(who, skeleton, body.holds_box(family, pose))
@@ -83,7 +83,7 @@ def _cast(who, look, family, yaw, rng, height, width, frame):
 
 
 def dressed(who, skeleton, box=False):
-    """`dress.dress`, and for each of its parts the limb that it belongs to, such as "right leg"."""
+    """`dress.dress`, and the limb that each of its parts belongs to, such as "right leg"."""
     fig, owners = dress._Figure(who, skeleton), []
 
     def build(name, make, *args):
@@ -122,7 +122,7 @@ def _kinds(who, parts, owners, hits, frames):
         of_part.append(NUMBER[kind])
     kinds = np.array(of_part, np.uint8)[hits.part]
     trunk = np.array([part.paint[0] == dress.TORSO for part in parts])[hits.part]
-    # Necklines, straps, belts and open jackets are painted on the trunk: ask the painter.
+    # Necklines, straps, belts and open jackets are painted on the trunk: see the paint.
     lit = paint.paint(_coded(who), parts, hits, frames)[trunk] > .1
     own = kinds[trunk]
     meaning = {"outer": top, "bottom": bottom, "skin": "face", "bag": "bag", "inner": "shirt"}

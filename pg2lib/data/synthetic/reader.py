@@ -1,4 +1,4 @@
-"""The plan of the two drawn data sets; as many people and images as Market-1501 by default."""
+"""The plan of the two drawn data sets; by default as many people and images as in Market-1501."""
 
 from functools import partial
 
@@ -39,7 +39,7 @@ def survey(config, source=None):
 
 
 def _real_count(half, place):
-    """How many images person number `place` gets if Market-1501's are spread evenly."""
+    """Number of images of person `place` if Market-1501's are spread evenly."""
     identities, images = REAL_SIZE[half]
     return images // identities + (place % identities < images % identities)
 

@@ -1,4 +1,4 @@
-"""Identities: who a person is and what they wear."""
+"""Identities: a person's looks and clothes."""
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,7 +34,7 @@ class Cloth:
 
 @dataclass(frozen=True)
 class Identity:
-    """The properties of a person in every view; colours are RGB in 0..1."""
+    """A person's properties in every view; colours are RGB in 0..1."""
     build: body.Build
     female: bool
     skin: np.ndarray
