@@ -1,6 +1,6 @@
 """Checkpoints and weights of training runs: plain dicts, checksummed, loaded without running code.
 
-`weights.pt` holds the task's name, seed and configuration, and its networks; a checkpoint also its
+`weights.pt` holds the task's name, seed, configuration and networks; a checkpoint also has the
 optimisers and the step. `weights.py` writes the file for publishing.
 """
 
@@ -19,7 +19,7 @@ WEIGHTS = "weights.pt"
 
 
 def save(folder: Path, step: int, state: dict):
-    """Write checkpoint-STEP-HASH.pt and delete all older ones but one."""
+    """Write checkpoint-STEP-HASH.pt and delete all older ones except one."""
     temporary = write(state | {"step": step}, folder / "checkpoint.tmp")
     digest = sha256(temporary)[:16]
     os.replace(temporary, folder / f"checkpoint-{step:07d}-{digest}.pt")
@@ -28,7 +28,7 @@ def save(folder: Path, step: int, state: dict):
 
 
 def newest(folder: Path) -> Path | None:
-    """The last checkpoint whose bytes are those that were written; damaged ones are skipped."""
+    """The last intact checkpoint (by checksum); damaged ones are skipped."""
     for path in sorted(folder.glob("checkpoint-*.pt"), reverse=True):
         if sha256(path)[:16] == path.stem.split("-")[-1]:
             return path
@@ -55,7 +55,7 @@ def write(state: dict, path: Path) -> Path:
 
 
 def load_state(path, device=None) -> dict:
-    """The dict of a weights.pt. UserError when it is missing or no such file."""
+    """The dict in a weights.pt. Raises UserError if it is missing or not such a file."""
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path} is missing; train the row first (`pg2 train ROW`)")
@@ -70,17 +70,16 @@ def load_state(path, device=None) -> dict:
 
 
 def load_generators(method, config, states: dict, device=None, where="the file"):
-    """The networks that generate, with parameters {name: state_dict}, frozen and in eval mode.
+    """The generating networks with parameters {name: state_dict}, frozen and in eval mode.
 
-    Raises:
-        UserError: parameters that are not those of the method; the message names `where`.
+    Raises UserError, naming `where`, if the parameters do not fit the method.
     """
     try:
-        with torch.device("meta"):  # a wrong size in a file must not claim memory
+        with torch.device("meta"):  # a wrong size in a file must not allocate memory
             built = method.build(config)
         networks = {name: built[name] for name in method.generators}
         for name, network in networks.items():
-            # cloned: results in the last bits depend on strides, which files keep
+            # cloned: strides, which files keep, affect the last bits of results
             state = {
                 key: tensor.clone(memory_format=torch.contiguous_format)
                 for key, tensor in states[name].items()
@@ -105,7 +104,7 @@ def load_generators(method, config, states: dict, device=None, where="the file")
 def generate_fn(chain, configs, paths, device=None):
     """A row as a function Inputs -> Output, in float32, without gradients.
 
-    chain: the methods of the row, those it refines first (`models.chain`); configs and paths of
+    chain: the row's methods, those it refines first (`models.chain`); configs and paths of
     weights.pt in the same order.
     """
     start = None

@@ -1,4 +1,4 @@
-"""What a row costs before it is run: parameters, GFLOPs and training schedule."""
+"""The cost of a row before it is run: parameters, GFLOPs and training schedule."""
 
 from dataclasses import asdict, replace
 from functools import cache
@@ -14,8 +14,8 @@ from pg2lib.models.layers import parameter_count
 
 
 def describe_method(method, config) -> dict:
-    """Parameters of a method's networks, forward GFLOPs of one image (2 per multiply-add), and
-    its schedule. Nothing is allocated: the networks are built on the meta device."""
+    """A method's parameters, forward GFLOPs per image (2 per multiply-add) and schedule. Allocates
+    nothing: the networks are built on the meta device."""
     size = (config.height, config.width)
     with torch.device("meta"):
         networks = method.build(config)
@@ -39,8 +39,8 @@ def describe_method(method, config) -> dict:
 
 
 def training_gflops(method, config) -> float:
-    """GFLOPs of all the steps of a training, forward and backward passes of every network; a
-    frozen method that it refines is left out. Nothing is allocated."""
+    """GFLOPs of a whole training, forward and backward passes of every network, without the frozen
+    method that it refines. Allocates nothing."""
     size = (config.height, config.width)
     with torch.device("meta"):
         networks = method.build(config)
@@ -54,8 +54,8 @@ def training_gflops(method, config) -> float:
 
 
 def describe(study, names=None) -> list[dict]:
-    """One entry per row (default: those of Table 1): its name, its stages as `describe_method`
-    gives them, and the parameters and GFLOPs of the whole row as it generates."""
+    """One entry per row (default: those of Table 1): its name, its stages as from
+    `describe_method`, and parameters and GFLOPs of the whole row when generating."""
     entries = []
     for name in names or rows():
         stages = [describe_method(m, method_config(study, m)) for m in chain(name)]
@@ -65,9 +65,9 @@ def describe(study, names=None) -> list[dict]:
 
 
 def method_config(study, method):
-    """The configuration of a method in a study: as `configured`, and of a method that is trained
-    for the FLOPs of another row the length of training that follows, which takes seconds to find.
-    A length that is changed by hand for this method alone stays."""
+    """The configuration of a method in a study: `configured`, and for a method with the FLOP budget
+    of another row the resulting length of training, which takes seconds to find. A length set by
+    hand for this method only is kept."""
     config = configured(study, method)
     if not method.budget:
         return config
@@ -77,7 +77,7 @@ def method_config(study, method):
 
 
 def configured(study, method):
-    """What a method takes from data set and profile, and then what was changed by hand."""
+    """A method's configuration from data set and profile, then the overrides."""
     setting, profile = sized(study)
     config = method.configure(setting, profile)
     refined = {other.start for other in METHODS.values()}
@@ -88,18 +88,18 @@ def configured(study, method):
 
 @cache
 def iterations_for(study, name: str, config) -> int:
-    """How long a method of this configuration trains for the FLOPs of the row `Method.budget`."""
+    """Iterations for which a method of this configuration costs the FLOPs of `Method.budget`."""
     own = training_gflops(METHODS[name], config)
     return max(1, round(config.iterations * row_gflops(study, METHODS[name].budget) / own))
 
 
 def row_gflops(study, name: str) -> float:
-    """`training_gflops` of a row and of the methods that it refines."""
+    """`training_gflops` of a row and the methods it refines."""
     return sum(training_gflops(m, method_config(study, m)) for m in chain(name))
 
 
 def first_stage_pairs(study, names) -> dict[str, int]:
-    """Row -> training pairs that its first stage sees, if these differ between the rows; else {}.
+    """Row -> training pairs seen by its first stage, if these differ between the rows; else {}.
     Scores of such rows differ by the length of their training as well."""
     firsts = {name: method_config(study, chain(name)[0]) for name in names}
     seen = {name: config.iterations * config.batch for name, config in firsts.items()}
@@ -107,8 +107,8 @@ def first_stage_pairs(study, names) -> dict[str, int]:
 
 
 def costs(study, name: str) -> dict:
-    """What a row of a study costs: parameters and GFLOPs of an image as it generates; iterations,
-    pairs seen and PFLOPs of its training, those of the methods that it refines included."""
+    """The cost of a row in a study: parameters and GFLOPs per generated image; iterations, pairs
+    seen and PFLOPs of its training, including the methods it refines."""
     stages = [(m, method_config(study, m)) for m in chain(name)]
     [entry] = describe(study, [name])
     return {

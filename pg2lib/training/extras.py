@@ -1,8 +1,8 @@
-"""Parsing maps for methods that need them: in their batches, and where they paint pairs.
+"""Parsing maps for methods that need them, in training batches and when generating.
 
-The maps stand beside the data set as `extras["parsing"]`, uint8 (n, H, W). A batch carries them of
-both images, as extras "parsing" (the condition's) and "target_parsing"; for painting a method gets
-those that it names in `needs`.
+The data set holds them as `extras["parsing"]`, uint8 (n, H, W). A batch carries those of both
+images, as extras "parsing" (the condition's) and "target_parsing"; for generating, a method gets
+those named in its `needs`.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ COLUMNS = {"parsing": 0, "target_parsing": 1}  # of a pair (condition, target)
 
 
 def names(method) -> tuple[str, ...]:
-    """Which of COLUMNS a method needs."""
+    """The names in COLUMNS that a method needs."""
     return tuple(name for name in COLUMNS if name in method.needs)
 
 
@@ -34,7 +34,7 @@ def parsed_task(task: loop.Task, method, start=None) -> loop.Task:
 
 
 def parsed_batches(batches, dataset, config, seed, step, device):
-    """The batches of a training, each with its maps: uint8 (B, H, W), mirrored where the batch is.
+    """The batches of a training, each with its maps: uint8 (B, H, W), mirrored like the batch.
 
     batches: as of `loop.Task`; the k-th of a step is drawn with seed + k.
     """
@@ -53,7 +53,7 @@ def parsed_batches(batches, dataset, config, seed, step, device):
 
 
 def flipped(maps, flip, config):
-    """Maps (B, H, W), those marked in flip, bool (B,), mirrored with left and right exchanged."""
+    """Maps (B, H, W), mirrored with left and right exchanged where flip, bool (B,), is True."""
     flip = flip.to(maps.device)[:, None, None]
     return torch.where(flip, parsing.flip_maps(maps, config.labels), maps)
 
@@ -66,7 +66,7 @@ def pair_maps(dataset, pairs, device, wanted):
 
 
 def paint_pairs(method, start, networks, config, dataset, pairs, device, batch=16):
-    """`loop.paint_pairs` of a method that needs maps."""
+    """`loop.paint_pairs` for a method that needs maps."""
     paint, images = bind(method, networks, config, start), []
     for part in np.split(pairs, range(batch, len(pairs), batch)):
         inputs = loop.pair_inputs(dataset, part, device)
@@ -76,10 +76,10 @@ def paint_pairs(method, start, networks, config, dataset, pairs, device, batch=1
 
 
 def by_poses(generate_fn, dataset, wanted):
-    """A row as a function Inputs -> Output that finds the maps itself: those of the test pair with
-    the same two poses. So scores, which hand a row images and poses, need not know of maps.
+    """A row as a function Inputs -> Output that looks up the maps of the test pair with the same
+    two poses, so that scoring, which passes images and poses, need not handle maps.
 
-    UserError: inputs that are no test pair, or two pairs with equal poses and other maps.
+    Raises UserError for inputs that are no test pair, or two pairs with equal poses but other maps.
     """
     known = {}
     for pair in np.asarray(dataset.test_pairs):

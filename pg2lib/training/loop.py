@@ -1,11 +1,11 @@
 """The training loop: a pure function of (task, seed, data) that survives a kill.
 
-The batches of step s depend on (seed, s) only, noise likewise, and a checkpoint holds networks,
-optimisers and the step: a resumed run ends, on the same machine, with the same bits as one that
-was never stopped.
+The batches and noise of step s depend only on (seed, s), and a checkpoint holds networks,
+optimisers and the step. So a resumed run ends, on the same machine, with the same bits as an
+uninterrupted one.
 
-Under `torchrun` every process takes its share of the same batch and gradients are averaged; rank 0
-alone writes.
+Under `torchrun` every process takes its share of the same batch and gradients are averaged; only
+rank 0 writes.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ CURVE_PAIRS, CURVE_POINTS = 200, 10  # of the images kept while training
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained: a method (`method_task`), or another network on other batches."""
+    """What to train: a method (`method_task`), or another network on other batches."""
 
     name: str
     config: TrainingConfig
@@ -44,13 +44,13 @@ class Task:
     # (dataset, config, seed, step, device) -> iterator of the batches of step, step + 1, ...
     batches: Callable
     generators: tuple[str, ...] = ()  # the networks that config.average averages
-    # (networks, config, dataset, pairs, device) -> uint8 (k, H, W, 3): what it paints so far
+    # (networks, config, dataset, pairs, device) -> uint8 (k, H, W, 3): its current images
     paint: Callable | None = None
 
 
 def method_task(method: Method, config, start=None, painted=None) -> Task:
-    """The training of a method; start: Inputs -> Output of the frozen method that it refines;
-    painted: what `paint` wrote of that for this length, batch and seed."""
+    """The training of a method. start: Inputs -> Output of the frozen method that it refines;
+    painted: output of `paint` for this length, batch and seed."""
     if method.start and start is None:
         raise UserError(f"{method.name} refines {method.start}; train that row first")
     return Task(
@@ -73,10 +73,10 @@ def _with_start(updates, start, networks, config, batches):
 
 
 def paint(start, dataset, config, seed, device, path, progress=None):
-    """Paint what `start` makes of every batch of a training once, for all trainings that refine it.
+    """Paint the output of `start` for every batch of a training once, for all that refine it.
 
-    Writes `path`, (iterations, B, 3, H, W): float32, or bfloat16 as int16 where training is in
-    bfloat16, which is then what the last layer gives. The same bits as painted in training.
+    Writes `path`, (iterations, B, 3, H, W): float32, or bfloat16 as int16 if training is in
+    bfloat16, like the last layer's output. The bits are the same as when painted in training.
     """
     precision = precision_of(config, device)
     low = precision == "bfloat16"
@@ -123,7 +123,7 @@ def _with_painted(batch, images):
 
 
 def precision_of(config, device) -> str:
-    """The precision of training: "float32" or "bfloat16"."""
+    """The training precision: "float32" or "bfloat16"."""
     return devices.fast_precision(device) if config.precision == "auto" else config.precision
 
 
@@ -147,17 +147,17 @@ def train(
 
     dataset   data.dataset.Dataset of the configured size
     progress  called with (step, iterations, note) at the start and after every step
-    checkpoint_seconds  write a checkpoint this often, or less often if writing is slow; 0: always
-    stop_after  leave after this many steps of this call, as a kill would (for tests)
-    until     leave with a checkpoint after the first step that ends later than this `time.time()`
+    checkpoint_seconds  checkpoint interval, longer if writing is slow; 0: after every step
+    stop_after  stop after this many steps of this call, as if killed (for tests)
+    until     stop with a checkpoint after the first step that ends later than this `time.time()`
 
-    Writes `log.jsonl`, checkpoints until the end, and then `weights.pt`; at the steps of
-    `curve_steps` also `samples/*.png` (condition, target, result of a few test pairs), and into
-    `curve.npy`, uint8 (points, k, H, W, 3), what it then paints of the first k test pairs.
+    Writes `log.jsonl`, checkpoints until the end, then `weights.pt`; at the steps of `curve_steps`
+    also `samples/*.png` (condition, target, result of a few test pairs), and in `curve.npy`, uint8
+    (points, k, H, W, 3), the current images of the first k test pairs.
 
     Raises:
         UserError: images of another size, a batch that the processes cannot share equally, a loss
-            that is not finite (the last good checkpoint stays), or a full disk.
+            that is not finite (the last good checkpoint is kept), or a full disk.
     """
     config, device = task.config, device or devices.default_device()
     folder = Path(folder)
@@ -181,7 +181,7 @@ def train(
             return {"step": finished}
         if distributed.rank() == 0:
             checkpoints.export(folder, run.state())
-        distributed.barrier()  # the weights are written before any process goes on
+        distributed.barrier()  # the weights are written before any process continues
     return {
         "step": finished,
         "precision": run.precision,
@@ -192,7 +192,7 @@ def train(
 
 
 def _steps(run, dataset, folder, step, progress, checkpoint_seconds, stop_after, until) -> int:
-    """Train from `step` on; returns the step that was reached."""
+    """Train from `step` on; returns the step reached."""
     task, config, writes = run.task, run.task.config, distributed.rank() == 0
     first, last = step, config.iterations
     batches = task.batches(dataset, config, run.seed, step, run.device)
@@ -210,7 +210,7 @@ def _steps(run, dataset, folder, step, progress, checkpoint_seconds, stop_after,
             report = step % max(last // 100, 1) == 0 or step == last
             late = until is not None and time.time() >= until
             save = time.time() - last_saved >= pause or step == last or late
-            # a GPU is asked for numbers only where they are used: at a report or a checkpoint
+            # numbers are fetched from a GPU only when used: at a report or a checkpoint
             if report or save or run.device == "cpu":
                 numbers = {name: float(value) for name, value in terms.items()}
                 check_finite(numbers, task, step, folder)
@@ -240,8 +240,7 @@ def _steps(run, dataset, folder, step, progress, checkpoint_seconds, stop_after,
 class Run:
     """The mutable state of a training run: networks, optimisers, precision.
 
-    `networks` holds the parameters; `fast` computes with the same parameters, compiled where that
-    pays.
+    `networks` holds the parameters; `fast` computes with the same ones, compiled if that pays.
     """
 
     def __init__(self, task: Task, seed: int, device: str):
@@ -269,7 +268,7 @@ class Run:
             )
             for name in averaged
         }
-        # Statistics that travel between processes in the middle of a pass cannot be compiled.
+        # Statistics exchanged between processes during a pass cannot be compiled.
         choice = config.compiled if distributed.world() == 1 else "no"
         self.fast = {
             name: devices.compiled(network, device, choice)
@@ -308,11 +307,11 @@ class Run:
                 self.averages[name].update_parameters(self.networks[name])
 
     def averaged(self) -> dict:
-        """The networks as they are used after training."""
+        """The networks to use after training."""
         return self.networks | {name: average.module for name, average in self.averages.items()}
 
     def state(self, optimizers=False) -> dict:
-        """Plain values and tensors: what the weights file holds, or a checkpoint."""
+        """The content of the weights file or a checkpoint: plain values and tensors."""
         state = {
             "name": self.task.name,
             "seed": self.seed,
@@ -329,7 +328,7 @@ class Run:
     def resume(self, folder: Path) -> int:
         """Load the newest intact checkpoint of this task and seed; returns its step, 0 if none.
 
-        A checkpoint does not depend on the number of processes.
+        Checkpoints are independent of the number of processes.
         """
         path = checkpoints.newest(folder) if distributed.rank() == 0 else None
         path = distributed.broadcast(path)
@@ -351,7 +350,7 @@ class Run:
 
 
 def check_finite(numbers, task, step, folder):
-    """UserError for a loss that is NaN or infinite."""
+    """Raise UserError for a loss that is NaN or infinite."""
     bad = [name for name, value in numbers.items() if not math.isfinite(value)]
     if bad:
         raise UserError(
@@ -362,7 +361,7 @@ def check_finite(numbers, task, step, folder):
 
 
 def open_log(path: Path, step: int):
-    """The log for appending, without what a killed run wrote after its last checkpoint."""
+    """Open the log for appending, dropping lines after the last checkpoint."""
     if path.exists():
         kept = [r for r in read_log(path) if r["step"] <= step]
         with write_atomically(path) as temporary:
@@ -371,7 +370,7 @@ def open_log(path: Path, step: int):
 
 
 def read_log(path) -> list[dict]:
-    """The records of a log.jsonl; a last line cut short by a kill is left out."""
+    """The records of a log.jsonl, without a last line cut short by a kill."""
     records = []
     for line in Path(path).read_text().splitlines():
         try:
@@ -382,14 +381,13 @@ def read_log(path) -> list[dict]:
 
 
 def curve_steps(iterations: int) -> list[int]:
-    """The steps after which a training shows what it paints: ten, evenly spaced, the last one
-    among them."""
+    """The steps after which a training saves its images: ten, evenly spaced, including the last."""
     steps = (round(iterations * k / CURVE_POINTS) for k in range(1, CURVE_POINTS + 1))
     return [step for step in dict.fromkeys(steps) if step]
 
 
 def paint_pairs(method, start, networks, config, dataset, pairs, device, batch=16):
-    """What the networks paint of pairs (k, 2): uint8 (k, H, W, 3)."""
+    """Paint pairs (k, 2) with the networks: uint8 (k, H, W, 3)."""
     paint = bind(method, networks, config, start)
     parts = np.split(pairs, range(batch, len(pairs), batch))
     inputs = (pair_inputs(dataset, part, device) for part in parts)
@@ -413,8 +411,8 @@ def keep_images(folder, dataset, pairs, images, points, step):
 
 
 def paint_so_far(task: Task, dataset, folder, seed: int, device: str):
-    """(step, images uint8 (k, H, W, 3)): what the newest checkpoint in a folder paints of the pairs
-    that curves show; None without a checkpoint."""
+    """(step, images uint8 (k, H, W, 3)) painted by a folder's newest checkpoint for the pairs of
+    curves; None without a checkpoint."""
     with devices.tuned(task.config.threads, device):
         run = Run(task, seed, device)
         if not (step := run.resume(Path(folder))):
@@ -427,7 +425,7 @@ def paint_so_far(task: Task, dataset, folder, seed: int, device: str):
 
 
 def pair_inputs(dataset, pairs, device) -> Inputs:
-    """What methods paint pairs (k, 2) of image indices, (condition, target), from."""
+    """Inputs of methods for pairs (k, 2) of image indices, (condition, target)."""
     images = torch.from_numpy(np.asarray(dataset.images[pairs[:, 0]])).to(device)
     before, after = (torch.from_numpy(dataset.keypoints[column]).to(device) for column in pairs.T)
     return Inputs(datasets.to_float(images.permute(0, 3, 1, 2)), before, after)

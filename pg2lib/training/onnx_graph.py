@@ -1,16 +1,16 @@
 """A row as an ONNX graph, which runs without PyTorch: one image in one pose at a time.
 
-The graph's inputs are what the method paints from, batch 1:
+The graph's inputs are those of the method, batch 1:
   condition            float32 (1, 3, H, W), I_A in [-1, 1]
   target_keypoints     float32 (1, 18, 2), P_B in pixels; a missing joint is (-1, -1)
   condition_keypoints  the same of I_A, where the method needs it
   parsing              uint8 (1, H, W), labels of I_A, where the method needs it
 Heatmaps are drawn inside. The outputs are "image", float32 (1, 3, H, W) in about [-1, 1], and the
-parts of `Output` by name ("coarse", "difference"). Weights of eight bits, as those of a small file
-(`training.weights`), stay that: a quarter of the size, and multiplied out when the file is loaded.
+parts of `Output` by name ("coarse", "difference"). Eight-bit weights, as in a small file
+(`training.weights`), are kept: a quarter of the size, multiplied out when the file is loaded.
 
-PyTorch has two exporters. The one used here needs the package onnx alone; the newer one also needs
-onnxscript. Thin-plate warps, which solve linear equations, are beyond it.
+Of PyTorch's two exporters, the one used here needs only the package onnx; the newer one also needs
+onnxscript. It does not support thin-plate warps, which solve linear equations.
 """
 
 import io
@@ -30,7 +30,7 @@ REMEDY = "install it: pip install -e '.[onnx]'"
 
 
 def require():
-    """The package onnx. UserError where it is missing."""
+    """Import the package onnx. Raises UserError if it is missing."""
     try:
         import onnx
     except ImportError:
@@ -39,7 +39,7 @@ def require():
 
 
 class Graph(nn.Module):
-    """A function of tensors by name -> tensors by name, as the exporter wants it."""
+    """A function from tensors by name to tensors by name, in the exporter's form."""
 
     def __init__(self, function, inputs):
         super().__init__()
@@ -52,13 +52,13 @@ class Graph(nn.Module):
 
 
 def graph(function, example: dict, about: dict) -> bytes:
-    """An ONNX file of function(name=tensor, ...) -> {name: tensor}, traced with an example of its
-    inputs, on the CPU; about: texts for its metadata. UserError for what ONNX cannot express."""
+    """An ONNX file of function(name=tensor, ...) -> {name: tensor}, traced on the CPU with example
+    inputs; about: texts for its metadata. Raises UserError for what ONNX cannot express."""
     onnx, module, stream = require(), Graph(function, example), io.BytesIO()
     tensors = tuple(example.values())
     try:
         with warnings.catch_warnings(), torch.inference_mode():
-            warnings.simplefilter("ignore")  # of the newer exporter, and of checks of shapes
+            warnings.simplefilter("ignore")  # about the newer exporter and shape checks
             module(*tensors)  # names the outputs
             torch.onnx.export(
                 module, tensors, stream, dynamo=False, opset_version=OPSET,
@@ -75,9 +75,9 @@ def graph(function, example: dict, about: dict) -> bytes:
 
 
 def keep_eight_bits(model, onnx):
-    """Store the weights of a graph that are whole numbers times a step (`weights.eight_bits`) as
-    such. Cast and Mul make floats of them rather than DequantizeLinear, which ONNX Runtime does not
-    fold at load unless it is told to: painting then takes half as long again."""
+    """Store weights that are integers times a step (`weights.eight_bits`) as eight bits. Uses Cast
+    and Mul rather than DequantizeLinear, which ONNX Runtime does not fold at load by default:
+    painting would take half as long again."""
     nodes = []
     for node in model.graph.node:
         tensor = node.attribute[0].t if node.op_type == "Constant" else None
@@ -118,7 +118,7 @@ def row_graph(method, generate_fn, size: tuple[int, int], about: dict) -> bytes:
 
 
 def write(content: bytes, out) -> Path:
-    """Write an ONNX file. UserError where `out` cannot be written."""
+    """Write an ONNX file. Raises UserError if `out` cannot be written."""
     try:
         with write_atomically(out) as temporary:
             temporary.write_bytes(content)

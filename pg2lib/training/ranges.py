@@ -1,4 +1,4 @@
-"""Which numbers of a configuration mean something, whatever the method."""
+"""Valid ranges of a configuration's numbers, for any method."""
 
 from dataclasses import fields
 
@@ -12,8 +12,8 @@ SEEDS = 1 << 32  # all are below
 
 
 def check(where: str, config):
-    """UserError for a number of a dataclass that is negative, not finite or beyond all reason, or
-    0 where there must be something."""
+    """Raise UserError for a number of a dataclass that is negative, not finite or unreasonably
+    large, or 0 where it must be positive."""
     for field in fields(config):
         value = getattr(config, field.name)
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -25,13 +25,13 @@ def check(where: str, config):
 
 
 def check_device(device: str | None):
-    """UserError for a device that torch does not find: "cuda", "cuda:1", or "mps" (of a Mac)."""
+    """Raise UserError for a device that torch does not find: "cuda", "cuda:1", or "mps" (Mac)."""
     finds = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
     if device and not finds.get(device.partition(":")[0], lambda: True)():
         raise UserError(f"device {device} is not available on this machine; choose cpu")
 
 
 def check_seeds(seeds):
-    """UserError for a seed that torch does not take."""
+    """Raise UserError for a seed that torch does not accept."""
     if max(seeds) >= SEEDS:
         raise UserError(f"seed {max(seeds)} is too large; choose one below {SEEDS}")

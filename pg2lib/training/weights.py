@@ -1,11 +1,11 @@
 """Published weights: a row in one .safetensors file that is safe to load.
 
-The file holds every network of the row's methods as "METHOD/NETWORK/PARAMETER", float32, and in its
-metadata what it was trained on and each method's configuration. Loading it runs no code from the
-file and needs no data and no run store.
+The file holds every network of the row's methods as "METHOD/NETWORK/PARAMETER", float32, with the
+training data and each method's configuration in its metadata. Loading it runs no code from the file
+and needs no data or run store.
 
-A small file holds the generators alone, with eight bits a weight: of a matrix or a filter bank, for
-each output, whole numbers from -127 to 127 and their step as "PARAMETER.step".
+A small file holds only the generators, with eight bits per weight: for each output of a matrix or
+filter bank, integers from -127 to 127 and their step as "PARAMETER.step".
 """
 
 import dataclasses
@@ -24,13 +24,13 @@ from pg2lib.training import checkpoints, ranges
 
 FORMAT = "pg2lib weights 2"
 SUFFIX = ".safetensors"
-JSON = ("configs", "seed", "keys")  # of the metadata; the other values are plain text
+JSON = ("configs", "seed", "keys")  # in the metadata; other values are plain text
 STEP = ".step"
 
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """What a file of weights says of itself; keys are those of the training runs."""
+    """The metadata of a file of weights; keys are those of the training runs."""
 
     row: str
     configs: dict  # method -> its configuration, those it refines first
@@ -48,7 +48,7 @@ class Published:
 
 
 def about(published: Published) -> str:
-    """One line for people."""
+    """One line of description."""
     height, width = published.size
     return printable(
         f"{published.row}, {width}x{height}, trained on {published.dataset} "
@@ -57,17 +57,17 @@ def about(published: Published) -> str:
 
 
 def check_suffix(path, suffix: str = SUFFIX) -> Path:
-    """The path, if it ends as published weights do, or in another suffix; else UserError."""
+    """Return the path. Raises UserError for another suffix than published weights or `suffix`."""
     if Path(path).suffix != suffix:
         raise UserError(f"{path} does not end in {suffix}; name a file that does")
     return Path(path)
 
 
 def export(out, trained: dict, published: Published, small: bool = False) -> Path:
-    """Write the networks of a row into one file.
+    """Write the networks of a row to one file.
 
-    trained: method -> path of its weights.pt, in the order of training; small: generators alone,
-    with eight bits a weight. UserError for another suffix, or where `out` cannot be written.
+    trained: method -> path of its weights.pt, in training order; small: only generators, with eight
+    bits per weight. Raises UserError for another suffix, or if `out` cannot be written.
     """
     out, tensors = check_suffix(out), {}
     for method, path in trained.items():
@@ -91,8 +91,8 @@ def export(out, trained: dict, published: Published, small: bool = False) -> Pat
 
 
 def eight_bits(tensor):
-    """(int8 of the same shape, float32 (outputs,) steps): a weight (outputs, ...) is about its
-    whole number times its output's step, to half a step."""
+    """(int8 of the same shape, float32 (outputs,) steps): each weight (outputs, ...) is about its
+    integer times its output's step, to within half a step."""
     steps = tensor.flatten(1).abs().amax(1).clamp(min=torch.finfo(torch.float32).tiny) / 127
     return (tensor / along_outputs(steps, tensor)).round().to(torch.int8), steps
 
@@ -103,8 +103,8 @@ def along_outputs(steps, tensor):
 
 
 def float_weights(tensors: dict) -> dict:
-    """All weights of a file as float32, those of eight bits multiplied by their steps. ValueError
-    or KeyError for steps that do not fit, another type, or values that are not finite."""
+    """All weights of a file as float32, eight-bit ones multiplied by their steps. Raises ValueError
+    or KeyError for steps that do not fit, another type, or non-finite values."""
     found = {name: tensor for name, tensor in tensors.items() if not name.endswith(STEP)}
     for name, tensor in found.items():
         if tensor.dtype == torch.int8:
@@ -150,7 +150,7 @@ def load(path, device: str | None = None):
 
 
 def read_metadata(metadata: dict, path) -> Published:
-    """What the file says of itself, checked; UserError that names what is wrong."""
+    """The metadata of a file, checked. Raises UserError that names the mistake."""
     if metadata.get("format") != FORMAT:
         raise UserError(
             f"{path} holds no weights of this version of pg2lib (its metadata name the format "
@@ -179,9 +179,9 @@ def read_metadata(metadata: dict, path) -> Published:
 
 
 def read_config(name: str, fields: dict):
-    """A method's configuration from plain values; ValueError or UserError for a bad one.
+    """A method's configuration from plain values. Raises ValueError or UserError for a bad one.
 
-    A field that the file lacks is newer than the file: its default is what was done before.
+    A field missing in the file is newer than the file: its default is the earlier behaviour.
     """
     kind = METHODS[name].config
     known = {field.name: field.type for field in dataclasses.fields(kind)}
