@@ -21,7 +21,7 @@ EPILOG = """examples:
   pg2 train G1-L1 --profile lite               one row of Table 1
   pg2 describe --profile paper                 parameters, GFLOPs, schedule
   pg2 report                                   all results on one page
-  pg2 generate --image me.jpg --target-pose walk.json --out me
+  pg2 generate --weights G1+G2+D --image me.jpg --target-pose walk.json --out me
                                                one's own photo in other poses
 runs are kept in runs/ ($PG2_RUNS), figures and tables in runs/figures/ ($PG2_FIGURES)"""
 
@@ -183,9 +183,9 @@ PHOTO = (
            help="frames a second of the GIF (default 8)"),
     option("--row", default=None,
            help="row to generate with, trained if it is not (default: the last of Table 1)"),
-    option("--weights", type=Path, metavar="FILE", help="generate with a file of pg2 export "
-           "instead, or with a generator that ships, by its row (G1+G2+D); needs no data and no "
-           "training"),
+    option("--weights", type=Path, metavar="FILE", help="generate with a file or folder of "
+           "pg2 export instead, or with a generator that ships, by its row (G1+G2+D); needs no "
+           "data and no training"),
     RCNN,
     option("--out", type=Path, required=True, help="folder for the pictures; sheet.png shows all"),
 )

@@ -290,12 +290,20 @@ def painter(options, study, device):
     if options.weights:
         name = str(options.weights)
         ships = name in shipped.rows() and not options.weights.exists()
-        file = shipped.weights_file(name) if ships else options.weights
+        file = shipped.weights_file(name) if ships else of_folder(options.weights)
         published, generate_fn = weights.load(file, device)
         log(f"weights: {weights.about(published)}")
         return published.row, published.configs[published.row], published.dataset, generate_fn
     row = checked("row", options.row or models.rows()[-1], models.painted())
     return row, pipeline.method_config(study, row), study.data_name, None
+
+
+def of_folder(path):
+    """A file of weights, or the only one of a folder that `pg2 export --card` wrote."""
+    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    if len(files) != 1:
+        raise UserError(f"{path} is a folder with {len(files)} .safetensors files; name one file")
+    return files[0]
 
 
 def photo_map(options, row, config, image):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -216,6 +217,19 @@ def test_poses_are_detected_where_none_is_given(pg2, eyes, tmp_path):
     )
 
 
+def test_a_folder_with_one_file_of_weights_is_that_file(pg2, folder, tmp_path):
+    (tmp_path / "hub").mkdir()
+    shutil.copy(folder / "row.safetensors", tmp_path / "hub")
+    (tmp_path / "hub" / "README.md").write_text("its card")
+    pose = ("--target-pose", "pose.json", "--pose", "me.json")
+    found = []
+    for weights_at in ("row.safetensors", tmp_path / "hub"):
+        out = tmp_path / f"{len(found)}"
+        assert pg2(*pose, "--out", out, source=("--weights", str(weights_at)))[0] == 0
+        found.append(images_in(out)["refined"])
+    np.testing.assert_array_equal(*found)
+
+
 def test_without_weights_for_keypoints_a_photo_as_pose_is_told(pg2, tmp_path):
     code, _, error = pg2("--target-pose", "other.png", "--out", tmp_path / "a")
     assert code == 2 and error.count("\n") == 1 and "PG2_KEYPOINT_RCNN" in error
@@ -256,6 +270,8 @@ MISTAKES = [
     (["--target-pose", "pose.json", "--weights", "gone.safetensors"], "gone.safetensors does not"),
     (["--target-pose", "pose.json", "--weights", "damaged.safetensors"], "is damaged"),
     (["--target-pose", "pose.json", "--weights", "pose.json"], "does not end in .safetensors"),
+    (["--target-pose", "pose.json", "--weights", "walk"], "walk is a folder with 0 .safetensors"),
+    (["--target-pose", "pose.json", "--weights", "."], "is a folder with 3 .safetensors files"),
     (["--target-pose", "pose.json", "--image", "gone.jpg"], "gone.jpg does not exist"),
     (["--target-pose", "pose.json", "--image", "cut.jpg"], "cut.jpg is not an intact image"),
     (["--target-pose", "pose.json", "--image", "walk"], "walk is not an intact image"),

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import onnxruntime
@@ -12,6 +13,7 @@ from pg2lib.apps.pose_studio import background
 from pg2lib.apps.site import site, studio_page
 from pg2lib.data.heatmaps import heatmaps, pose_mask
 from pg2lib.results import figures
+from pg2lib.results.report import write_report
 from pg2lib.workflow.run_store import project
 
 NOTEBOOKS = sorted((project() / "notebooks").glob("*.ipynb"))
@@ -64,6 +66,18 @@ def test_pages_load_nothing_from_outside_and_their_links_lead_somewhere(tmp_path
             assert (page.parent / address).is_file(), address
         links += len(linked)
     assert links > 20
+
+
+def test_the_report_leads_back_to_the_site(tmp_path):
+    study = "synthetic-market-demo"
+    shutil.copytree(project() / "figures" / study, tmp_path / "figures" / study)
+    report = tmp_path / "site" / "report"
+    write_report(tmp_path / "figures", report)
+    site.lead_back(report)
+    text = (report / "report.html").read_text(encoding="utf-8")
+    first = re.search(r"<main|<nav", text).start()
+    assert text[:first].count('<a href="../index.html">') == 1
+    assert not (report / "manifest.json").exists()
 
 
 def test_a_link_that_leads_nowhere_is_text(tmp_path):

@@ -11,14 +11,18 @@ from pg2lib.workflow import pipeline
 from pg2lib.workflow import run_store as runs
 
 OUT = Path(__file__).parent.parent / "docs" / "croissant.json"
-CONTEXT = {
+CONTEXT = {  # as the format prescribes it, whether used here or not: mlcroissant compares
     "@language": "en", "@vocab": "https://schema.org/", "sc": "https://schema.org/",
     "cr": "http://mlcommons.org/croissant/", "dct": "http://purl.org/dc/terms/",
-    "citeAs": "cr:citeAs", "conformsTo": "dct:conformsTo", "key": "cr:key",
-    "md5": "cr:md5", "recordSet": "cr:recordSet", "field": "cr:field", "source": "cr:source",
-    "fileObject": "cr:fileObject", "extract": "cr:extract", "column": "cr:column",
-    "dataType": {"@id": "cr:dataType", "@type": "@vocab"}, "repeated": "cr:repeated",
-    "isLiveDataset": "cr:isLiveDataset", "data": {"@id": "cr:data", "@type": "@json"},
+    "rai": "http://mlcommons.org/croissant/RAI/", "conformsTo": "dct:conformsTo",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+} | {
+    name: f"cr:{name}"
+    for name in "citeAs column equivalentProperty extract field fileObject fileProperty fileSet "
+    "format includes isLiveDataset jsonPath key md5 parentField path recordSet references regex "
+    "repeated replace samplingRate separator source subField transform".split()
 }  # fmt: skip
 ARRAYS = {  # file -> what it holds
     "images": "the pictures, RGB bytes",

@@ -56,6 +56,7 @@ def write_pages(out):
     project = runs.project()
     comparison = project / "docs" / "paper-vs-code.md"
     write_report(runs.figures(), out / "report", comparison, runs.shipped_figures())
+    lead_back(out / "report")
     sources = [*sorted((project / "notebooks").glob("*.ipynb")), project / "README.md"]
     sources += sorted((project / "docs").glob("*.md"))
     places = {path: path.relative_to(project).with_suffix(".html") for path in sources}
@@ -68,6 +69,15 @@ def write_pages(out):
         for name in ("notebooks", "documents")
     }  # fmt: skip
     write_page(out, "index.html", "PG2 companion", filled("index.html", **listed))
+
+
+def lead_back(report):
+    """Give the report a link to the site, whose manifest lists its files too."""
+    page = report / "report.html"
+    text = page.read_text(encoding="utf-8")
+    back = '<p><a href="../index.html">Notebooks, pose studio, documents</a></p>'
+    page.write_text(text.replace("<header>", f"<header>\n{back}", 1), encoding="utf-8")
+    (report / own_files.MANIFEST).unlink()
 
 
 def write_studio(study, out, log):
