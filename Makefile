@@ -106,7 +106,7 @@ record: .venv/.installed
 	@.venv/bin/python -m benchmarks.record "$(CHANGE)" $(foreach change,$(SET),--set $(change))
 
 faults: .venv/.installed
-	@.venv/bin/python -m benchmarks.faults --minutes 2.5
+	@.venv/bin/python -m benchmarks.faults --minutes 2
 
 lock: .venv/.installed
 	@.venv/bin/python -m pip install -qq $(PIP_FLAGS) uv && .venv/bin/python tools/lock.py write

@@ -125,15 +125,16 @@ every outcome is in [benchmarks/faults.json](../benchmarks/faults.json).
 Not promised: protection from someone who edits a file and its record; the curve and the log of a
 training that was interrupted are read, but their content is not compared; a disk that fills up
 through another program while a file is mapped into memory ends the process without a sentence
-(it resumes); temporary files in a folder that
-was named with `--out` stay there if the process is killed, since such a folder is the user's.
+(it resumes); temporary files in a folder that was named with `--out` stay there if the process is
+killed, since such a folder is the user's.
 
 Not in these counts: kills of a launch by torchrun; damage to the store of an executed notebook.
 Unit tests hold a disk without locks (NFS), files that would run code, names that would leave their
 folder, and what the report escapes.
 
-The first runs found a worker that outlived a killed preparation and a traceback for
-`--set channels=0`; both are mended and have tests in tests/test_faults.py.
+The first runs found a worker that outlived a killed preparation and tracebacks for
+`--set channels=0` and for parameters of a notebook that are no texts (`dataset = 5`); all are
+mended and have tests in tests/test_faults.py.
 
 ## How it was tried
 """
@@ -153,8 +154,8 @@ def page(record: dict) -> str:
         failures += [f"- {part}, {n}: {end}" for n, end in cases.items() if not good(end)]
     lines += [
         "",
-        f"Seed {record['seed']}. Machine: {'; '.join(machines(record))}; each pg2 runs on one of "
-        "them. Where fewer cases stand than there are, the others were not run.",
+        f"Seed {record['seed']}. Machine: {'; '.join(machines(record))}; each pg2 but reproduce "
+        "runs on one of them. Where fewer cases stand than there are, the others were not run.",
     ]
     count = {part: len(entry["cases"]) for part, entry in record["parts"].items()}
     inputs = sum(size * count.get(part, 0) for part, size in INPUTS.items())
