@@ -1,6 +1,6 @@
 """The command `pg2`: thin sub-commands over the library.
 
-Everything heavy is imported inside the command that needs it, so that `pg2 --help` is instant.
+Heavy imports happen inside the command that needs them, so that `pg2 --help` is instant.
 """
 
 import argparse
@@ -22,21 +22,21 @@ EPILOG = """examples:
   pg2 describe --profile paper                 parameters, GFLOPs, schedule
   pg2 report                                   all results on one page
   pg2 generate --weights G1+G2+D --image me.jpg --target-pose walk.json --out me
-                                               one's own photo in other poses
+                                               your own photo in other poses
 runs are kept in runs/ ($PG2_RUNS), figures and tables in runs/figures/ ($PG2_FIGURES)"""
 
 
 def main(arguments=None) -> int:
-    """Run one command; 0 when done, 2 after a user's mistake (one sentence on stderr)."""
+    """Run one command. Returns 0, or 2 after a user's mistake (one sentence on stderr)."""
     if not (sys.argv[1:] if arguments is None else arguments):
         parser().print_help(sys.stderr)
         return 2
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a terminal may lack a sign that a table has
+        if hasattr(stream, "reconfigure"):  # a terminal may lack a character of a table
             stream.reconfigure(errors="replace")
     options = parser().parse_args(arguments)
     status = status_of(run, options)
-    if os.environ.get("WORLD_SIZE", "").isdecimal():  # of a launcher
+    if os.environ.get("WORLD_SIZE", "").isdecimal():  # set by a launcher
         from pg2lib.core import distributed
 
         if distributed.launched():
@@ -45,37 +45,37 @@ def main(arguments=None) -> int:
 
 
 def status_of(work, *arguments) -> int:
-    """Do work(*arguments); the exit status, with one sentence on stderr after a user's mistake, and
-    3 where --minutes are over."""
+    """Call work(*arguments); returns the exit status: 2, with one sentence on stderr, after a
+    user's mistake, 3 when --minutes have passed."""
     try:
         work(*arguments)
     except UserError as error:
-        return told(error)
+        return report_mistake(error)
     except OutOfTime:
-        print("pg2: the minutes are over; run the same command again to go on", file=sys.stderr)
+        print("pg2: time limit reached; run the same command again to resume", file=sys.stderr)
         return 3
     except BrokenPipeError:  # `pg2 ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except ModuleNotFoundError as error:
         if str(error.name).startswith("pg2lib"):
             raise
-        return told(f"the package {error.name} is not installed; install it (`pip install -e .`)")
+        return report_mistake(f"{error.name} is not installed; install it (`pip install -e .`)")
     except OSError as error:
-        return told(fault(error))
+        return report_mistake(system_error(error))
     except KeyboardInterrupt:
         print("\npg2: stopped; run it again to resume", file=sys.stderr)
         return 130
     return 0
 
 
-def told(sentence) -> int:
-    """The exit status of a user's mistake, which this tells."""
+def report_mistake(sentence) -> int:
+    """Print a user's mistake on stderr; returns its exit status."""
     print(f"pg2: {printable(sentence)}", file=sys.stderr)
     return 2
 
 
-def fault(error: OSError) -> str:
-    """What the system refused, as a sentence."""
+def system_error(error: OSError) -> str:
+    """An error of the operating system as a sentence."""
     reason = error.strerror or (str(error).strip() or type(error).__name__).splitlines()[-1]
     where = f" ({error.filename})" if error.filename else ""
     remedy = "check that the path exists and may be written, and start again"
@@ -85,8 +85,8 @@ def fault(error: OSError) -> str:
 
 
 def run(options):
-    """Run the command of the options, also as one of the processes of a launch."""
-    if "profile" in options:  # a wrong name is told before torch is imported, which takes seconds
+    """Run the command in the options, also as one process of a launch."""
+    if "profile" in options:  # report a wrong name before importing torch, which takes seconds
         both = (options.command, options.dataset) == ("reproduce", "all")
         named_study(options, drawn()[0] if both else None)
     from pg2lib import commands
@@ -116,14 +116,13 @@ STUDY = (
     option("--test-pairs", type=int, metavar="N",
            help="at most N test pairs, as --set test_pairs=N"),
     option("--seeds", "--seed", default="0", metavar="N,N,...",
-           help="seeds of training: each row is trained once with each and scored over all "
-           "(default 0); 0-4 are five"),
+           help="training seeds: each row is trained once per seed and scored over all "
+           "(default 0); 0-4 means five"),
     option("--data", metavar="FOLDER",
-           help="folder of images that are not drawn (default: $PG2_DATA)"),
+           help="folder of the real images (default: $PG2_DATA)"),
     option("--keypoint-frame", default=ENV("PG2_KEYPOINT_FRAME") or "detect",
            choices=("detect", "176x256", "256x256"),
-           help="frame of the keypoints of the data set DeepFashion (default: detected from the "
-           "joints)"),
+           help="frame of DeepFashion's keypoints (default: detected from the joints)"),
     option("--parsing", metavar="ORDER:FOLDER", default=ENV("PG2_PARSING"), help="parsing maps of "
            "your own for rows that need them: FOLDER/NAME.png for every image NAME, label numbers "
            "in the order lip, cihp, atr or people (default: drawn people have exact ones, "
@@ -134,9 +133,8 @@ DATA = ("--dataset", "--profile", "--set", "--test-pairs", "--data", "--keypoint
 
 
 def study(*names, **helps):
-    """The options of STUDY, in the help only those of these names and those that have a text of
-    their own (device="..."): the others mean nothing to the command, but decide which study it is
-    about."""
+    """The options of STUDY. The help shows only those in `names` and those given a text of their
+    own (device="..."); the command ignores the others, but they determine its study."""
     texts = {f"--{name}": text for name, text in helps.items()}
     return tuple(
         (own, settings if own[0] in names else
@@ -145,25 +143,23 @@ def study(*names, **helps):
     )
 
 
-SHIPPED = option("--profile", default=ENV("PG2_PROFILE") or "demo", help="whose networks the "
-                 "studio has: demo (default), those that ship, or another, trained if need be")
+SHIPPED = option("--profile", default=ENV("PG2_PROFILE") or "demo", help="profile of the "
+                 "studio's networks: demo (default, bundled) or another, trained if missing")
 MINUTES = option("--minutes", type=float, metavar="N", help="stop after N minutes, with "
-                 "checkpoints, a table of how far each training is, and exit status 3; the same "
-                 "command goes on from there")
+                 "checkpoints, a progress table and exit status 3; the same command resumes")
 DRY = option("--dry-run", action="store_true", help="only list the steps that would run")
-RCNN = option("--keypoint-rcnn", metavar="FILE", help="weights that detect keypoints (default: "
+RCNN = option("--keypoint-rcnn", metavar="FILE", help="keypoint detector weights (default: "
               "$PG2_KEYPOINT_RCNN, else torchvision's download)")
 UPDATE = option("--update-notebooks", action="store_true",
-                help="also write the executed notebooks over those in notebooks/")
-ROW = "name of a row or an ablation, all (the rows of Table 1)"
+                help="also replace those in notebooks/ by the executed notebooks")
+ROW = "row or ablation, or all (the rows of Table 1)"
 PHOTO = (
     option("--image", type=Path, required=True, help="photo of the person (I_A), any size"),
-    option("--pose", "--photo-pose", type=Path, help="pose of the person in --image: the photo is "
-           "cropped to it, and rows such as PATN paint from it; JSON, a CSV with a line of the "
-           "image's name, or the photo itself (default: detected, if the weights for that are "
-           "there)"),
-    option("--pose-frame", metavar="WxH", help="size of the picture that the keypoints of --pose "
-           "were made on, if that is a smaller copy of the photo: DeepFashion's are in 176x256"),
+    option("--pose", "--photo-pose", type=Path, help="pose of the person in --image, to "
+           "crop the photo and as input of rows such as PATN: JSON, a CSV with a line for the "
+           "image, or the photo itself (default: detected, if the weights are available)"),
+    option("--pose-frame", metavar="WxH", help="size of the picture that --pose refers to, if it "
+           "is a smaller copy of the photo; DeepFashion's is 176x256"),
     option("--photo-parsing", metavar="ORDER:FILE", help="parsing map of the photo, for rows that "
            "need one: a PNG of label numbers in the order lip, cihp, atr or people (default: pose "
            "regions, drawn from the photo's pose)"),
@@ -174,18 +170,17 @@ PHOTO = (
     option("--target-pose", "--keypoints", type=Path, required=True, metavar="POSE",
            help="target pose (P_B): OpenPose JSON (COCO-18, BODY_25), a keypoint CSV, a photo, or "
            "a sequence: a JSON with a list of frames, or a folder with a JSON per frame"),
-    option("--name", help="image name in the keypoint CSV whose pose is taken"),
-    option("--frame", metavar="WxH", help="size of the picture the target pose belongs to, used "
-           "as a whole (default: the person is scaled to fill the frame)"),
+    option("--name", help="image in the keypoint CSV whose pose to use"),
+    option("--frame", metavar="WxH", help="size of the target pose's picture, kept whole "
+           "(default: the person is scaled to fill the frame)"),
     option("--between", type=int, default=0, metavar="N",
            help="poses to add between two frames of a sequence (default 0)"),
     option("--fps", type=float, default=8.0, metavar="N",
-           help="frames a second of the GIF (default 8)"),
+           help="frames per second of the GIF (default 8)"),
     option("--row", default=None,
-           help="row to generate with, trained if it is not (default: the last of Table 1)"),
-    option("--weights", type=Path, metavar="FILE", help="generate with a file or folder of "
-           "pg2 export instead, or with a generator that ships, by its row (G1+G2+D); needs no "
-           "data and no training"),
+           help="row to generate with, trained if missing (default: the last of Table 1)"),
+    option("--weights", type=Path, metavar="FILE", help="use a file or folder of pg2 export "
+           "instead, or a bundled generator, by its row (G1+G2+D); needs neither data nor training"),
     RCNN,
     option("--out", type=Path, required=True, help="folder for the pictures; sheet.png shows all"),
 )
@@ -197,12 +192,12 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
         *study(*ALL, dataset=f"{STUDY[0][1]['help']}; or all: both drawn ones"), DRY, MINUTES,
         option("--claims", action="store_true",
                help="also train the ablations and test the paper's claims (notebook 7)"),
-        option("--strict", action="store_true", help="end with exit status 1 if Table 1 is not "
-               "within the spread of the trainings that come with the project"),
+        option("--strict", action="store_true", help="exit with status 1 unless Table 1 is "
+               "within the spread of the bundled trainings"),
         UPDATE)),
     ("data prepare", "draw or decode the images into the run store", (*study(*DATA), DRY)),
     ("data verify", "check counts, sizes, people, keypoints; print a card", study(*DATA)),
-    ("data keypoints", "detect the keypoints of one's own photographs (Keypoint R-CNN)", (
+    ("data keypoints", "detect the keypoints of your own photographs (Keypoint R-CNN)", (
         *study("--data", "--device"), RCNN)),
     ("data export", "write a data set as a folder of images, people and poses", (*study(*DATA),
         option("--out", type=Path, required=True, help="folder to write"))),
@@ -213,45 +208,45 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
     ("train", "train one or more rows", (*STUDY, DRY, MINUTES, option("row", nargs="+",
         metavar="ROW", help=f"{ROW}, or keypoints (the network of the pose score)"))),
     ("evaluate", "score rows and write Table 1", (*STUDY, DRY, MINUTES,
-        option("row", nargs="*", metavar="ROW", help="names of rows or ablations, condition or "
+        option("row", nargs="*", metavar="ROW", help="rows or ablations, condition or "
                "target (default: all of Table 1, which is then written)"),
-        option("--preset", default="pg2", help="recipe of SSIM: pg2 (default), pg2-trainlog, patn, "
+        option("--preset", default="pg2", help="SSIM settings: pg2 (default), pg2-trainlog, patn, "
                "defgan or patn-fashion"),
         option("--mask-from", choices=("target", "condition"), default="target",
-               help="whose pose mask mask-SSIM uses; the released script took the condition's"))),
+               help="image whose pose mask mask-SSIM uses; the released script used condition"))),
     ("successors", "the rows of later papers beside PG2's: table, claims, Figure 4, notebooks",
         (*STUDY, DRY, UPDATE, option("method", nargs="*", metavar="METHOD",
-        help="rows whose papers to show, such as PATN (default: all later papers)"))),
-    ("matrix", "print the commands that score rows of many studies, to share among machines", (
+        help="rows of the papers to show, such as PATN (default: all later papers)"))),
+    ("matrix", "print the commands that score rows of many studies, for many machines", (
         *STUDY,
         option("--datasets", metavar="NAME,NAME,...", help="data sets (default: --dataset)"),
         option("--rows", default="all", metavar="ROW,ROW,...", help="rows to score: names, all "
                "(those of Table 1; default), ablations or successors"),
         option("--wave", type=int, metavar="N", help="only wave N, which needs the waves before "
-               "it: 1 data, 2 keypoint networks and first stages, 3 and on what refines or scores "
+               "it: 1 data, 2 keypoint networks and first stages, 3 onwards what refines or scores "
                "them"),
-        option("--json", action="store_true", help="as JSON, with what each line waits for"))),
+        option("--json", action="store_true", help="as JSON, with the dependencies of each line"))),
     ("runs pack", "write finished steps of the run store into one file", (
         option("names", nargs="*", metavar="NAME", help="a study (synthetic-market-quick), a "
                "step (train/synthetic-market-quick/G1-L1) or a step's key (default: all)"),
         option("-o", "--out", type=Path, required=True, metavar="FILE", help="the .tar to write"))),
-    ("runs merge", "take the steps of a file of pg2 runs pack into the run store", (
-        option("file", type=Path, metavar="FILE", help="what pg2 runs pack wrote"),)),
-    ("parser", "train a network that finds parsing maps, on drawn people, and score it per label",
+    ("runs merge", "add the steps in a file of pg2 runs pack to the run store", (
+        option("file", type=Path, metavar="FILE", help="file of pg2 runs pack"),)),
+    ("parser", "train a parsing network on drawn people and score it per label",
         (*study(*DATA, "--device"), DRY, option("--labelled", type=Path, metavar="FOLDER",
-        help="score it on half of these labelled photographs too, and a second network that "
-        "learns from the other half: photos/NAME.jpg, labels/NAME.png and labels.csv, as those of "
+        help="also score it on half of these labelled photographs, and a second network trained on "
+        "the other half: photos/NAME.jpg, labels/NAME.png and labels.csv, as in "
         "Clothing Co-Parsing"), option("--write", type=Path,
-        metavar="FOLDER", help="write the maps that it finds in the images of --dataset, for "
+        metavar="FOLDER", help="write its maps of the images of --dataset, for "
         "--parsing people:FOLDER"))),
     ("describe", "parameters, GFLOPs and schedule of every row", (*study(*DATA[:3]),
         option("--json", action="store_true", help="as JSON"))),
     ("generate", "one photo in another pose, or in many", (*PHOTO, *study(*DATA[:3], "--data",
         seeds="seed of the training to generate with (default 0)",
         device="cpu, cuda (default: if available) or mps, the GPU of a Mac"))),
-    ("card", "score the generators that ship and write their card", study(*DATA, "--seeds",
+    ("card", "score the bundled generators and write their card", study(*DATA, "--seeds",
         "--device")),
-    ("report", "all results on one page: your own, then those that come with the project", (
+    ("report", "all results on one page: your own, then the bundled ones", (
         option("--out", type=Path, help="folder to write (default: report/)"),)),
     ("site", "notebooks, documents, report and pose studio as pages that open without a server", (
         *(SHIPPED if names == ("--profile",) else (names, more) for names, more in STUDY),
@@ -259,23 +254,23 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
     ("pages", "update the tables that README.md and docs/results.md quote from figures/", ()),
     ("publish", "copy your results into the project's figures/, then update its pages", (
         option("study", nargs="*", metavar="STUDY", help="folders below runs/figures/ (default: "
-               "all but those of the profile smoke)"),)),
+               "all except those of profile smoke)"),)),
     ("export", "write a row's weights as one file to publish", (*STUDY,
         option("row", metavar="ROW", help=ROW),
         option("--out", type=Path, required=True, metavar="FILE",
                help="the .safetensors or .onnx file to write; for all rows or --card, a folder"),
-        option("--card", action="store_true", help="for a model hub: also a README.md that says "
-               "what the weights are, with the scores that are there already"),
-        option("--onnx", action="store_true", help="an ONNX graph, for use without PyTorch; with "
-               "--profile demo of the generators that ship, untrained"),
+        option("--card", action="store_true", help="for a model hub: also write a README.md that "
+               "describes the weights, with the known scores"),
+        option("--onnx", action="store_true", help="write an ONNX graph, for use without PyTorch; "
+               "--profile demo uses the bundled generators, without training"),
         option("--small", action="store_true",
-               help="generators alone, with eight bits a weight"))),
+               help="only the generators, with eight bits per weight"))),
 )
 # fmt: on
 
 
 def actions(group) -> str:
-    """The second words of a group's commands, as its help."""
+    """The second words of a group's commands, for its help."""
     return ", ".join(name.split()[1] for name, *_ in COMMANDS if name.startswith(f"{group} "))
 
 

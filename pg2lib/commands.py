@@ -1,4 +1,4 @@
-"""The commands of `pg2`, each a function of its options; `cli` says what these are."""
+"""The commands of `pg2`, each a function of its options, which `cli` defines."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ from pg2lib.workflow import pages as project_pages
 from pg2lib.workflow import run_store as runs
 from pg2lib.workflow.card import write_card, write_hub_page
 
-MOST_PROBLEMS = 20  # that a card lists
+MOST_PROBLEMS = 20  # listed in a card
 
 
 def study_of(options, dataset=None):
@@ -43,7 +43,7 @@ def study_of(options, dataset=None):
 
 
 def log(line):
-    if distributed.rank() == 0:  # of the processes of a launch one talks
+    if distributed.rank() == 0:  # one process of a launch prints
         say(line)
 
 
@@ -52,7 +52,7 @@ def log_plan(steps):
 
 
 def reproduce(options):
-    # training and scoring work without the packages of notebooks
+    # training and scoring need no notebook packages
     from pg2lib.workflow import notebooks
     from pg2lib.workflow import reproduce as workflow
 
@@ -66,7 +66,7 @@ def reproduce(options):
         for study in studies:
             rows = plan.wanted(study, options.claims)[study]
             trained = (*pipeline.chains(rows), pipeline.KEYPOINTS)
-            stack.enter_context(slices.told(study, trained, log))
+            stack.enter_context(slices.log_progress(study, trained, log))
         alike = workflow.reproduce(studies, options.claims, log, until)
     if options.update_notebooks:
         notebooks.update_committed(studies[0], workflow.books(studies[0], True), log)
@@ -93,7 +93,7 @@ def data_verify(options):
     log(card_text(card | {"problems": problems[:MOST_PROBLEMS] + more}))
     if problems:
         raise UserError(f"{len(problems):,} problems found; see the card above")
-    if source is not None:  # what training reads of them
+    if source is not None:  # the data that training reads
         log(card_text(pipeline.data(study, log).card))
 
 
@@ -106,8 +106,8 @@ def data_keypoints(options):
     weights_file = keypoint_rcnn.require_weights(options.keypoint_rcnn)
     network = keypoint_rcnn.load_network(weights_file, device)
     with reporting("keypoints") as progress:
-        told = keypoint_rcnn.detect_folder(source, places, network, device, progress)
-    log(told)
+        done = keypoint_rcnn.detect_folder(source, places, network, device, progress)
+    log(done)
 
 
 def data_export(options):
@@ -141,7 +141,7 @@ def train(options):
         steps = [pipeline.train_step(one, n) for n in wanted for one in pipeline.each(study, n)]
         return log_plan([pipeline.data_step(study), *steps])
     pipeline.data(study, log)
-    with slices.told(study, names, log):
+    with slices.log_progress(study, names, log):
         lanes.train_all(study, names, log, slices.end_after(options.minutes))
     for name in names:
         for one in pipeline.each(study, name):
@@ -159,7 +159,7 @@ def evaluate(options):
     if options.dry_run:
         return log_plan([pipeline.score_step(*job, *how) for job in jobs])
     until, trained = slices.end_after(options.minutes), (*pipeline.chains(rows), pipeline.KEYPOINTS)
-    with slices.told(study, trained, log):
+    with slices.log_progress(study, trained, log):
         lanes.train_all(study, trained, log, until)
         for job in jobs:
             pipeline.evaluate(*job, *how, log, until)
@@ -169,13 +169,13 @@ def evaluate(options):
     if distributed.rank() > 0:
         return None
     log(f"\n{terminal.text(table, terminal.columns())}\n")
-    inside = "" if how == ("pg2", "target") else f"/{'-'.join(how)}"  # keeps the usual table
+    inside = "" if how == ("pg2", "target") else f"/{'-'.join(how)}"  # keep the usual table
     folder = pipeline.named_folder(study.name + inside)
     log("wrote " + ", ".join(str(path) for path in render.write(folder, "table1", table)))
 
 
 def successors(options):
-    # training and scoring work without the packages of notebooks
+    # training and scoring need no notebook packages
     from pg2lib.workflow import notebooks
     from pg2lib.workflow import successors as workflow
 
@@ -211,7 +211,7 @@ def runs_pack(options):
 
 def runs_merge(options):
     taken, there = pack.merge(options.file)
-    log(f"{taken} steps taken, {there} were there already")
+    log(f"{taken} steps added, {there} already present")
 
 
 def parser(options):
@@ -244,10 +244,10 @@ def generate(options):
     frame = None if frame is None else parse_frame(frame)
     copy = None if copy is None else parse_frame(copy, "--pose-frame")
     image = read_image(options.image)
-    row, config, dataset, generate_fn = painter(options, study, device)
+    row, config, dataset, generate_fn = generator(options, study, device)
     size, own_map = (config.height, config.width), photo_map(options, row, config, image)
     log(photos.expectation(size, dataset))
-    posed = "condition_pose" in models.find(row).needs  # then a pose is worth a download
+    posed = "condition_pose" in models.find(row).needs  # then download the detector if needed
 
     detector = keypoint_rcnn.detector(options.keypoint_rcnn, device)
     poses, about = photos.read_poses(options.target_pose, options.name, detector)
@@ -265,7 +265,7 @@ def generate(options):
     elif posed:
         keypoint_rcnn.require_pose(row, options.image, options.keypoint_rcnn)
     elif keypoint_rcnn.find_weights(options.keypoint_rcnn) is None:
-        detector = None  # a photo is worth no download, its pose only makes the crop better
+        detector = None  # not worth a download: the pose only improves the crop
     how = size, pose, options.fit, options.padding, detector, options.image, None, posed
     image, pose, done = photos.condition_photo(image, *how)
     log(f"photo: {done}")
@@ -273,7 +273,7 @@ def generate(options):
         own_map = None if own_map is None else photo_maps.framed(own_map, config.labels, *how)
         found = photo_maps.of_photo(models.find(row), config.labels, pose, own_map, size)
         log(f"parsing map: {found[1]}")
-    # Only now, after every mistake was told: a row may have to be trained.
+    # After all checks of the input, since a row may have to be trained.
     if not generate_fn:
         pipeline.train(replace(study, device="cpu" if device == "mps" else study.device), row, log)
         generate_fn = pipeline.generate_fn(study, row, log)
@@ -283,10 +283,10 @@ def generate(options):
         log(f"wrote {path}")
 
 
-def painter(options, study, device):
-    """(row, its configuration, the data set that it knows, its function or None until trained)."""
+def generator(options, study, device):
+    """(row, its configuration, its data set, its function or None until trained)."""
     if options.weights and options.row:
-        raise UserError("--weights names the row already; leave out --row")
+        raise UserError("--weights already names the row; leave out --row")
     if options.weights:
         name = str(options.weights)
         ships = name in shipped.rows() and not options.weights.exists()
@@ -347,7 +347,7 @@ def export(options):
 def card(options):
     files = {row: shipped.weights_file(row) for row in shipped.rows()}
     study = study_of(options)
-    among = runs.shipped_figures() if shipped.ships(study) else None  # it ships with the files
+    among = runs.shipped_figures() if shipped.ships(study) else None  # bundled with the files
     for path in write_card(study, files, pipeline.named_folder(study.name, among), log):
         log(f"wrote {path}")
 
@@ -360,12 +360,12 @@ def report(options):
 
 
 def site(options):
-    # the rest works without the packages of notebooks
+    # other commands need no notebook packages
     from pg2lib.apps.site.site import write_site
 
     study = study_of(options)
     first = write_site(study, options.out or runs.root() / "site", log)
-    log(f"wrote {first}; open it by a double click")
+    log(f"wrote {first}; double-click to open it")
 
 
 def pages(options):

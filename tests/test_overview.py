@@ -56,7 +56,7 @@ def test_a_line_counts_every_step_that_gets_done(store):
     known = {f"train drawn-quick/{name}": 600.0 for name in "abc"}
     (folder / "run.json").write_text(json.dumps({"steps": known}))
     entries = [(one, runs.state(one)) for one in steps]
-    with overview.told(entries, [folder], 1, lines.append):
+    with overview.log_steps(entries, [folder], 1, lines.append):
         make(steps[1], 300.0)
         while len(lines) < 2:
             time.sleep(0.01)
@@ -67,7 +67,7 @@ def test_a_line_counts_every_step_that_gets_done(store):
         "-- step 3 of 3 done",
     ]
     lines.clear()
-    with overview.told([(one, runs.state(one)) for one in steps], [folder], 1, lines.append):
+    with overview.log_steps([(one, runs.state(one)) for one in steps], [folder], 1, lines.append):
         pass
     assert lines == []
 

@@ -113,7 +113,7 @@ def test_what_is_not_finished_or_damaged_is_not_packed(at, tmp_path):
     with pytest.raises(UserError, match="holds no finished step"):
         pack.write([], file)
     make(ROW, done=False)
-    with pytest.raises(UserError, match="no finished step in .* is of 'G1[+]D'"):
+    with pytest.raises(UserError, match="no finished step in .* matches 'G1[+]D'"):
         pack.write(["G1+D"], file)
     runs.finish(ROW, ["weights.pt"], 1.0)
     (ROW.folder / "weights.pt").write_text("bad")
@@ -181,8 +181,8 @@ def spoilt(how, good, path):
         ("an absolute folder", "not of a run store"),
         ("a folder of dots", "not of a run store"),
         ("a link", "which it does not list"),
-        ("another key", "not the step its name says"),
-        ("an output too many", "not the step its name says"),
+        ("another key", "does not match its name"),
+        ("an output too many", "does not match its name"),
         ("a list that is none", "is no pack of runs"),
         ("another format", "is no pack of runs"),
     ],
@@ -237,6 +237,6 @@ def test_the_commands(at, tmp_path, capsys):
     at("there")
     assert cli.main(["runs", "merge", str(file)]) == 0
     out = capsys.readouterr().out
-    assert "2 steps (0.0 MB)" in out and "2 steps taken, 0 were there already" in out
+    assert "2 steps (0.0 MB)" in out and "2 steps added, 0 already present" in out
     assert cli.main(["runs", "merge", str(tmp_path / "none.tar")]) == 2
     assert "none.tar" in capsys.readouterr().err

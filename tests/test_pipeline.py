@@ -390,7 +390,7 @@ session.send = lossy
 
 def test_a_notebook_that_another_process_finished_meanwhile_is_not_run_again(book, monkeypatch):
     study, notebook = book()
-    states = iter([runs.State(False, "it was never made here"), runs.State(True, "made")])
+    states = iter([runs.State(False, "it has not been made yet"), runs.State(True, "made")])
     monkeypatch.setattr(notebooks, "notebook_state", lambda *_: next(states))
     monkeypatch.setattr(notebooks, "execute", lambda *_: pytest.fail("it ran again"))
     assert notebooks.run_notebook(study, notebook, lambda line: None).suffix == ".ipynb"

@@ -23,7 +23,7 @@ def make(step, text="result"):
 
 def test_a_finished_step_is_a_hit_and_a_changed_one_tells_what_changed():
     step = runs.Step("train", "x", {"batch": 8, "rate": 0.1}, {"data": "abc"})
-    assert "never made" in runs.state(step).reason
+    assert "not been made" in runs.state(step).reason
     make(step)
     assert runs.state(step).hit
     other = runs.Step("train", "x", {"batch": 16, "rate": 0.1}, {"data": "abc"})

@@ -1,7 +1,7 @@
-"""The card of published weights: what they were trained on, what it cost, and how they score.
+"""The card of published weights: their training data, cost and scores.
 
-The files themselves are scored, with eight bits a weight where they are small, on people whom the
-networks have not seen. Beside weights for a model hub goes a page with what is known of them.
+Scores are computed from the files themselves, with eight bits per weight if small, on people unseen
+in training. Weights for a model hub also get a page with what is known of them.
 """
 
 import json
@@ -22,8 +22,8 @@ from pg2lib.training import describe, loop, weights
 from pg2lib.workflow import pipeline, shipped
 from pg2lib.workflow import run_store as runs
 
-# Measure -> (heading, goal, whether the goal is of the real target's own value), for the pictures
-# one looks at: at least the goal, or at most it where a score is the better the lower it is.
+# Measure -> (heading, goal, whether the goal is relative to the real target's value), for images to
+# look at; values must reach the goal, or stay below it if lower is better.
 GOALS = {
     "pckh": ("PCKh", 0.95, True),
     "arms": ("PCKh of elbows and wrists", 0.9, True),
@@ -43,10 +43,10 @@ PAGES = Environment(
 
 
 def write_card(study, files: dict, folder: Path, log) -> list[Path]:
-    """Score published weights (row -> path) on the test pairs of a study; writes card.md, card.json
-    and logs.csv, the logs of the trainings, into `folder` and returns their paths.
+    """Score published weights (row -> path) on the test pairs of a study. Writes card.md, card.json
+    and logs.csv, the training logs, into `folder` and returns their paths.
 
-    UserError for a file that is missing or damaged, or of another image size than the study's.
+    Raises UserError for a file that is missing, damaged or of another image size than the study's.
     """
     data = pipeline.data(study, log)
     loaded = {row: weights.load(path, study.device) for row, path in files.items()}
@@ -77,7 +77,7 @@ def write_card(study, files: dict, folder: Path, log) -> list[Path]:
 
 
 def measured(study, data, row, generate_fn, log) -> dict:
-    """measure -> {"mean", "low", "high"} of GOALS on the test pairs, None where there is none."""
+    """measure -> {"mean", "low", "high"} of GOALS on the test pairs, or None."""
     how, estimator = pipeline.scoring(study, "pg2", "target"), pipeline.estimator(study)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
@@ -97,7 +97,7 @@ def measured(study, data, row, generate_fn, log) -> dict:
 
 
 def training(study, row, path) -> dict:
-    """What the training of a row's own networks cost, and the size of its file."""
+    """Training cost of a row's own networks, and the size of its file."""
     step, config = pipeline.train_step(study, row), pipeline.method_config(study, row)
     done, log = runs.read_done(step)["facts"], loop.read_log(step.folder / "log.jsonl")
     return {
@@ -141,7 +141,7 @@ def text(record) -> str:
 
 
 def costs(trainings) -> str:
-    """What `training` found of each row, as a table in Markdown."""
+    """The `training` of each row as a Markdown table."""
     lines = [
         [each["row"], each["start"] or "-", str(each["channels"]), f"{each['iterations']:,}",
          f"{each['pairs_seen']:,}", f"{each['pflops']:.2f}", f"{each['pairs_per_second']:.0f}",
@@ -178,8 +178,8 @@ def goal_text(name) -> str:
 
 
 def write_hub_page(study, files: dict, folder: Path) -> Path:
-    """Write README.md beside published weights (row -> path), with the header that model hubs read.
-    It scores nothing, see `known_scores`."""
+    """Write README.md beside published weights (row -> path), with the header for model hubs.
+    Scores come from `known_scores`."""
     published = {row: weights.load(path, "cpu")[0] for row, path in files.items()}
     found = {row: s for row in files if (s := known_scores(study, row, published[row].keys))}
     head = ["", *(SCORES[name].heading for name in names("table1"))]
@@ -199,8 +199,8 @@ def write_hub_page(study, files: dict, folder: Path) -> Path:
 
 
 def known_scores(study, row, keys) -> dict:
-    """The scores of a row that the run store holds, else those in card.json if the generators that
-    ship are of the trainings `keys`; {} where there is neither."""
+    """A row's scores from the run store, else from card.json if the bundled generators come from
+    the trainings `keys`; else {}."""
     step = pipeline.score_step(study, row)
     if runs.state(step).hit:
         runs.verify(step)
@@ -213,7 +213,7 @@ def known_scores(study, row, keys) -> dict:
 
 
 def hub_header(study, found: dict) -> str:
-    """What model hubs read: YAML between ---, its values as JSON. found: row -> scores."""
+    """The header for model hubs: YAML between ---, its values as JSON. found: row -> scores."""
     task, known = "image-to-image", []
     dataset = {"type": study.dataset, "name": f"{study.data_name}, profile {study.changes}"}
     for row, scores in found.items():

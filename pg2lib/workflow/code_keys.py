@@ -1,9 +1,9 @@
-"""Which code decides a result: the definitions that a function reaches through the imports.
+"""The code that determines a result: the definitions a function reaches through imports.
 
-The hash of a step's code covers the functions, classes and constants of this project that its entry
-points use, directly or through others, and nothing else: a new function beside them, a docstring,
-an annotation, a comment or a layout changes no key. Calls through an object's attribute (a method's
-`generate`, a module imported by its name) cannot be followed; they are entry points of their own.
+The hash of a step's code covers only the functions, classes and constants of this project that its
+entry points use, directly or indirectly: an unrelated function, a docstring, an annotation, a
+comment or formatting changes no key. Calls through an object's attribute (a method's `generate`, a
+module imported by its name) cannot be followed; they are separate entry points.
 """
 
 import ast
@@ -16,9 +16,9 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent
 NAME = PACKAGE.name
-# Which methods and readers there are changes no result of another one: steps name theirs.
+# Lists of methods and readers affect no single result: steps name their own.
 IGNORED = {(f"{NAME}.models", "FILES"), (f"{NAME}.data.prepare", "READERS")}
-TEMPLATES = {f"{NAME}.results.notes": "note_texts"}  # folders of texts that a module fills in
+TEMPLATES = {f"{NAME}.results.notes": "note_texts"}  # template folders of modules
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def entry(function) -> tuple[str, str]:
 
 @cache
 def source(module: str) -> Path | None:
-    """The file of a module of this project, or of a method file from outside; else None."""
+    """Source file of a module of this project, or of an external method file; else None."""
     if module == NAME or module.startswith(f"{NAME}."):
         path = PACKAGE.joinpath(*module.split(".")[1:])
         for candidate in (path.with_suffix(".py"), path / "__init__.py"):
@@ -75,7 +75,7 @@ def hashes(*entries: tuple[str, str]) -> dict[str, str]:
 
 @cache
 def reach(module: str, name: str) -> tuple[str, tuple]:
-    """The code of one top-level name of a module, and the (module, name) that it uses."""
+    """The code of one top-level name of a module, and the (module, name) it uses."""
     parsed = parse(module, source(module).read_text(encoding="utf-8"))
     if name == "*":
         return "", tuple((module, n) for n in (*parsed.definitions, *parsed.imports, ""))
@@ -90,7 +90,7 @@ def reach(module: str, name: str) -> tuple[str, tuple]:
 
 @cache
 def parse(module: str, text: str) -> Module:
-    """The top level of a source text, bare of docstrings and annotations of functions."""
+    """The top level of a source text, without docstrings and function annotations."""
     parsed, tree = Module(module), ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(node, ast.arg):
@@ -116,7 +116,7 @@ def parse(module: str, text: str) -> Module:
 
 
 def flat(body):
-    """Top-level statements, those inside if, try and with among them."""
+    """Top-level statements, including those inside if, try and with."""
     for node in body:
         if isinstance(node, ast.If | ast.Try | ast.With):
             for part in ("body", "orelse", "finalbody"):
@@ -126,7 +126,7 @@ def flat(body):
 
 
 def imported(node, module: str) -> dict:
-    """What an import statement of a module binds: name -> (module, name in it or "*")."""
+    """Names bound by an import statement: name -> (module, name in it or "*")."""
     if isinstance(node, ast.Import):
         names = ((each.asname, each.name, each.name.split(".")[0]) for each in node.names)
         return {alias or top: (whole if alias else top, "*") for alias, whole, top in names}
@@ -162,7 +162,7 @@ def uses(parsed: Module, nodes) -> tuple:
 
 
 def names(node):
-    """The names in code, each with the attributes asked of it: a.b.c as [a, b, c]."""
+    """The names in code, each with its attributes: a.b.c as [a, b, c]."""
     if isinstance(node, ast.Name | ast.Attribute):
         chain = ast.unparse(node).split(".")
         if all(part.isidentifier() for part in chain):
@@ -173,7 +173,7 @@ def names(node):
 
 
 def notebook_entries(cells) -> list[tuple[str, str]]:
-    """The entry points of a notebook: what the code of its cells refers to in this project."""
+    """The entry points of a notebook: names of this project used in its code cells."""
     lines = "\n".join(cells).splitlines()
     text = "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in lines)
     parsed = parse("notebook", text)

@@ -1,4 +1,4 @@
-"""Evidence for the paper's claims, from the run store: steps that are missing are run first."""
+"""Evidence for the paper's claims, from the run store; missing steps are run first."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from pg2lib.workflow import pipeline, plan, textures
 
 
 def measured(study: pipeline.Study, rows) -> effects.Evidence:
-    """What a study measured on some rows with all seeds, and the logs of those that are trained."""
+    """A study's measurements for some rows with all seeds, and the logs of the trained ones."""
     logs = {
         row: [pipeline.training_log(one, row) for one in pipeline.each(study, row)]
         for row in rows
@@ -28,8 +28,8 @@ def measured(study: pipeline.Study, rows) -> effects.Evidence:
 
 
 def of_study(study: pipeline.Study):
-    """(main, ablations, sibling): Evidence of a study, of the study whose ablations serve it, and
-    of its sibling data set, None unless that is scored already (see `plan.sibling`)."""
+    """(main, ablations, sibling): Evidence of a study, of the study that provides its ablations,
+    and of its sibling data set, None unless already scored (see `plan.sibling`)."""
     rows, ablation_rows = claims.rows_of(), claims.rows_of(ablations=True)
     ablations, sibling = plan.ablation_study(study), plan.sibling(study)
     both = measured(sibling, claims.rows_of(how="halves")) if sibling else None

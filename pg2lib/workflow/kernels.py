@@ -1,4 +1,4 @@
-"""papermill with an eye on the kernel: a cell may take hours, but a lost message ends the wait."""
+"""papermill with a check on the kernel: cells may take hours, but a lost message ends the wait."""
 
 import asyncio
 
@@ -8,29 +8,29 @@ from papermill.engines import Engine, papermill_engines
 from papermill.log import logger
 
 ENGINE = "pg2"  # its name for papermill
-SILENCE = 60  # seconds of waiting after which the kernel's own reports are looked at
+SILENCE = 60  # seconds of waiting before checking the kernel's own reports
 
 
 class SilentKernelError(DeadKernelError):
-    """The kernel is not at work, and its answer does not come."""
+    """The kernel is idle, and its answer does not arrive."""
 
 
 class Client(PapermillNotebookClient):
-    """papermill's client, which waits for a cell for as long as the kernel is at work on it."""
+    """papermill's client, waiting for a cell as long as the kernel is working on it."""
 
-    suspect = None  # the cell whose answer was missing at the last look
+    suspect = None  # the cell whose answer was missing at the last check
 
     def papermill_execute_cells(self):
         try:
             super().papermill_execute_cells()
-        except KeyboardInterrupt:  # a kernel that is asked to end in the middle prints tracebacks
+        except KeyboardInterrupt:  # a kernel interrupted midway prints tracebacks
             self.shutdown_kernel = "immediate"
             raise
 
     async def _async_handle_timeout(self, timeout, cell=None):
         """nbclient calls this whenever `timeout` seconds pass without the answer to a cell, or to
-        a question about the kernel itself (None), and waits on if it returns."""
-        await asyncio.sleep(1)  # after an answer to something else nbclient calls again at once
+        a request about the kernel itself (None), and keeps waiting if it returns."""
+        await asyncio.sleep(1)  # after another answer nbclient calls again at once
         reports = {} if cell is None else cell.metadata.execution
         if "iopub.status.busy" in reports and "iopub.status.idle" not in reports:
             return

@@ -1,4 +1,4 @@
-"""Trainings side by side: on a CPU, networks this small train faster on one core each."""
+"""Parallel trainings: on a CPU, such small networks train faster on one core each."""
 
 import contextlib
 import os
@@ -20,27 +20,26 @@ MOST_LANES = 4  # each takes about a gigabyte
 
 
 def train_all(study, names, log, until=None):
-    """Train what is missing of methods and of pipeline.KEYPOINTS with every seed: one after the
-    other, or, where each keeps to one CPU thread, side by side in processes of their own, which log
-    for themselves.
-    OutOfTime, with checkpoints, once it is later than `until`."""
+    """Train the missing networks of methods and pipeline.KEYPOINTS with every seed: one after the
+    other, or, if each uses one CPU thread, in parallel processes, which log for themselves. Raises
+    OutOfTime, with checkpoints, after `until`."""
     jobs = [(one, name) for name in names for one in pipeline.each(study, name)]
     missing = [job for job in jobs if not runs.state(pipeline.train_step(*job)).hit]
-    lanes, told = min(devices.cpu_count(), MOST_LANES, len(missing)), []
+    lanes, logged = min(devices.cpu_count(), MOST_LANES, len(missing)), []
     single = all(pipeline.method_config(study, name).threads == 1 for name in names)
     alone = pipeline.device_of(study) == "cpu" and distributed.world() == 1
     if lanes > 1 and alone and single:
         log(f"train    {len(missing)} networks, {lanes} at a time")
         side_by_side(partial(train_alone, until=until), training_order(missing, lanes), lanes)
-        told = missing
+        logged = missing
     for job in jobs:
-        pipeline.train(*job, None if job in told else log, until)
+        pipeline.train(*job, None if job in logged else log, until)
 
 
 def training_order(jobs, lanes: int) -> list[tuple]:
-    """Jobs, (study of one seed, name), so that no core idles at the end: seed after seed, what
-    others refine first, those others as soon as it will be trained (each waits for it at its lock),
-    and of the rest the most work first."""
+    """Order jobs, (study of one seed, name), so that no core idles at the end: seed by seed, first
+    the networks that others refine, then those others as soon as possible (each waits at the
+    other's lock), then the rest, largest first."""
     by_seed = {}
     for study, name in jobs:
         by_seed.setdefault(study, []).append(name)
@@ -67,14 +66,14 @@ def train_alone(job, until=None):
 
 
 def side_by_side(work, items, lanes: int):
-    """work(item) of all items in processes of their own, `lanes` at a time. When one fails the
-    others are stopped; they go on where they were at the next start."""
+    """work(item) for all items in separate processes, `lanes` at a time. If one fails the others
+    are stopped; they resume at the next start."""
     mode = "off" if os.environ.get("PG2_PROGRESS") == "off" else "plain"
     with ProcessPoolExecutor(lanes, get_context("spawn"), begin_lane, (mode, lanes)) as pool:
         try:
             for job in as_completed([pool.submit(work, item) for item in items]):
                 job.result()
-        except BaseException as error:  # Ctrl-C among them
+        except BaseException as error:  # including Ctrl-C
             for process in active_children():
                 process.terminate()
             if isinstance(error, BrokenProcessPool):
@@ -85,7 +84,7 @@ def side_by_side(work, items, lanes: int):
 
 def begin_lane(progress: str, lanes: int):
     os.environ["PG2_PROGRESS"] = progress
-    # a kernel that takes all cores beside another one is several times slower
+    # kernels that all use every core are several times slower
     os.environ["OMP_NUM_THREADS"] = str(max(devices.cpu_count() // lanes, 1))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends us
     devices.end_with_parent()

@@ -1,4 +1,4 @@
-"""What an interruption left in a folder, checked before it is taken up."""
+"""Check what an interruption left in a folder before resuming."""
 
 import contextlib
 import csv
@@ -20,14 +20,14 @@ from pg2lib.data.prepare import prepare
 from pg2lib.training import loop as training
 
 SUMS = "sums.json"  # in the folder of an interrupted preparation, beside its progress.json
-SPOT = 2  # pixels; somebody whose joints are nearer together cannot be seen
+SPOT = 2  # pixels; people with joints closer together are invisible
 FORKING = {}  # "by": the process whose forks end with it
 
 
 def prepared(config, folder: Path, source=None, progress=None):
-    """`prepare` in a folder that is not complete: it resumes only from rows that are as they were
-    written. UserError as there, and for an image or a field of a table that is too large."""
-    if (folder / "card.json").exists():  # whole once, but not what was recorded
+    """`prepare` in an incomplete folder; it resumes only from rows that are unchanged. Raises
+    UserError as `prepare` does, and for an image or a table field that is too large."""
+    if (folder / "card.json").exists():  # once complete, but not as recorded
         for path in (folder / "card.json", *folder.glob("*.npy")):
             path.unlink()
     try:
@@ -39,7 +39,7 @@ def prepared(config, folder: Path, source=None, progress=None):
 
 
 def suspects(dataset) -> list[str]:
-    """What breaks no rule of a data set (`prepare.verify`) but shows no people."""
+    """Problems that break no rule of a data set (`prepare.verify`) but show no people."""
     joints = dataset.keypoints
     here = found(joints)[..., None]
     extent = np.where(here, joints, -np.inf).max(1) - np.where(here, joints, np.inf).min(1)
@@ -49,12 +49,12 @@ def suspects(dataset) -> list[str]:
 
 
 def noting(folder: Path, progress=None):
-    """A progress(done, total) that also keeps the checksums of the rows that are done."""
+    """A progress(done, total) that also stores the checksums of finished rows."""
     before, digests = kept(folder)
 
     def report(done, total):
         nonlocal before, digests
-        if done <= before or not digests:  # begun again
+        if done <= before or not digests:  # restarted
             arrays = sorted(path.stem for path in folder.glob("*.npy"))
             before, digests = 0, {name: hashlib.sha256() for name in arrays}
         for name, digest in digests.items():
@@ -69,8 +69,8 @@ def noting(folder: Path, progress=None):
 
 
 def kept(folder: Path) -> tuple[int, dict]:
-    """(number of rows, array -> SHA-256 object of these) that an interrupted preparation noted, if
-    they still are what they were; else (0, {}), and the folder is gone."""
+    """(number of rows, array -> SHA-256 object of these) noted by an interrupted preparation, if
+    they are unchanged; else (0, {}), and the folder is removed."""
     try:
         noted, state = read_json(folder / SUMS), read_json(folder / "progress.json")
         done, digests = noted["done"], {name: hashlib.sha256() for name in noted["sums"]}
@@ -82,7 +82,7 @@ def kept(folder: Path) -> tuple[int, dict]:
         for path in folder.glob("*.npy"):
             if path.stem not in digests:  # derived from these; written again
                 path.unlink()
-        # rows of a chunk that was written but not noted are made again
+        # rows that were written but not noted are made again
         write_json(folder / "progress.json", {"key": state["key"], "done": done})
         return done, digests
     except (OSError, ValueError, EOFError, KeyError, TypeError):
@@ -91,13 +91,13 @@ def kept(folder: Path) -> tuple[int, dict]:
 
 
 def rows(folder: Path, name: str, start: int, stop: int) -> bytes:
-    """Some rows of an array, at most as many as there are."""
+    """Some rows of an array, as many as exist."""
     return np.load(folder / f"{name}.npy", mmap_mode="r")[start:stop].tobytes()
 
 
 def check_training(folder: Path, config):
-    """UserError where a training cannot go on in a folder: the disk lacks the room for its curve,
-    or a file that it adds to is damaged."""
+    """Raise UserError if a training cannot continue in a folder: the disk lacks space for its
+    curve, or a file that it extends is damaged."""
     curve, log = folder / "curve.npy", folder / "log.jsonl"
     if not curve.exists():
         points = training.CURVE_POINTS * training.CURVE_PAIRS
@@ -111,8 +111,8 @@ def check_training(folder: Path, config):
 
 
 def require_room(folder: Path, needed: int):
-    """UserError where a disk has no room for so many bytes: a file that is mapped into memory on a
-    full disk ends the process without a word."""
+    """Raise UserError if the disk lacks this space: a memory-mapped file on a full disk kills the
+    process silently."""
     if needed > (room := shutil.disk_usage(folder).free):
         raise UserError(
             f"{folder} needs {needed / 1e6:.0f} MB more, its disk has {room / 1e6:.0f} MB left; "
@@ -122,9 +122,8 @@ def require_room(folder: Path, needed: int):
 
 @contextlib.contextmanager
 def forks_end_with_us():
-    """Within the block, processes that this one forks are killed when it ends, however it ends
-    (Linux). A worker of a DataLoader may otherwise wait for ever to write into a pipe that nobody
-    reads."""
+    """Within the block, forks of this process are killed when it ends, however it ends (Linux).
+    Otherwise a DataLoader worker may wait forever to write to a pipe that nothing reads."""
     if sys.platform == "linux":
         _follow_forks()
         FORKING["by"] = os.getpid()
@@ -139,7 +138,7 @@ def _follow_forks():
     def follow():
         if parent := FORKING.pop("by", None):
             ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-            if os.getppid() != parent:  # ended already
+            if os.getppid() != parent:  # already ended
                 os._exit(1)
 
     os.register_at_fork(after_in_child=follow)

@@ -1,4 +1,4 @@
-"""The step that makes parsing maps beside a study's data, for methods that need them."""
+"""The step that writes parsing maps for a study's data, for methods that need them."""
 
 from dataclasses import replace
 
@@ -10,14 +10,14 @@ from pg2lib.workflow import run_store as runs
 
 
 def of_labels(labels: str, data: runs.Step, own: str | None = None) -> runs.Step:
-    """The maps of a data step. own: "ORDER:FOLDER" of maps of the user's own. UserError: it is no
-    folder, or its order does not have these labels."""
+    """The maps of a data step. own: "ORDER:FOLDER" of the user's own maps. Raises UserError if it
+    is not a folder, or its order lacks these labels."""
     config, write = {"labels": labels}, parsing.write
     if own:
         order, folder = own_parsing.split(own)
         own_parsing.merging(order, labels)  # reports mistakes before the work
         if not folder.is_dir():
-            raise UserError(f"{folder} is no folder; name that of the parsing maps")
+            raise UserError(f"{folder} is no folder; name the folder of the parsing maps")
         config |= {"order": order, "folder": runs.fingerprint(folder)}
         write = own_parsing.write
     name, inputs = f"{data.name}/{labels}", {"data": data.key}
@@ -25,8 +25,8 @@ def of_labels(labels: str, data: runs.Step, own: str | None = None) -> runs.Step
 
 
 def added(dataset, step: runs.Step, ensure, own: str | None = None):
-    """The Dataset with the maps of a step, written if they are not there. ensure: function
-    (step, work) -> folder, see `pipeline.ensure`; own: as for `of_labels`."""
+    """The Dataset with the maps of a step, written if missing. ensure: function (step, work) ->
+    folder, see `pipeline.ensure`; own: as for `of_labels`."""
 
     def work(folder, progress):
         path, labels = folder / "maps.npy", step.config["labels"]
@@ -41,7 +41,7 @@ def added(dataset, step: runs.Step, ensure, own: str | None = None):
 
 
 def source(dataset_name: str, own: str | None = None) -> str:
-    """Where the maps of a study come from, for tables: "drawn", "pose regions" or the user."""
+    """The source of a study's maps, for tables: "drawn", "pose regions" or the user."""
     if own:
         return f"the user's own, in the order {own_parsing.split(own)[0]}"
     return parsing.source_of(dataset_name)

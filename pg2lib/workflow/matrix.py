@@ -1,4 +1,4 @@
-"""The work of many studies as lines for many machines: what waits for what, and what it costs."""
+"""The work of many studies as commands for many machines, with dependencies and costs."""
 
 import re
 import shlex
@@ -18,18 +18,18 @@ GROUPS = {"all": pipeline.all_rows, "ablations": models.ablations, "successors":
 
 @dataclass(frozen=True)
 class Job:
-    """One step that a machine can do by itself once its needs are in the run store."""
+    """One step that a machine can do alone once its needs are in the run store."""
 
     study: pipeline.Study  # of one seed
     step: runs.Step
     command: str
-    needs: tuple[str, ...] = ()  # keys of steps, each of a job of its own
+    needs: tuple[str, ...] = ()  # keys of steps, each a separate job
     wave: int = 1  # one more than the last of its needs
-    name: str | None = None  # of what is trained, else None
+    name: str | None = None  # of the network if it is trained, else None
 
 
 def rows_of(text: str) -> tuple[str, ...]:
-    """The rows of "G1-L1,G1+D"; the words of GROUPS stand for several. UserError for others."""
+    """The rows of "G1-L1,G1+D"; names in GROUPS stand for several. Raises UserError for others."""
     choices = [*GROUPS, *pipeline.REFERENCE_ROWS, *models.painted()]
     names = [checked("row", name, choices) for name in text.split(",")]
     found = [row for name in names for row in (GROUPS[name]() if name in GROUPS else (name,))]
@@ -37,11 +37,11 @@ def rows_of(text: str) -> tuple[str, ...]:
 
 
 def jobs(studies, rows, options: str = "") -> list[Job]:
-    """What the scores of rows need in all studies, in an order of work: wave after wave, and in
-    each what is trained before what is scored. options: of the commands, beside data set and seed.
+    """Jobs for the scores of rows in all studies, in working order: wave by wave, and in each wave
+    training before scoring. options: of the commands, besides data set and seed.
 
-    A wave needs nothing of its own: data, then keypoint networks and first stages, then stages that
-    refine others. Scores come one wave after the networks that they judge.
+    Jobs of a wave are independent: first data, then keypoint networks and first stages, then stages
+    that refine others. Scores come one wave after the networks they judge.
     """
     found = {}
 
@@ -65,10 +65,10 @@ def jobs(studies, rows, options: str = "") -> list[Job]:
 
 
 def lines(found, wave: int | None = None) -> list[dict]:
-    """The jobs that the run store does not hold, as plain values: step, key, wave, needs (of those
-    not there either), command, core_hours and gpu_hours (None: not measured, or not used) and
-    measured, where these come from. wave: of this one only; a launcher counts on without knowing
-    which is the last, so later ones are empty. UserError for a wave below 1."""
+    """The jobs missing in the run store as plain values: step, key, wave, needs (the missing ones),
+    command, core_hours and gpu_hours (None: not measured, or not used) and measured, the source of
+    these. wave: only this one; a launcher counts upwards without knowing the last, so later waves
+    are empty. Raises UserError for a wave below 1."""
     if wave is not None and wave < 1:
         raise UserError(f"--wave {wave} is out of range; the first is 1")
     missing = {job.step.key: job for job in found if not runs.state(job.step).hit}
@@ -87,7 +87,7 @@ def lines(found, wave: int | None = None) -> list[dict]:
 
 
 def text(entries) -> str:
-    """The commands of `lines`, each with its wave and cost as a comment of the shell."""
+    """The commands of `lines`, each with wave and cost as a shell comment."""
     width = max((len(entry["command"]) for entry in entries), default=0)
     return "\n".join(f"{e['command']:{width}}  # wave {e['wave']}, {hours(e)}" for e in entries)
 
@@ -100,8 +100,8 @@ def hours(entry) -> str:
 
 
 def cost(job: Job) -> dict:
-    """What a step will take, from where it was measured: the same training with another seed in
-    this run store, the run of a study that comes with the project, or the benchmarks."""
+    """Estimated cost of a step, from where it was measured: the same training with another seed in
+    this run store, the run of a bundled study, or the benchmarks."""
     for measure in (in_the_store, in_the_figures, in_the_benchmarks):
         if found := measure(job):
             seconds, units, on_gpu = found
@@ -112,8 +112,8 @@ def cost(job: Job) -> dict:
 
 
 def in_the_store(job: Job) -> tuple[float, int, bool] | None:
-    """(seconds, cores or GPUs, whether these are GPUs) from the log of a finished training that
-    differs in nothing but the seed."""
+    """(seconds, number of cores or GPUs, whether GPUs) from the log of a finished training that
+    differs only in the seed."""
     if job.name is None:
         return None
     plain, row = pipeline.shared(job.study).runs_name, job.step.name.split("/")[1]
@@ -134,7 +134,7 @@ def in_the_store(job: Job) -> tuple[float, int, bool] | None:
 
 
 def in_the_figures(job: Job) -> tuple[float, int, bool] | None:
-    """The same from the run.json of a study without overrides, of any seeds."""
+    """Likewise, from the run.json of a study without overrides, of any seeds."""
     plain = pipeline.shared(job.study).runs_name
     own = f"{job.step.kind} {job.step.name.replace(job.study.runs_name, plain, 1)}"
     for took, machine in () if job.study.overrides else recorded_runs():
@@ -147,13 +147,13 @@ def in_the_figures(job: Job) -> tuple[float, int, bool] | None:
 
 @cache
 def recorded_runs() -> list[tuple[dict, dict]]:
-    """(seconds of steps, machine) of the studies among the figures."""
+    """(seconds of steps, machine) of the studies in the figures."""
     found = map(read_json, sorted(runs.shipped_figures().glob("*/run.json")))
     return [(run["steps"], run["machine"]) for run in found if run and "steps" in run]
 
 
 def in_the_benchmarks(job: Job) -> tuple[float, int, bool] | None:
-    """The same from the seconds of a step at the paper's size in benchmarks/results.json."""
+    """Likewise, from the seconds per step at the paper's size in benchmarks/results.json."""
     if job.name in (None, pipeline.KEYPOINTS) or job.study.profile_name != "paper":
         return None
     config = pipeline.method_config(job.study, job.name)

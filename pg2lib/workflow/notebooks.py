@@ -1,8 +1,8 @@
-"""The notebooks by papermill: which there are, when one is out of date, and running it.
+"""The notebooks, run by papermill: which exist, when one is out of date, and its execution.
 
-A notebook says in its own metadata, under "pg2", which rows it needs scored and which files it
-writes into the figures folder. It is done when its executed copy is in the run store and every file
-that it declares is in the figures folder, unchanged.
+A notebook's metadata, under "pg2", lists the rows it needs scored and the files it writes into the
+figures folder. It is done when its executed copy is in the run store and every file it declares is
+in the figures folder, unchanged.
 """
 
 import contextlib
@@ -30,13 +30,11 @@ from pg2lib.workflow import shipped as demo
 class Notebook:
     """A notebook, the rows it needs scored, and the files it writes into the figures folder.
 
-    claims: it also reads the ablations, and the other half's data set where that is scored.
-    seeds: it reports over all seeds of a study; the others show one training.
-    answers: it also reads the answers of the user study.
-    ships: the copy that the project keeps shows the generators that come with it.
-    papers: the later papers it is about; it also reads the ablations of their claims, and `make
-    successors` runs it, not `make reproduce`.
-    drawn: it needs the exact parsing maps that only drawn people have.
+    claims: it also reads the ablations, and the other half's data set if scored. seeds: it reports
+    over all seeds of a study; the others show one training. answers: it also reads the answers of
+    the user study. ships: the project's copy shows the bundled generators. papers: the later papers
+    it is about; it also reads the ablations of their claims, and is run by `make successors`, not
+    `make reproduce`. drawn: it needs the exact parsing maps of drawn people.
     """
 
     name: str
@@ -59,7 +57,7 @@ def notebooks_folder() -> Path:
 
 
 def notebooks() -> tuple[Notebook, ...]:
-    """All notebooks of the project, in the order of their numbers. UserError if there are none."""
+    """All notebooks of the project, ordered by number. Raises UserError if there are none."""
     folder, found = notebooks_folder(), []
     for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
         about = {"rows": (), "outputs": ()} | read(path).metadata.get("pg2", {})
@@ -76,8 +74,8 @@ def read(path: Path):
 
 
 def notebook_step(study: Study, notebook: Notebook) -> runs.Step:
-    """The step of one notebook: its source cells, its parameters, every score it reads, what the
-    methods' papers printed, and the code that its cells use."""
+    """The step of a notebook: its source cells, its parameters, the scores it reads, the numbers
+    printed in the methods' papers, and the code used by its cells."""
     cells = [[cell.cell_type, cell.source] for cell in read(notebook.path).cells]
     shown = [name for name in notebook.rows if name in models.METHODS]
     config = {
@@ -105,7 +103,7 @@ def notebook_step(study: Study, notebook: Notebook) -> runs.Step:
 
 
 def score_steps(study: Study, row: str) -> list[runs.Step]:
-    """The scores of a row, one step for each seed."""
+    """The scores of a row, one step per seed."""
     return [pipeline.score_step(one, row) for one in pipeline.each(study, row)]
 
 
@@ -119,7 +117,7 @@ def parameters(study: Study) -> dict:
 
 
 def notebook_state(study, notebook: Notebook) -> runs.State:
-    """The run store's word, and then the files in the figures folder against what was written."""
+    """The state in the run store; then whether its files in the figures folder are unchanged."""
     step = notebook_step(study, notebook)
     state = runs.state(step)
     if not state.hit:
@@ -129,12 +127,12 @@ def notebook_state(study, notebook: Notebook) -> runs.State:
         if not (folder / name).exists():
             return runs.State(False, f"{name} is gone from {folder.name}/")
         if sha256(folder / name) != digest:
-            return runs.State(False, f"{name} in {folder.name}/ is not the one it wrote")
+            return runs.State(False, f"{name} in {folder.name}/ changed since it was written")
     return state
 
 
 def run_notebook(study, notebook: Notebook, log=None) -> Path:
-    """Execute one notebook if it is not done; the path of its executed copy."""
+    """Execute a notebook unless it is done; returns the path of its executed copy."""
     log = log or (lambda line: None)
     step, state = notebook_step(study, notebook), notebook_state(study, notebook)
     path, figures = step.folder / f"{notebook.name}.ipynb", pipeline.figures_folder(study)
@@ -143,7 +141,7 @@ def run_notebook(study, notebook: Notebook, log=None) -> Path:
         return path
     waiting = f"{'':8} {step.name:44} another process works on it"
     with runs.claim(step, lambda: log(waiting)):
-        if notebook_state(study, notebook).hit:  # another process has run it meanwhile
+        if notebook_state(study, notebook).hit:  # another process has run it by now
             return path
         (step.folder / "done.json").unlink(missing_ok=True)
         started, temporary = time.time(), path.with_suffix(".running.ipynb")
@@ -162,8 +160,8 @@ def run_notebook(study, notebook: Notebook, log=None) -> Path:
 
 
 def execute(study, notebook: Notebook, output: Path):
-    """papermill on one notebook, with its own progress bar. A failed cell, a kernel that dies or
-    falls silent, or an unknown parameter ends in a UserError that names notebook and cell."""
+    """Run papermill on one notebook, with a progress bar. Raises UserError, naming notebook and
+    cell, for a failed cell, a dead or silent kernel, or an unknown parameter."""
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from traitlets.config import Config
@@ -190,7 +188,7 @@ def execute(study, notebook: Notebook, output: Path):
                 progress_bar=bar and {"desc": f"notebook {notebook.name}", "leave": False},
                 cwd=str(notebooks_folder()),
                 start_timeout=300,
-                # sockets in the file system, which no other machine reaches
+                # file-system sockets, unreachable from other machines
                 config=Config(KernelManager=manager),
                 env=os.environ | kernel_environment(study),
             )
@@ -200,7 +198,7 @@ def execute(study, notebook: Notebook, output: Path):
                 f"notebook {notebook.name} failed in cell {error.cell_index}: {error.ename}: "
                 f"{reason}; the executed copy is {output}"
             ) from None
-        except (RuntimeError, CellTimeoutError) as error:  # of jupyter_client and nbclient
+        except (RuntimeError, CellTimeoutError) as error:  # from jupyter_client and nbclient
             died = type(error) is DeadKernelError
             raise UserError(
                 f"the kernel of notebook {notebook.name} "
@@ -211,14 +209,14 @@ def execute(study, notebook: Notebook, output: Path):
 
 @contextlib.contextmanager
 def kernel_address():
-    """The start of the paths of a kernel's sockets, in a private folder that is removed afterwards.
+    """Yield a path prefix for a kernel's sockets, in a private folder that is removed afterwards.
 
-    Jupyter's default, `kernel-ipc` in the working folder, is the same for every process there.
+    Jupyter's default, `kernel-ipc` in the working folder, is the same for all processes there.
     """
     folder = tempfile.gettempdir()
     if len(os.fsencode(folder)) > 60:  # a socket's path has at most 107 bytes
         folder = "/tmp"
-    for left in Path(folder).glob("pg2-*-*"):  # by a process that was killed
+    for left in Path(folder).glob("pg2-*-*"):  # left by a killed process
         owner = left.name.split("-")[1]
         if owner.isdecimal() and not alive(int(owner)):
             shutil.rmtree(left, ignore_errors=True)
@@ -228,7 +226,7 @@ def kernel_address():
 
 
 def kernel_environment(study) -> dict:
-    """What a notebook's kernel inherits besides its parameters."""
+    """Environment of a notebook's kernel, besides its parameters."""
     source = pipeline.source_folder(study)
     environment = {
         "PG2_PROGRESS": "off",
@@ -243,15 +241,15 @@ def kernel_environment(study) -> dict:
 
 
 def last_cell(path: Path) -> int:
-    """Index of the last cell of an unfinished copy that began to run."""
+    """Index of the last started cell in an unfinished copy."""
     cells = read(path).cells if path.exists() else []
     begun = (k for k, c in enumerate(cells) if c.metadata.get("papermill", {}).get("start_time"))
     return max(begun, default=0)
 
 
 def committed_copy(executed: Path):
-    """The executed notebook as the project keeps it: no papermill traces, no widget state, no
-    injected cell, each text in one piece, counted 1..n."""
+    """The executed notebook as committed: without papermill traces, widget state and injected
+    cells, with each text in one piece, counted 1..n."""
     book = read(executed)
     book.cells = [c for c in book.cells if "injected-parameters" not in c.metadata.get("tags", [])]
     for cell in book.cells:
@@ -259,7 +257,7 @@ def committed_copy(executed: Path):
             cell.metadata.pop(name, None)
     from nbconvert.preprocessors import CoalesceStreamsPreprocessor  # takes a second to import
 
-    # a busy machine sends one text in several pieces
+    # on a busy machine one text arrives in several pieces
     book, _ = CoalesceStreamsPreprocessor().preprocess(book, {})
     for count, cell in enumerate((c for c in book.cells if c.cell_type == "code"), 1):
         cell.execution_count = count
@@ -275,7 +273,7 @@ def committed_copy(executed: Path):
 
 
 def update_committed(study, books, log):
-    """Write executed notebooks of a study over those of the project."""
+    """Replace the project's notebooks by the executed ones of a study."""
     shipped = Study(profile=demo.PROFILE, device=study.device)
     for notebook in books:
         executed = run_notebook(shipped if notebook.ships else study, notebook, log)

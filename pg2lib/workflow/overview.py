@@ -1,4 +1,4 @@
-"""How far a whole run is: step N of M, and the time that is left in all."""
+"""Progress of a whole run: step N of M, and the time left."""
 
 import contextlib
 import statistics
@@ -9,11 +9,11 @@ from collections import defaultdict
 from pg2lib.core.files import read_json
 
 SIDE_BY_SIDE = ("train", "notebook")  # kinds of steps that share the cores
-POLL = 1.0  # seconds between two looks at the run store
+POLL = 1.0  # seconds between checks of the run store
 
 
 def known_seconds(folders) -> dict[str, float]:
-    """ "kind name" of a step -> the seconds it took, from the run.json of folders of figures."""
+    """ "kind name" of a step -> the seconds it took, from the run.json in figures folders."""
     found = {}
     for folder in folders:
         found |= (read_json(folder / "run.json") or {}).get("steps", {})
@@ -21,9 +21,9 @@ def known_seconds(folders) -> dict[str, float]:
 
 
 def expected(steps, known: dict[str, float]) -> list[float | None]:
-    """Seconds that each step should take: what it took elsewhere; else what a step of its kind and
-    last part took there (another seed or profile), or the mean of its kind. None: nothing of its
-    kind is known."""
+    """Expected seconds of each step: its time elsewhere; else that of a step of its kind and last
+    part (of another seed or profile), or the mean of its kind. None if nothing of its kind is
+    known."""
     alike, kinds = {}, defaultdict(list)
     for name, seconds in known.items():
         kind, _, rest = name.partition(" ")
@@ -39,9 +39,9 @@ def expected(steps, known: dict[str, float]) -> list[float | None]:
 
 
 def remaining(steps, known: dict[str, float], took: dict, lanes: int = 1) -> float | None:
-    """Seconds until the steps that are missing in `took` (step number -> seconds) are done; None
-    while nothing tells. known: see `expected`; what was done so far sets the pace of this machine.
-    lanes: how many steps of SIDE_BY_SIDE run at a time."""
+    """Seconds until the steps missing in `took` (step number -> seconds) are done, or None if
+    unknown. known: see `expected`; finished steps set the pace of this machine. lanes: how many
+    steps of SIDE_BY_SIDE run at a time."""
     own = {f"{steps[k].kind} {steps[k].name}": seconds for k, seconds in took.items()}
     before = expected(steps, known)
     measured = [(seconds, before[k]) for k, seconds in took.items() if before[k]]
@@ -65,18 +65,18 @@ def duration(seconds: float) -> str:
 
 
 def line(done: int, of: int, seconds: float | None) -> str:
-    """The line that tells how far the whole run is."""
+    """One line on the progress of the whole run."""
     left = "" if seconds is None or done == of else f", about {duration(seconds)} left in all"
     return f"-- step {done} of {of} done{left}"
 
 
 @contextlib.contextmanager
-def told(entries, folders, lanes, log):
-    """In the block, log a line at the start and after each step that gets done.
+def log_steps(entries, folders, lanes, log):
+    """In the block, log a line at the start and after each finished step.
 
-    entries: every (step, State) of the run; folders: of figures whose run.json says how long such
-    steps took; log is called from a thread, which looks at the run store, because steps also
-    run in processes of their own.
+    entries: every (step, State) of the run; folders: figures folders with run.json, for the times
+    of steps. log is called from a thread that watches the run store, since steps also run in other
+    processes.
     """
     missing = [step for step, state in entries if not state.hit]
     if not missing:
@@ -86,28 +86,28 @@ def told(entries, folders, lanes, log):
     records = [step.folder / "done.json" for step in missing]
     began, over = time.time(), threading.Event()
 
-    def look():
+    def check():
         new = False
         for k, path in enumerate(records):
             with contextlib.suppress(OSError, KeyError, TypeError):
                 if k not in took and path.stat().st_mtime >= began - 1:
                     took[k], new = read_json(path)["seconds"], True
         if new:
-            tell()
+            report()
 
-    def tell():
+    def report():
         log(line(there + len(took), len(entries), remaining(missing, known, took, lanes)))
 
     def watch():
         while not over.wait(POLL):
-            look()
+            check()
 
     thread = threading.Thread(target=watch, daemon=True)
-    tell()
+    report()
     thread.start()
     try:
         yield
     finally:
         over.set()
         thread.join()
-        look()
+        check()

@@ -1,7 +1,7 @@
-"""Finished steps of the run store as one file, for machines without a common disk.
+"""Finished steps of the run store as one file, for machines without a shared disk.
 
 The file is a plain tar: first `pack.json`, {"format": 1, "steps": {folder: {file: SHA-256}}}, then
-the files it lists and nothing else. Of a step it holds what `run_store.finish` recorded.
+the files it lists and nothing else. A step contains what `run_store.finish` recorded.
 """
 
 import contextlib
@@ -33,20 +33,20 @@ FILE = re.compile(r"[\w+-][\w.+-]*", re.ASCII)
 
 
 def write(names, out: Path) -> int:
-    """Write the finished steps of these names (all without any) into `out`; returns how many.
+    """Write the finished steps with these names (default: all) into `out`; returns their number.
 
-    A name is a study's ("synthetic-market-quick": with all its seeds), a step's with or without
-    its key ("train/synthetic-market-quick/G1-L1"), or a key.
+    A name is a study's ("synthetic-market-quick": with all its seeds), a step's with or without its
+    key ("train/synthetic-market-quick/G1-L1"), or a key.
 
     Raises:
-        UserError: a name without a finished step, or an output that is not as it was written.
+        UserError: a name without a finished step, or an output that has changed.
     """
     done = sorted(path.parent for path in runs.root().glob("*/**/done.json"))
     folders = {path.relative_to(runs.root()).as_posix(): path for path in done}
     folders = {name: path for name, path in folders.items() if STEP.fullmatch(name)}
     for name in names:
         if not any(belongs(folder, name) for folder in folders):
-            raise UserError(f"no finished step in {runs.root()} is of {name!r}; see pg2 matrix")
+            raise UserError(f"no finished step in {runs.root()} matches {name!r}; see pg2 matrix")
     chosen = [f for f in folders if not names or any(belongs(f, name) for name in names)]
     if not chosen:
         raise UserError(f"{runs.root()} holds no finished step; run `pg2 reproduce` first")
@@ -67,15 +67,15 @@ def write(names, out: Path) -> int:
 
 
 def belongs(folder: str, name: str) -> bool:
-    """Whether a step's folder (see `STEP`) is of a name."""
+    """Whether a step's folder (see `STEP`) matches a name."""
     plain, key = folder[:-13], folder[-12:]
     study = plain.split("/")[1]
     return name in (folder, plain, key) or re.fullmatch(re.escape(name) + r"(-seed\d+)?", study)
 
 
 def sums(folder: Path) -> dict[str, str] | None:
-    """File -> SHA-256 of a finished step: its record and its outputs. None where these are not as
-    it was written."""
+    """File -> SHA-256 of a finished step: its record and its outputs. None if these have
+    changed."""
     try:
         outputs = read_json(folder / "done.json")["outputs"]
         found = {name: sha256(folder / name) for name in outputs}
@@ -86,25 +86,25 @@ def sums(folder: Path) -> dict[str, str] | None:
 
 
 def member(name: str, size: int) -> tarfile.TarInfo:
-    """The head of a file in the tar; the same for the same steps, whenever they are packed."""
+    """The tar header of a file; independent of the time of packing."""
     info = tarfile.TarInfo(name)
     info.size, info.mode = size, 0o644
     return info
 
 
 def merge(path: Path) -> tuple[int, int]:
-    """Take the steps of a file of `write` into the run store; returns (how many were taken, how
-    many equal ones were there). All or none: nothing is moved before every file was checked.
+    """Add the steps in a file of `write` to the run store; returns (number added, number of equal
+    ones already present). All or nothing: every file is checked before any is moved.
 
     Raises:
         UserError: a file that is no pack, leaves the folder, is damaged or incomplete; a step that
-            is not what its key says, that is there with other outputs, or that is worked on.
+            does not match its key, exists with other outputs, or is in use.
     """
     staging = runs.root() / f".merge.{os.getpid()}"
     staging.mkdir(parents=True, exist_ok=True)
     remove_litter(runs.root(), "merge")
     try:
-        with tarfile.open(path, "r|") as tar:  # read from first to last
+        with tarfile.open(path, "r|") as tar:  # read sequentially
             steps = listed(tar, path)
             unpack(tar, steps, staging, path)
         new = [folder for folder in steps if not present(folder, staging, path)]
@@ -114,7 +114,7 @@ def merge(path: Path) -> tuple[int, int]:
             new = [folder for folder in new if not present(folder, staging, path)]
             for folder in new:
                 files = (staging / folder).iterdir()
-                # done.json last: by it the step is complete
+                # done.json last: it marks the step complete
                 for file in sorted(files, key=lambda file: file.name == "done.json"):
                     os.replace(file, runs.root() / folder / file.name)
     except tarfile.TarError as error:
@@ -126,7 +126,7 @@ def merge(path: Path) -> tuple[int, int]:
 
 
 def listed(tar, path: Path) -> dict[str, dict]:
-    """The steps of pack.json, their names checked."""
+    """The steps in pack.json, with checked names."""
     try:
         first = tar.next()
         if first.name != LIST or first.size > MOST_LIST:
@@ -142,12 +142,12 @@ def listed(tar, path: Path) -> dict[str, dict]:
     for folder, files in steps.items():
         inside = STEP.fullmatch(folder) and ".." not in folder.split("/")
         if not inside or not all(map(FILE.fullmatch, files)):
-            raise UserError(f"{path} holds a name that is not of a run store; nothing was taken")
+            raise UserError(f"{path} holds a name that is not of a run store; nothing was added")
     return steps
 
 
 def unpack(tar, steps, staging: Path, path: Path):
-    """Write the files of all steps below `staging`, each with the SHA-256 that is listed."""
+    """Write the files of all steps below `staging`, checking each SHA-256."""
     wanted = {f"{folder}/{name}": files[name] for folder, files in steps.items() for name in files}
     while entry := tar.next():
         known = wanted.pop(entry.name, None) if entry.isreg() else None
@@ -168,11 +168,11 @@ def unpack(tar, steps, staging: Path, path: Path):
         identity, own = read_json(staging / folder / "step.json"), sums(staging / folder)
         key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
         if key != folder[-12:] or own != files:
-            raise UserError(f"{folder} in {path} is not the step its name says; copy it again")
+            raise UserError(f"{folder} in {path} does not match its name; copy it again")
 
 
 def present(folder: str, staging: Path, path: Path) -> bool:
-    """Whether the run store holds this step already, with the same outputs; UserError if with
+    """Whether the run store has this step with the same outputs. Raises UserError if with
     others."""
     ours, theirs = (read_json(base / folder / "done.json") for base in (runs.root(), staging))
     if ours is None:
@@ -187,11 +187,11 @@ def present(folder: str, staging: Path, path: Path) -> bool:
 
 @contextlib.contextmanager
 def held(target: Path):
-    """Hold the folder of a step; UserError if another process does."""
+    """Lock a step's folder. Raises UserError if another process holds it."""
     target.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(target / ".lock").acquire(blocking=False):
             yield
     except Timeout:
-        why = "is worked on by another process; merge again when it is done"
+        why = "is being worked on by another process; merge again later"
         raise UserError(f"{target} {why}") from None

@@ -1,9 +1,9 @@
-"""Copy a user's results into the project's figures/, `pg2 publish`, and the tables that pages quote
-from there into the pages, `pg2 pages`.
+"""`pg2 publish` copies a user's results into the project's figures/; `pg2 pages` updates the tables
+that pages quote from there.
 
-A page says `<!-- quote FILE -->`, a path from the project's root; the text between that and
-`<!-- end -->` is replaced by the file. `<!-- quote FILE columns SSIM, PCKh -->` takes only the
-file's first table, with its first column and those named. So no number on a page is typed by hand.
+A page contains `<!-- quote FILE -->`, a path from the project's root; the text up to `<!-- end -->`
+is replaced by the file. `<!-- quote FILE columns SSIM, PCKh -->` takes only the first column and
+those named of the file's first table. So no number on a page is typed by hand.
 """
 
 import re
@@ -21,8 +21,7 @@ QUOTE = re.compile(r"(<!-- quote (\S+)(?: columns ([^\n]+))? -->\n)(.*?)(<!-- en
 def quoted(page: str, root: Path) -> str:
     """The page with every quote updated from its file.
 
-    Raises:
-        UserError: a missing file, or a column that its first table does not have.
+    Raises UserError for a missing file, or a column that its first table lacks.
     """
 
     def replace(match):
@@ -38,7 +37,7 @@ def quoted(page: str, root: Path) -> str:
 
 
 def select_columns(text: str, names: list[str], path: Path) -> str:
-    """The first Markdown table of a text, reduced to its first column and the named ones."""
+    """The first Markdown table of a text, reduced to its first column and those named."""
     table = re.search(r"(^\|.*\n?)+", text, re.MULTILINE)
     lines = table[0].splitlines() if table else []
     rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines]
@@ -60,11 +59,11 @@ def update_pages() -> list[Path]:
 
 
 def publish(names=()) -> list[Path]:
-    """Copy the named studies, or all but those of the profile smoke, from a user's figures into
-    those that come with the project, then `update_pages`; returns the folders and the pages. What
-    stands there and is not made by a run (a card, a screenshot) stays.
+    """Copy the named studies (default: all except profile smoke) from the user's figures to the
+    project's, then `update_pages`; returns the folders and the pages. Files there that no run makes
+    (a card, a screenshot) are kept.
 
-    UserError: nothing to publish, an unknown name, or a project without the pages.
+    Raises UserError if there is nothing to publish, a name is unknown, or the project has no pages.
     """
     own, shipped = figures(), shipped_figures()
     there = sorted(path.name for path in own.glob("[!.]*/"))

@@ -1,7 +1,7 @@
-"""From data to scores for one study, each step run only when the run store does not hold it.
+"""From data to scores for one study; each step runs only if the run store lacks it.
 
-The notebooks, the command line and `reproduce` all build on these functions: the first caller does
-the work, the others read it. Under `torchrun` all processes of a launch call them together.
+The notebooks, the command line and `reproduce` all use these functions: the first caller does the
+work, the others read it. Under `torchrun` all processes of a launch call them together.
 """
 
 import contextlib
@@ -31,18 +31,18 @@ from pg2lib.workflow import code_keys, leftovers, maps
 from pg2lib.workflow import run_store as runs
 
 REFERENCE_ROWS = ("condition", "target")
-KEYPOINTS = "keypoints"  # the network of the pose score, as a name among what is trained
+KEYPOINTS = "keypoints"  # the network of the pose score, as a name to train
 LOOP = code_keys.entry(training.train)
-PAINTED_BYTES = 1 << 30  # of float32 images that a first stage paints before the second trains
-MASK_VARIANT = "released"  # of the pose mask that scores look through
-ABLATION_SEEDS = 3  # of a study with more: an ablation is trained with the first ones only
+PAINTED_BYTES = 1 << 30  # of float32 images painted by a first stage before the second trains
+MASK_VARIANT = "released"  # of the pose mask of masked scores
+ABLATION_SEEDS = 3  # ablations are trained with at most this many seeds, the first
 study_from_environment = configs.study_from_environment
 named_folder = runs.named_folder
 
 
 def check(study: Study):
-    """UserError for a device that is not available, a seed out of range, or an override that has
-    no effect or asks for the impossible."""
+    """Raise UserError for an unavailable device, a seed out of range, or an override that is
+    invalid or has no effect."""
     ranges.check_seeds(study.seeds)
     ranges.check_device(study.device)
     if study.overrides:
@@ -55,12 +55,12 @@ def check(study: Study):
 
 
 def shared(study: Study) -> Study:
-    """The study whose data, keypoint network and reference rows serve every seed."""
+    """The study whose data, keypoint network and reference rows are used for every seed."""
     return replace(study, seeds=(0,))
 
 
 def each(study: Study, name: str) -> list[Study]:
-    """The studies of single seeds in which a row, a method or KEYPOINTS is trained and scored."""
+    """The single-seed studies in which a row, a method or KEYPOINTS is trained and scored."""
     if name == KEYPOINTS or name in REFERENCE_ROWS:
         return [shared(study)]
     return study.each()[: ABLATION_SEEDS if models.find(name).against else None]
@@ -72,7 +72,7 @@ def device_of(study: Study) -> str:
 
 @lru_cache
 def method_config(study: Study, name: str):
-    """The configuration of one method (or of KEYPOINTS) in a study."""
+    """The configuration of a method (or KEYPOINTS) in a study."""
     if name == KEYPOINTS:  # an override names it
         setting, profile = configs.sized(study)
         own = [text for text in study.overrides if text.startswith(f"{KEYPOINTS}.")]
@@ -84,12 +84,12 @@ def method_config(study: Study, name: str):
 
 
 def figures_folder(study: Study) -> Path:
-    """Where a study's figures and tables land: <dataset>-<profile>/ below `runs.figures`."""
+    """Folder of a study's figures and tables: <dataset>-<profile>/ below `runs.figures`."""
     return named_folder(study.name)
 
 
 def source_folder(study: Study) -> Path | None:
-    """The folder of a real data set; None for drawn ones. UserError if it is missing."""
+    """The folder of a real data set; None for drawn ones. Raises UserError if it is missing."""
     if study.setting.drawn:
         return None
     if not study.folder:
@@ -113,13 +113,13 @@ def data_step(study: Study) -> runs.Step:
 
 
 def data_config(study: Study) -> configs.DataConfig:
-    """What is in the study's data."""
+    """The configuration of the study's data."""
     config = configs.data_config(study)
     return config if study.dataset == "deepfashion" else replace(config, keypoint_frame="detect")
 
 
 def train_step(study: Study, name: str) -> runs.Step:
-    """The training of one method's own networks with the first seed, or of KEYPOINTS."""
+    """Training of a method's own networks with the first seed, or of KEYPOINTS."""
     study = each(study, name)[0]
     inputs, functions = {"data": data_step(study).key}, (pose_score.keypoint_task,)
     if name != KEYPOINTS:
@@ -141,12 +141,12 @@ def maps_step(study: Study, name: str) -> runs.Step | None:
 
 
 def seed_of(study: Study, name: str) -> int:
-    """The seed that a method of a study of one seed, or KEYPOINTS, is trained with."""
+    """The training seed of a method in a single-seed study, or of KEYPOINTS."""
     return method_config(study, name).seed if name == KEYPOINTS else study.seed
 
 
 def score_step(study: Study, row: str, preset: str = "pg2", mask_from: str = "target") -> runs.Step:
-    """The scores of a row of the first seed."""
+    """Scoring of a row with the first seed."""
     study = each(study, row)[0]
     inputs = {"data": data_step(study).key}
     inputs |= {name: train_step(study, name).key for name in (*chains([row]), KEYPOINTS)}
@@ -167,10 +167,10 @@ def score_step(study: Study, row: str, preset: str = "pg2", mask_from: str = "ta
 
 
 def scoring(study: Study, preset: str, mask_from: str) -> evaluation.Scoring:
-    """How the rows of a study are scored.
+    """How to score the rows of a study.
 
-    The weights for the Inception scores and for LPIPS are only downloaded for the larger profiles
-    and a GPU: on a CPU these scores of a whole test half take longer than all the rest.
+    Weights for the Inception scores and LPIPS are downloaded only for the larger profiles and a
+    GPU: on a CPU these scores of a whole test half take longer than everything else.
     """
     device = device_of(study)
     download = device != "cpu" and study.profile_name not in ("smoke", "quick")
@@ -186,22 +186,22 @@ def trained(rows) -> tuple[str, ...]:
 
 
 def chains(rows) -> tuple[str, ...]:
-    """The methods that rows (reference rows among them) need trained, in an order of training."""
+    """The methods needed for rows (which may include reference rows), in training order."""
     return models.chains(trained(rows))
 
 
 def all_rows() -> tuple[str, ...]:
-    """The rows of the table: the condition image copied, the methods', the real target."""
+    """The rows of the table: copied condition image, the methods, the real target."""
     return (REFERENCE_ROWS[0], *models.rows(), REFERENCE_ROWS[1])
 
 
 def ensure(step: runs.Step, work, log=None, until=None) -> Path:
     """The step's folder, complete: if it is not, work(folder, progress) fills it and returns facts
-    to keep. log gets a line that tells HIT or MISS and why. UserError for an output that is not as
-    it was written; OutOfTime if `until`, a `time.time()`, is past before the work begins.
+    to record. log gets a line with HIT or MISS and the reason. Raises UserError for an output that
+    has changed, OutOfTime if `until`, a `time.time()`, has passed before the work begins.
 
-    Of several processes of a launch all call work if the first one finds the step missing; that
-    one holds the folder, shows progress and finishes.
+    All processes of a launch call work if rank 0 finds the step missing; rank 0 locks the folder,
+    shows progress and finishes.
     """
     first = distributed.rank() == 0
     log = (log if first else None) or (lambda line: None)
@@ -217,7 +217,7 @@ def ensure(step: runs.Step, work, log=None, until=None) -> Path:
         if first:
             waiting = f"{'':8} {step.name:44} another process works on it"
             stack.enter_context(runs.claim(step, lambda: log(waiting)))
-        # somebody may have finished it meanwhile
+        # another process may have finished it
         if not distributed.broadcast(first and runs.state(step).hit):
             if first:
                 runs.begin_anew(step)
@@ -232,21 +232,21 @@ def ensure(step: runs.Step, work, log=None, until=None) -> Path:
 
 
 def data(study: Study, log=None) -> datasets.Dataset:
-    """The study's images, keypoints and pairs; prepared if they are not there."""
+    """The study's images, keypoints and pairs; prepared if missing."""
     found = prepared(data_step(study), data_config(study), source_folder(study), log)
     return datasets.renamed(found, study.data_name)
 
 
 def row_data(study: Study, name: str, log=None) -> datasets.Dataset:
-    """The study's data as a method, a reference row or KEYPOINTS needs it."""
+    """The study's data as needed by a method, a reference row or KEYPOINTS."""
     step = maps_step(study, name) if name in models.METHODS else None
     found = data(study, log)
     return maps.added(found, step, partial(ensure, log=log), study.parsing) if step else found
 
 
 def prepared(step: runs.Step, config: datasets.DataConfig, source=None, log=None):
-    """The Dataset of a step that holds what config asks for; prepared if it is not there. UserError
-    for data that break a rule, such as joints outside their image."""
+    """The Dataset of a step for this config, prepared if missing. Raises UserError for invalid
+    data, such as joints outside their image."""
 
     def work(folder, progress):
         if distributed.rank() == 0:
@@ -255,13 +255,13 @@ def prepared(step: runs.Step, config: datasets.DataConfig, source=None, log=None
     dataset = datasets.load(ensure(step, work, log))
     if problems := [*dataset.card["problems"], *leftovers.suspects(dataset)]:
         where = source or step.folder
-        raise UserError(f"{where} holds unusable data: {' '.join(problems)} Mend or replace them")
+        raise UserError(f"{where} holds unusable data: {' '.join(problems)} Fix or replace them")
     return dataset
 
 
 def train(study: Study, name: str, log=None, until=None) -> Path:
-    """The weights.pt of a method with the first seed, or of KEYPOINTS, trained (and the method it
-    refines) if it is not there. OutOfTime, with a checkpoint, once it is later than `until`."""
+    """The weights.pt of a method with the first seed, or of KEYPOINTS, trained if missing (after
+    the method it refines). Raises OutOfTime, with a checkpoint, after `until`."""
     study = each(study, name)[0]
     config, start = method_config(study, name), None
     if name != KEYPOINTS and (start := models.find(name).start):
@@ -285,7 +285,7 @@ def train(study: Study, name: str, log=None, until=None) -> Path:
 
 
 def task(study: Study, name: str, log=None) -> training.Task:
-    """What trains a method with the first seed, or KEYPOINTS."""
+    """The training task of a method with the first seed, or of KEYPOINTS."""
     config = method_config(study, name)
     if name == KEYPOINTS:
         return pose_score.keypoint_task(config, data(study))
@@ -300,8 +300,8 @@ def task(study: Study, name: str, log=None) -> training.Task:
 
 
 def painted(study: Study, name: str, start: str, log=None):
-    """What `start` makes of every batch that trains `name`, painted once for all methods that are
-    trained on the same batches; None where it is painted as training goes: on a GPU, by several
+    """The output of `start` for every batch that trains `name`, painted once for all methods
+    trained on the same batches; None if it is painted during training: on a GPU, with several
     processes, and above PAINTED_BYTES."""
     config = method_config(study, name)
     count = config.iterations * config.batch * 3 * config.height * config.width
@@ -331,7 +331,7 @@ def estimator(study: Study, log=None):
 
 
 def generate_fn(study: Study, row: str, log=None):
-    """The row as a function Inputs -> Output, trained if it is not there."""
+    """The row as a function Inputs -> Output, trained if missing."""
     train(study, row, log)
     chain = models.chain(row)
     paths = [runs.checked(train_step(study, m.name), checkpoints.WEIGHTS) for m in chain]
@@ -341,7 +341,7 @@ def generate_fn(study: Study, row: str, log=None):
 
 def networks(study: Study, name: str, log=None) -> tuple:
     """(method, config, generating networks) of one method, without those it starts from; trained if
-    it is not there."""
+    missing."""
     train(study, name, log)
     method, config, device = models.find(name), method_config(study, name), device_of(study)
     path = runs.checked(train_step(study, name), checkpoints.WEIGHTS)
@@ -350,8 +350,8 @@ def networks(study: Study, name: str, log=None) -> tuple:
 
 
 def evaluate(study, row: str, preset="pg2", mask_from="target", log=None, until=None) -> Path:
-    """The folder with generated.npy, pairs.csv and summary.json of a row, made if not there; of
-    the first seed. OutOfTime if it is later than `until` before it begins."""
+    """The folder with generated.npy, pairs.csv and summary.json of a row with the first seed,
+    scored if missing. Raises OutOfTime if `until` has passed before it begins."""
 
     def work(folder, progress):
         how, size = scoring(study, preset, mask_from), data(study).images[0].nbytes
@@ -368,46 +368,45 @@ def evaluate(study, row: str, preset="pg2", mask_from="target", log=None, until=
 
 
 def generated(study: Study, row: str, what: str = "generated") -> np.ndarray:
-    """What a row made of the test pairs: uint8 (k, H, W, 3), in their order. what: "generated",
-    or for a two-stage row "coarse" or "difference" (float16)."""
+    """A row's images of the test pairs: uint8 (k, H, W, 3), in their order. what: "generated", or
+    for a two-stage row "coarse" or "difference" (float16)."""
     with stored(evaluate(study, row) / f"{what}.npy") as path:
         return np.load(path, mmap_mode="r")
 
 
 def training_log(study: Study, name: str) -> list[dict]:
-    """The training log of a method's own networks with the first seed, trained if they are not
-    there."""
+    """The training log of a method's own networks with the first seed, trained if missing."""
     with stored(train(study, name).parent / "log.jsonl") as path:
         return training.read_log(path)
 
 
 def scored(study: Study, rows, preset="pg2", mask_from="target") -> dict:
-    """row -> the folders of `evaluate`, one for each seed; scored if they are not there."""
+    """row -> the folders of `evaluate`, one per seed; scored if missing."""
     how = preset, mask_from
     return {row: [evaluate(one, row, *how) for one in each(study, row)] for row in rows}
 
 
 def pairs(study: Study, rows, preset="pg2", mask_from="target") -> dict:
-    """row -> the tables of scored pairs (`evaluation.read_pairs`), one for each seed."""
+    """row -> the tables of scored pairs (`evaluation.read_pairs`), one per seed."""
     found = scored(study, rows, preset, mask_from)
     return {row: [evaluation.read_pairs(one) for one in found[row]] for row in rows}
 
 
 def summaries(study: Study, rows, preset="pg2", mask_from="target") -> dict:
-    """row -> the summaries of its scores (`evaluation.read_summary`), one for each seed."""
+    """row -> the summaries of its scores (`evaluation.read_summary`), one per seed."""
     found = scored(study, rows, preset, mask_from)
     return {row: [evaluation.read_summary(one) for one in found[row]] for row in rows}
 
 
 def table1(study: Study, preset="pg2", mask_from="target") -> dict:
-    """Table 1 as `tables.table1` makes it, of every row."""
+    """Table 1 of every row, from `tables.table1`."""
     scores = summaries(study, all_rows(), preset, mask_from)
     scored = pairs(study, all_rows(), preset, mask_from)
     return tables.table1(scores, paper_rows(study), table_facts(study), scored)
 
 
 def table_facts(study: Study) -> dict:
-    """What Table 1 says of a study."""
+    """The facts about a study in Table 1."""
     return {
         "half": study.setting.half,
         "profile": study.changes,
@@ -420,12 +419,12 @@ def table_facts(study: Study) -> dict:
 
 
 def paper_rows(study: Study) -> dict:
-    """What the paper prints in the half of Table 1 that the study belongs to: row -> scores."""
+    """The paper's printed scores for the study's half of Table 1: row -> scores."""
     return {row: models.find(row).published.get(study.setting.half, {}) for row in models.rows()}
 
 
 def facts(study: Study, made_by: str, rows=(), goal="reproduce") -> dict:
-    """What goes beside a figure: the configuration, the keys of the steps it was made from, and
+    """The record beside a figure: the configuration, the keys of the steps it was made from, and
     the command, `make` and a goal."""
     steps = {"data": data_step(study)} | {row: score_step(study, row) for row in rows}
     return {

@@ -1,4 +1,4 @@
-"""What a study consists of: its steps, its rows, and the studies that it leans on."""
+"""The parts of a study: its steps, its rows, and the studies it depends on."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from pg2lib.workflow import run_store as runs
 
 
 def steps(study: pipeline.Study, claims: bool = True) -> list[runs.Step]:
-    """Every step of a study in the order of work; claims: with the ablations."""
+    """Every step of a study in working order; claims: include the ablations."""
     found = []
     for part, rows in wanted(study, claims).items():
         found.append(pipeline.data_step(part))
@@ -25,8 +25,8 @@ def steps(study: pipeline.Study, claims: bool = True) -> list[runs.Step]:
 
 
 def wanted(study: pipeline.Study, claims: bool = True) -> dict[pipeline.Study, tuple[str, ...]]:
-    """The rows to score for what is shown of a study: its own and, where its claims are tested,
-    those of the study that its ablations come from."""
+    """The rows to score for a study: its own and, if its claims are tested, those of the study that
+    provides its ablations."""
     if not claims:
         return {study: pipeline.all_rows()}
     ablations = models.ablations()
@@ -38,14 +38,14 @@ def wanted(study: pipeline.Study, claims: bool = True) -> dict[pipeline.Study, t
 
 
 def ablation_study(study: pipeline.Study) -> pipeline.Study:
-    """The study whose ablations serve this one: they are trained at the cost of `quick`."""
+    """The study that provides this one's ablations: they are trained at the cost of `quick`."""
     small = study.profile_name in ("smoke", "quick")
     return study if small else replace(study, profile="quick")
 
 
 def sibling(study: pipeline.Study) -> pipeline.Study | None:
-    """The same study of the other half of Table 1, drawn or real like this one, with as many of
-    the seeds as are scored there; None without any."""
+    """The same study of the other half of Table 1, drawn or real like this one, with the seeds that
+    are scored there; None if there are none."""
     mine = study.setting
     if mine.own:
         return None
@@ -60,7 +60,7 @@ def sibling(study: pipeline.Study) -> pipeline.Study | None:
             if not all(runs.state(pipeline.score_step(one, row)).hit for row in rows):
                 break
             scored.append(one.seed)
-    except UserError:  # real images of the other half are not here
+    except UserError:  # the other half's real images are missing
         return None
     return replace(study, dataset=name, seeds=tuple(scored)) if scored else None
 

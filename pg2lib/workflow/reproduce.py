@@ -1,4 +1,4 @@
-"""Everything behind `make reproduce`: data, all rows, scores, then the notebooks by papermill."""
+"""The work of `make reproduce`: data, all rows, scores, then the notebooks by papermill."""
 
 import platform
 import re
@@ -24,14 +24,14 @@ from pg2lib.workflow.notebooks import notebook_state, notebook_step, notebooks, 
 
 
 def books(study, claims: bool):
-    """The notebooks that are executed; claims: with those that need the ablations. For several
-    seeds only those that report over all of them."""
+    """The notebooks to execute; claims: include those that need the ablations. For several seeds
+    only those that report over all of them."""
     every = [book for book in notebooks() if (claims or not book.claims) and not book.papers]
     return [notebook for notebook in every if notebook.seeds or len(study.seeds) == 1]
 
 
 def plan(study, claims: bool) -> list[tuple[runs.Step, runs.State]]:
-    """Every step and its state, without doing any."""
+    """Every step and its state; runs nothing."""
     entries = [(step, runs.state(step)) for step in plans.steps(study, claims)]
     return entries + [
         (notebook_step(study, n), notebook_state(study, n)) for n in books(study, claims)
@@ -39,18 +39,18 @@ def plan(study, claims: bool) -> list[tuple[runs.Step, runs.State]]:
 
 
 def reproduce(studies, claims=False, log=print, until=None) -> bool:
-    """Do what is missing of everything, in order, and tell where the results are.
+    """Do all missing work, in order, and log where the results are.
 
-    studies: of one profile, each another data set. claims: also train the ablations and test the
-    paper's claims (`make claims`). All are scored before the first notebook runs,
-    because the claims compare them; of several, both halves of Table 1 stand in the folder of
-    figures all-<profile>/. Returns whether Table 1 came out as in the trainings that are committed,
-    see `trainings.check`. OutOfTime once it is later than `until`, a `time.time()`.
+    studies: of one profile, with different data sets. claims: also train the ablations and test the
+    paper's claims (`make claims`). All studies are scored before the first notebook runs, because
+    the claims compare them; for several, both halves of Table 1 are written to all-<profile>/.
+    Returns whether Table 1 agrees with the committed trainings (`trainings.check`). Raises
+    OutOfTime after `until`, a `time.time()`.
     """
     started, seconds = time.time(), Counter()
     entries = {study: plan(study, claims) for study in studies}
     missing = {study: any(not state.hit for _, state in entries[study]) for study in studies}
-    with how_far(entries, log):
+    with logged_steps(entries, log):
         for work in (score, present):
             for study in studies:
                 began = time.time()
@@ -72,25 +72,25 @@ def reproduce(studies, claims=False, log=print, until=None) -> bool:
     return alike
 
 
-def how_far(entries: dict, log):
-    """Tell in the block how far all steps are (study -> its plan); nothing where all are there."""
+def logged_steps(entries: dict, log):
+    """Log the progress of all steps (study -> its plan) in the block, unless all are done."""
     alone = any(pipeline.device_of(study) != "cpu" for study in entries)
     count = 1 if alone else min(devices.cpu_count(), lanes.MOST_LANES)
     names = {pipeline.shared(study).name for study in entries} | {one.name for one in entries}
     folders = [place / name for place in (runs.shipped_figures(), runs.figures())
                for name in sorted(names)]  # fmt: skip
     every = {step.folder: (step, state) for plan in entries.values() for step, state in plan}
-    return overview.told(list(every.values()), folders, count, log)
+    return overview.log_steps(list(every.values()), folders, count, log)
 
 
 def log_table(folder: Path, log):
-    """Table 1 of a folder, as wide as the terminal; its file has intervals and notes."""
+    """Log Table 1 of a folder, fitted to the terminal; its file has intervals and notes."""
     log(f"\n{terminal.text(read_record(folder / 'table1.json'), terminal.columns())}\n")
     log(f"with intervals and notes: {relative(folder)}table1.md")
 
 
 def what_next(study, claims: bool) -> str:
-    """What to do after a `make reproduce`."""
+    """Suggested commands after `make reproduce`."""
     steps = {"make report": "all results on one page, with the files for a paper",
              "make lab": "the notebooks; 08_pose_studio has joints to drag"}  # fmt: skip
     if not claims:
@@ -100,8 +100,8 @@ def what_next(study, claims: bool) -> str:
 
 
 def score(study, claims, log, until=None):
-    """Data, training and scores of a study and, for the claims, of the one that its ablations come
-    from."""
+    """Data, training and scores of a study and, for the claims, of the one that provides its
+    ablations."""
     for part, rows in plans.wanted(study, claims).items():
         pipeline.data(part, log)
         lanes.train_all(part, (*pipeline.chains(rows), pipeline.KEYPOINTS), log, until)
@@ -117,18 +117,18 @@ def score(study, claims, log, until=None):
 
 
 def present(study, claims, log, until=None):
-    """Notebooks, and with them tables and figures, of a study that is scored; on a CPU several side
-    by side, since none needs another."""
+    """Notebooks, and with them tables and figures, of a scored study; on a CPU several in parallel,
+    since they are independent."""
     missing = [book for book in books(study, claims) if not notebook_state(study, book).hit]
     if missing and until is not None and time.time() >= until:
         raise OutOfTime("notebooks")
-    count, told = min(devices.cpu_count(), lanes.MOST_LANES, len(missing)), []
+    count, logged = min(devices.cpu_count(), lanes.MOST_LANES, len(missing)), []
     if count > 1 and pipeline.device_of(study) == "cpu":
         work = partial(run_notebook, study, log=partial(print, flush=True))
         lanes.side_by_side(work, missing, count)
-        told = missing
+        logged = missing
     for notebook in books(study, claims):
-        run_notebook(study, notebook, None if notebook in told else log)
+        run_notebook(study, notebook, None if notebook in logged else log)
     folder = pipeline.figures_folder(study)
     if len(study.seeds) > 1 and not claims and not tested(folder):
         write_row_claims(study, folder)
@@ -149,8 +149,8 @@ def tested(folder) -> bool:
 
 
 def write_row_claims(study, folder):
-    """The paper's claims as far as the rows of Table 1 decide them; those that need an ablation
-    read "not measured"."""
+    """The paper's claims as far as the rows of Table 1 decide them; those that need an ablation are
+    "not measured"."""
     rows, other = claim_list.rows_of(), plans.sibling(study)
     main = evidence.measured(study, rows)
     both = evidence.measured(other, claim_list.rows_of(how="halves")) if other else None
@@ -175,24 +175,24 @@ def both_command(studies) -> str:
 
 
 def write_logs(study, claims, path: Path):
-    """The numbers of the learning curves: a line per method and step of its log, in one CSV."""
+    """The numbers of the learning curves in one CSV: a line per method and logged step."""
     stages = pipeline.chains(plans.wanted(study, claims)[study])
     logs = [
         pd.DataFrame(pipeline.training_log(one, name)).assign(stage=name, seed=one.seed)
         for name in stages
         for one in pipeline.each(study, name)
     ]
-    table = pd.concat(logs).drop(columns="images_per_second")  # the rest is the same at every run
+    table = pd.concat(logs).drop(columns="images_per_second")  # all else is reproducible
     for name in ("seed", "stage"):
         table.insert(0, name, table.pop(name))
     write_csv(path, table)
 
 
 def report(study, claims, seconds: float) -> dict:
-    """Where the time went: seconds of this call, of every step when it was made, and of the
-    installation; peak memory of this process and of its largest child in MB; the machine."""
+    """Timings: seconds of this call, of every step when it was run, and of the installation; peak
+    memory of this process and of its largest child in MB; the machine."""
     steps = plans.steps(study, claims) + [notebook_step(study, n) for n in books(study, claims)]
-    unit = 1e6 if sys.platform == "darwin" else 1e3  # bytes there, kilobytes on Linux
+    unit = 1e6 if sys.platform == "darwin" else 1e3  # bytes on macOS, kilobytes on Linux
     peak = {
         who: round(resource.getrusage(code).ru_maxrss / unit)
         for who, code in (("main", resource.RUSAGE_SELF), ("child", resource.RUSAGE_CHILDREN))
@@ -213,7 +213,7 @@ def report(study, claims, seconds: float) -> dict:
 
 
 def machine() -> dict:
-    """What a stranger needs to know to judge a time."""
+    """The facts about the machine needed to judge timings."""
     try:
         named = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     except OSError:
@@ -228,6 +228,6 @@ def machine() -> dict:
 
 
 def relative(path: Path) -> str:
-    """The path as seen from where the user stands, if it is below."""
+    """The path relative to the current folder, if it is below."""
     path, here = path.resolve(), Path.cwd()
     return f"{path.relative_to(here)}/" if path.is_relative_to(here) else str(path)

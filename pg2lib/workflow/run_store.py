@@ -1,8 +1,8 @@
-"""The run store: one folder per step, found again by what decides its content.
+"""The run store: one folder per step, found by a key of what determines its content.
 
-A step's key is a hash of its configuration (what differs from the defaults), of the keys of the
-steps it reads and of the code that its entry points reach (`code_keys`). `done.json`, written last,
-is the only sign that a folder is complete.
+A step's key is a hash of its configuration (differences from the defaults), the keys of the steps
+it reads and the code reached by its entry points (`code_keys`). A folder is complete only if it has
+`done.json`, which is written last.
 """
 
 import contextlib
@@ -22,31 +22,31 @@ from pg2lib.data import folder
 from pg2lib.workflow import code_keys
 from pg2lib.workflow.code_keys import PACKAGE
 
-RESULTS = (".npy", ".csv", ".json", ".jsonl", ".pt")  # suffixes of what steps leave
+RESULTS = (".npy", ".csv", ".json", ".jsonl", ".pt")  # suffixes of step outputs
 
 
 def project() -> Path:
-    """The checkout this package runs from, or the current folder for an installed package."""
+    """The checkout containing this package, or the current folder if installed elsewhere."""
     return PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").exists() else Path.cwd()
 
 
 def root() -> Path:
-    """Where runs are kept: $PG2_RUNS, else `runs/` of the project."""
+    """The folder of runs: $PG2_RUNS, else `runs/` of the project."""
     return Path(os.environ.get("PG2_RUNS") or project() / "runs")
 
 
 def figures() -> Path:
-    """Where figures and tables are written: $PG2_FIGURES, else `figures/` below `root`."""
+    """The folder for figures and tables: $PG2_FIGURES, else `figures/` below `root`."""
     return Path(os.environ.get("PG2_FIGURES") or root() / "figures")
 
 
 def shipped_figures() -> Path:
-    """The figures and tables that come with the project."""
+    """The figures and tables bundled with the project."""
     return project() / "figures"
 
 
 def named_folder(name: str, among: Path | None = None) -> Path:
-    """A folder of that name among `figures`, or `among` others; made if it is not there."""
+    """The folder of this name in `figures` or `among`; created if missing."""
     folder = Path(among or figures(), name)
     folder.mkdir(parents=True, exist_ok=True)
     remove_litter(folder)
@@ -55,13 +55,13 @@ def named_folder(name: str, among: Path | None = None) -> Path:
 
 @dataclass(frozen=True)
 class Step:
-    """One piece of work and what decides its result."""
+    """A unit of work and what determines its result."""
 
     kind: str  # "data", "parsing", "paint", "train", "evaluate", "curve", "notebook"; a folder
     name: str  # for people, may contain "/"
     config: dict  # plain JSON values
     inputs: dict = field(default_factory=dict)  # name -> key of each step this one reads
-    entries: tuple = ()  # (module, name) of the functions that decide the result, see `code_keys`
+    entries: tuple = ()  # (module, name) of functions that determine the result, see `code_keys`
 
     @property
     def identity(self) -> dict:
@@ -82,7 +82,7 @@ class Step:
         return root() / self.kind / f"{self.name}-{self.key}"
 
     def line(self, state) -> str:
-        """The step and its State as a line of a log."""
+        """A log line with the step and its State."""
         return f"{self.kind:8} {self.name:44} {state}"
 
 
@@ -95,10 +95,10 @@ class State:
         return f"{'HIT ' if self.hit else 'MISS'} {self.reason}"
 
 
-@cache  # a folder of 12,000 images is looked through once per process
+@cache  # a folder of 12,000 images is listed once per process
 def fingerprint(source: Path, own: bool = False) -> str:
-    """Hash of the names and sizes of all files of a data folder, without reading them; of a user's
-    own folder: of its images at any depth, and of the content of its tables and poses, which get
+    """Hash of the names and sizes of all files in a data folder, without reading them. For a user's
+    own folder: of its images at any depth, and of the content of its tables and poses, which may be
     corrected."""
     if own:
         texts = (".csv", ".json")
@@ -117,7 +117,7 @@ def fingerprint(source: Path, own: bool = False) -> str:
 
 
 def state(step: Step) -> State:
-    """HIT when the step's folder is complete, else MISS and why. Reads only small files."""
+    """HIT if the step's folder is complete, else MISS and the reason. Reads only small files."""
     if done := recorded(step):
         for name, fact in done["outputs"].items():
             path = step.folder / name
@@ -125,11 +125,11 @@ def state(step: Step) -> State:
                 return State(False, f"its output {name} is gone or changed since it was written")
         return State(True, f"made {done['finished']} in {done['seconds']:.0f} s")
     if (step.folder / "step.json").exists():
-        return State(False, "it was interrupted; it resumes")
+        return State(False, "it was interrupted and will resume")
     siblings = step.folder.parent.glob(f"{glob.escape(step.folder.name[:-12])}{'?' * 12}/step.json")
     newest = max(siblings, key=lambda path: path.stat().st_mtime, default=None)
     if newest is None:
-        return State(False, "it was never made here")
+        return State(False, "it has not been made yet")
     before = read_json(newest)
     before = before if isinstance(before, dict) else {}
     changes = differences(before, json.loads(dumps(step.identity)))
@@ -137,7 +137,7 @@ def state(step: Step) -> State:
 
 
 def differences(old: dict, new: dict, where: str = "") -> list[str]:
-    """What changed between two nested dicts, in words: 'config.batch: 8 -> 16'."""
+    """Differences between two nested dicts as text: 'config.batch: 8 -> 16'."""
     found = []
     for name in sorted(set(old) | set(new)):
         a, b, path = old.get(name), new.get(name), f"{where}{name}"
@@ -155,9 +155,9 @@ def differences(old: dict, new: dict, where: str = "") -> list[str]:
 
 @contextlib.contextmanager
 def claim(step: Step, waiting=None):
-    """Hold the step's folder while it is worked on; a second process waits for the first.
+    """Lock the step's folder; a second process waits for the first.
 
-    waiting() is called once if another process holds the folder.
+    waiting() is called once if another process holds the lock.
     """
     step.folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(step.folder / ".lock")
@@ -169,8 +169,8 @@ def claim(step: Step, waiting=None):
         held = lock.acquire()
     except NotImplementedError:
         raise UserError(
-            f"the disk of {step.folder} has no locks, which keep two processes apart; name a "
-            "folder on another one with PG2_RUNS"
+            f"the file system of {step.folder} has no locks, which runs need; name a folder "
+            "on another one with PG2_RUNS"
         ) from None
     with held:
         remove_litter(step.folder)
@@ -180,13 +180,13 @@ def claim(step: Step, waiting=None):
 
 
 def results(step: Step) -> list[str]:
-    """The names of the files in a step's folder, without those that the run store keeps there."""
+    """Names of the output files in a step's folder, without those of the run store."""
     found = [path.name for path in sorted(step.folder.glob("[!.]*.*")) if path.suffix in RESULTS]
     return [name for name in found if name not in ("step.json", "done.json")]
 
 
 def finish(step: Step, outputs, seconds: float, facts: dict | None = None):
-    """Mark the step complete: writes done.json with size and SHA-256 of every output file."""
+    """Mark the step complete: write done.json with size and SHA-256 of every output file."""
     paths = {name: step.folder / name for name in outputs}
     sums = {n: {"bytes": p.stat().st_size, "sha256": sha256(p)} for n, p in paths.items()}
     now = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -195,7 +195,7 @@ def finish(step: Step, outputs, seconds: float, facts: dict | None = None):
 
 
 def recorded(step: Step) -> dict | None:
-    """What `finish` wrote; None if it did not, or the file is damaged."""
+    """The content of done.json; None if it is missing or damaged."""
     done = read_json(step.folder / "done.json")
     try:
         known = [fact["bytes"] and fact["sha256"] for fact in done["outputs"].values()]
@@ -206,7 +206,7 @@ def recorded(step: Step) -> dict | None:
 
 
 def read_done(step: Step) -> dict:
-    """What `finish` wrote. UserError when the step is not complete."""
+    """The content of done.json. Raises UserError if the step is not complete."""
     done = recorded(step)
     if not done:
         raise UserError(f"{step.kind} {step.name} is not finished; run `pg2 reproduce` first")
@@ -214,7 +214,7 @@ def read_done(step: Step) -> dict:
 
 
 def checked(step: Step, name: str) -> Path:
-    """The path of an output; UserError if its SHA-256 is not the one in done.json."""
+    """The path of an output. Raises UserError if its SHA-256 differs from done.json."""
     path = step.folder / name
     wanted = read_done(step)["outputs"].get(name)
     if not wanted or not path.exists() or digest(path) != wanted["sha256"]:
@@ -229,7 +229,7 @@ def verify(step: Step):
 
 
 def begin_anew(step: Step):
-    """Remove what says that a step was complete, and every output that is not as it was."""
+    """Remove the mark of completion, and every output that has changed."""
     for name, fact in (recorded(step) or {"outputs": {}})["outputs"].items():
         path = step.folder / name
         if path.exists() and sha256(path) != fact["sha256"]:

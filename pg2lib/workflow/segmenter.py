@@ -1,4 +1,4 @@
-"""The parser of photographs, step by step: trained on drawn people, measured, and put to use."""
+"""The parser of photographs: train it on drawn people, evaluate it, and apply it."""
 
 import hashlib
 from dataclasses import replace
@@ -17,12 +17,12 @@ from pg2lib.training import loop as training
 from pg2lib.workflow import code_keys, maps, pipeline, textures
 from pg2lib.workflow import run_store as runs
 
-# Columns: of the network that saw drawings alone, and of the one that also saw photographs.
+# Columns: the network trained on drawings only, and the one also trained on photographs.
 PHOTOGRAPHS = "photographs", "photographs, others learnt from"
 
 
 def drawn_study(study: configs.Study) -> configs.Study:
-    """The study of drawn people that the network is trained on: of the same half and size."""
+    """The study of drawn people to train the network on, with the same half and size."""
     if study.setting.drawn:
         return pipeline.shared(study)
     half = study.setting.half
@@ -31,7 +31,7 @@ def drawn_study(study: configs.Study) -> configs.Study:
 
 
 def config_of(study: configs.Study, photographs=None) -> segmentation.SegmentConfig:
-    """The configuration at the study's size; with photographs, half of each batch is of them."""
+    """The configuration at the study's size; with photographs, they are half of each batch."""
     setting, profile = configs.sized(study)
     own = profile.keypoint_network if profile.name == "smoke" else {}
     own = own if photographs is None else own | {"photographs": 0.5}
@@ -57,7 +57,7 @@ def train_step(study: configs.Study, photographs=None) -> runs.Step:
 
 
 def train(study: configs.Study, log=None, photographs=None):
-    """The trained network, trained if it is not there; photographs: images and maps of
+    """The trained network, trained if missing; photographs: images and maps of
     `labelled_photos.read` to learn from as well."""
     config, step = config_of(drawn_study(study), photographs), train_step(study, photographs)
 
@@ -71,12 +71,11 @@ def train(study: configs.Study, log=None, photographs=None):
 
 
 def measure(study: configs.Study, labelled=None, log=None) -> dict:
-    """The mean intersection over union per label: of the drawn test people and, from a folder of
-    `labelled_photos`, of every other photograph, by the same network and by one that also learnt
-    from the rest.
-
-    Returns {"title", "overlaps": [{"label", and an overlap or None for each column}], "counts":
-    images of each column, "facts", "notes"}; the columns are "drawn people" and PHOTOGRAPHS."""
+    """Mean intersection over union per label: of the drawn test people and, in a folder of
+    `labelled_photos`, of every second photograph, by the same network and by one also trained on
+    the rest. Returns {"title", "overlaps": [{"label", and an overlap or None for each column}],
+    "counts": images of each column, "facts", "notes"}; the columns are "drawn people" and
+    PHOTOGRAPHS."""
     network, people = train(study, log), data(study, log)
     names = parsing.LABELS[config_of(study).labels]
     test = np.flatnonzero(~people.train)
@@ -87,7 +86,7 @@ def measure(study: configs.Study, labelled=None, log=None) -> dict:
     if labelled is not None:
         images, street = labelled_photos.read(labelled, *network.size)
         if len(images) < 2:
-            raise UserError(f"{labelled} holds one photograph; to learn and to judge takes two")
+            raise UserError(f"{labelled} holds one photograph; training and evaluation need two")
         shown = train(study, log, photographs=(images[1::2], street[1::2]))
         for column, judge in zip(PHOTOGRAPHS, (network, shown)):
             columns[column] = photograph_overlaps(judge, images[::2], street[::2])
@@ -104,7 +103,7 @@ def measure(study: configs.Study, labelled=None, log=None) -> dict:
 
 
 def photograph_overlaps(network, images, street) -> dict:
-    """Merged label -> intersection over union, of images and maps of `labelled_photos.read`."""
+    """Merged label -> intersection over union, for images and maps of `labelled_photos.read`."""
     guessed = labelled_photos.merged_people()[segmentation.segment(network, images)]
     judged, count = street != labelled_photos.UNJUDGED, len(labelled_photos.NAMES)
     values = segmentation.overlaps(guessed[judged], street[judged], count)
@@ -120,8 +119,8 @@ def facts(study, labelled) -> dict:
 
 
 def write_maps(study: configs.Study, folder, log=None) -> int:
-    """Write what the network finds in every image of a study's data set as folder/NAME.png, for
-    `--parsing people:FOLDER`; how many."""
+    """Write the network's map of every image of a study's data set as folder/NAME.png, for
+    `--parsing people:FOLDER`; returns their number."""
     network, dataset = train(study, log), pipeline.data(study, log)
     found = segmentation.segment(network, dataset.images)
     for name, one in zip(map(str, dataset.names), found):

@@ -1,8 +1,8 @@
-"""The generators that ship with the project, and people to try them on: no training, no download.
+"""The bundled generators, and people to try them on: no training, no download.
 
 `make demo` trains them on drawn people (profile `demo`, data set `synthetic-market`) and writes one
-small file per row of Table 1 (see `training.weights`). A study of any other profile comes from the
-run store as everywhere.
+small file per row of Table 1 (see `training.weights`). Studies of other profiles come from the run
+store as usual.
 """
 
 import os
@@ -18,25 +18,25 @@ from pg2lib.workflow import pipeline
 
 PROFILE = "demo"
 FOLDER = Path(__file__).parent.parent / "demo_weights"
-PEOPLE, VIEWS = 60, 4  # drawn in seconds, and twice what a participant of the user study sees
-OTHER_PEOPLE = 1_000  # their seed: people the generators were not trained on
+PEOPLE, VIEWS = 60, 4  # drawn in seconds; twice what a user-study participant sees
+OTHER_PEOPLE = 1_000  # their seed: people not used in training
 
 
 def study_from_environment(dataset=None, profile=None, seeds=0, overrides=()) -> Study:
-    """`config.study_from_environment`, but the study that ships where nothing is asked for."""
+    """`config.study_from_environment`, but by default the bundled study."""
     asked = dataset or profile or configs.parse_seeds(seeds) != (0,) or overrides
     asked = asked or any(os.environ.get(f"PG2_{name}") for name in ("DATASET", "PROFILE", "SET"))
     return configs.study_from_environment(dataset, profile if asked else PROFILE, seeds, overrides)
 
 
 def ships(study: Study) -> bool:
-    """Whether the generators of a study come with the project."""
+    """Whether the generators of a study are bundled."""
     mine = study.dataset, study.profile, study.seeds, study.overrides
     return mine == (configs.DEFAULT_DATASET, PROFILE, (0,), ())
 
 
 def rows() -> tuple[str, ...]:
-    """The rows of Table 1 whose generators come with the project, in the table's order."""
+    """The rows of Table 1 with bundled generators, in the table's order."""
     return tuple(row for row in models.rows() if weights_file(row).exists())
 
 
@@ -45,11 +45,11 @@ def weights_file(row: str) -> Path:
 
 
 def generate_fn(study: Study, row: str, log=None):
-    """The row as a function Inputs -> Output: the generators that ship, or those of the study,
-    trained if they are not there.
+    """The row as a function Inputs -> Output, from the bundled generators or those of the study,
+    trained if missing.
 
     Raises:
-        UserError: an unknown row, or one whose shipped file is missing or damaged.
+        UserError: an unknown row, or one whose bundled file is missing or damaged.
     """
     if not ships(study):
         return pipeline.generate_fn(study, row, log)
@@ -58,10 +58,10 @@ def generate_fn(study: Study, row: str, log=None):
 
 
 def onnx(study: Study, row: str, log=None) -> bytes:
-    """The row as an ONNX file (`onnx_graph`), of the generators that `generate_fn` names.
+    """The row as an ONNX file (`onnx_graph`), with the generators of `generate_fn`.
 
     Raises:
-        UserError: as `generate_fn`; the package onnx is missing.
+        UserError: as `generate_fn`, or if the package onnx is missing.
     """
     onnx_graph.require()
     method, about = models.find(row), {"dataset": study.data_name, "profile": study.changes}
@@ -77,8 +77,8 @@ def onnx(study: Study, row: str, log=None) -> bytes:
 
 
 def data(study: Study, log=None) -> datasets.Dataset:
-    """People to paint: for the generators that ship a few whom they have never seen, else the
-    study's data."""
+    """People to paint: for the bundled generators a few unseen in training, else the study's
+    data."""
     if not ships(study):
         return pipeline.data(study, log)
     config = replace(

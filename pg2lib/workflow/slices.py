@@ -1,4 +1,4 @@
-"""Long work in slices of a few minutes: how far it is when the time is over."""
+"""Long work in slices of a few minutes: stop in time and report the progress."""
 
 import contextlib
 import time
@@ -20,21 +20,21 @@ SHOWN = ("ssim", "mask_ssim", "sharpness")
 
 
 def end_after(minutes: float | None) -> float | None:
-    """The `time.time()` at which so many minutes are over; None without a limit. UserError for a
-    number that is not positive, or under torchrun, whose processes must stop at the same step."""
+    """The `time.time()` after so many minutes; None without a limit. Raises UserError if not
+    positive, or under torchrun, whose processes must stop at the same step."""
     if minutes is None:
         return None
     if not minutes > 0:
         raise UserError(f"--minutes {minutes:g} is not positive; write for example --minutes 9")
     if distributed.launched():
-        raise UserError("--minutes does not go with torchrun; leave it out, or start one process")
+        raise UserError("--minutes does not work with torchrun; leave it out, or start one process")
     return time.time() + 60 * minutes
 
 
 @contextlib.contextmanager
-def told(study, names, log):
-    """On OutOfTime in the block, log how far the methods are with every seed and write it as
-    progress.csv and progress.md among the figures of the study."""
+def log_progress(study, names, log):
+    """On OutOfTime in the block, log the progress of the methods with every seed and write it to
+    progress.csv and progress.md in the study's figures."""
     try:
         yield
     except OutOfTime:
@@ -46,12 +46,12 @@ def told(study, names, log):
         write_csv(folder / "progress.csv", pd.DataFrame(lines, columns=head))
         with write_atomically(folder / "progress.md") as temporary:
             temporary.write_text(f"{text}\n", encoding="utf-8")
-        log(f"\n{text}\nscores: mean over the pairs that learning curves show\n")
+        log(f"\n{text}\nscores: means over the pairs of the learning curves\n")
         raise
 
 
 def line(study, name) -> list:
-    """How far a training is, and the mean scores of what it paints by now."""
+    """Progress of a training, and the mean scores of its current images."""
     config = pipeline.method_config(study, name)
     step, images = so_far(study, name)
     done = [name, pipeline.seed_of(study, name), step, config.iterations, step * config.batch]
@@ -64,7 +64,7 @@ def line(study, name) -> list:
 
 
 def so_far(study, name):
-    """(steps that are done, what the network then paints of the pairs of curves, or None)."""
+    """(steps done, the network's current images of the pairs of curves, or None)."""
     config, step = pipeline.method_config(study, name), pipeline.train_step(study, name)
     if runs.state(step).hit:
         path = step.folder / "curve.npy"

@@ -1,5 +1,5 @@
-"""Everything behind `make successors`: the rows of later papers and, beside them, those of PG2;
-their table, the papers' claims, Figure 4 and the notebooks about them."""
+"""The work of `make successors`: the rows of later papers and of PG2 beside them; their table, the
+papers' claims, Figure 4 and the notebooks about them."""
 
 from dataclasses import replace
 
@@ -23,8 +23,8 @@ def all_rows(papers=None) -> tuple[str, ...]:
 
 
 def wanted(study, papers=None) -> dict:
-    """Study -> rows to score: those of the table, and where the ablations come from
-    (`plan.ablation_study`) those that the papers' claims compare."""
+    """Study -> rows to score: those of the table, and for the study of the ablations
+    (`plan.ablation_study`) those compared by the papers' claims."""
     found = {study: all_rows(papers)}
     other, ablations = plans.ablation_study(study), claim_rows(True, papers)
     rows = (*found.get(other, pipeline.REFERENCE_ROWS), *ablations)
@@ -32,21 +32,21 @@ def wanted(study, papers=None) -> dict:
 
 
 def claim_rows(ablations: bool, papers=None) -> tuple[str, ...]:
-    """The rows that the papers' claims compare, see `claims.rows_of`; with the references that tell
-    whether poses can be judged."""
+    """The rows compared by the papers' claims (see `claims.rows_of`), and the reference rows that
+    show whether poses can be judged."""
     rows = claim_list.rows_of(ablations, among=claim_list.later(papers))
     return tuple(dict.fromkeys((*pipeline.REFERENCE_ROWS, *rows)))
 
 
 def books(study, papers=None):
-    """The notebooks that show no later paper but these, as far as the study has what they need."""
+    """The notebooks about only these later papers, if the study has what they need."""
     known = {*(papers or models.later_papers())}
     found = [book for book in notebooks.notebooks() if book.papers and known >= {*book.papers}]
     return [book for book in found if study.setting.drawn or not book.drawn]
 
 
 def plan(study, papers=None) -> list[tuple[runs.Step, runs.State]]:
-    """Every step and its state, without doing any."""
+    """Every step and its state; runs nothing."""
     jobs = [
         (one, row)
         for part, rows in wanted(study, papers).items()
@@ -61,8 +61,7 @@ def plan(study, papers=None) -> list[tuple[runs.Step, runs.State]]:
 
 
 def make(study, papers=None, log=print):
-    """Do what is missing of everything, in order, and tell where the results are; papers: of
-    those alone."""
+    """Do all missing work, in order, and log where the results are; papers: only these."""
     for part, rows in wanted(study, papers).items():
         pipeline.data(part, log)
         lanes.train_all(part, (*pipeline.chains(rows), pipeline.KEYPOINTS), log)
@@ -85,7 +84,7 @@ def make(study, papers=None, log=print):
 
 
 def table(study, papers=None) -> dict:
-    """`tables.successors` of the rows of later papers and of those that stand beside them."""
+    """`tables.successors` for the rows of later papers and the rows shown beside them."""
     trained = models.successors(papers)
     images = {
         row: [pipeline.generated(one, row) for one in pipeline.each(study, row)] for row in trained
@@ -124,8 +123,8 @@ def claims(study, papers=None) -> dict:
 
 
 def parameters(study) -> dict:
-    """Row -> parameters of the networks that generate, at the size of profile `paper`, of the rows
-    whose claims are about them."""
+    """Row -> parameters of the generating networks, at the size of profile `paper`, for rows with
+    claims about them."""
     full = configs.Study(study.dataset, "paper")
     rows = claim_list.rows_of(how="size", among=claim_list.LATER)
     entries = describe.describe(full, rows)
@@ -133,8 +132,8 @@ def parameters(study) -> dict:
 
 
 def figure4(study, path, papers=None):
-    """Write Figure 4 of the rows of the table: the first seed's images of the test pairs that
-    Figure 4 of Table 1 shows. The path of the PNG."""
+    """Write Figure 4 for the rows of the table: the first seed's images of the test pairs in Figure
+    4 of Table 1. Returns the path of the PNG."""
     data, rows = pipeline.data(study), models.successors(papers)
     chosen = figures.select_examples(data, PAIRS, study.seed)
     generated = {row: pipeline.generated(study, row) for row in rows}
@@ -149,8 +148,8 @@ def command(study, papers=None) -> str:
 
 
 def papers_of(names) -> tuple[str, ...] | None:
-    """The papers of rows, in the order of the tables; None for none. UserError: no such
-    row of a later paper."""
+    """The papers of rows, in the order of the tables; None for no rows. Raises UserError for a row
+    that is not of a later paper."""
     known = [row for paper in models.later_papers() for row in models.rows(paper)]
     asked = {models.find(configs.require_in("method", name, known)).paper for name in names}
     return tuple(paper for paper in models.later_papers() if paper in asked) or None

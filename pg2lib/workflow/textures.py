@@ -1,4 +1,4 @@
-"""How much of a garment's texture arrives in the images of rows, from the run store."""
+"""How much garment texture is kept in the images of rows, from the run store."""
 
 from dataclasses import replace
 from functools import partial
@@ -19,8 +19,8 @@ def parsed(study: pipeline.Study, log=None, labels=LABELS):
 
 
 def pairs(study: pipeline.Study, rows, log=None) -> dict:
-    """row -> the tables of scored pairs with the columns of `texture.of_pairs`, one for each seed;
-    scored if they are not there."""
+    """row -> the tables of scored pairs with the columns of `texture.of_pairs`, one per seed;
+    scored if missing."""
     dataset, found = parsed(study, log), {}
     for row in rows:
         found[row] = []
@@ -31,7 +31,7 @@ def pairs(study: pipeline.Study, rows, log=None) -> dict:
 
 
 def scores(tables: dict) -> dict:
-    """row -> the score of its trainings as `score_row.over_seeds` gives it, of `pairs`."""
+    """row -> the score over its trainings, as from `score_row.over_seeds`, of `pairs`."""
     found = {}
     for row in tables:
         (values,), *about = paired(tables, "texture", row)
@@ -40,8 +40,8 @@ def scores(tables: dict) -> dict:
 
 
 def differences(tables: dict, compared: dict) -> dict:
-    """name -> the weighted mean of the score of row a less that of row b, the two ends of its 95 %
-    interval, and the same mean in each training; compared: name -> (a, b), rows of `pairs`."""
+    """name -> the weighted mean of row a's score minus row b's, the ends of its 95 % interval, and
+    the same mean in each training; compared: name -> (a, b), rows of `pairs`."""
     found = {}
     for name, rows in compared.items():
         (ours, other), people, weights = paired(tables, "texture", *rows)
@@ -51,6 +51,6 @@ def differences(tables: dict, compared: dict) -> dict:
 
 
 def inputs(dataset, chosen, device):
-    """What a method that reads parsing maps paints the pairs (k, 2) from; dataset: of `parsed`."""
+    """Inputs for the pairs (k, 2) of a method that reads parsing maps; dataset: from `parsed`."""
     maps = extras.pair_maps(dataset, chosen, device, ("parsing", "target_parsing"))
     return replace(loop.pair_inputs(dataset, chosen, device), extras=maps)

@@ -1,5 +1,5 @@
-"""What only several trainings tell: how scores develop, how much the judge of poses matters, and
-whether a new training reproduces the committed ones."""
+"""Results that need several trainings: how scores develop, how much the keypoint network matters,
+and whether a new training reproduces the committed ones."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ SHOWN = ("ssim", "mask_ssim", "sharpness", "pckh")
 
 
 def curve_step(study: pipeline.Study, row: str) -> runs.Step:
-    """The scores of a row of the first seed on the way through its training."""
+    """The scores of a row with the first seed during its training."""
     study = pipeline.each(study, row)[0]
     inputs = {name: pipeline.train_step(study, name).key for name in (row, pipeline.KEYPOINTS)}
     inputs["data"] = pipeline.data_step(study).key
@@ -30,8 +30,8 @@ def curve_step(study: pipeline.Study, row: str) -> runs.Step:
 
 
 def curve(study: pipeline.Study, row: str, log=None):
-    """What `curves.score_curve` finds for the training of a row with the first seed, trained and
-    scored if it is not there."""
+    """The result of `curves.score_curve` for a row's training with the first seed, trained and
+    scored if missing."""
 
     def work(folder, progress):
         config, trained = pipeline.method_config(study, row), pipeline.train(study, row)
@@ -47,8 +47,8 @@ def curve(study: pipeline.Study, row: str, log=None):
 
 
 def every_curve(study: pipeline.Study, evidence) -> dict:
-    """row -> [what `evaluation.curves.score_curve` found, one for each seed] of the rows of an
-    `effects.Evidence`; of a reference row its table of pairs."""
+    """row -> [`evaluation.curves.score_curve`, one per seed] for the rows of an `effects.Evidence`;
+    for a reference row its table of pairs."""
     return {
         row: [curve(one, row) for one in pipeline.each(study, row)]
         if row in models.METHODS
@@ -58,7 +58,7 @@ def every_curve(study: pipeline.Study, evidence) -> dict:
 
 
 def write_curves(study: pipeline.Study, rows, path: Path):
-    """The mean scores of every training at its points: a line per row, seed and step, as CSV."""
+    """Write the mean scores of all trainings at their points as CSV: a line per row, seed, step."""
     lines = []
     for row in pipeline.trained(rows):
         for one in pipeline.each(study, row):
@@ -72,8 +72,8 @@ def write_curves(study: pipeline.Study, rows, path: Path):
 
 
 def judges(study: pipeline.Study, log) -> dict:
-    """row -> {score: standard deviation between JUDGES keypoint networks} of the scores that such a
-    network judges, of the first seed's images."""
+    """row -> {score: standard deviation between JUDGES keypoint networks} of the scores that such
+    networks compute, for the first seed's images."""
     judged = [name for name, score in SCORES.items() if score.weight == "joints"]
     one = replace(study, seeds=study.seeds[:1])
     networks = [(), *((f"{pipeline.KEYPOINTS}.seed={k}",) for k in range(1, JUDGES))]
@@ -92,8 +92,8 @@ def judges(study: pipeline.Study, log) -> dict:
 
 
 def committed(study: pipeline.Study) -> dict | None:
-    """Table 1 of the most trainings of this study that come with the project, with their judges;
-    None if there are too few to tell their spread."""
+    """Table 1 of the largest bundled set of trainings of this study, with their judges; None if too
+    few to estimate their spread."""
     plain = pipeline.shared(study).name
     folders = runs.shipped_figures().glob(f"{plain}-seeds*")
     found = [(folder, read_record(folder / "table1.json")) for folder in folders]
@@ -106,8 +106,8 @@ def committed(study: pipeline.Study) -> dict | None:
 
 
 def check(study: pipeline.Study, log) -> bool:
-    """Hold Table 1 of a study of one seed against the committed trainings, write `reproduction.*`
-    beside it and log the answer; whether it is reproduced, True where nothing is committed."""
+    """Compare Table 1 of a single-seed study with the committed trainings, write `reproduction.*`
+    beside it and log the answer. Returns whether it is reproduced; True if nothing is committed."""
     known = committed(study) if len(study.seeds) == 1 else None
     if known is None:
         return True
