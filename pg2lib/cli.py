@@ -180,7 +180,7 @@ PHOTO = (
     option("--row", default=None,
            help="row to generate with, trained if missing (default: the last of Table 1)"),
     option("--weights", type=Path, metavar="FILE", help="use a file or folder of pg2 export "
-           "instead, or a bundled generator, by its row (G1+G2+D); needs neither data nor training"),
+           "instead, or a bundled generator, by its row (G1+G2+D); needs no data or training"),
     RCNN,
     option("--out", type=Path, required=True, help="folder for the pictures; sheet.png shows all"),
 )
