@@ -64,12 +64,12 @@ def copy_scores(generated, condition, target, old, new, estimated, typical, vari
 
 
 def copied(generated, condition, target, typical, region):
-    """How much of the condition image is left in a region, bool (k, H, W): (b of this module's
-    docstring, its weight), float64 (k,). The other arguments are those of `copy_scores`.
+    """How much of the condition image is left in a region, bool (k, H, W): (b as in the module
+    docstring, its weight), float64 (k,). Other arguments: see `copy_scores`.
 
-    b is exactly 0 for the target and exactly 1 for the condition image, between them for a faded or
-    blurred copy, below 0 for a negative. The weight is <c', c'> per value in squared grey levels.
-    NaN and 0 where the region is below LEAST_PIXELS or condition and target look the same there.
+    b is exactly 0 for the target and 1 for the condition image, in between for a faded or blurred
+    copy, below 0 for a negative. The weight is <c', c'> per value in squared grey levels. NaN and 0
+    if the region is below LEAST_PIXELS or condition and target look the same there.
     """
     inside = region[..., None]
     g, c, t = (
@@ -88,12 +88,11 @@ def copied(generated, condition, target, typical, region):
 
 
 def pose_copy(estimated, old, new):
-    """Share of the joints that had to move but are found nearer to their old place: (share, their
-    number), float64 (k,), 1 for the condition's pose and 0 for the target's, NaN where none had to.
+    """Share of the joints that had to move but are found nearer to their old place: (share, number
+    of such joints), float64 (k,), 1 for the condition's pose, 0 for the target's, NaN without any.
 
-    Joints count that are found in both poses, more than 0.4 `body_size` of the target pose apart
-    (twice the threshold of PCK). The other arguments are those of `copy_scores`; joints missing in
-    `estimated` do not count.
+    Counts joints found in both poses, more than 0.4 `body_size` of the target pose apart (twice the
+    threshold of PCK). Other arguments: see `copy_scores`; joints not in `estimated` are left out.
     """
     estimated, old, new = (np.asarray(k, np.float64) for k in (estimated, old, new))
     moved = np.linalg.norm(old - new, axis=-1) > 0.4 * body_size(new)[:, None]

@@ -1,5 +1,5 @@
-"""Scores of a training on its way: what the network painted of the first test pairs at several
-points (`curve.npy` of a training folder), scored pair by pair like a row of a table."""
+"""Scores during a training: its images of the first test pairs at several points (`curve.npy` of a
+training folder), scored pair by pair like a row of a table."""
 
 import numpy as np
 import pandas as pd
@@ -54,7 +54,7 @@ def score_curve(images, dataset, steps, batch, scoring, estimator=None, progress
 
 
 def read_curve(folder):
-    """The curve.csv of a folder as a DataFrame, identities as text. UserError if it is missing or
+    """The curve.csv of a folder as a DataFrame, identities as text. Raises UserError if missing or
     damaged."""
     with stored(folder / FILE) as path:
         return pd.read_csv(path, dtype={"identity": str})

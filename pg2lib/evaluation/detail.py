@@ -1,4 +1,4 @@
-"""Measures of generated people that SSIM does not see: detail, sharpness, colour, followed poses.
+"""Measures of generated people that SSIM misses: detail, sharpness, colour, followed poses.
 
 Pure functions of images, uint8 (n, H, W, 3), and pose masks, bool (n, H, W). Our own measures; the
 paper judges by eye.
@@ -16,7 +16,7 @@ from skimage.draw import polygon2mask
 from pg2lib.data.keypoints import torso_found
 from pg2lib.evaluation.ssim import as_bool, channels_first, check_images, parts, ssim
 
-CHUNK = 16  # images at a time, of which one value takes 8 bytes
+CHUNK = 16  # images at a time, at 8 bytes per value
 WINDOW = 7  # side of a window of `body_ssim` in pixels
 
 
@@ -179,16 +179,16 @@ def region_mean(values, region):
 
 def mask_overlap(mask, body):
     """How well a pose mask covers a body, both bool (H, W): (coverage, purity, IoU), the share of
-    the body in the mask, of the mask on the body, and of their union in both."""
+    the body in the mask, of the mask on the body, and intersection over union."""
     both = (mask & body).sum()
     return both / body.sum(), both / max(mask.sum(), 1), both / (mask | body).sum()
 
 
 def shift_followed(still, moved, masks, reach):
-    """By how many pixels each generated person moved sideways: int (n,), positive to the right.
+    """Pixels by which each generated person moved sideways: int (n,), positive to the right.
 
-    The shift of `still` that is nearest to `moved`, generated for the same pose shifted, in the
-    mean absolute difference inside the shifted pose's mask; at most `reach` to either side.
+    It is the shift of `still` closest to `moved`, which was generated for the shifted pose, by mean
+    absolute difference inside the shifted pose's mask; at most `reach` to either side.
     """
     still, moved = (images.astype(np.float32) for images in (still, moved))
     shifts = np.arange(-reach, reach + 1)

@@ -1,7 +1,7 @@
-"""What makes a pair difficult: causes of failure (paper 4.5) that keypoints alone reveal.
+"""Causes of difficult pairs (failures in paper 4.5) that keypoints alone reveal.
 
-Four measures per pair, each with a threshold above which it is a named cause. No image is read,
-so that drawn people and Market-1501 are treated alike.
+Four measures per pair, each with a threshold above which it is a named cause. No image is read, so
+drawn people and Market-1501 are treated alike.
 """
 
 import numpy as np

@@ -42,13 +42,13 @@ def fixed_share(differences):
 class Limits:
     """Above these values an adversarial training did not do what its row is meant to show.
 
-    Far from what a sound training gives; a row within all three may still be poor.
+    They are far from those of a sound training; a row within all three may still be poor.
     """
 
     # The picture that ignores the inputs is then a third of all that stage II does.
     fixed_share: float = 0.3
     # D's mean answer to real images minus that to generated ones. At 0.9 D is wrong in fewer than
-    # one of ten cases whatever G does: it tells bad from worse no more, which is all G learns from.
+    # one of ten cases whatever G does, and no longer tells bad from worse, so G cannot learn.
     gap: float = 0.9
     # Period-2 energy over the real images'; blurred ones have less than 1.
     stripes: float = 1.5
@@ -88,9 +88,9 @@ def health_line(row, summary, log):
 
 
 def over_trainings(lines):
-    """One line for the trainings of a row: the means of NUMBERS, how many "trainings" there are and
-    how many of them are "sick". The row is healthy unless half of them or more are: a verdict has
-    to hold in each training, so a few sick ones cannot make it."""
+    """One line for the trainings of a row: the means of NUMBERS, the number of "trainings" and how
+    many of them are "sick". The row is healthy unless at least half are: a verdict has to hold in
+    each training, so a few sick ones cannot decide it."""
     sick = [line for line in lines if not line["healthy"]]
     mean = {"row": lines[0]["row"]}
     for name in NUMBERS:

@@ -1,6 +1,6 @@
-"""Inception Score, FID and KID, from the Inception network that torch-fidelity provides.
+"""Inception Score, FID and KID, with the Inception network of torch-fidelity.
 
-Pure functions of uint8 images, logits or features, but for finding the network's weights.
+Pure functions of uint8 images, logits or features, except for finding the weights.
 """
 
 import math
@@ -178,7 +178,7 @@ def _pair_counts(a, of_a, b, of_b):
 
 
 def _of_people(sums, drawn):
-    """Sums over all pairs of drawn people, (k,), if each is drawn (k, people) times; copies of one
-    person are not paired with each other."""
+    """Sums over all pairs of people, (k,), each drawn (k, people) times; copies of one person are
+    not paired with each other."""
     within = torch.diagonal(sums)
     return ((drawn @ sums) * drawn).sum(1) - (drawn.square() - drawn) @ within

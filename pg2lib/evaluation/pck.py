@@ -1,4 +1,4 @@
-"""PCK and PCKh: shares of joints that are where they should be. Pure functions of keypoints."""
+"""PCK and PCKh: shares of correctly placed joints. Pure functions of keypoints."""
 
 import numpy as np
 

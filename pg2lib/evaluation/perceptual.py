@@ -24,28 +24,28 @@ class PackageWeights(downloads.Weights):
     """Published weights of a network that an optional package defines."""
 
     module: str  # of the package
-    needs: str  # which scores need which package, for the message
+    needs: str  # for the message: which scores need which package
 
     def missing(self):
         return NoWeights(f"{self.needs}: pip install .[scores].")
 
     def package(self):
-        """The module, imported. NoWeights where it is missing."""
+        """Import the module. Raises NoWeights if it is missing."""
         try:
             return importlib.import_module(self.module)
         except ImportError:
             raise self.missing() from None
 
     def require(self, download=True):
-        """The path of the file, see `downloads.require`; where the package is missing NoWeights
-        names the extra that has it."""
-        if not find_spec(self.module.partition(".")[0]):  # to import it takes seconds
+        """The path of the file, see `downloads.require`. Raises NoWeights, naming the extra to
+        install, if the package is missing."""
+        if not find_spec(self.module.partition(".")[0]):  # importing it takes seconds
             raise self.missing()
         return downloads.require(self, download=download)
 
     def find(self, download=True):
-        """The path of the file, or None without it or the package. NoWeights where the environment
-        variable is set: a mistake there must not go unnoticed."""
+        """The path of the file, or None without it or the package. Raises NoWeights if the
+        environment variable is set: a mistake in it must not go unnoticed."""
         try:
             return self.require(download)
         except NoWeights:

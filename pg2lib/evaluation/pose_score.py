@@ -38,9 +38,9 @@ class KeypointConfig(TrainingConfig):
     shift: float = 1 / 16  # largest random shift in x and y, as a part of the height
     blurred: float = 0.5  # share of the images that are blurred, by a random amount
     threads: int = 1
-    seed: int = 0  # of its training, whatever the seeds of the rows that it judges
+    seed: int = 0  # of its training, independent of the rows' seeds
 
-    name = "keypoints"  # what messages call it
+    name = "keypoints"  # its name in messages
 
 
 def layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -86,8 +86,8 @@ class KeypointNet(nn.Module):
 
 
 def cells(keypoints, shape, size):
-    """The places of joints (B, 18, 2) in pixels as bilinear weights of the cells of a map, each
-    joint with sum 1: float32 (B, 18, rows, columns).
+    """Joint positions (B, 18, 2) in pixels as bilinear weights of a map's cells, with sum 1 per
+    joint: float32 (B, 18, rows, columns).
 
     shape: (rows, columns) of the map; size: (height, width) of the image.
     """
@@ -203,8 +203,8 @@ def keypoint_batches(dataset, config: KeypointConfig, seed, step, device):
 
 
 def load_keypoints(path, device: str | None = None) -> KeypointNet:
-    """The trained network of a weights.pt, frozen and in eval mode, on `device` (default: CUDA
-    where available). UserError when the file is missing or holds no keypoint network."""
+    """The trained network of a weights.pt, frozen and in eval mode, on `device` (default: CUDA if
+    available). Raises UserError if the file is missing or holds no keypoint network."""
     device = device or devices.default_device()
     state = checkpoints.load_state(path, device)
     try:

@@ -1,5 +1,5 @@
-"""Generate and score the test pairs of one row of a table, in batches, which several processes
-(`distributed`) share without changing any number. All rows, the two reference rows included, pass
+"""Generate and score the test pairs of one row of a table, in batches that several processes
+(`distributed`) share without changing any number. All rows, including the two reference rows, go
 through the same rounding to uint8 and the same scores."""
 
 import contextlib
@@ -23,7 +23,7 @@ from pg2lib.evaluation.scores import names, weights
 from pg2lib.evaluation.ssim import DEFAULT_PRESET, find_preset, mask_ssim, parts, ssim
 from pg2lib.training import loop
 
-# The reference rows, which need no network: the column of the pair (condition, target) they copy.
+# The reference rows, without network: the column of the pair (condition, target) they copy.
 REFERENCES = {"condition": 0, "target": 1}
 SPLITS = 10  # of the Inception Score
 
@@ -48,7 +48,7 @@ class Scoring:
 
     @property
     def mask(self):
-        """The variant of the masks: the preset's own, if it has one."""
+        """The variant of the masks: the preset's own, if any."""
         return find_preset(self.preset).mask or self.mask_variant
 
 
@@ -148,13 +148,13 @@ def evaluate_row(
 
 @contextlib.contextmanager
 def _part_files(folder, generate, count):
-    """Temporary .npy files for what a row generates of `count` pairs: name -> path, the same in all
-    processes. Those that are still there at the end are removed."""
+    """Temporary .npy files for a row's output for `count` pairs: name -> path, the same in all
+    processes. Files left at the end are removed."""
     folder.mkdir(parents=True, exist_ok=True)
     owner, files = distributed.broadcast(os.getpid()), {}
     try:
         if distributed.rank() == 0:
-            for name, images in generate(slice(1)).items():  # one pair tells shapes and dtypes
+            for name, images in generate(slice(1)).items():  # one pair determines shapes and dtypes
                 files[name] = folder / f".{name}.{owner}.npy"
                 shape = (count, *images.shape[1:])
                 np.lib.format.open_memmap(files[name], "w+", images.dtype, shape)
@@ -173,7 +173,7 @@ def _score_batches(generate, score, dataset, scoring, files, progress):
         part = slice(start, min(start + size, count))
         outputs = generate(part)
         for name, images in outputs.items():
-            # mapped anew each time: what is written would otherwise count as this process's memory
+            # mapped anew each time, else written pages count as this process's memory
             np.load(files[name], mmap_mode="r+")[part] = images
         change = float(np.abs(outputs.get("difference", 0), dtype=np.float64).sum())
         results.append((start, score(outputs["generated"], part), change))
@@ -291,8 +291,8 @@ def with_interval(values, people, weights=None, seed=0):
 
 
 def over_seeds(by_seed, low, high):
-    """{"mean", "low", "high"} of the results of one training; of several also "spread", their
-    standard deviation, "seeds", their number, and "by_seed", themselves."""
+    """{"mean", "low", "high"} of the results of one training; for several also "spread", their
+    standard deviation, "seeds", their number, and "by_seed", the results themselves."""
     value = {"mean": float(np.mean(by_seed)), "low": low, "high": high}
     if len(by_seed) > 1:
         spread = statistics.spread(by_seed)
@@ -301,7 +301,7 @@ def over_seeds(by_seed, low, high):
 
 
 def facts(dataset, people):
-    """What a table says of its test pairs; people: (k,), the person of each."""
+    """A table's facts about its test pairs; people: (k,), the person of each."""
     return {
         "dataset": dataset.name,
         "pairs": len(people),
@@ -312,7 +312,7 @@ def facts(dataset, people):
 
 
 def pair_table(dataset, pairs):
-    """A DataFrame that names the pairs, a row per pair, without scores."""
+    """A DataFrame with the names of the pairs, one per row, without scores."""
     condition, target = np.asarray(pairs).T
     files, cameras = np.asarray(dataset.names), np.asarray(dataset.cameras)
     columns = {
@@ -327,7 +327,7 @@ def pair_table(dataset, pairs):
 
 
 def read_pairs(folder):
-    """The pairs.csv of an evaluated row as a DataFrame, identities as text. UserError if it is
+    """The pairs.csv of an evaluated row as a DataFrame, identities as text. Raises UserError if
     missing or damaged."""
     text = {"condition": str, "target": str, "identity": str}
     with stored(folder / "pairs.csv") as path:
@@ -335,6 +335,6 @@ def read_pairs(folder):
 
 
 def read_summary(folder):
-    """The summary.json of an evaluated row. UserError if it is missing or damaged."""
+    """The summary.json of an evaluated row. Raises UserError if missing or damaged."""
     with stored(folder / "summary.json") as path:
         return json.loads(path.read_text(encoding="utf-8")) | {}

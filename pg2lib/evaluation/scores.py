@@ -1,6 +1,5 @@
-"""The scores of generated images: one entry per score, read by everything that computes, weights,
-prints or compares them. A new score is one entry here and one function that computes it.
-"""
+"""The scores of generated images: one entry per score, used wherever scores are computed, weighted,
+printed or compared. A new score is one entry here and one function that computes it."""
 
 from dataclasses import dataclass
 

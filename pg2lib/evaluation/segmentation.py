@@ -1,8 +1,8 @@
-"""A small parser for photographs: a segmentation network that is trained on drawn people.
+"""A small parser for photographs: a segmentation network trained on drawn people.
 
-Their maps are exact, so it needs no labelled photograph, but can learn from some as well. What it
-finds in real ones is rough, which `overlaps` measures label by label. Sizes, batches and training
-follow `pose_score`.
+Their maps are exact, so it needs no labelled photographs, but can learn from some too. Its maps of
+photographs are rough, which `overlaps` measures label by label. Sizes, batches and training follow
+`pose_score`.
 """
 
 import math
@@ -37,11 +37,11 @@ class SegmentConfig(TrainingConfig):
     shift: float = 1 / 16  # largest random shift in x and y, as a part of the height
     blurred: float = 0.5  # share of the images that are blurred, by a random amount
     tint: float = 0.2  # largest change of a colour channel's contrast, and of its brightness
-    photographs: float = 0.0  # share of a batch and of the loss that is of labelled photographs
+    photographs: float = 0.0  # share of labelled photographs in a batch and in the loss
     threads: int = 1
     seed: int = 0
 
-    name = "segmenter"  # what messages call it
+    name = "segmenter"  # its name in messages
 
 
 class SegmentNet(nn.Module):
@@ -170,7 +170,7 @@ def segment_batches(dataset, config: SegmentConfig, seed, step, device):
 
 
 def load(path, device: str | None = None) -> SegmentNet:
-    """The trained network of a weights.pt, frozen and in eval mode. UserError when the file is
+    """The trained network of a weights.pt, frozen and in eval mode. Raises UserError if the file is
     missing or holds another network."""
     device = device or devices.default_device()
     state = checkpoints.load_state(path, device)
@@ -201,8 +201,8 @@ def segment(network, images, batch=64):
 
 
 def overlaps(found, true, count: int):
-    """How well maps agree, label by label: the intersection of the pixels of all maps (k, H, W)
-    over their union, float64 (count,); NaN for a label that the true maps do not show."""
+    """Agreement of maps, label by label: the intersection of the pixels of all maps (k, H, W) over
+    their union, float64 (count,); NaN for a label missing in the true maps."""
     both = np.bincount(true[found == true].ravel(), minlength=count)
     either = sum(np.bincount(maps.ravel(), minlength=count) for maps in (found, true)) - both
     shown = np.bincount(true.ravel(), minlength=count) > 0

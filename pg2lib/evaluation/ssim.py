@@ -82,7 +82,7 @@ def mask_ssim(generated, target, mask, preset=DEFAULT_PRESET, device="cpu"):
             "is wider than high."
         )
     size = CHUNK * (1 if torch.device(device).type == "cpu" else 256)
-    torch.empty(30 << 20, dtype=torch.uint8)  # tells glibc to keep the memory that chunks free
+    torch.empty(30 << 20, dtype=torch.uint8)  # makes glibc keep the memory freed by chunks
     values = np.empty(count)
     for part in parts(count, max(1, size // (height * width * 3))):
         x, y = (torch.from_numpy(np.array(images[part])).to(device) for images in
@@ -158,7 +158,7 @@ def pad_white(images):
 
 
 def find_preset(name):
-    """The `Preset` of that name, or a UserError that lists them."""
+    """The `Preset` of that name. Raises UserError, listing all, if there is none."""
     if name not in PRESETS:
         raise UserError(f"unknown SSIM preset '{name}': choose one of {', '.join(PRESETS)}.")
     return PRESETS[name]
@@ -168,7 +168,7 @@ def find_preset(name):
 
 
 def check_images(images, *others):
-    """UserError unless all are uint8 (n, H, W, 3) of one shape."""
+    """Raise UserError unless all are uint8 (n, H, W, 3) of one shape."""
     for array in (images, *others):
         if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] != 3:
             raise UserError(
@@ -180,7 +180,7 @@ def check_images(images, *others):
 
 
 def as_bool(mask, images):
-    """The mask of uint8 images (n, H, W, 3) as bool (n, H, W), or a UserError."""
+    """The mask of uint8 images (n, H, W, 3) as bool (n, H, W). Raises UserError if invalid."""
     mask = np.asarray(mask)
     if mask.shape != images.shape[:3]:
         raise UserError(f"the mask must be {images.shape[:3]} like the images, not {mask.shape}.")

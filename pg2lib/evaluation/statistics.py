@@ -14,7 +14,7 @@ from pg2lib.core.files import UserError
 MORE, LESS, EQUAL = "more", "less", "equal"  # directions of an expected effect
 HOLDS, FAILS, CANNOT = "holds", "does not hold", "cannot tell"  # of several trainings
 SEEN, UNSEEN = "seen once", "contradicted once"  # of one training, instead of HOLDS and FAILS
-MISSING = "not measured"  # which `verdict` never says: a number does not exist
+MISSING = "not measured"  # never returned by `verdict`: a number does not exist
 UNKNOWN = float("nan"), float("nan")  # an interval
 
 
@@ -40,7 +40,7 @@ def verdict(effect, low, high, direction, margin=0.0, by_seed=None):
 
 
 def position(low, high, direction, margin=0.0):
-    """HOLDS, FAILS or CANNOT by the position of an interval, whatever it rests on."""
+    """HOLDS, FAILS or CANNOT by the position of any interval."""
     if direction == LESS:
         low, high = -high, -low
     holds, fails = low > margin, high < margin
@@ -79,8 +79,8 @@ def bootstrap_interval(values, identities, weights=None, level=0.95, resamples=2
     high), NaN with fewer than two people.
 
     Whole people are drawn with replacement, each with all pairs: drawing pairs would make the
-    interval too narrow. values: float (n,), one per pair, of which NaN are left out; identities:
-    (n,), whose pair it is; weights: (n,), at least 0, or None; level: in (0, 1), else UserError.
+    interval too narrow. values: float (n,), one per pair, NaN left out; identities: (n,), the
+    person of each pair; weights: (n,), at least 0, or None; level: in (0, 1), else UserError.
     """
     identities, shape = np.asarray(identities), np.shape(values)
     if len(shape) != 1 or shape != identities.shape or not 0 < level < 1:

@@ -1,7 +1,7 @@
-"""How much of a garment's texture arrives in a generated image, by exact parsing maps.
+"""How much garment texture a generated image keeps, measured with exact parsing maps.
 
-Our own measure, for the claim of Soft-Gated Warping-GAN that warped features carry textures. Only
-where maps say which pixel shows which garment: drawn people.
+Our own measure, for the claim of Soft-Gated Warping-GAN that warped features carry textures. It
+needs maps that label each pixel's garment, so it works only for drawn people.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""How far a matcher of parsing maps is from random warps that it should find."""
+"""Errors of a matcher of parsing maps in finding random warps."""
 
 import torch
 
@@ -7,12 +7,12 @@ from pg2lib.models import warping
 
 @torch.no_grad()
 def warp_errors(affine, spline, maps, seed: int = 0, batch: int = 64) -> dict:
-    """The mean distance, in pixels, between where random warps take the places of a map and where
-    the warp that is found takes them.
+    """The mean distance, in pixels, between the true and the found positions of a map's pixels
+    under random warps.
 
-    affine, spline: the networks, functions of two one-hot maps -> theta (B, 6) and (B, 18);
-    maps: float32 (n, labels, H, W), each warped once by both kinds, as in training. Returns
-    "identity" (nothing is found), "affine" (the first network alone) and "both".
+    affine, spline: the networks, functions of two one-hot maps -> theta (B, 6) and (B, 18); maps:
+    float32 (n, labels, H, W), each warped once by both kinds, as in training. Returns "identity"
+    (no warp found), "affine" (only the first network) and "both".
     """
     height, width = maps.shape[2:]
     half = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=maps.device)

@@ -1,8 +1,8 @@
-"""The paper's Figure 2 from the networks themselves: what a row is built of, layer by layer.
+"""The paper's Figure 2 drawn from the networks themselves, layer by layer.
 
-`trace` runs a method once on tensors without memory (PyTorch's meta device) and writes down which
-layers its networks consist of, the sizes that they give, and where their inputs come from;
-`architecture_figure` draws that for a row and all methods that it refines.
+`trace` runs a method once on tensors without memory (PyTorch's meta device) and records the layers
+of its networks, their output sizes, and where their inputs come from; `architecture_figure` draws
+this for a row and all methods that it refines.
 """
 
 from dataclasses import dataclass, field
@@ -30,13 +30,13 @@ BATCH = 2  # images
 
 @dataclass
 class Block:
-    """Layers that follow each other and give one size; a linear layer has a block of its own."""
+    """Consecutive layers with one output size; a linear layer has its own block."""
 
     size: tuple[int, int] | None  # height, width; None: a vector
     channels: list[int] = field(default_factory=list)  # that each layer gives
-    enters: list[str] = field(default_factory=list)  # what it sees from outside the network
+    enters: list[str] = field(default_factory=list)  # inputs from outside the network
     after: int | None = None  # the block that it follows
-    skips: set[int] = field(default_factory=set)  # earlier ones whose output it sees as well
+    skips: set[int] = field(default_factory=set)  # earlier blocks whose output it also sees
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Network:
     title: str
     parameters: int
     blocks: list[Block] = field(default_factory=list)
-    gives: str = ""  # what its output becomes
+    gives: str = ""  # symbol of its output
     places: list[int] = field(default_factory=list)  # block of each layer
 
 
@@ -154,8 +154,8 @@ def _tensors(value):
 
 
 def _label(func, args, kwargs, labels):
-    """What the result of a function is made from: "(a, b)" where channels are joined, "a or b"
-    where batches are, "a + b" for a sum; otherwise it is taken for its first argument."""
+    """The origin of a function's result: "(a, b)" if channels are joined, "a or b" if batches are,
+    "a + b" for a sum; otherwise the label of its first argument."""
     labels = list(dict.fromkeys(label for label in labels if label))
     name = func.__name__.strip("_")
     if len(labels) < 2:

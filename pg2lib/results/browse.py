@@ -31,7 +31,7 @@ def browse(draw, last, first=0, lowest=0, name="index", **menus):
 
 
 def standing_in(bundle: dict, picture) -> dict:
-    """A widget's MIME bundle with an IPython image, or a text, for readers without the widget."""
+    """A widget's MIME bundle with a fallback IPython image, or text, for readers without it."""
     if isinstance(picture, str):
         return bundle | {"text/markdown": picture}
     return bundle | {"image/png": base64.b64encode(picture.data).decode()}

@@ -267,11 +267,11 @@ LATER = (
 )
 # fmt: on
 
-UNTESTED = tuple(notes("untested"))  # claims that no run of this project can decide, and why
+UNTESTED = tuple(notes("untested"))  # claims that this project cannot decide, and why
 
 
 def later(papers=None) -> tuple[Claim, ...]:
-    """The claims that need no row of later papers but these; None: all."""
+    """The claims that need no rows of later papers other than these; None: all."""
     known = {*(papers or models.later_papers()), "PG2"}
     papers_of = {name: method.paper for name, method in models.METHODS.items()}
     return tuple(
@@ -291,7 +291,7 @@ def rows_of(ablations=False, how=None, among=CLAIMS) -> tuple[str, ...]:
 
 
 def scores_of(row) -> set[str]:
-    """The scores that claims compare a row by."""
+    """The scores by which claims compare a row."""
     every = (c for claim in (*CLAIMS, *LATER) for c in claim.comparisons)
     return {c.score for c in every if row in c.rows}
 

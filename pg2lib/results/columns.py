@@ -1,4 +1,4 @@
-"""Tables without the columns that say nothing, for people; their files keep every column."""
+"""Tables without uninformative columns, for people; their files keep every column."""
 
 from dataclasses import replace
 
@@ -9,9 +9,8 @@ EVERYWHERE = "measured on"  # a column of text that becomes a note where all its
 
 
 def without_empty(table: View) -> View:
-    """The table without columns in which no row has a value or, of the study, all have the same,
-    and without a paper's column that stands beside none of this project. Its notes say what is left
-    out."""
+    """The table without columns that are empty or, for facts of the study, constant, and without a
+    paper's column that has no counterpart of this project. Its notes list what is left out."""
     kept, same = [], []
     for k, head in enumerate(table.head):
         alone = head.startswith("paper ") and (

@@ -21,9 +21,9 @@ def spread_text(spread, form=".3f"):
 
 
 def outcome(low, high, published=math.nan, below="lower", above="higher", by_seed=None):
-    """What the interval of a difference says, in words: "as in the paper" or "AGAINST the paper" by
-    the sign of the published difference; `below` or `above` zero if the paper has none (NaN).
-    by_seed: the difference in each training; of one, or None, the words end in "(seen once)"."""
+    """The interval of a difference in words: "as in the paper" or "AGAINST the paper" by the sign
+    of the published difference; `below` or `above` zero if the paper has none (NaN). by_seed: the
+    difference in each training; for one, or None, the words end in "(seen once)"."""
     direction = statistics.LESS if published <= 0 else statistics.MORE
     verdict = statistics.verdict((low + high) / 2, low, high, direction, by_seed=by_seed)
     agrees, differs = "as in the paper", "AGAINST the paper"

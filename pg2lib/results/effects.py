@@ -1,4 +1,4 @@
-"""What a study measured, and the effect of a comparison in it: interval and each training's own.
+"""The measurements of a study, and the effects of comparisons with their intervals.
 
 `gather` collects the `Evidence` of a study; a function of `EFFECTS` computes the `Effect` of one
 `claims.Comparison`; `verdicts` decides.
@@ -26,8 +26,8 @@ LAMBDA_SCORES = ("sharpness", "artefacts", "mask_ssim", "stripes")
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one study measured. Every list has an entry per training, in the order of the seeds;
-    that of a reference row, which is not trained, has one entry that stands for all seeds."""
+    """The measurements of one study. Every list has an entry per training, in the order of the
+    seeds; a reference row, which is not trained, has one entry for all seeds."""
 
     dataset: str
     profile: str
@@ -107,7 +107,7 @@ def values(evidence, score, *rows):
 
 
 def between_rows(comparison, evidence, sibling=None):
-    """Paired difference; without `against` the mean of the row itself."""
+    """Paired difference; without `against`, the mean of the row itself."""
     change, people, weight = _change(comparison, evidence)
     by_seed = statistics.seed_means(change, weight)
     return _effect(by_seed, *statistics.interval(change, people, weight))
@@ -162,7 +162,7 @@ def between_splits(comparison, evidence, sibling=None):
 
 
 def _reach(score):
-    """How far the interval of an Inception Score reaches down and up."""
+    """Distances from an Inception Score to the ends of its interval, down and up."""
     if score.get("low") is not None:
         return score["mean"] - score["low"], score["high"] - score["mean"]
     half = stdtrit(score["splits"] - 1, 0.975) * score["std"] / score["splits"] ** 0.5

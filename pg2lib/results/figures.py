@@ -19,7 +19,7 @@ from pg2lib.models import METHODS
 from pg2lib.results.provenance import DPI, FONT, GREY, INK, PICTURES, STYLE, new_figure
 
 CELL = 128  # approximate width of an image in a grid, in dots
-# Colours and titles of what is no method; those of the methods are in the registry.
+# Colours and titles other than those of methods, which are in the registry.
 COLOURS = {"condition": "#999999", "target": "#444444"}
 TITLES = {"condition": "Condition image", "pose": "Target pose", "target": "Target image (GT)"}
 CYCLE = ("#cc79a7", "#b8860b", "#117733", "#882255", "#44aa99", "#332288")  # unknown rows
@@ -32,7 +32,7 @@ def colour(row):
 
 
 def title(name):
-    """The title of a column: of a row, "condition", "pose" or "target"; other names as they are."""
+    """A column's title: of a row, "condition", "pose" or "target"; other names unchanged."""
     return (METHODS[name].title if name in METHODS else TITLES.get(name)) or name
 
 

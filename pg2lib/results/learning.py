@@ -1,9 +1,9 @@
-"""How the effects that the paper's claims rest on develop during training: which are still growing,
-which have settled, which change sign.
+"""How the effects behind the paper's claims develop during training: which still grow, have settled
+or change sign.
 
 The scores of a few hundred test pairs at ten points of every training (`evaluation.curves`) give
-the effect of a comparison, row minus against, at equal shares of both trainings. `trend` puts its
-course into a word.
+the effect of a comparison, row minus against, at equal shares of both trainings. `trend` describes
+its course in a word.
 """
 
 from dataclasses import dataclass

@@ -15,8 +15,8 @@ TEXTS.filters["form"] = format  # {{ pairs | form(",") }}
 
 
 def notes(template: str, *facts, **more) -> list[str]:
-    """The paragraphs of note_texts/TEMPLATE.txt, each in one line. facts, more: what it names, as
-    of a dict."""
+    """The paragraphs of note_texts/TEMPLATE.txt, one line each. facts, more: the values it uses, as
+    for a dict."""
     text = TEXTS.get_template(f"{template}.txt").render(*facts, **more)
     paragraphs = re.split(r"\n\s*\n", text)
     return [re.sub(r"\s*\n\s*", " ", part.strip()) for part in paragraphs if part.strip()]

@@ -1,5 +1,5 @@
-"""A folder of pages that is written again and again, and may also hold files of the user: only what
-an earlier writing left there is replaced, as its manifest says."""
+"""An output folder of pages that may also hold files of the user: only files from an earlier run,
+listed in its manifest, are replaced."""
 
 import contextlib
 import glob
@@ -52,7 +52,7 @@ def replace_files(out: Path, new: Path, kind: str, before: dict):
 
 
 def own_files(out: Path) -> dict:
-    """Name -> SHA-256 of the files in a folder that its manifest names and nobody changed since."""
+    """Name -> SHA-256 of the files in a folder that are in its manifest and unchanged."""
     manifest = read_json(out / MANIFEST) or {}
     lists = [manifest.get(key, {}) for key in ("files", "before")]
     found = {n: sha256(out / n) for n in files_in(out) if any(n in known for known in lists)}
@@ -65,8 +65,8 @@ def files_in(folder: Path) -> list[str]:
 
 
 def user_files(out: Path, kind: str) -> list[str]:
-    """Names of the files in a folder that no writing left, or that were changed since.
-    UserError: out is a file, or a folder that holds files but no such `kind`."""
+    """Names of the files in a folder that are not ours, or were changed since. Raises UserError if
+    out is a file, or a folder that holds files but no such `kind`."""
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; name a folder for the {kind}")
     manifest = read_json(out / MANIFEST) or {}

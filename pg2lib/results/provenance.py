@@ -1,5 +1,5 @@
-"""Figures: their common style, and how they become files with a record of what made them. pyplot
-is never used, so nothing is shown or kept open."""
+"""Figures: their common style, and saving them with a record of how they were made. pyplot is never
+used, so nothing is shown or kept open."""
 
 import io
 import json
@@ -120,8 +120,7 @@ def publish(figure, path, facts, colours=None):
 
 
 def stamp() -> dict:
-    """Time, versions of what determines the content of a figure, and commit, for the record of a
-    file."""
+    """Time, versions of what determines a figure's content, and commit, for a file's record."""
     versions = {"python": platform.python_version(), "pg2lib": pg2lib.__version__}
     versions |= {name: version(name) for name in ("torch", "numpy", "scikit-image", "matplotlib")}
     now = time.strftime("%Y-%m-%d %H:%M:%S")

@@ -40,8 +40,8 @@ class Study:
     seeds: tuple[int, ...]
     command: str
     drawn: bool
-    written: str  # "" if no record says when
-    shipped: bool = False  # it comes with the project
+    written: str  # "" if unknown
+    shipped: bool = False  # bundled with the project
     sections: list = field(default_factory=list)  # (heading, tables, figures), see `fill`
 
     @property
@@ -54,7 +54,7 @@ class Study:
 
     @property
     def place(self) -> str:
-        """Its folder below tables/ and figures/ of the report."""
+        """Its folder below the report's tables/ and figures/."""
         return f"shipped--{self.name}" if self.shipped else self.name
 
     @property

@@ -17,7 +17,7 @@ LEVEL, FAR = 0.95, 0.999  # of the prediction intervals: a number inside, a numb
 HONEST = 0.99  # share of simulated trainings that have no more numbers outside than are allowed
 SIMULATED = 2_000  # trainings
 NAMED = 6  # numbers in the printed line
-FEWEST = 3  # trainings that a spread is estimated from
+FEWEST = 3  # trainings needed to estimate a spread
 
 
 def check(table, committed, seed=0):
@@ -180,7 +180,7 @@ def _seeds(committed):
 
 
 def _line(record):
-    """What a user came for, in one line."""
+    """The result for the user in one line."""
     outside = [n for n in record["reproduction"] if not n["inside"]]
     outside.sort(key=lambda n: -abs(n["deviations"] or np.inf))
     far, fewest = sum(n["far"] for n in outside), record["of"] - record["allowed"]

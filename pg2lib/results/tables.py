@@ -114,7 +114,7 @@ def successors(summaries, pairs, presets, costs, changes, facts):
 
 
 def reported(row, half):
-    """What the paper of a row (`models.base.Method.published`) and others printed of it."""
+    """Scores of a row printed by its paper (`models.base.Method.published`) and by others."""
     method = METHODS.get(row)
     printed = method.published.get(half) if method else None
     own = [Reported(half, "paper", method.published_preset, printed)] if printed else []
@@ -153,7 +153,7 @@ def both_halves(tables, command):
 
 
 def _table(title, summaries, columns, facts, pairs=None, paper=None):
-    """What all tables of scores share; the title names the {dataset}."""
+    """Common parts of all tables of scores; the title names the {dataset}."""
     if not summaries:
         raise UserError("Table 1 needs at least one evaluated row.")
     every = [(row, summary) for row, trainings in summaries.items() for summary in trainings]
@@ -198,7 +198,7 @@ def value_of(row, summaries, pairs, score):
         value = with_interval(found, people, weight)
     else:
         means = [np.nan if value["mean"] is None else value["mean"] for value in values]
-        # an interval over trainings alone would not do for a mean over people
+        # a mean over people needs more than an interval over trainings
         ends = statistics.seeds_interval(means) if SCORES[score].set_score else (None, None)
         value = over_seeds(means, *ends)
     return without_nan(value)

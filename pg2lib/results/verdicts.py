@@ -119,7 +119,7 @@ def _obstacle(comparison, evidence, sibling):
         return f"the rows' first stages saw different numbers of training pairs ({each})"
     for row in comparison.rows:
         if row == comparison.row and comparison.symptom:
-            continue  # that this training fails is the claim
+            continue  # the claim is that this training fails
         for part in (evidence, sibling if comparison.how == "halves" else None):
             line = part and row_health(part, row)
             if line and not line["healthy"]:
@@ -129,7 +129,7 @@ def _obstacle(comparison, evidence, sibling):
 
 
 def row_health(evidence, row):
-    """The `health.over_trainings` of a row; None where nothing says that it is adversarial."""
+    """The `health.over_trainings` of a row; None unless it is known to be adversarial."""
     known = evidence.summaries.get(row, []), evidence.logs.get(row, [])
     lines = [health.health_line(row, *each) for each in zip_longest(*known, fillvalue={})]
     lines = [line for line in lines if line]
