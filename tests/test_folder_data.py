@@ -361,7 +361,7 @@ def test_keypoints_are_detected_where_there_are_none(photos):
         photos, places, Network(), "cpu", lambda *at: counted.append(at)
     )
     assert told.startswith("wrote the keypoints of 2 images")
-    assert told.endswith("nobody was found in 1, as bo/1.png") and counted == [(1, 2), (2, 2)]
+    assert told.endswith("no person in 1, such as bo/1.png") and counted == [(1, 2), (2, 2)]
     expected = BODY.copy()
     expected[1] = (BODY[2] + BODY[5]) / 2
     poses, problems = own.read_source(photos)[1:]

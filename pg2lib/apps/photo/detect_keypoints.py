@@ -1,5 +1,5 @@
-"""Keypoints of the person in a photograph, detected by torchvision's Keypoint R-CNN, whose weights
-have 226 MB."""
+"""Keypoints of the person in a photograph, detected by torchvision's Keypoint R-CNN (226 MB of
+weights)."""
 
 from functools import cache, partial
 from pathlib import Path
@@ -91,13 +91,13 @@ def detect_folder(source, places, network, device: str = "cpu", progress=None) -
         image = read_image(Path(source, name))
         try:
             write_openpose_json(place, detect(image, network, device, name))
-        except UserError:  # nobody there
+        except UserError:  # no person found
             write_json(place, {"version": 1.2, "people": []})
             empty.append(name)
         if progress:
             progress(done, len(places))
-    told = f"wrote the keypoints of {len(places):,} images below {source}"
-    return told + (f"; nobody was found in {len(empty):,}, as {empty[0]}" if empty else "")
+    done = f"wrote the keypoints of {len(places):,} images below {source}"
+    return done + (f"; no person in {len(empty):,}, such as {empty[0]}" if empty else "")
 
 
 @torch.no_grad()

@@ -106,9 +106,9 @@ def condition_photo(
     The photo is cropped to the person if `pose` (18, 2) or `detector` shows where that is, and
     padded where the crop extends beyond it. Otherwise, or if the photo has the frame's aspect ratio
     and no pose is given, the whole photo is padded or, with fit="crop", its middle is taken.
-    window: the `framing.Window` that somebody chose; then nothing is looked for. needed: the pose
-    is wanted for itself, so it is detected whatever the shape of the photo. UserError for a photo
-    that is too small to show anybody.
+    window: a `framing.Window` chosen by the user; then nothing is detected. needed: the pose itself
+    is needed, so it is detected for any shape of photo. Raises UserError for a photo too small to
+    show a person.
     """
     photo.check_size(image, where)
     if window is not None:
@@ -130,8 +130,8 @@ def condition_photo(
 
 
 def expectation(size: tuple[int, int], dataset: str) -> str:
-    """A line on what a generator of a size (height, width) that was trained on a data set can do
-    with a photo of somebody else."""
+    """A line on what to expect of a generator of this size (height, width), trained on this data
+    set, for a photo of someone else."""
     setting = SETTINGS.get(dataset)
     whom = "people drawn by this project" if setting and setting.drawn else f"people of {dataset}"
     return (

@@ -60,7 +60,7 @@ def of_photo(method, labels: str, pose, given=None, size=None):
 
 
 def with_map(generate_fn, found):
-    """A row as a function Inputs -> Output that knows the map of its condition image (H, W)."""
+    """A row as a function Inputs -> Output with the map (H, W) of its condition image."""
 
     def generate(inputs):
         maps = torch.from_numpy(found)[None].expand(len(inputs.condition), -1, -1)

@@ -1,4 +1,4 @@
-"""Whether a photograph can be used and a pose belongs to it, and the one of a smaller copy."""
+"""Checks of photographs and their poses, and poses of smaller copies."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from pg2lib.data.keypoints import found
 CORNER = 0.5  # a pose within this share of the photo, in its top left corner, is doubted
 KNOWN_FRAMES = (176, 256), (256, 256), (64, 128)  # (width, height) that keypoints are published in
 KNEES, ANKLES = [9, 12], [10, 13]
-SMALLEST = 16  # pixels of either side; less shows nobody
+SMALLEST = 16  # pixels per side; smaller photos show no person
 
 
 def check_size(image, where):
@@ -61,7 +61,7 @@ def from_copy(keypoints, copy: tuple[int, int], picture: tuple[int, int], where)
 
 
 def missing_legs(keypoints) -> str:
-    """What to know of a target pose that ends above the feet, or ""."""
+    """A note on a target pose that ends above the feet, or ""."""
     here = found(keypoints)
     if here[ANKLES].any():
         return ""

@@ -28,7 +28,7 @@ def is_sequence(path) -> bool:
     try:
         content = read_json(path)
     except UserError:
-        return False  # whoever reads the pose reports it
+        return False  # reported when the pose is read
     if isinstance(content, dict):
         return "frames" in content
     if not isinstance(content, list):

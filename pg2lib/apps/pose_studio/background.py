@@ -1,5 +1,5 @@
-"""One background for all images of a sequence. The networks generate each image alone, so that what
-is behind the person changes from one to the next."""
+"""One background for all images of a sequence. The networks generate each image separately, so the
+background varies."""
 
 import numpy as np
 import torch

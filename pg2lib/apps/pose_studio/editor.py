@@ -16,7 +16,7 @@ MOST_FRAMES, MOST_BETWEEN = 600, 100  # poses of a timeline, and between two key
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """A pose in progress, which remembers where hidden joints were."""
+    """A pose being edited, with the last positions of hidden joints."""
 
     places: np.ndarray  # float32 (18, 2); (-1, -1) for a joint that never had a place
     shown: np.ndarray  # bool (18,)

@@ -1,4 +1,4 @@
-"""What one edit of a pose changes: the studio's question asked, and measured, by program."""
+"""The effect of one edit of a pose, measured by program."""
 
 import numpy as np
 import torch

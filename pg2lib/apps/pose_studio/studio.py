@@ -101,7 +101,7 @@ class Studio:
         ]
 
     def generated(self, row: str, pose=None) -> dict:
-        """What `generate.generate` makes of the condition image for a pose (default: the current
+        """Output of `generate.generate` for the condition image and a pose (default: the current
         one)."""
         pose = self.pose if pose is None else np.asarray(pose, np.float32)
         return self._cached(row, pose.tobytes())

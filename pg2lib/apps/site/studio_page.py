@@ -1,8 +1,8 @@
 """The pose studio as a page: networks as ONNX graphs, people to paint, and scripts.
 
-A page that is opened by a double click (file://) can load scripts and pictures that lie beside it,
-but neither modules nor data. So modules are addresses with their text inside, and everything else
-is a script that holds gzip in base64: studio/NAME.js.
+A page opened with a double click (file://) can load scripts and pictures next to it, but neither
+modules nor data. So modules are addresses that contain their text, and everything else is a script
+that holds gzip in base64: studio/NAME.js.
 """
 
 import base64
@@ -33,8 +33,8 @@ IMPORT = re.compile(r'from "([./\w]+\.m?js)"')
 
 
 def write(study, folder, log) -> None:
-    """Write the scripts of the page into a folder: those of the networks that a study has and a
-    photo and a pose are enough for. UserError where there is none."""
+    """Write the page's scripts into a folder, for the networks of a study that need only a photo
+    and a pose. Raises UserError if there are none."""
     dataset, rows = shipped.data(study, log), painted(study)
     for row in rows:
         log(f"{row} as an ONNX graph")
@@ -50,7 +50,7 @@ def write(study, folder, log) -> None:
 
 
 def painted(study) -> tuple[str, ...]:
-    """The rows of a study that need nothing but a photo and a target pose."""
+    """The rows of a study that need only a photo and a target pose."""
     rows = shipped.rows() if shipped.ships(study) else models.rows()
     rows = tuple(row for row in rows if models.find(row).needs <= {"condition", "target_pose"})
     if not rows:
@@ -67,7 +67,7 @@ def write_asset(folder, name: str, content: bytes, packed: bool = False):
 
 
 def maps_graph(height: int, width: int) -> bytes:
-    """An ONNX graph of what the studio shows of a pose (1, 18, 2), all (1, 3, H, W) in [-1, 1]:
+    """An ONNX graph of the studio's pictures of a pose (1, 18, 2), all (1, 3, H, W) in [-1, 1]:
     "heatmaps" in colours, "mask", and "person", `background.shares`."""
     colours = torch.from_numpy(figures.joint_colours()).float()[:, :, None, None] / 255
 

@@ -37,8 +37,8 @@ def simulate(session, probabilities, seed=0):
 
 
 def simulated_answers(study, row, test_pairs, names, kind, people, protocol=user_study.PAPER):
-    """The answers of so many simulated participants of a kind of SIMULATED, as `read_folder` reads
-    them; their files are replaced. Other arguments: see `start_session`."""
+    """The answers of `people` simulated participants of one kind in SIMULATED, in the form of
+    `read_folder`; their files are replaced. Other arguments: see `start_session`."""
     who = [f"{kind.replace(' ', '-')}-{number:02}" for number in range(1, people + 1)]
     path = user_study.folder(study, row, simulated=True)
     for name in who:

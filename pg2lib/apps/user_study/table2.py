@@ -26,8 +26,8 @@ NOTEBOOK = "notebooks/09_user_study.ipynb"
 
 
 def results(study, row):
-    """A line of `of_studies`; None if nobody has finished. Only participants who answered all
-    images count; the paper does not say what it did with the others."""
+    """A line of `of_studies`; None if no participant has finished. Only participants who answered
+    all images count; the paper does not say how it treated the others."""
     answers = read_folder(folder(study, row))
     answers = answers[~answers.simulated.astype(bool)]
     check_plan(study, row, answers)
@@ -77,7 +77,7 @@ def check_plan(study, row, answers):
 
 def of_studies(studies):
     """Table 2 of some studies, with the paper's numbers, as JSON values: {"title", "facts", "rows":
-    [of `results`], "notes": [sentence]}; None if nobody has finished."""
+    [of `results`], "notes": [sentence]}; None if no participant has finished."""
     lines = []
     for study in studies:
         there = {path.name for path in folder(study, "any").parent.glob("*")}
