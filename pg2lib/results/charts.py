@@ -26,7 +26,7 @@ PANELS = {
 
 @STYLE
 def chart(width, height, panels=1, **options):
-    """(Figure, axes) of so many inches in the style of all charts. Several panels are side by side
+    """(Figure, axes), size in inches, in the style of all charts. Several panels are side by side
     and their axes an array; options are those of `Figure.subplots`."""
     figure = new_figure(width, height, layout="constrained")
     axes = figure.subplots(1, panels, **options)

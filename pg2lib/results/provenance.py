@@ -39,7 +39,7 @@ PICTURES = "pictures"  # gid of figures that show images
 
 
 def new_figure(width, height, layout=None):
-    """A Figure of so many inches."""
+    """A Figure; width and height in inches."""
     return Figure((width, height), dpi=DPI, layout=layout)
 
 

@@ -331,7 +331,7 @@ COMPARISON = ("score", "row", "against", "measure", "unit", "expected", "effect"
 
 
 def user_study_view(table) -> View:
-    """`apps.user_study.table2.of_studies`: a line per row that somebody judged."""
+    """`apps.user_study.table2.of_studies`: a line per row with answers."""
     cells, numbers = [], []
     for line in table["rows"]:
         paper, texts = line["paper"] or {}, []
