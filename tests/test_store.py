@@ -1,10 +1,14 @@
 """The store: what is written, resuming, and checks of it."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -240,6 +244,30 @@ def test_a_disk_without_the_room_is_an_error_before_the_work(tmp_path, monkeypat
     monkeypatch.setattr(preparation.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(UserError, match=r"needs \d[\d.,]+ MB, its disk has 0\.0 MB left"):
         write(tmp_path)
+
+
+def test_a_killed_preparation_leaves_no_process(tmp_path):
+    code = """if True:
+        import sys, time
+        from pg2lib.core.config import DataConfig
+        from pg2lib.data.prepare import prepare
+        config = DataConfig(height=128, width=64, train_identities=80, test_identities=40)
+        prepare(config, sys.argv[1], progress=lambda *_: (print("up", flush=True), time.sleep(60)))
+    """
+    command = [sys.executable, "-c", code, tmp_path / "store"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        assert process.stdout.readline() == b"up\n"
+        time.sleep(3)  # the workers go on until nobody takes what they send
+        process.kill()
+        ended = threading.Timer(20, os.killpg, (process.pid, signal.SIGKILL))
+        ended.start()
+        assert process.stdout.read() == b""  # ends with the last process that could write
+        assert ended.is_alive()
+        ended.cancel()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 # ---------------------------------------------------------------- memory

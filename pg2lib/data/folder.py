@@ -269,7 +269,7 @@ def divide(config, photos, poses):
         if not who & set(paired):
             raise UserError(
                 f"{TABLE}: nobody in {half} has two images with both shoulders and hips; move "
-                "somebody who has."
+                "a person who has."
             )
     halves = ([p for p in photos if p.person in who] for who in (kept, held_out))
     train, test = (_reduced(half, config.images_per_identity, rng) for half in halves)

@@ -183,11 +183,17 @@ def _run_jobs(make, jobs):
         return error
 
 
+def _end_with_parent(worker):
+    """Without this, workers of a killed parent wait for ever to hand over their results."""
+    devices.end_with_parent()
+
+
 def _in_parallel(work, chunks):
     """map(work, chunks) in order; in forked processes on Linux, which re-run no script."""
     forks = sys.platform == "linux" and len(chunks) > 1
     workers = {"num_workers": min(devices.cpu_count(), len(chunks)) if forks else 0}
-    workers |= {"multiprocessing_context": "fork"} if forks else {}
+    if forks:
+        workers |= {"multiprocessing_context": "fork", "worker_init_fn": _end_with_parent}
     own = torch.Generator()  # a loader draws a number; keep the global generator unchanged
     loader = DataLoader(chunks, batch_size=None, collate_fn=work, generator=own, **workers)
     try:

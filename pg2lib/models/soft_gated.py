@@ -300,8 +300,8 @@ def match(networks, config: MatcherConfig, inputs: Inputs, start=None) -> Output
     target's map "parsing" (B, H, W): extras["given_parsing"] or the output of `start`."""
     target = inputs.extras.get("given_parsing")
     target = start(inputs).parts.get("parsing") if target is None else target
-    told = replace(inputs, extras=inputs.extras | {"target_parsing": target})
-    source, wanted = maps_of(config, inputs), maps_of(config, told, "target_parsing")
+    with_target = replace(inputs, extras=inputs.extras | {"target_parsing": target})
+    source, wanted = maps_of(config, inputs), maps_of(config, with_target, "target_parsing")
     size = config.height, config.width
     affine = networks["affine"](source, wanted)
     nearer = warping.sample_parsing(source, warping.grid(affine, None, *size))
@@ -352,9 +352,9 @@ def conditions_of(config: PainterConfig, inputs, start):
         truth = inputs.extras.get("target_parsing")
         inputs = replace(inputs, extras=inputs.extras | {"given_parsing": truth})
     before = start(inputs).parts
-    told = replace(inputs, extras=inputs.extras | {"target_parsing": before.get("parsing")})
+    with_target = replace(inputs, extras=inputs.extras | {"target_parsing": before.get("parsing")})
     look = torch.cat([inputs.condition, maps_of(config, inputs)], 1)
-    wanted = maps_of(config, told, "target_parsing")
+    wanted = maps_of(config, with_target, "target_parsing")
     shape = torch.cat([wanted, pose_of(config, inputs)], 1)
     counts = {"affine": warping.AFFINE, "spline": warping.SPLINE}
     still = {name: look.new_zeros(len(look), count) for name, count in counts.items()}
