@@ -37,11 +37,12 @@ def main():
     study = Study(options.dataset, options.profile)
     points = [point(study, *place) for place in POINTS]
     paper = pipeline.method_config(replace(study, profile="paper"), ROW)
+    data = pipeline.data(study)
     there = paper.channels, paper.iterations * paper.batch
     record = {
         "command": f"make scaling DATASET={options.dataset} PROFILE={options.profile}",
         "dataset": study.dataset, "profile": study.profile_name, "row": ROW, "seed": study.seed,
-        "size": [study.height, study.width], "pairs": len(pipeline.data(study).test_pairs),
+        "size": [data.height, data.width], "pairs": len(data.test_pairs),
         "machine": machine(), "points": points, "paper": there,
         "fits": {score: fits(points, score, there) for score in FITTED},
     }  # fmt: skip
@@ -149,6 +150,9 @@ def draw(records):
             seen, values = [p["pairs_seen"] for p in own], [p["scores"][score] for p in own]
             axis.plot(seen, values, "o-", color=plt.cm.viridis(shade), label=f"{channels} channels")
         axis.set(xscale="log", xlabel="pairs seen", ylabel=SCORES[score].heading)
+        seen = sorted({p["pairs_seen"] for p in points})
+        axis.set_xticks(seen, [f"{count:,}" for count in seen])
+        axis.minorticks_off()
         axis.grid(alpha=0.3)
     axes[0].legend(frameon=False)
     figure.savefig(PICTURE, dpi=110, metadata={"Software": None})
@@ -162,9 +166,9 @@ def page(records) -> str:
 
 def section(record) -> str:
     """What one study found."""
-    head = ["channels", "pairs seen", "PFLOP", *(SCORES[s].heading for s in FITTED)]
+    head = ["channels", "pairs seen", "TFLOP", *(SCORES[s].heading for s in FITTED)]
     rows = [
-        [str(p["channels"]), f"{p['pairs_seen']:,}", f"{p['pflops']:.2f}",
+        [str(p["channels"]), f"{p['pairs_seen']:,}", f"{1_000 * p['pflops']:,.0f}",
          *(f"{p['scores'][s]:.3f}" for s in FITTED)]
         for p in record["points"]
     ]  # fmt: skip
@@ -200,12 +204,12 @@ Made by `{command}` with seed {seed}.
 
 {measured}
 
-What the fits predict for the paper's width and length, {channels} channels and {seen:,} pairs, at
+What two fits predict for the paper's width and length, {channels} channels and {seen:,} pairs, at
 this image size. "Logarithms" is a plane over the logarithms of width and pairs, with its 95 %
-prediction interval: it knows no limit, and no other training. "Powers" is a limit minus a power of
-each: it knows no interval. The paper's point lies far outside what was trained, so the two together
-say how little is known. "Miss by": the largest error at the longest trainings of fits to the
-shorter ones alone.
+prediction interval; it has no upper limit, and its interval does not cover another seed. "Powers"
+is a limit minus a power of each, without an interval. The paper's point lies far outside the range
+of these trainings, so the distance between the two shows how uncertain it is. "Miss by" is the
+largest error at the longest trainings when the fit sees only the shorter ones.
 
 {guesses}"""
 

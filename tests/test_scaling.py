@@ -52,5 +52,5 @@ def test_the_page_shows_every_point_and_both_guesses():
         "fits": {score: scaling.fits(made, score, THERE) for score in scaling.FITTED},
     }  # fmt: skip
     text = scaling.page([record])
-    assert text.count("\n| 16 |") == 4 and "| 32 | 44,800 | 1.00 | 0.336 |" in text
+    assert text.count("\n| 16 |") == 4 and "| 32 | 44,800 | 1,000 | 0.336 |" in text
     assert "128 channels and 352,000 pairs" in text and "64x32, 1,200 test pairs" in text
