@@ -400,7 +400,7 @@ def test_the_comparison_names_switches_and_defaults_that_exist():
 
 
 PLOTS = ("_curves.png", "/scores.png", "/claims_effects.png", "/claims_convergence.png",
-         "/claims_learning.png")  # fmt: skip
+         "/claims_learning.png", "/patn_cost.png")  # fmt: skip
 REAL = ("market1501-", "deepfashion-")
 
 

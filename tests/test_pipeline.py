@@ -259,7 +259,8 @@ def test_help_names_every_profile_and_only_options_that_mean_something(capsys):
         assert all(f"{name}" in named.replace(" (default)", "") for name in PROFILES), command
     assert not {"--device", "--keypoint-frame", "--seeds", "--data"} & set(text("describe").split())
     assert "--keypoint-frame" not in text("generate") and "--keypoint-frame" in text("train")
-    assert "or all" in text("reproduce") and "or all" not in text("train")
+    both = "or all: both drawn ones"
+    assert both in text("reproduce") and both not in text("train")
     assert "mps" in text("generate") and "mps" not in text("train")
     assert all(name in text("evaluate") for name in PRESETS)
     # what is not listed is still understood: it names the training
