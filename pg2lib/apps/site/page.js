@@ -3,6 +3,7 @@
 import widget from "../pose_studio/widget.js";
 import { Editor, Mistake, framed, gif, inBetween, readPose, same, sheet } from "./parts.js";
 
+const ENGINES = 2; // workers: a page from a file cannot share memory among threads
 const CACHED = 128; // generated images kept
 const BEHIND = 24; // poses of a sequence whose images give its background
 const MOST_FRAMES = 600; // poses of a sequence
@@ -26,34 +27,44 @@ export async function asset(name) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** Runs the graphs: `run(name, image, pose)` gives {output: float array (3, H, W)}; worker: the
- * address of worker.js. */
-function painter({ height, width }, worker) {
-  const [engine, opened, waiting] = [new Worker(worker, { type: "module" }), new Map(), new Map()];
-  engine.onmessage = ({ data: { id, made, error } }) => {
+/** A worker.js: `ask(message)` is its answer, `waiting` has the messages without one. */
+function engine(address) {
+  const [worker, waiting] = [new Worker(address, { type: "module" }), new Map()];
+  worker.onmessage = ({ data: { id, made, error } }) => {
     const [done, failed] = waiting.get(id);
     waiting.delete(id);
     if (error) failed(new Error(error));
     else done(made);
   };
   const broken = new Promise((_, failed) => {
-    engine.onerror = () => failed(new Mistake("The networks do not start in this browser."));
+    worker.onerror = () => failed(new Mistake("The networks do not start in this browser."));
   });
-  let [asked, started] = [0, null];
+  let asked = 0;
   const ask = (message) => Promise.race([broken, new Promise((...ends) => {
     waiting.set(++asked, ends);
-    engine.postMessage({ id: asked, ...message });
+    worker.postMessage({ id: asked, ...message });
   })]);
+  return { ask, waiting };
+}
+
+/** Runs the graphs: `run(name, image, pose)` gives {output: float array (3, H, W)}; worker: the
+ * address of worker.js. */
+function painter({ height, width }, worker) {
+  const count = Math.min(ENGINES, navigator.hardwareConcurrency || 1);
+  const [engines, opened] = [Array.from({ length: count }, () => engine(worker)), new Map()];
+  const everywhere = (message) => Promise.all(engines.map(({ ask }) => ask(message)));
+  let started = null;
   async function open(name) {
-    started ??= asset("wasm").then((wasm) => ask({ wasm }));
+    started ??= asset("wasm").then((wasm) => everywhere({ wasm }));
     const [bytes] = await Promise.all([asset(name), started]);
-    return ask({ name, bytes });
+    return everywhere({ name, bytes });
   }
   return async (name, image, pose) => {
     if (!opened.has(name)) opened.set(name, open(name));
     await opened.get(name);
     const places = Float32Array.from(pose.flatMap((place) => place ?? [-1, -1]));
     const condition = [planes(image), [1, 3, height, width]];
+    const { ask } = engines.reduce((a, b) => (b.waiting.size < a.waiting.size ? b : a));
     return ask({ name, given: { condition, target_keypoints: [places, [1, pose.length, 2]] } });
   };
 }
@@ -87,7 +98,8 @@ export class Model {
     const { height, width, joints, limbs, colours, rows, labels, target } = people;
     Object.assign(this, { people, images, run, taken: target, keys: [], message: "" });
     this.editor = new Editor(people, people.poses[target], people.guesses[target]);
-    [this.listeners, this.cache, this.busy] = [{}, new Map(), Promise.resolve()];
+    [this.listeners, this.cache] = [{}, new Map()];
+    [this.busy, this.painted] = [Promise.resolve(), Promise.resolve()];
     [this.sought, this.behind] = [null, null];
     this.traits = {
       height, width, joints, limbs, colours, rows, conditions: labels, poses: labels,
@@ -123,15 +135,19 @@ export class Model {
     });
   }
 
-  /** Carries out messages one after the other, as a kernel does. */
+  /** Carries out messages one after the other, as a kernel does. Only while a joint moves is the
+   * next place heard before this one's pictures are there: two workers paint in turn. */
   send(message, { iopub } = {}, buffers = []) {
     this.busy = this.busy.then(async () => {
       await new Promise((next) => setTimeout(next)); // lets the page draw and hear
-      await this.receive(message, buffers);
+      const [moves, before] = [message.do === "move", this.painted];
+      if (!moves) await before;
+      this.painted = this.receive(message, buffers, before);
+      await (moves ? before : this.painted);
       iopub?.status({ content: { execution_state: "idle" } });
     });
   }
-  async receive(message, buffers) {
+  async receive(message, buffers, before) {
     const began = performance.now();
     let pictures = [];
     this.message = "";
@@ -139,6 +155,7 @@ export class Model {
       const file = await this.act(message, buffers);
       if (file) this.emit("msg:custom", { download: file.name, mime: file.mime }, [file.bytes]);
       else pictures = await this.pictures();
+      await before; // shown in the order of the messages
       this.update();
     } catch (error) {
       if (!(error instanceof Mistake)) console.error(error);
