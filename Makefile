@@ -90,8 +90,13 @@ pages: .venv/.installed
 
 demo: .venv/.installed
 	@.venv/bin/python -m pg2lib train all --profile demo
-	@.venv/bin/python -m pg2lib export all --profile demo --small --out pg2lib/demo_weights
+	@.venv/bin/python -m pg2lib export all --profile demo --small \
+	    --out pg2lib/demo_weights/synthetic-market
 	@.venv/bin/python -m pg2lib card --profile demo
+	@.venv/bin/python -m pg2lib train G1+G2+D --dataset synthetic-fashion --profile demo
+	@.venv/bin/python -m pg2lib export G1+G2+D --dataset synthetic-fashion --profile demo --small \
+	    --out pg2lib/demo_weights/synthetic-fashion/G1+G2+D.safetensors
+	@.venv/bin/python -m pg2lib card --dataset synthetic-fashion --profile demo
 
 screenshot: .venv/.installed
 	@.venv/bin/python tests/browser/screenshot.py

@@ -21,7 +21,7 @@ EPILOG = """examples:
   pg2 train G1-L1 --profile lite               one row of Table 1
   pg2 describe --profile paper                 parameters, GFLOPs, schedule
   pg2 report                                   all results on one page
-  pg2 generate --weights G1+G2+D --image me.jpg --target-pose walk.json --out me
+  pg2 generate --image me.jpg --target-pose walk.json --out me
                                                your own photo in other poses
 runs are kept in runs/ ($PG2_RUNS), figures and tables in runs/figures/ ($PG2_FIGURES)"""
 
@@ -145,6 +145,9 @@ def study(*names, **helps):
 
 SHIPPED = option("--profile", default=ENV("PG2_PROFILE") or "demo", help="profile of the "
                  "studio's networks: demo (default, bundled) or another, trained if missing")
+OPEN = option("--profile", default=ENV("PG2_PROFILE"), help="profile of the training to generate "
+              "with, trained if missing: smoke, quick, demo, lite, paper, released, or a TOML file "
+              "of your own (default: a bundled generator if there is one of the row, else quick)")
 MINUTES = option("--minutes", type=float, metavar="N", help="stop after N minutes, with "
                  "checkpoints, a progress table and exit status 3; the same command resumes")
 DRY = option("--dry-run", action="store_true", help="only list the steps that would run")
@@ -178,7 +181,7 @@ PHOTO = (
     option("--fps", type=float, default=8.0, metavar="N",
            help="frames per second of the GIF (default 8)"),
     option("--row", default=None,
-           help="row to generate with, trained if missing (default: the last of Table 1)"),
+           help="row to generate with, bundled or trained (default: the last of Table 1)"),
     option("--weights", type=Path, metavar="FILE", help="use a file or folder of pg2 export "
            "instead, or a bundled generator, by its row (G1+G2+D); needs no data or training"),
     RCNN,
@@ -241,9 +244,10 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
         "--parsing people:FOLDER"))),
     ("describe", "parameters, GFLOPs and schedule of every row", (*study(*DATA[:3]),
         option("--json", action="store_true", help="as JSON"))),
-    ("generate", "one photo in another pose, or in many", (*PHOTO, *study(*DATA[:3], "--data",
+    ("generate", "one photo in another pose, or in many", (*PHOTO, *(
+        OPEN if own[0] == ("--profile",) else own for own in study(*DATA[:3], "--data",
         seeds="seed of the training to generate with (default 0)",
-        device="cpu, cuda (default: if available) or mps, the GPU of a Mac"))),
+        device="cpu, cuda (default: if available) or mps, the GPU of a Mac")))),
     ("card", "score the bundled generators and write their card", study(*DATA, "--seeds",
         "--device")),
     ("report", "all results on one page: your own, then the bundled ones", (
@@ -264,7 +268,8 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
         option("--onnx", action="store_true", help="write an ONNX graph, for use without PyTorch; "
                "--profile demo uses the bundled generators, without training"),
         option("--small", action="store_true",
-               help="only the generators, with eight bits per weight"))),
+               help="only the generators, with eight bits per weight; of all rows, those that no "
+               "other row refines: its file holds them too"))),
 )
 # fmt: on
 

@@ -1,11 +1,17 @@
 """The generators that ship: which study they stand for, and that they paint unseen people."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from skimage.draw import polygon2mask
 
 from pg2lib import models
 from pg2lib.apps.photo import generate
+from pg2lib.core.config import drawn
 from pg2lib.core.files import UserError
+from pg2lib.data.keypoints import torso_found
+from pg2lib.evaluation import detail
 from pg2lib.workflow import pipeline
 from pg2lib.workflow import shipped as demo
 
@@ -17,7 +23,8 @@ def test_nothing_asked_for_is_the_study_that_ships(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     assert demo.ships(demo.study_from_environment())
     assert demo.study_from_environment(profile="smoke").profile == "smoke"
-    assert demo.study_from_environment(dataset="synthetic-fashion").profile == "quick"
+    assert demo.ships(demo.study_from_environment(dataset="synthetic-fashion"))
+    assert demo.study_from_environment(dataset="market1501").profile == "quick"
     assert demo.study_from_environment(seeds=2) == pipeline.Study(seeds=(2,))
     changed = demo.study_from_environment(overrides="iterations=5")
     assert changed.profile == "quick" and changed.overrides == ("iterations=5",)
@@ -27,8 +34,10 @@ def test_nothing_asked_for_is_the_study_that_ships(monkeypatch):
 
 def test_every_row_of_table_1_ships_and_is_small():
     assert demo.rows() == models.rows()
-    files = list(demo.FOLDER.iterdir())
-    assert len(files) == len(models.rows())
+    assert demo.rows("synthetic-fashion") == ("G1-poseMaskLoss", "G1+G2+D")
+    assert demo.rows("market1501") == ()
+    files = list(demo.FOLDER.glob("*/*"))
+    assert {demo.weights_file(row) for row in models.rows()} <= set(files)
     assert sum(file.stat().st_size for file in files) < 40e6
 
 
@@ -40,10 +49,13 @@ def test_the_people_are_none_of_the_training_people():
     assert demo.data(pipeline.Study(profile="smoke")).train.any()
 
 
-@pytest.mark.parametrize("row", models.rows())
-def test_what_ships_has_learnt_to_paint(row):
+@pytest.mark.parametrize(
+    ("dataset", "row"), [(name, row) for name in drawn() for row in demo.rows(name)]
+)
+def test_what_ships_has_learnt_to_paint(dataset, row):
     """Nearer to the target than the condition image is, on people it has never seen."""
-    data, generate_fn = demo.data(SHIPPED), demo.generate_fn(SHIPPED, row)
+    study = replace(SHIPPED, dataset=dataset)
+    data, generate_fn = demo.data(study), demo.generate_fn(study, row)
     errors = []
     for condition, target in data.test_pairs[:12]:
         image = data.images[condition].astype(float)
@@ -62,3 +74,23 @@ def test_an_unknown_row_is_said():
 def test_other_studies_are_trained_as_everywhere(monkeypatch):
     monkeypatch.setattr(pipeline, "generate_fn", lambda study, row, log: (study.profile, row))
     assert demo.generate_fn(pipeline.Study(profile="smoke"), "G1-L1") == ("smoke", "G1-L1")
+
+
+def test_a_persons_other_images_do_not_tell_the_colour_that_the_card_asks_for():
+    """The goal, right in 0.95 of the pairs, is about light that no input tells: model-card.md."""
+    data = demo.data(SHIPPED)
+    test = np.flatnonzero(~data.train)
+    images, poses = data.images[test], data.keypoints[test]
+    corners = poses[:, [2, 5, 11, 8], ::-1]
+    torsos = np.stack([polygon2mask(images.shape[1:3], corner) for corner in corners])
+    known = torso_found(poses) & torsos.any((1, 2))
+    colours = (images * torsos[..., None]).sum((1, 2)) / torsos.sum((1, 2)).clip(1)[:, None]
+    kept = []
+    for index in np.flatnonzero(known):
+        others = known & (data.identities[test] == data.identities[test[index]])
+        others[index] = False
+        if others.any():
+            guess = np.full_like(images[:1], colours[others].mean(0).round())
+            one = slice(index, index + 1)
+            kept += detail.torso_colour_kept(guess, images[one], poses[one]).tolist()
+    assert len(kept) > 150 and 0.5 < np.mean(kept) < 0.7

@@ -18,7 +18,7 @@ from pg2lib.data import framing
 from pg2lib.data import synthetic as people
 from pg2lib.data.keypoints import found, write_csv, write_openpose_json
 from pg2lib.training import weights
-from pg2lib.workflow import pipeline
+from pg2lib.workflow import pipeline, shipped
 
 SIZE = (64, 32)
 
@@ -362,6 +362,48 @@ def test_a_row_of_the_run_store_paints_too(pg2, tmp_path):
     pose = generate.place(generate.read_poses("pose.json")[0], SIZE)[0][0]
     again = generate.generate(generate_fn, images["condition"], pose)
     np.testing.assert_array_equal(again["refined"], images["refined"])
+
+
+OPEN = ("--profile", "")  # as without $PG2_PROFILE, which the tests set
+
+
+@pytest.mark.parametrize(("source", "row", "shape"), [
+    ((), "G1+G2+D", (128, 64, 3)),
+    (("--row", "G1-L1"), "G1-L1", (128, 64, 3)),
+    (("--dataset", "synthetic-fashion"), "G1+G2+D", (128, 128, 3)),
+])  # fmt: skip
+def test_where_no_training_is_named_a_bundled_generator_paints(
+    pg2, tmp_path, monkeypatch, source, row, shape
+):
+    monkeypatch.setattr(pipeline, "train", lambda *_: pytest.fail("it began to train"))
+    options = ("--target-pose", "pose.json", "--pose", "me.json")
+    code, out, _ = pg2(*options, "--out", tmp_path / "a", source=(*OPEN, *source))
+    assert code == 0 and f"weights: {row}, " in out and "profile demo" in out
+    images = images_in(tmp_path / "a")
+    assert images["refined"].shape == shape
+    dataset = source[1] if "--dataset" in source else "synthetic-market"
+    generate_fn = weights.load(shipped.weights_file(row, dataset), "cpu", row)[1]
+    pose = generate.place(generate.read_poses("pose.json")[0], shape[:2])[0][0]
+    again = generate.generate(generate_fn, images["condition"], pose)
+    np.testing.assert_array_equal(again["refined"], images["refined"])
+
+
+@pytest.mark.parametrize("source", [
+    ("--profile", "quick"), ("--seed", "1"), ("--set", "iterations=5"), ("--row", "PATN"),
+])  # fmt: skip
+def test_a_training_that_is_named_is_not_replaced_by_a_bundled_one(
+    pg2, tmp_path, monkeypatch, source
+):
+    trained = []
+
+    def train(study, row, log):
+        trained.append((study.profile, row))
+        raise UserError("enough")
+
+    monkeypatch.setattr(pipeline, "train", train)
+    options = ("--target-pose", "pose.json", "--pose", "me.json", "--out", tmp_path / "a")
+    assert pg2(*options, source=(*OPEN, *source))[0] == 2
+    assert trained == [("quick", "PATN" if "PATN" in source else "G1+G2+D")]
 
 
 # ---- a row that sees the pose in the photo

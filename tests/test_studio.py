@@ -420,6 +420,7 @@ def test_a_study_opens_with_its_own_rows():
 
 def test_the_generators_that_ship_are_named_beside_a_figure(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    shipped.weights_file(TWO).parent.mkdir()
     shipped.weights_file(TWO).write_bytes(b"weights")
     told = studio.facts(pipeline.Study(profile="demo"), "a notebook", [TWO])
     assert told["inputs"] == {f"{TWO}.safetensors": runs.sha256(shipped.weights_file(TWO))}

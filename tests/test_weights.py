@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from pg2lib import models
 from pg2lib.core.files import UserError
 from pg2lib.training import weights
-from pg2lib.workflow import pipeline
+from pg2lib.workflow import pipeline, shipped
 from pg2lib.workflow import run_store as runs
 
 KEYS = {"G1-poseMaskLoss": "0123456789ab", "G1+G2+D": "ba9876543210"}
@@ -260,7 +260,30 @@ def test_all_rows_are_written_into_a_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline, "train", lambda study, name, log=None: paths[name])
     monkeypatch.setattr(runs, "checked", lambda step, name: paths[step.name.split("/")[-1]])
     out = tmp_path / "out"
-    assert cli.main(["export", "all", "--small", "--profile", "smoke", "--out", str(out)]) == 0
+    assert cli.main(["export", "all", "--profile", "smoke", "--out", str(out)]) == 0
     assert {path.stem for path in out.iterdir()} == set(models.rows())
     for name in models.rows():
         assert weights.load(out / f"{name}.safetensors", "cpu")[0].row == name
+
+
+def test_small_files_hold_a_row_that_another_refines_only_once(tmp_path, monkeypatch):
+    from pg2lib import cli
+
+    trained = {name: smoke.trained_row(tmp_path / name, name) for name in models.rows()}
+    paths = {method: path for row in trained.values() for method, path in row.items()}
+    monkeypatch.setattr(pipeline, "train", lambda study, name, log=None: paths[name])
+    monkeypatch.setattr(runs, "checked", lambda step, name: paths[step.name.split("/")[-1]])
+    out, alone = tmp_path / "out", tmp_path / "alone.safetensors"
+    assert cli.main(["export", "all", "--small", "--profile", "smoke", "--out", str(out)]) == 0
+    [held] = set(models.rows()) - {path.stem for path in out.iterdir()}
+    assert held == models.find("G1+G2+D").start
+    options = ["--small", "--profile", "smoke", "--out", str(alone)]
+    assert cli.main(["export", held, *options]) == 0
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    out.rename(tmp_path / "synthetic-market")
+    own, other = weights.load(alone, "cpu"), weights.load(shipped.weights_file(held), "cpu", held)
+    assert own[0] == other[0]
+    assert torch.equal(painted(own[1]).image, painted(other[1]).image)
+    assert shipped.rows() == models.rows() and shipped.rows("synthetic-fashion") == ()
+    with pytest.raises(UserError, match=f"holds no G1-L1, only {held}, G1\\+G2\\+D"):
+        weights.load(shipped.weights_file("G1+G2+D"), "cpu", "G1-L1")

@@ -127,7 +127,8 @@ PROFILES = {
         ),
         Profile(
             "demo", "the generators that ship with the project: as lite, with more drawn people",
-            iterations=(6_250, 3_750), unrefined=3_750, **WIDE,
+            iterations=(6_250, 3_750), unrefined=3_750, **WIDE | dict(fashion=dict(
+                height=128, batch=16, threads=0, iterations=(2_500, 1_875), unrefined=1_875)),
             data=dict(test_identities=100, test_pairs=1_200),
             drawn_data=dict(train_identities=2_000, images_per_identity=10),
         ),
@@ -279,7 +280,7 @@ def named_study(options, dataset: str | None = None) -> Study:
     """The `Study` of a command's options, with `dataset` instead if given. Raises UserError, with
     the nearest name, for an unknown one."""
     pairs = [] if options.test_pairs is None else [f"test_pairs={options.test_pairs}"]
-    dataset, profile = dataset or options.dataset, options.profile
+    dataset, profile = dataset or options.dataset, options.profile or DEFAULT_PROFILE
     both = ["all"] if options.command == "reproduce" else []
     checked("data set", dataset, [*SETTINGS, *both])
     if profile.endswith(".toml"):

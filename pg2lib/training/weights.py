@@ -1,8 +1,8 @@
 """Published weights: a row in one .safetensors file that is safe to load.
 
 The file holds every network of the row's methods as "METHOD/NETWORK/PARAMETER", float32, with the
-training data and each method's configuration in its metadata. Loading it runs no code from the file
-and needs no data or run store.
+training data and each method's configuration in its metadata. So it also holds the rows that its
+row refines. Loading it runs no code from the file and needs no data or run store.
 
 A small file holds only the generators, with eight bits per weight: for each output of a matrix or
 filter bank, integers from -127 to 127 and their step as "PARAMETER.step".
@@ -119,14 +119,15 @@ def float_weights(tensors: dict) -> dict:
     return found
 
 
-def load(path, device: str | None = None):
+def load(path, device: str | None = None, row: str | None = None):
     """(Published, generate_fn) of a file of weights; see `checkpoints.generate_fn`.
 
-    Every generator is frozen and in eval mode, on `device` (default: CUDA where available).
+    row: the file's own (default) or one that it refines. Every generator is frozen and in eval
+    mode, on `device` (default: CUDA where available).
 
     Raises:
-        UserError: no such file, a damaged one, or one whose row, configuration or parameters this
-            version of pg2lib cannot build.
+        UserError: no such file, a damaged one, one without the row, or one whose row, configuration
+            or parameters this version of pg2lib cannot build.
     """
     path = Path(path)
     if not path.is_file():
@@ -142,11 +143,22 @@ def load(path, device: str | None = None):
             states.setdefault(method, {}).setdefault(network, {})[parameter] = tensor
     except (safetensors.SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}); fetch it again") from None
+    if row and row not in published.configs:
+        raise UserError(f"{path} holds no {row}, only {', '.join(published.configs)}")
+    published = published if row is None else part(published, row)
     for method in chain(published.row):
         config, own = published.configs[method.name], states.get(method.name, {})
         networks = checkpoints.load_generators(method, config, own, device, path)
         generate = bind(method, networks, config, generate)
     return published, generate
+
+
+def part(published: Published, row: str) -> Published:
+    """The metadata of a row that the file's row refines, or of that row itself."""
+    names = [method.name for method in chain(row)]
+    configs, keys = ({name: of.get(name) for name in names}
+                     for of in (published.configs, published.keys))  # fmt: skip
+    return dataclasses.replace(published, row=row, configs=configs, keys=keys)
 
 
 def read_metadata(metadata: dict, path) -> Published:

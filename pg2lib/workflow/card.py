@@ -49,7 +49,7 @@ def write_card(study, files: dict, folder: Path, log) -> list[Path]:
     Raises UserError for a file that is missing, damaged or of another image size than the study's.
     """
     data = pipeline.data(study, log)
-    loaded = {row: weights.load(path, study.device) for row, path in files.items()}
+    loaded = {row: weights.load(path, study.device, row) for row, path in files.items()}
     for row, (published, _) in loaded.items():
         if published.size != (data.height, data.width):
             raise UserError(f"{files[row]} paints {published.size}, not {data.height, data.width}")
@@ -180,7 +180,7 @@ def goal_text(name) -> str:
 def write_hub_page(study, files: dict, folder: Path) -> Path:
     """Write README.md beside published weights (row -> path), with the header for model hubs.
     Scores come from `known_scores`."""
-    published = {row: weights.load(path, "cpu")[0] for row, path in files.items()}
+    published = {row: weights.load(path, "cpu", row)[0] for row, path in files.items()}
     found = {row: s for row in files if (s := known_scores(study, row, published[row].keys))}
     head = ["", *(SCORES[name].heading for name in names("table1"))]
     lines = [[row, *(cell(n, s.get(n)) for n in names("table1"))] for row, s in found.items()]
@@ -205,9 +205,9 @@ def known_scores(study, row, keys) -> dict:
     if runs.state(step).hit:
         runs.verify(step)
         return score_row.read_summary(step.folder)["scores"]
-    if not (shipped.ships(study) and row in shipped.rows()):
+    if not (shipped.ships(study) and row in shipped.rows(study.dataset)):
         return {}
-    same = weights.load(shipped.weights_file(row), "cpu")[0].keys == keys
+    same = weights.load(shipped.weights_file(row, study.dataset), "cpu", row)[0].keys == keys
     record = read_record(runs.shipped_figures() / study.name / "card.json")
     return record["scores"].get(row, {}) if same and record else {}
 

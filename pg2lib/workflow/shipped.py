@@ -1,8 +1,8 @@
 """The bundled generators, and people to try them on: no training, no download.
 
-`make demo` trains them on drawn people (profile `demo`, data set `synthetic-market`) and writes one
-small file per row of Table 1 (see `training.weights`). Studies of other profiles come from the run
-store as usual.
+`make demo` trains them on drawn people (profile `demo`): all rows of Table 1 on street people, the
+two main ones on studio people. A row that another refines lies in the other's file (see
+`training.weights`). Studies of other profiles come from the run store as usual.
 """
 
 import os
@@ -17,31 +17,36 @@ from pg2lib.training import onnx_graph, weights
 from pg2lib.workflow import pipeline
 
 PROFILE = "demo"
+DRAWN = tuple(configs.drawn())
 FOLDER = Path(__file__).parent.parent / "demo_weights"
 PEOPLE, VIEWS = 60, 4  # drawn in seconds; twice what a user-study participant sees
 OTHER_PEOPLE = 1_000  # their seed: people not used in training
 
 
 def study_from_environment(dataset=None, profile=None, seeds=0, overrides=()) -> Study:
-    """`config.study_from_environment`, but by default the bundled study."""
-    asked = dataset or profile or configs.parse_seeds(seeds) != (0,) or overrides
-    asked = asked or any(os.environ.get(f"PG2_{name}") for name in ("DATASET", "PROFILE", "SET"))
+    """`config.study_from_environment`, but of drawn people by default the bundled study."""
+    asked = profile or configs.parse_seeds(seeds) != (0,) or overrides
+    asked = asked or any(os.environ.get(f"PG2_{name}") for name in ("PROFILE", "SET"))
+    asked = asked or (dataset or os.environ.get("PG2_DATASET") or DRAWN[0]) not in DRAWN
     return configs.study_from_environment(dataset, profile if asked else PROFILE, seeds, overrides)
 
 
 def ships(study: Study) -> bool:
     """Whether the generators of a study are bundled."""
-    mine = study.dataset, study.profile, study.seeds, study.overrides
-    return mine == (configs.DEFAULT_DATASET, PROFILE, (0,), ())
+    mine = study.profile, study.seeds, study.overrides
+    return mine == (PROFILE, (0,), ()) and study.dataset in DRAWN
 
 
-def rows() -> tuple[str, ...]:
-    """The rows of Table 1 with bundled generators, in the table's order."""
-    return tuple(row for row in models.rows() if weights_file(row).exists())
+def rows(dataset: str = configs.DEFAULT_DATASET) -> tuple[str, ...]:
+    """The rows of Table 1 with bundled generators of a data set, in the table's order."""
+    return tuple(row for row in models.rows() if weights_file(row, dataset).exists())
 
 
-def weights_file(row: str) -> Path:
-    return FOLDER / f"{row}{weights.SUFFIX}"
+def weights_file(row: str, dataset: str = configs.DEFAULT_DATASET) -> Path:
+    """The bundled file that holds a row: its own, or that of a row that refines it."""
+    own = FOLDER / dataset / f"{row}{weights.SUFFIX}"
+    refined = (own.with_stem(name) for name in models.rows() if models.find(name).start == row)
+    return next((file for file in (own, *refined) if file.exists()), own)
 
 
 def generate_fn(study: Study, row: str, log=None):
@@ -54,7 +59,7 @@ def generate_fn(study: Study, row: str, log=None):
     if not ships(study):
         return pipeline.generate_fn(study, row, log)
     models.find(row)
-    return weights.load(weights_file(row), study.device)[1]
+    return weights.load(weights_file(row, study.dataset), study.device, row)[1]
 
 
 def onnx(study: Study, row: str, log=None) -> bytes:
@@ -66,7 +71,7 @@ def onnx(study: Study, row: str, log=None) -> bytes:
     onnx_graph.require()
     method, about = models.find(row), {"dataset": study.data_name, "profile": study.changes}
     if ships(study):
-        published, paint = weights.load(weights_file(row), "cpu")
+        published, paint = weights.load(weights_file(row, study.dataset), "cpu", row)
         size = published.size
     else:
         pipeline.train(study, row, log)

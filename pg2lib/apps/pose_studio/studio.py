@@ -308,7 +308,7 @@ class Studio:
 
 def of_study(study: pipeline.Study, row=None, second="") -> Studio:
     """A studio with the bundled generators, or a study's; a missing row is trained when shown."""
-    rows = shipped.rows() if shipped.ships(study) else models.rows()
+    rows = shipped.rows(study.dataset) if shipped.ships(study) else models.rows()
     if not rows:
         raise UserError("the bundled generators are missing; make them again with: make demo")
     row = row or rows[-1]
@@ -333,10 +333,11 @@ def facts(study: pipeline.Study, made_by: str, rows) -> dict:
         return pipeline.facts(study, made_by, rows)
     named = {"made_by": made_by, "dataset": study.data_name, "profile": study.profile}
     methods = pipeline.chains(rows)
+    files = {shipped.weights_file(row, study.dataset) for row in rows}
     return named | {
         "seed": study.seed,
         "config": {name: asdict(pipeline.method_config(study, name)) for name in methods},
-        "inputs": {file.name: sha256(file) for file in map(shipped.weights_file, rows)},
+        "inputs": {file.name: sha256(file) for file in sorted(files)},
     }
 
 

@@ -51,7 +51,7 @@ def write(study, folder, log) -> None:
 
 def painted(study) -> tuple[str, ...]:
     """The rows of a study that need only a photo and a target pose."""
-    rows = shipped.rows() if shipped.ships(study) else models.rows()
+    rows = shipped.rows(study.dataset) if shipped.ships(study) else models.rows()
     rows = tuple(row for row in rows if models.find(row).needs <= {"condition", "target_pose"})
     if not rows:
         raise UserError("the bundled generators are missing; make them again with: make demo")

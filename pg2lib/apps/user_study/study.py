@@ -131,7 +131,7 @@ def pictures(study, row, data):
 def generator_key(study, row) -> str:
     """An identifier of a row's trained generator, recorded with each session."""
     if shipped.ships(study):
-        return sha256(shipped.weights_file(row))[:12]
+        return sha256(shipped.weights_file(row, study.dataset))[:12]
     return pipeline.train_step(study, row).key
 
 
