@@ -429,6 +429,14 @@ def test_the_generators_that_ship_are_named_beside_a_figure(tmp_path, monkeypatc
     assert studio.facts(study, "x", [ONE]) == pipeline.facts(study, "x", [ONE])
 
 
+def test_a_second_row_that_is_not_bundled_gives_way_to_one_that_is():
+    study = pipeline.Study("synthetic-fashion", "demo", device="cpu")
+    made = studio.of_study(study, TWO, "G1-CE-L1")
+    assert (made.row, made.second) == (TWO, "G1-poseMaskLoss")
+    with pytest.raises(UserError, match="G3"):
+        studio.of_study(study, TWO, "G3")
+
+
 def test_missing_generators_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     with pytest.raises(UserError, match="make demo"):

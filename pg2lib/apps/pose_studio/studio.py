@@ -307,11 +307,14 @@ class Studio:
 
 
 def of_study(study: pipeline.Study, row=None, second="") -> Studio:
-    """A studio with the bundled generators, or a study's; a missing row is trained when shown."""
+    """A studio with the bundled generators, or a study's; a missing row is trained when shown. A
+    second row of Table 1 that is not bundled gives way to the first that is."""
     rows = shipped.rows(study.dataset) if shipped.ships(study) else models.rows()
     if not rows:
         raise UserError("the bundled generators are missing; make them again with: make demo")
     row = row or rows[-1]
+    if second in models.rows() and second not in rows:
+        second = rows[0]
     if not shipped.ships(study):
         rows = tuple(dict.fromkeys((*rows, *models.successors())))
     load, device = partial(_painter, study), study.device or devices.default_device()
