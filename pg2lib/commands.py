@@ -13,7 +13,7 @@ from pg2lib.apps.photo import maps as photo_maps
 from pg2lib.apps.photo.photo import check_belongs, from_copy, missing_legs
 from pg2lib.apps.photo.sequence import check_count, check_rate, in_between
 from pg2lib.core import distributed
-from pg2lib.core.config import DEFAULT_DATASET, drawn, named_study
+from pg2lib.core.config import drawn, named_study
 from pg2lib.core.files import UserError
 from pg2lib.core.names import checked
 from pg2lib.core.progress import reporting, say
@@ -287,8 +287,10 @@ def generator(options, study, device):
     """(row, its configuration, its data set, its function or None until trained)."""
     if options.weights and options.row:
         raise UserError("--weights already names the row; leave out --row")
-    if own := bundled(options, study) or options.weights and (of_folder(options.weights), None):
-        published, generate_fn = weights.load(own[0], device, own[1])
+    row = bundled(options, study)
+    if row or options.weights:
+        file = shipped.weights_file(row, study.dataset) if row else of_folder(options.weights)
+        published, generate_fn = weights.load(file, device, row)
         log(f"weights: {weights.about(published)}")
         return published.row, published.configs[published.row], published.dataset, generate_fn
     row = checked("row", options.row or models.rows()[-1], models.painted())
@@ -296,16 +298,15 @@ def generator(options, study, device):
 
 
 def bundled(options, study):
-    """(file, row) of the bundled generator that the options name or, if they name no training,
-    leave open; or None."""
-    dataset = study.dataset if study.dataset in drawn() else DEFAULT_DATASET
+    """The row whose bundled generator --weights names or, without it, serves because the options
+    name no training; else None."""
     if options.weights:
         row = None if options.weights.exists() else str(options.weights)
+    elif options.profile or study.overrides or study.seeds != (0,) or not study.setting.drawn:
+        row = None
     else:
-        trained = options.profile or options.set or options.test_pairs or study.seeds != (0,)
-        free = dataset == study.dataset and not trained
-        row = (options.row or models.rows()[-1]) if free else None
-    return (shipped.weights_file(row, dataset), row) if row in shipped.rows(dataset) else None
+        row = options.row or models.rows()[-1]
+    return row if row in shipped.rows(study.dataset) else None
 
 
 def of_folder(path):
@@ -333,8 +334,9 @@ def export(options):
     files = {row: options.out}
     if options.card or row == "all":
         rows = models.rows() if row == "all" else [row]
-        if options.small:  # a row that another refines lies in the other's file
-            rows = [row for row in rows if row not in {models.find(name).start for name in rows}]
+        if options.small and not options.onnx:  # a row that another refines lies in its file
+            held = {models.find(name).start for name in rows}
+            rows = [name for name in rows if name not in held]
         folder = photos.check_folder(options.out)
         files = {row: folder / f"{row}{suffix}" for row in rows}
     for row, out in files.items():

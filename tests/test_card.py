@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from pg2lib import cli, commands
+from pg2lib import cli, commands, models
 from pg2lib.core.files import UserError
 from pg2lib.evaluation import score_row
 from pg2lib.training import weights
@@ -133,10 +133,11 @@ def test_scores_of_the_card_that_ships_are_of_the_same_training(tmp_path, monkey
 
 
 def test_the_card_of_what_ships_goes_to_the_project_and_others_to_the_user(tmp_path, monkeypatch):
-    folders = []
+    folders, scored = [], []
 
     def write_card(study, files, folder, log):
         folders.append(folder)
+        scored.append(tuple(files))
         return []
 
     monkeypatch.setattr(commands, "write_card", write_card)
@@ -145,3 +146,7 @@ def test_the_card_of_what_ships_goes_to_the_project_and_others_to_the_user(tmp_p
         assert cli.main(["card", "--device", "cpu", *options]) == 0
     shipped, own = tmp_path / "figures", runs.figures()
     assert folders == [shipped / "synthetic-market-demo", own / "synthetic-market-demo-seed1"]
+    for dataset in ("synthetic-fashion", "market1501"):
+        options = ["--dataset", dataset, "--profile", "demo", "--device", "cpu"]
+        assert cli.main(["card", *options]) == 0
+    assert scored == [models.rows()] * 2 + [("G1-poseMaskLoss", "G1+G2+D"), models.rows()]

@@ -10,7 +10,7 @@ import pytest
 import torch
 import toy_method
 
-from pg2lib import cli
+from pg2lib import cli, models
 from pg2lib.core.files import UserError
 from pg2lib.models.base import Inputs, bind
 from pg2lib.training import onnx_graph
@@ -122,3 +122,10 @@ def test_a_missing_package_is_said_with_the_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(UserError, match=r"package onnx, .* pip install -e '.\[onnx\]'"):
         shipped.onnx(SHIPPED, "G1-L1")
+
+
+def test_all_rows_are_written_as_graphs_also_with_small(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "onnx", lambda study, row, log: row.encode())
+    options = ["export", "all", "--onnx", "--small", "--profile", "demo", "--out", str(tmp_path)]
+    assert cli.main(options) == 0
+    assert {file.stem for file in tmp_path.glob("*.onnx")} == set(models.rows())

@@ -43,8 +43,9 @@ def rows(dataset: str = configs.DEFAULT_DATASET) -> tuple[str, ...]:
 
 
 def weights_file(row: str, dataset: str = configs.DEFAULT_DATASET) -> Path:
-    """The bundled file that holds a row: its own, or that of a row that refines it."""
-    own = FOLDER / dataset / f"{row}{weights.SUFFIX}"
+    """The bundled file that holds a row: its own, or that of a row that refines it. Data sets that
+    are not drawn have the files of street people."""
+    own = FOLDER / (dataset if dataset in DRAWN else DRAWN[0]) / f"{row}{weights.SUFFIX}"
     refined = (own.with_stem(name) for name in models.rows() if models.find(name).start == row)
     return next((file for file in (own, *refined) if file.exists()), own)
 
