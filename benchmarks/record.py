@@ -28,6 +28,7 @@ from pg2lib.workflow import pipeline
 from pg2lib.workflow.reproduce import machine
 
 RECORDS = PROJECT / "benchmarks" / "records.json"
+VERSIONS = PROJECT / "benchmarks" / "versions.json"  # of benchmarks.versions
 PAGE = PROJECT / "docs" / "records.md"
 ROWS = "G1-poseMaskLoss", "G1+G2+D"
 SCORES = ("ssim", "mask_ssim", "pckh", "sharpness", "stripes", "fixed_share")
@@ -57,8 +58,13 @@ def main():
     }
     lines = [*(read_json(RECORDS) or []), line]
     write_json(RECORDS, lines)
-    PAGE.write_text(page(lines), encoding="utf-8")
+    write_page()
     print(PAGE.read_text(encoding="utf-8"))
+
+
+def write_page():
+    text = page(read_json(RECORDS) or [], read_json(VERSIONS) or [])
+    PAGE.write_text(text, encoding="utf-8")
 
 
 def parser():
@@ -154,6 +160,16 @@ configurations are in [benchmarks/records.json](../benchmarks/records.json).
 
 {records}
 
+## The whole of `make reproduce`
+
+CPU time and wall clock of everything that `make reproduce` does after the installation: data, all
+trainings, scores, figures and executed notebooks of drawn street people at `quick`. The commits ran
+one after the other on one machine with the same packages. float32: the processor's instructions
+for bfloat16 were hidden from both. Written by `python -m benchmarks.versions a32e4de HEAD`, with
+`--float32` for the lower lines, into [benchmarks/versions.json](../benchmarks/versions.json).
+
+{versions}
+
 ## What was tried
 
 One training each, with seed 0, scored on the same test pairs, to choose what three seeds then
@@ -167,7 +183,7 @@ d43a763+ come from the script that became this command, with the options that re
 """
 
 
-def page(lines) -> str:
+def page(lines, versions) -> str:
     """docs/records.md."""
     every = (*SCORES, *STRUCTURE, *CHANCES)
     both = [(row, score) for row in ROWS for score in SCORES]
@@ -185,7 +201,25 @@ def page(lines) -> str:
         records.append([line["commit"], line["change"], f"{cost:.1f}", *cells])
         records[-1].append("yes" if met(runs) else "no")
     goals = ", ".join(f"{heading(key)} {value}" for key, value in GOALS[ROWS[0]].items())
-    return TEXT.format(goals=goals, records=table_text(records), trials=table_text(trials))
+    return TEXT.format(
+        goals=goals,
+        records=table_text(records),
+        versions=versions_table(versions),
+        trials=table_text(trials),
+    )
+
+
+def versions_table(lines) -> str:
+    """What `benchmarks.versions` measured; the share is that of the first commit of a line."""
+    rows = [["precision", "commit", "CPU time, s", "share", "wall clock, s", "matrix, GFLOP/s"]]
+    for line in lines:
+        first = line["runs"][0]["cpu_seconds"]
+        precision = "bfloat16 where it is fast" if line["precision"] == "auto" else "float32"
+        for run in line["runs"]:
+            used = run["cpu_seconds"]
+            cells = precision, run["commit"], f"{used:,.0f}", f"{used / first:.2f}"
+            rows.append([*cells, f"{run['wall_seconds']:,.0f}", f"{run['matrix_gflops']:.0f}"])
+    return table_text(rows)
 
 
 def heading(score) -> str:
