@@ -2,9 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from skimage.metrics import structural_similarity
 
 from pg2lib.models import losses, pg2
 from pg2lib.models.discriminators import D
@@ -85,6 +87,19 @@ def test_single_images_are_judged_without_the_condition():
     d, (condition, target, fake) = Recorder(), images()
     assert set(pg2.discriminate(d, condition, target, fake, "single")[0]) == {"real", "fake"}
     assert torch.equal(d.seen, torch.cat([target, fake]))
+
+
+def test_structural_is_one_minus_scikit_images_ssim():
+    random = torch.Generator().manual_seed(0)
+    generated, target = torch.rand(2, 2, 3, 20, 14, generator=random) * 2 - 1
+    options = dict(win_size=7, data_range=2, use_sample_covariance=False, channel_axis=0)
+    expected = [
+        structural_similarity(a.double().numpy(), b.double().numpy(), **options)
+        for a, b in zip(generated, target)
+    ]
+    found = losses.structural(generated, target)
+    assert found == pytest.approx(1 - np.mean(expected), abs=1e-5)
+    assert losses.structural(target, target) == pytest.approx(0, abs=1e-6)
 
 
 def test_feature_matching_is_the_mean_distance_of_the_layers_and_moves_only_the_generated():

@@ -200,6 +200,10 @@ def test_the_generators_loss_is_adversarial_plus_lambda_times_masked_l1(data):
     error = (image - batch.target).abs() * (1 + mask)
     by_hand = torch.nn.functional.softplus(-fake).mean() + 7 * error.mean()
     torch.testing.assert_close(update.loss, by_hand)
+    with_ssim = dataclasses.replace(task.config, structural=3.0)
+    update = next(task.updates(run.networks, with_ssim, (batch,)))
+    structural = losses.structural(image, batch.target)
+    torch.testing.assert_close(update.loss, by_hand + 3 * structural)
 
 
 @pytest.mark.parametrize("switch", [dict(d_mode="triplet", d_batch="own", d_sees_coarse=True)])

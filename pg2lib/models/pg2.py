@@ -30,7 +30,7 @@ from pg2lib.models.base import (
 )  # fmt: skip
 from pg2lib.models.discriminators import D
 from pg2lib.models.layers import Encoder, ResidualBlock, blocks_for, conv3, frozen, he, xavier
-from pg2lib.models.losses import bce, feature_matching, masked_l1
+from pg2lib.models.losses import bce, feature_matching, masked_l1, structural
 
 JOINT_COUNT = 18
 POSE_EMBEDDINGS = ("concatenation", "CE", "HME")
@@ -59,6 +59,7 @@ class PG2Config(TrainingConfig):
     d_norm: str = "batch"  # a DCGAN's; "spectral": spectral normalisation instead
     d_padding: str = "zeros"  # released code; "reflect": D cannot tell where the border is
     feature_matching: float = 0.0  # weight of the L1 distance of D's features; not in the paper
+    structural: float = 0.0  # weight of 1 - SSIM beside the L1 loss; not in the paper
     d_sees_coarse: bool = False  # released code (Market): I_B1 joins D's batch statistics
     skip_full_res: bool = False  # released code: False for Market, True for DeepFashion
     residual: bool = True  # blocks of G1 add their input (3.1); False: an ablation
@@ -274,16 +275,20 @@ def updates(networks, config: PG2Config, batches, start=None):
     mask = pose_mask(batch.target_keypoints, c.height, c.width, variant=c.mask_variant)  # M_B
     output = generate(networks, c, batch, start)
     l1 = masked_l1(output.image, batch.target, mask, c.mask_weight)
+    loss, terms = c.l1_weight * l1, {"l1": l1}
+    if c.structural:
+        terms["structural"] = structural(output.image, batch.target)
+        loss = loss + c.structural * terms["structural"]
     if critic is None:
-        yield Update("generator", c.l1_weight * l1, {"l1": l1})
+        yield Update("generator", loss, terms)
         return
     with frozen(critic):
         wanted = bool(c.feature_matching)
         logits, features = discriminate(
             critic, batch.condition, batch.target, *candidates(output, c), wanted
         )
-        adversarial = adversarial_loss(logits)
-    loss, terms = c.l1_weight * l1 + adversarial, {"l1": l1, "adversarial": adversarial}
+        terms["adversarial"] = adversarial_loss(logits)
+    loss = loss + terms["adversarial"]
     if wanted:
         terms["features"] = feature_matching(features["fake"], features["real"])
         loss = loss + c.feature_matching * terms["features"]
