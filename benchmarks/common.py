@@ -15,10 +15,12 @@ import numpy as np
 from pg2lib import models
 from pg2lib.core.config import Study, sized
 from pg2lib.data.dataset import Dataset
+from pg2lib.data.parsing import LABELS
 from pg2lib.models.base import INPUTS
 from pg2lib.training.describe import describe_method
 
 PROJECT = Path(__file__).resolve().parent.parent
+PARSED = len(LABELS["people"])  # labels of a parsing map
 SCRATCH = PROJECT / ".bench"  # for what is too large for a temporary file system in memory
 ROW = "G1-poseMaskLoss"  # stands for a row without a discriminator
 ADVERSARIAL_ROW = "G1+D"  # a row whose discriminator normalises over the batch
@@ -137,6 +139,7 @@ def noise(height: int, width: int, pairs: int = 2_000, images: int = 400):
         train_pairs=random.integers(0, images, (pairs, 2)),
         test_pairs=random.integers(0, images, (pairs, 2)),
         card={"split": "noise"},
+        extras={"parsing": random.integers(0, PARSED, (images, height, width), np.uint8)},
     )
 
 

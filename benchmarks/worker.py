@@ -8,17 +8,18 @@ import contextlib
 import json
 import sys
 import time
+from dataclasses import fields, replace
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.common import noise, peak_memory, row_config
+from benchmarks.common import PARSED, noise, peak_memory, row_config
 from pg2lib import models
 from pg2lib.core import devices
 from pg2lib.data.dataset import to_uint8
 from pg2lib.data.heatmaps import heatmaps, pose_mask
 from pg2lib.models.base import Inputs, bind
-from pg2lib.training import loop
+from pg2lib.training import extras, loop
 
 PLAIN = {
     "layout": "contiguous_format",
@@ -30,10 +31,16 @@ PLAIN = {
 def main(row, profile, device, changes=None, layout="channels_last", tuned=True, pairs=2_000):
     """Serve requests for one method; changes: fields of its configuration."""
     chain, changes = models.chain(row), changes or {}
-    configs = [row_config(method.name, profile, **changes) for method in chain]
+    configs = [changed(row_config(method.name, profile), changes) for method in chain]
     torch.backends.cudnn.allow_tf32 = False
     with devices.tuned(0, device) if tuned else contextlib.nullcontext():
         serve(Bench(chain, configs, device, getattr(torch, layout), pairs))
+
+
+def changed(config, changes):
+    """The configuration with those of the changes whose field it has."""
+    known = {field.name for field in fields(config)}
+    return replace(config, **{name: value for name, value in changes.items() if name in known})
 
 
 def serve(bench):
@@ -52,6 +59,9 @@ class Bench:
                 network.to(device, memory_format=layout).requires_grad_(False)
             start = bind(method, networks, config, start)
         task = loop.method_task(chain[-1], self.config, start)
+        self.maps = extras.names(chain[-1])  # of the parsing maps that the method needs
+        if self.maps:
+            task = extras.parsed_task(task, chain[-1], start)
         self.run = loop.Run(task, 0, device)
         for network in self.run.networks.values():
             network.to(memory_format=layout)
@@ -109,7 +119,8 @@ class Bench:
         size = self.config.height, self.config.width
         images = torch.rand(batch, 3, *size, device=self.device) * 2 - 1
         joints = torch.rand(batch, 18, 2, device=self.device) * size[1]
-        inputs = Inputs(images, joints, joints)
+        maps = torch.randint(PARSED, (batch, *size), dtype=torch.uint8, device=self.device)
+        inputs = Inputs(images, joints, joints, extras=dict.fromkeys(self.maps, maps))
         return self.timed(lambda: to_uint8(self.generate_fn(inputs).image).cpu())
 
     def precision(self) -> str:
