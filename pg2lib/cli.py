@@ -248,8 +248,9 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
         OPEN if own[0] == ("--profile",) else own for own in study(*DATA[:3], "--data",
         seeds="seed of the training to generate with (default 0)",
         device="cpu, cuda (default: if available) or mps, the GPU of a Mac")))),
-    ("card", "score the bundled generators and write their card", study(*DATA, "--seeds",
-        "--device")),
+    ("card", "score the bundled generators, write their card and Figure 4", (
+        *study(*DATA, "--seeds", "--device"),
+        option("--figure", action="store_true", help="Figure 4 alone, in seconds"))),
     ("report", "all results on one page: your own, then the bundled ones", (
         option("--out", type=Path, help="folder to write (default: report/)"),)),
     ("site", "notebooks, documents, report and pose studio as pages that open without a server", (

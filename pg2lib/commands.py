@@ -29,7 +29,7 @@ from pg2lib.workflow import lanes, pack, pipeline, plan, segmenter, shipped, sli
 from pg2lib.workflow import matrix as matrices
 from pg2lib.workflow import pages as project_pages
 from pg2lib.workflow import run_store as runs
-from pg2lib.workflow.card import write_card, write_hub_page
+from pg2lib.workflow.card import write_card, write_figure4, write_hub_page
 
 MOST_PROBLEMS = 20  # listed in a card
 
@@ -363,8 +363,10 @@ def card(options):
     rows = shipped.rows(study.dataset)
     files = {row: shipped.weights_file(row, study.dataset) for row in rows}
     among = runs.shipped_figures() if shipped.ships(study) else None  # bundled with the files
-    for path in write_card(study, files, pipeline.named_folder(study.name, among), log):
+    folder = pipeline.named_folder(study.name, among)
+    for path in () if options.figure else write_card(study, files, folder, log):
         log(f"wrote {path}")
+    log(f"wrote {write_figure4(study, files, folder)}")
 
 
 def report(options):

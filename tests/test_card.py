@@ -50,6 +50,24 @@ def test_a_card_holds_what_the_files_score(files, tmp_path):
     assert pd.read_csv(tmp_path / "logs.csv")["step"].max() == 6
 
 
+def test_figure_4_is_painted_from_the_files(files, tmp_path):
+    path = card.write_figure4(STUDY, files, tmp_path)
+    assert path == tmp_path / "figure4.png"
+    record = json.loads(path.with_suffix(".json").read_text())
+    columns = "Condition image; Target pose; Target image (GT); G1-L1."
+    assert f"{card.EXAMPLES} x 4 (rows x columns). Columns: {columns}" in record["alt"]
+    assert record["made_by"] == "pg2 card" and record["people"]
+
+
+def test_the_card_command_can_write_the_figure_alone(files, tmp_path, monkeypatch):
+    monkeypatch.setenv("PG2_FIGURES", str(tmp_path))
+    monkeypatch.setattr(commands, "write_card", None)  # calling it would raise an error
+    monkeypatch.setattr(shipped, "weights_file", lambda row, dataset: files[ROW])
+    monkeypatch.setattr(shipped, "rows", lambda dataset: (ROW,))
+    assert cli.main(["card", "--figure", "--profile", "smoke", "--device", "cpu"]) == 0
+    assert [path.name for path in tmp_path.rglob("*.png")] == ["figure4.png"]
+
+
 def test_a_card_lists_what_is_below_its_goal(files, tmp_path):
     card.write_card(STUDY, files, tmp_path, print)
     text = (tmp_path / "card.md").read_text()

@@ -6,6 +6,7 @@ in training. Weights for a model hub also get a page with what is known of them.
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from pg2lib.core.files import UserError, read_record, write_atomically, write_cs
 from pg2lib.evaluation import detail, score_row
 from pg2lib.evaluation.pck import ARMS, joint_counts, pckh
 from pg2lib.evaluation.scores import SCORES, names
+from pg2lib.results import figures, provenance, sheets
 from pg2lib.results.render import markdown_grid, score_text
 from pg2lib.training import describe, loop, weights
 from pg2lib.workflow import pipeline, shipped
@@ -35,6 +37,7 @@ GOALS = {
     "colour_kept": ("clothes' colour right", 0.95, False),
 }
 MEASURES = {"arms": "pckh", "colour_kept": "pckh"}  # printed as that score is
+EXAMPLES = 6  # pairs in Figure 4
 PAGES = Environment(
     loader=FileSystemLoader(Path(__file__).with_name("pages_of_weights")),
     trim_blocks=True,
@@ -74,6 +77,21 @@ def write_card(study, files: dict, folder: Path, log) -> list[Path]:
     logs = [pd.DataFrame(pipeline.training_log(study, row)).assign(row=row) for row in loaded]
     write_csv(paths[2], pd.concat(logs))
     return paths
+
+
+def write_figure4(study, files: dict, folder: Path) -> Path:
+    """Write figure4.png into `folder`: Figure 4 of the paper from published weights (row -> path),
+    on the people of `shipped.data`. Returns its path."""
+    data = shipped.data(study)
+    chosen = figures.select_examples(data, EXAMPLES, study.seed)
+    data = replace(data, test_pairs=data.test_pairs[chosen])
+    painters = {row: weights.load(path, study.device, row)[1] for row, path in files.items()}
+    painted = {
+        row: score_row.generate_pairs(generate_fn, data, data.test_pairs)["generated"]
+        for row, generate_fn in painters.items()
+    }
+    sheet = sheets.rows_sheet(data, np.arange(EXAMPLES), painted)
+    return provenance.save(sheet, folder / "figure4.png", shipped.facts(study, "pg2 card", files))
 
 
 def measured(study, data, row, generate_fn, log) -> dict:

@@ -6,12 +6,13 @@ two main ones on studio people. A row that another refines lies in the other's f
 """
 
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from pg2lib import models
 from pg2lib.core import config as configs
 from pg2lib.core.config import Study
+from pg2lib.core.files import sha256
 from pg2lib.data import dataset as datasets
 from pg2lib.training import onnx_graph, weights
 from pg2lib.workflow import pipeline
@@ -97,3 +98,17 @@ def data(study: Study, log=None) -> datasets.Dataset:
     own = configs.changed_fields(config)
     step = replace(pipeline.data_step(study), name=f"{study.name}-people", config=own)
     return pipeline.prepared(step, config, log=log)
+
+
+def facts(study: Study, made_by: str, rows) -> dict:
+    """The provenance of a figure (see `pipeline.facts`), also for the bundled generators."""
+    if not ships(study):
+        return pipeline.facts(study, made_by, rows)
+    named = {"made_by": made_by, "dataset": study.data_name, "profile": study.profile}
+    methods = pipeline.chains(rows)
+    files = {weights_file(row, study.dataset) for row in rows}
+    return named | {
+        "seed": study.seed,
+        "config": {name: asdict(pipeline.method_config(study, name)) for name in methods},
+        "inputs": {file.name: sha256(file) for file in sorted(files)},
+    }

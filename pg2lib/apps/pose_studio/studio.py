@@ -1,7 +1,7 @@
 """The pose studio without a user interface: a condition image, a pose to edit, generated images."""
 
 import io
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache, lru_cache, partial
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from pg2lib.apps.pose_studio import background, walking
 from pg2lib.apps.pose_studio.editor import Key, PoseEditor, Timeline
 from pg2lib.core import devices
 from pg2lib.core.config import require_in
-from pg2lib.core.files import UserError, sha256
+from pg2lib.core.files import UserError
 from pg2lib.data import framing, heatmaps
 from pg2lib.data.keypoints import found, openpose_json, parse_json, parse_openpose, torso_found
 from pg2lib.results import figures
@@ -330,18 +330,7 @@ def _painter(study, row):
     return photo_maps.with_known_maps(paint, method, labels, pipeline.row_data(study, row))
 
 
-def facts(study: pipeline.Study, made_by: str, rows) -> dict:
-    """The provenance of a figure (see `pipeline.facts`), also for the bundled generators."""
-    if not shipped.ships(study):
-        return pipeline.facts(study, made_by, rows)
-    named = {"made_by": made_by, "dataset": study.data_name, "profile": study.profile}
-    methods = pipeline.chains(rows)
-    files = {shipped.weights_file(row, study.dataset) for row in rows}
-    return named | {
-        "seed": study.seed,
-        "config": {name: asdict(pipeline.method_config(study, name)) for name in methods},
-        "inputs": {file.name: sha256(file) for file in sorted(files)},
-    }
+facts = shipped.facts
 
 
 def opening(data):
