@@ -3,6 +3,7 @@
 Everything is batched and stays on the keypoints' device, without host synchronisation.
 """
 
+import math
 from functools import reduce
 from itertools import combinations
 
@@ -160,10 +161,15 @@ def _stamp(points, radius):
     """Discs about the marked cells: (B, 1, H + 2 margin, W + 2 margin) -> (B, 1, H, W)."""
     margin = int(radius)
     height, width = (size - 2 * margin for size in points.shape[2:])
-    around = range(-margin, margin + 1)
-    disc = [(dy, dx) for dy in around for dx in around if dy**2 + dx**2 <= radius**2]
-    shifted = (points[:, :, margin + dy :, margin + dx :] for dy, dx in disc)
-    return reduce(torch.maximum, (part[:, :, :height, :width] for part in shifted))
+    wide = [points[..., margin : margin + width]]  # k: every row widened by k cells to both sides
+    for k in range(1, margin + 1):
+        left, right = (points.narrow(3, margin + side, width) for side in (-k, k))
+        wide.append(torch.maximum(wide[-1], torch.maximum(left, right)))
+    rows = (
+        wide[math.isqrt(int(radius**2 - dy**2))].narrow(2, margin + dy, height)
+        for dy in range(-margin, margin + 1)
+    )
+    return reduce(torch.maximum, rows)
 
 
 def _dilate(images, reach):

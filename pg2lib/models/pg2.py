@@ -272,7 +272,9 @@ def generate(networks, config: PG2Config, inputs: Inputs, start=None) -> Output:
 def updates(networks, config: PG2Config, batches, start=None):
     """One step: the generator by eq. 1 or 4, then D by eq. 2."""
     c, batch, critic = config, batches[0], networks.get("discriminator")
-    mask = pose_mask(batch.target_keypoints, c.height, c.width, variant=c.mask_variant)  # M_B
+    mask = None  # M_B (B, 1, H, W), drawn only where it counts
+    if c.mask_weight:
+        mask = pose_mask(batch.target_keypoints, c.height, c.width, variant=c.mask_variant)
     output = generate(networks, c, batch, start)
     l1 = masked_l1(output.image, batch.target, mask, c.mask_weight)
     loss, terms = c.l1_weight * l1, {"l1": l1}
