@@ -164,9 +164,10 @@ configurations are in [benchmarks/records.json](../benchmarks/records.json).
 
 CPU time and wall clock of everything that `make reproduce` does after the installation: data, all
 trainings, scores, figures and executed notebooks of drawn street people at `quick`. The commits ran
-one after the other on one machine with the same packages. float32: the processor's instructions
-for bfloat16 were hidden from both. Written by `python -m benchmarks.versions a32e4de HEAD`, with
-`--float32` for the lower lines, into [benchmarks/versions.json](../benchmarks/versions.json).
+one after the other on one machine with the same packages; a32e4de also trained six ablations,
+which `make claims` does now. Written by `python -m benchmarks.versions a32e4de HEAD` into
+[benchmarks/versions.json](../benchmarks/versions.json); with `--float32` the processor's
+instructions for bfloat16 are hidden from both.
 
 {versions}
 

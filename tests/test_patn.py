@@ -180,6 +180,20 @@ def test_padding_by_slices_is_reflection_with_its_gradient():
         torch.testing.assert_close(*gradients)
 
 
+def test_a_reflecting_convolution_is_pytorchs_with_its_gradients():
+    ours = layers.ReflectConv(3, 4, 4, 2, 1)
+    theirs = torch.nn.Conv2d(3, 4, 4, 2, 1, padding_mode="reflect")
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 3, 8, 6, requires_grad=True)
+    found, expected = ours(x), theirs(x)
+    assert torch.equal(found, expected)
+    gradients = [
+        torch.autograd.grad(y.square().sum(), (x, *layer.parameters()))
+        for y, layer in ((found, ours), (expected, theirs))
+    ]
+    torch.testing.assert_close(*gradients)
+
+
 def test_norms_by_formula_and_by_pytorch():
     x = torch.randn(4, 6, 5, 3) * 3 + 1
     plain = plain_norm(x, {}, "", "instance")

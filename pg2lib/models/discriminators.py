@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from pg2lib.models.layers import BatchNorm, blocks_for
+from pg2lib.models.layers import BatchNorm, ReflectConv, blocks_for
 
 
 class D(nn.Module):
@@ -28,14 +28,14 @@ class D(nn.Module):
         count = blocks_for(height) - 1  # 4 at 128, 5 at 256
         widths = [inputs] + [channels * min(2**k, 8) for k in range(count)]
         pad = (kernel - 1) // 2
+        convolution = ReflectConv if padding == "reflect" else nn.Conv2d
         self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, kernel, 2, pad, padding_mode=padding)
-            for a, b in zip(widths, widths[1:])
+            convolution(a, b, kernel, 2, pad) for a, b in zip(widths, widths[1:])
         )
         normalise = BatchNorm if norm == "batch" else nn.Identity
         self.norms = nn.ModuleList(normalise(w) for w in widths[2:])
         if output == "patch":
-            self.logit = nn.Conv2d(widths[-1], 1, 3, padding=1, padding_mode=padding)
+            self.logit = convolution(widths[-1], 1, 3, padding=1)
         else:
             self.logit = nn.Linear(widths[-1] * (height >> count) * (width >> count), 1)
         for layer in (*self.convs, self.logit):

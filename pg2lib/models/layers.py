@@ -110,6 +110,13 @@ class Reflect(nn.Module):
         return F.pad(x, (self.pad,) * 4, mode="reflect")
 
 
+class ReflectConv(nn.Conv2d):
+    """A convolution that mirrors its input about the border instead of padding it with zeros."""
+
+    def forward(self, x):
+        return F.conv2d(Reflect(self.padding[0])(x), self.weight, self.bias, self.stride)
+
+
 class RunningBatchNorm(BatchNorm):
     """Batch normalisation with running averages, which a network in eval mode uses.
 
