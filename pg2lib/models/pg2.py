@@ -376,7 +376,8 @@ def configure(setting, profile, l1_factor: float = 1.0, **own) -> PG2Config:
     chosen = dict(profile.training)
     if c.adversarial:
         chosen |= {"l1_weight": paper["l1_weight"]} | profile.adversarial
-        for term in {"l1_weight", "feature_matching"} & set(chosen):  # these pull to the target
+        pulls = {"l1_weight", "feature_matching", "structural"}  # to the target
+        for term in pulls & set(chosen):
             chosen[term] *= l1_factor
     if c.network == "G2":
         chosen |= profile.refining
