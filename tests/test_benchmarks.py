@@ -80,7 +80,11 @@ def test_a_record_is_the_mean_of_its_seeds_and_is_met_where_no_score_is_below_th
     line = {"commit": "abc", "change": "wider", "trial": False}
     lines = [line | {"runs": [run(0, 0.31), run(1, ssim)]} for ssim in (0.30, 0.28)]
     lines.append(line | {"trial": True, "runs": [run(0, 0.3)]})
-    page = record.page(lines)
+    sides = [{"commit": "old", "cpu_seconds": 2_000, "wall_seconds": 900, "matrix_gflops": 400}]
+    sides.append(sides[0] | {"commit": "new", "cpu_seconds": 500})
+    page = record.page(lines, [{"precision": "float32", "runs": sides}])
+    assert "| float32 | old | 2,000 | 1.00 | 900 | 400 |" in page
+    assert "| float32 | new | 500 | 0.25 | 900 | 400 |" in page
     rows = [text for text in page.splitlines() if "wider" in text]
     cells = [[cell.strip() for cell in text.split("|")[1:-1]] for text in rows]
     assert cells[0][:4] == ["abc", "wider", "5.0", "0.305 [0.300, 0.310]"]

@@ -134,10 +134,8 @@ PROFILES = {
             data=dict(test_identities=100, test_pairs=1_200),
             drawn_data=dict(train_identities=2_000, images_per_identity=10),
         ),
-        Profile(
-            "lite", "a quarter of the paper's width: hours on a CPU, minutes on a GPU",
-            iterations=(6_250, 3_750), unrefined=3_750, **WIDE,
-        ),
+        Profile("lite", "a quarter of the paper's width: hours on a CPU, minutes on a GPU",
+                iterations=(6_250, 3_750), unrefined=3_750, **WIDE),
         Profile("paper", "the paper's sizes, iterations, learning rate and float32",
                 training=dict(precision="float32"), data=dict(test_pairs=12_800),
                 keypoint_network=LARGE_KEYPOINTS),

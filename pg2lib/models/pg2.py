@@ -80,8 +80,7 @@ class PG2Config(TrainingConfig):
         "mask_variant": VARIANTS, "d_mode": ("pair", "triplet", "single"),
         "d_batch": ("same", "own"), "d_output": ("image", "patch"),
         "d_norm": ("batch", "spectral"), "d_padding": ("zeros", "reflect"),
-        "g2_init": ("xavier", "zero"),
-        "g2_paints": ("difference", "image"), "schedule": SCHEDULES,
+        "g2_init": ("xavier", "zero"), "g2_paints": ("difference", "image"), "schedule": SCHEDULES,
     }  # fmt: skip
 
     @property
@@ -372,28 +371,24 @@ def configure(setting, profile, l1_factor: float = 1.0, **own) -> PG2Config:
     study's image size) and a config.Profile; l1_factor multiplies lambda, for ablations."""
     paper, c = PAPER[setting.half], PG2Config(**own)
     # the paper gives no length for G1+D: as long as the other stages with a G1
-    whose = "released_" if profile.released else ""
-    chosen = dict(profile.training)
+    whose, chosen = "released_" if profile.released else "", dict(profile.training)
     if c.adversarial:
         chosen |= {"l1_weight": paper["l1_weight"]} | profile.adversarial
-        pulls = {"l1_weight", "feature_matching", "structural"}  # to the target
-        for term in pulls & set(chosen):
-            chosen[term] *= l1_factor
+        for term in {"l1_weight", "feature_matching", "structural"} & set(chosen):
+            chosen[term] *= l1_factor  # these pull to the target
     if c.network == "G2":
         chosen |= profile.refining
     c = replace(
         c, height=setting.height, width=setting.width, channels=profile.channels,
         threads=profile.threads, skip_full_res=paper["skip_full_res"],
         iterations=(profile.iterations or paper[f"{whose}iterations"])[c.network == "G2"],
-        batch=profile.batch or paper[f"{whose}batch"],
-    )  # fmt: skip
+        batch=profile.batch or paper[f"{whose}batch"])  # fmt: skip
     c = with_fields(c, chosen, f"profile {profile.name}")
     if not profile.released:
         return c
-    return replace(
-        c, heatmap_values="released", d_mode="triplet" if c.d_mode == "pair" else c.d_mode,
-        d_batch="own", d_sees_coarse=c.network == "G2" and setting.half == "market1501",
-    )  # fmt: skip
+    return replace(c, heatmap_values="released", d_batch="own",
+        d_mode="triplet" if c.d_mode == "pair" else c.d_mode,
+        d_sees_coarse=c.network == "G2" and setting.half == "market1501")  # fmt: skip
 
 
 # Table 1 as printed (NIPS 2017; the poster has every cell): DeepFashion's SSIM and IS, then
@@ -419,15 +414,12 @@ def row(name, claim, colour="#b0b0b0", title="", **options) -> Method:
     """A Method of this file; options are fields of Method, or else of `configure`."""
     fields = {key: options.pop(key) for key in ("start", "against") if key in options}
     if name in PRINTED:
-        names = ("ssim", "inception", "mask_ssim", "mask_inception")
-        fashion, market = PRINTED[name][:2], PRINTED[name][2:]
-        fields["published"] = {
-            "deepfashion": dict(zip(names, fashion)), "market1501": dict(zip(names, market)),
-        }  # fmt: skip
-    return Method(
-        name, PG2Config, partial(configure, **options), build, generate, updates, optimizers,
-        claim=claim, title=title or name, colour=colour, doubts=DOUBTS.get(name, {}), **fields,
-    )  # fmt: skip
+        names, printed = ("ssim", "inception", "mask_ssim", "mask_inception"), PRINTED[name]
+        halves = {"deepfashion": printed[:2], "market1501": printed[2:]}
+        fields["published"] = {half: dict(zip(names, halves[half])) for half in halves}
+    return Method(name, PG2Config, partial(configure, **options), build, generate, updates,
+        optimizers, claim=claim, title=title or name, colour=colour,
+        doubts=DOUBTS.get(name, {}), **fields)  # fmt: skip
 
 
 COARSE = "G1-poseMaskLoss"
