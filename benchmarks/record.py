@@ -194,7 +194,7 @@ def page(lines, versions) -> str:
     for line in lines:
         runs = line["runs"]
         if line["trial"]:
-            row = list(runs[0]["rows"])[-1]
+            row = models.chains(runs[0]["rows"])[-1]  # the one that refines the others
             trials.append([row, line["change"], *(text(runs, row, score) for score in every)])
             continue
         cost = sum(values(runs, row, "cost_tflop").mean() for row in ROWS)

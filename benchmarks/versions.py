@@ -22,20 +22,21 @@ from benchmarks.common import PROJECT
 from pg2lib.core.files import read_json, write_json
 from pg2lib.workflow.reproduce import machine
 
+PROFILE = "quick"
+
 
 def main():
     top = argparse.ArgumentParser(prog="python -m benchmarks.versions", description=__doc__)
     top.add_argument("commit", nargs="+", help="the first is what the others are compared with")
     top.add_argument("--float32", action="store_true", help="as on a processor without bfloat16")
-    top.add_argument("--profile", default="quick", help="default: %(default)s")
     options = top.parse_args()
     precision = "float32" if options.float32 else "auto"
     names = {commit: short_name(commit) for commit in options.commit}
     if unknown := [commit for commit, name in names.items() if not name]:
         top.error(f"no commit {unknown[0]} here; name one that `git log` lists")
-    runs = [measure(name, options.profile, precision) for name in names.values()]
+    runs = [measure(name, precision) for name in names.values()]
     line = {
-        "profile": options.profile, "precision": precision, "date": time.strftime("%Y-%m-%d"),
+        "profile": PROFILE, "precision": precision, "date": time.strftime("%Y-%m-%d"),
         "machine": machine(), "runs": runs,
     }  # fmt: skip
     write_json(record.VERSIONS, [*(read_json(record.VERSIONS) or []), line])
@@ -49,7 +50,7 @@ def short_name(commit: str) -> str:
     return subprocess.run(git, capture_output=True, text=True).stdout.strip()
 
 
-def measure(name: str, profile: str, precision: str) -> dict:
+def measure(name: str, precision: str) -> dict:
     """Seconds of wall clock and of processor time of `pg2 reproduce` at a commit."""
     with tempfile.TemporaryDirectory() as temporary:
         clone = Path(temporary) / "pg2"
@@ -60,7 +61,7 @@ def measure(name: str, profile: str, precision: str) -> dict:
             without_bfloat16(clone)
         env = os.environ | {"PYTHONPATH": str(clone), "PG2_RUNS": str(Path(temporary) / "runs")}
         before, begun = processor_seconds(), time.monotonic()
-        command = [sys.executable, "-m", "pg2lib", "reproduce", "--profile", profile]
+        command = [sys.executable, "-m", "pg2lib", "reproduce", "--profile", PROFILE]
         subprocess.run(command, cwd=clone, env=env, check=True)
         wall, used = time.monotonic() - begun, processor_seconds() - before
     config = SimpleNamespace(precision=precision)

@@ -364,9 +364,9 @@ def card(options):
     files = {row: shipped.weights_file(row, study.dataset) for row in rows}
     among = runs.shipped_figures() if shipped.ships(study) else None  # bundled with the files
     folder = pipeline.named_folder(study.name, among)
-    for path in () if options.figure else write_card(study, files, folder, log):
+    written = [] if options.figure else write_card(study, files, folder, log)
+    for path in (*written, write_figure4(study, files, folder)):
         log(f"wrote {path}")
-    log(f"wrote {write_figure4(study, files, folder)}")
 
 
 def report(options):

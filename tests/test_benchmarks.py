@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import common, record
+from benchmarks import common, record, versions
 from pg2lib import models
+from pg2lib.core import devices
 from pg2lib.core.files import UserError
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -79,7 +80,9 @@ def test_a_record_is_the_mean_of_its_seeds_and_is_met_where_no_score_is_below_th
 
     line = {"commit": "abc", "change": "wider", "trial": False}
     lines = [line | {"runs": [run(0, 0.31), run(1, ssim)]} for ssim in (0.30, 0.28)]
-    lines.append(line | {"trial": True, "runs": [run(0, 0.3)]})
+    trial = run(0, 0.3)
+    trial["rows"] = dict(sorted(trial["rows"].items()))  # as in the file
+    lines.append(line | {"trial": True, "runs": [trial]})
     sides = [{"commit": "old", "cpu_seconds": 2_000, "wall_seconds": 900, "matrix_gflops": 400}]
     sides.append(sides[0] | {"commit": "new", "cpu_seconds": 500})
     page = record.page(lines, [{"precision": "float32", "runs": sides}])
@@ -90,3 +93,14 @@ def test_a_record_is_the_mean_of_its_seeds_and_is_met_where_no_score_is_below_th
     assert cells[0][:4] == ["abc", "wider", "5.0", "0.305 [0.300, 0.310]"]
     assert [row[-1] for row in cells] == ["yes", "no", "–"]  # a trial without D(fake)
     assert cells[2][:3] == [record.ROWS[-1], "wider", "0.300"] and cells[2][-2] == "0.750"
+
+
+def test_a_clone_forgets_its_instructions_for_bfloat16(tmp_path):
+    file = tmp_path / "pg2lib" / "core" / "devices.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(Path(devices.__file__).read_text())
+    versions.without_bfloat16(tmp_path)
+    assert "\nFAST_BFLOAT16 = ()  #" in file.read_text()
+    with pytest.raises(SystemExit, match="FAST_BFLOAT16"):
+        file.write_text("")
+        versions.without_bfloat16(tmp_path)

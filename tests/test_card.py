@@ -57,6 +57,8 @@ def test_figure_4_is_painted_from_the_files(files, tmp_path):
     columns = "Condition image; Target pose; Target image (GT); G1-L1."
     assert f"{card.EXAMPLES} x 4 (rows x columns). Columns: {columns}" in record["alt"]
     assert record["made_by"] == "pg2 card" and record["people"]
+    with pytest.raises(UserError, match="paints"):  # the bundled ones have another size
+        card.write_figure4(STUDY, {ROW: shipped.weights_file(ROW)}, tmp_path)
 
 
 def test_the_card_command_can_write_the_figure_alone(files, tmp_path, monkeypatch):
@@ -159,6 +161,7 @@ def test_the_card_of_what_ships_goes_to_the_project_and_others_to_the_user(tmp_p
         return []
 
     monkeypatch.setattr(commands, "write_card", write_card)
+    monkeypatch.setattr(commands, "write_figure4", lambda study, files, folder: folder)
     monkeypatch.setattr(runs, "project", lambda: tmp_path)
     for options in (["--profile", "demo"], ["--profile", "demo", "--seed", "1"]):
         assert cli.main(["card", "--device", "cpu", *options]) == 0

@@ -52,11 +52,8 @@ def write_card(study, files: dict, folder: Path, log) -> list[Path]:
     Raises UserError for a file that is missing, damaged or of another image size than the study's.
     """
     data = pipeline.data(study, log)
-    loaded = {row: weights.load(path, study.device, row) for row, path in files.items()}
-    for row, (published, _) in loaded.items():
-        if published.size != (data.height, data.width):
-            raise UserError(f"{files[row]} paints {published.size}, not {data.height, data.width}")
-    rows = {row: None for row in score_row.REFERENCES} | {r: fn for r, (_, fn) in loaded.items()}
+    loaded = painters(study, files, data)
+    rows = {row: None for row in score_row.REFERENCES} | loaded
     scores = {row: measured(study, data, row, fn, log) for row, fn in rows.items()}
     record = {
         "dataset": study.dataset,
@@ -79,16 +76,25 @@ def write_card(study, files: dict, folder: Path, log) -> list[Path]:
     return paths
 
 
+def painters(study, files: dict, data) -> dict:
+    """row -> its generator as a function, from published weights (row -> path). Raises UserError
+    for a file of another image size than the data's."""
+    loaded = {row: weights.load(path, study.device, row) for row, path in files.items()}
+    for row, (published, _) in loaded.items():
+        if published.size != (data.height, data.width):
+            raise UserError(f"{files[row]} paints {published.size}, not {data.height, data.width}")
+    return {row: generate_fn for row, (_, generate_fn) in loaded.items()}
+
+
 def write_figure4(study, files: dict, folder: Path) -> Path:
     """Write figure4.png into `folder`: Figure 4 of the paper from published weights (row -> path),
     on the people of `shipped.data`. Returns its path."""
     data = shipped.data(study)
     chosen = figures.select_examples(data, EXAMPLES, study.seed)
     data = replace(data, test_pairs=data.test_pairs[chosen])
-    painters = {row: weights.load(path, study.device, row)[1] for row, path in files.items()}
     painted = {
         row: score_row.generate_pairs(generate_fn, data, data.test_pairs)["generated"]
-        for row, generate_fn in painters.items()
+        for row, generate_fn in painters(study, files, data).items()
     }
     sheet = sheets.rows_sheet(data, np.arange(EXAMPLES), painted)
     return provenance.save(sheet, folder / "figure4.png", shipped.facts(study, "pg2 card", files))
