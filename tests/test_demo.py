@@ -76,9 +76,13 @@ def test_other_studies_are_trained_as_everywhere(monkeypatch):
     assert demo.generate_fn(pipeline.Study(profile="smoke"), "G1-L1") == ("smoke", "G1-L1")
 
 
-def test_a_persons_other_images_do_not_tell_the_colour_that_the_card_asks_for():
-    """The goal, right in 0.95 of the pairs, is about light that no input tells: model-card.md."""
-    data = demo.data(SHIPPED)
+@pytest.mark.parametrize(
+    ("dataset", "low", "high"), [("synthetic-market", 0.5, 0.7), ("synthetic-fashion", 0.75, 0.9)]
+)
+def test_a_persons_other_images_do_not_tell_the_colour_that_the_card_asks_for(dataset, low, high):
+    """The goal, right in 0.95 of the pairs, is about light and sides that no input shows:
+    model-card.md."""
+    data = demo.data(replace(SHIPPED, dataset=dataset))
     test = np.flatnonzero(~data.train)
     images, poses = data.images[test], data.keypoints[test]
     corners = poses[:, [2, 5, 11, 8], ::-1]
@@ -93,4 +97,4 @@ def test_a_persons_other_images_do_not_tell_the_colour_that_the_card_asks_for():
             guess = np.full_like(images[:1], colours[others].mean(0).round())
             one = slice(index, index + 1)
             kept += detail.torso_colour_kept(guess, images[one], poses[one]).tolist()
-    assert len(kept) > 150 and 0.5 < np.mean(kept) < 0.7
+    assert len(kept) > 150 and low < np.mean(kept) < high
