@@ -228,6 +228,6 @@ def machine() -> dict:
 
 
 def relative(path: Path) -> str:
-    """The path relative to the current folder, if it is below."""
+    """The path of a folder with a closing /, relative to the current one if it is below."""
     path, here = path.resolve(), Path.cwd()
-    return f"{path.relative_to(here)}/" if path.is_relative_to(here) else str(path)
+    return f"{path.relative_to(here) if path.is_relative_to(here) else path}/"
