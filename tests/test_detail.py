@@ -1,5 +1,7 @@
 """Sharpness, body-SSIM, colour and followed shifts: plain loops and images made by hand."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -164,6 +166,17 @@ def test_body_ssim_does_not_reward_thin_masks():
     ours = [detail.body_ssim(noise, target, mask)[0] for mask in (thin, wide)]
     assert np.abs(ours).max() < 0.03
     assert mask_ssim(noise, target, thin)[0] > mask_ssim(noise, target, wide)[0] + 0.1
+
+
+@pytest.mark.parametrize("score", [detail.mean_colour_error, detail.masked_error])
+def test_errors_inside_the_mask_need_no_copy_of_all_images(score):
+    images, masks = np.zeros((600, 64, 32, 3), np.uint8), np.ones((600, 64, 32), bool)
+    tracemalloc.start()
+    try:
+        score(images, images, masks)
+        assert tracemalloc.get_traced_memory()[1] < images.nbytes  # a copy as float64: 8 times
+    finally:
+        tracemalloc.stop()
 
 
 def test_torso_colour_kept_looks_at_the_torso_alone():

@@ -145,6 +145,7 @@ def local_colour_error(generated, target, masks):
     return change.abs().mean(1).sum((1, 2)).numpy() / np.where(total > 0, total, np.nan)
 
 
+@_in_chunks
 def mean_colour_error(generated, target, masks):
     """Mean over R, G, B of the absolute difference of the mean colours inside the mask: float64
     (n,) in grey levels; 0 where a mask is empty."""
@@ -165,6 +166,7 @@ def torso_colour_kept(generated, target, keypoints, limit=20.0):
     return np.where(known, mean_colour_error(generated, target, masks) <= limit, np.nan)
 
 
+@_in_chunks
 def masked_error(generated, target, masks):
     """Mean absolute error inside the mask: float64 (n,) in grey levels; 0 where a mask is empty."""
     error = np.abs(generated - target.astype(float)).mean(-1)
