@@ -25,7 +25,7 @@ from pg2lib.evaluation.ssim import PRESETS
 from pg2lib.results import provenance
 from pg2lib.training import describe
 from pg2lib.training import loop as training
-from pg2lib.workflow import kernels, lanes, notebooks, pipeline, plan
+from pg2lib.workflow import kernels, lanes, notebooks, pipeline, plan, reproduce
 from pg2lib.workflow import run_store as runs
 
 
@@ -543,3 +543,9 @@ def test_a_kernels_address_fits_into_a_socket_also_where_tmpdir_is_long(monkeypa
         private = Path(address).parent
         assert private.stat().st_mode & 0o077 == 0
     assert not private.exists()
+
+
+def test_a_folder_of_results_is_named_with_a_closing_slash(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert reproduce.relative(tmp_path / "figures") == "figures/"
+    assert reproduce.relative(tmp_path.parent) == f"{tmp_path.parent}/"
