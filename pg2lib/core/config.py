@@ -99,8 +99,7 @@ SMALL = dict(
                      d_learning_rate=1e-4),
     refining=dict(learning_rate=5e-4, g2_init="zero"),
 )  # fmt: skip
-# The same at the paper's image size: 100,000 pairs in the first stage that is refined, 60,000 in
-# the second and in the other rows.
+# The same at the paper's image size: 100,000 pairs in a first stage, 60,000 in the second.
 WIDE = SMALL | dict(
     channels=32, batch=16, height=None, training=SMALL["training"] | dict(learning_rate=5e-4),
     keypoint_network=dict(rows=32), fashion=dict(batch=4),
@@ -135,7 +134,7 @@ PROFILES = {
             drawn_data=dict(train_identities=2_000, images_per_identity=10),
         ),
         Profile("lite", "a quarter of the paper's width: hours on a CPU, minutes on a GPU",
-                iterations=(6_250, 3_750), unrefined=3_750, **WIDE),
+                iterations=(6_250, 3_750), **WIDE),
         Profile("paper", "the paper's sizes, iterations, learning rate and float32",
                 training=dict(precision="float32"), data=dict(test_pairs=12_800),
                 keypoint_network=LARGE_KEYPOINTS),
