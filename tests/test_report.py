@@ -341,6 +341,24 @@ def test_what_another_command_makes_is_named_with_it(page, tmp_path):
     assert f"The paper's claims are tested by {command}." in report.page([study])
 
 
+def test_the_page_begins_with_people_of_the_users_own_study_or_else_of_the_demo(tmp_path):
+    own, shipped, out = tmp_path / "own", tmp_path / "shipped", tmp_path / "out"
+    charts = add_study(shipped, "market1501")  # as in a clone: no photograph, and the newest
+    (charts / "figure4.png").unlink()
+    add_study(shipped)
+    demo = shipped / "synthetic-fashion-demo"
+    demo.mkdir()
+    add_picture(demo, "figure4", "synthetic-fashion", profile="demo")
+
+    def first():
+        page = report.write_report(own, out, shipped=shipped)[0].read_text(encoding="utf-8")
+        return Page(page).all("figure")[0]["id"]
+
+    assert first() == "shipped--synthetic-fashion-demo-figure4"
+    add_study(own)
+    assert first() == "synthetic-market-quick-figure4"
+
+
 def test_studies_of_other_seeds_have_other_headings(tmp_path):
     folders = {
         seeds: add_study(tmp_path, name=f"study{seeds[-1]}") for seeds in ((0,), (3,), (0, 1, 2))

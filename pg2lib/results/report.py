@@ -215,7 +215,7 @@ def page(studies, comparison=None) -> str:
         studies=studies,
         own=[study for study in studies if not study.shipped],
         shipped=[study for study in studies if study.shipped],
-        lead=take_lead(studies[0]),
+        lead=take_lead(studies),
         folded=FOLDED,
         people=list(dict.fromkeys(halves.get(name, name) for name in shown)),
         small=not any(study.profile in ("paper", "released") for study in studies),
@@ -229,17 +229,20 @@ def page(studies, comparison=None) -> str:
     )  # fmt: skip
 
 
-def take_lead(study: Study) -> dict | None:
-    """The figure that the page begins with, taken out of the study's sections: Figure 4, else the
-    first that shows people, else the first; None if it has no figure."""
-    every = [(figure, figures) for _, _, figures in study.sections for figure in figures]
-    ranks = [(f["name"] != "figure4", not f["people"]) for f, _ in every]
+def take_lead(studies) -> tuple[Study, dict] | None:
+    """The figure that the page begins with and its study, taken out of the study's sections: the
+    user's own before those that come with the project, Figure 4 before other pictures of people and
+    charts, and of the project's the generators that ship; None if there is no figure."""
+    every = [(study, figure, figures) for study in studies for _, _, figures in study.sections
+             for figure in figures]  # fmt: skip
+    ranks = [(s.shipped, f["name"] != "figure4", not f["people"], s.shipped and s.profile != "demo")
+             for s, f, _ in every]  # fmt: skip
     if not every:
         return None
-    lead, figures = every[ranks.index(min(ranks))]
+    study, lead, figures = every[ranks.index(min(ranks))]
     figures.remove(lead)
     study.sections[:] = [section for section in study.sections if any(section[1:])]
-    return lead
+    return study, lead
 
 
 def comparison_table(path: Path):
