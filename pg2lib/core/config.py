@@ -99,8 +99,7 @@ SMALL = dict(
                      d_learning_rate=1e-4),
     refining=dict(learning_rate=5e-4, g2_init="zero"),
 )  # fmt: skip
-# The same at the paper's image size: 100,000 pairs in the first stage that is refined, 60,000 in
-# the second and in the other rows.
+# The same at the paper's image size; iterations are those of the profiles below.
 WIDE = SMALL | dict(
     channels=32, batch=16, height=None, training=SMALL["training"] | dict(learning_rate=5e-4),
     keypoint_network=dict(rows=32), fashion=dict(batch=4),
@@ -130,8 +129,9 @@ PROFILES = {
             iterations=(6_250, 3_750), unrefined=3_750, **WIDE | dict(
                 training=WIDE["training"] | dict(structural=1.0),
                 adversarial=SMALL["adversarial"] | dict(structural=100.0),
+                refining=SMALL["refining"] | dict(structural=300.0),
                 fashion=dict(height=128, batch=16, threads=0, iterations=(2_500, 1_875),
-                             unrefined=1_875)),
+                             unrefined=1_875, refining=SMALL["refining"])),
             data=dict(test_identities=100, test_pairs=1_200),
             drawn_data=dict(train_identities=2_000, images_per_identity=10),
         ),
