@@ -1,5 +1,6 @@
 """Pages quote the files they name, to the letter."""
 
+import json
 import re
 
 import pytest
@@ -28,6 +29,38 @@ def test_a_quote_can_select_columns_of_the_first_table(tmp_path):
     assert "Title" not in new and "Note" not in new and "other" not in new
     with pytest.raises(UserError, match="no column 'd'; it has , a, b, c"):
         pages.quoted("<!-- quote t.md columns d -->\n<!-- end -->", tmp_path)
+
+
+def claims_of(dataset, seeds, **verdicts):
+    claims = [{"name": name, "claim": f"{name}!", "place": "3.1", "verdict": verdict}
+              for name, verdict in verdicts.items()]  # fmt: skip
+    return json.dumps({"facts": {"dataset": dataset, "seeds": seeds}, "claims": claims})
+
+
+def test_the_verdicts_of_studies_stand_side_by_side(tmp_path):
+    drawn = claims_of("drawn", [0, 1], a="holds", b="does not hold", c="holds", d="not measured")
+    real = claims_of("real", [0], c="does not hold", a="holds", e="cannot tell", b="not measured")
+    write(tmp_path / "figures" / "one" / "claims.json", drawn)
+    write(tmp_path / "figures" / "two" / "claims.json", real)
+    page = "<!-- claims one, two -->\n<!-- end -->\n"
+    new = pages.quoted(page, tmp_path)
+    assert new.splitlines()[2:10] == [
+        "| claim | place | drawn, 2 trainings | real, 1 training |",
+        "| --- | --- | --- | --- |",
+        "| a! | 3.1 | holds | holds |",
+        "| b! | 3.1 | does not hold | not measured |",
+        "| c! | 3.1 | holds | does not hold |",
+        "| d! | 3.1 | not measured | — |",
+        "| e! | 3.1 | — | cannot tell |",
+        "",
+    ]
+    assert new.splitlines()[10] == (
+        "Of 5 claims: 1 hold wherever they were measured, 1 fail wherever they were measured, 1 "
+        "hold on one data set and fail on another, 1 not measured, 1 open on at least one data set."
+    )
+    assert pages.quoted(new, tmp_path) == new
+    with pytest.raises(UserError, match="three/claims.json is missing"):
+        pages.quoted(page.replace("two", "three"), tmp_path)
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -107,12 +140,12 @@ def test_figures_that_are_the_projects_own_are_not_copied(checkout, monkeypatch)
 def test_the_projects_pages_hold_what_the_files_say(name):
     page = (project() / name).read_text(encoding="utf-8")
     assert pages.quoted(page, project()) == page, "run `make pages`"
-    assert page.count("<!-- quote ") == len(pages.QUOTE.findall(page))
+    assert len(re.findall("<!-- (?:quote|claims) ", page)) == len(pages.QUOTE.findall(page))
 
 
 def test_the_results_page_quotes_its_tables():
     page = (project() / "docs" / "results.md").read_text(encoding="utf-8")
-    names = {path.split("/")[-1] for _, path, *_ in pages.QUOTE.findall(page)}
+    names = {path.split("/")[-1] for _, _, path, *_ in pages.QUOTE.findall(page)}
     assert {"table1.md", "claims.md"} <= names
 
 

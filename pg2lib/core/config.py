@@ -126,10 +126,12 @@ PROFILES = {
         ),
         Profile(
             "demo", "the generators that ship with the project: as lite, with more drawn people",
-            iterations=(6_250, 3_750), unrefined=3_750, **WIDE | dict(fashion=dict(
-                height=128, batch=16, threads=0, iterations=(2_500, 1_875), unrefined=1_875,
+            iterations=(6_250, 3_750), unrefined=3_750, **WIDE | dict(
                 training=WIDE["training"] | dict(structural=1.0),
-                adversarial=SMALL["adversarial"] | dict(structural=100.0))),
+                adversarial=SMALL["adversarial"] | dict(structural=100.0),
+                refining=SMALL["refining"] | dict(structural=300.0),
+                fashion=dict(height=128, batch=16, threads=0, iterations=(2_500, 1_875),
+                             unrefined=1_875, refining=SMALL["refining"])),
             data=dict(test_identities=100, test_pairs=1_200),
             drawn_data=dict(train_identities=2_000, images_per_identity=10),
         ),

@@ -212,6 +212,35 @@ def tally(results):
     return f"Of {len(found)} claims: {', '.join(parts)}."
 
 
+def side_by_side(tables):
+    """The verdicts of several `claims_table` records in one table, and how far they agree.
+
+    Returns (head, rows, sentence): column names; per claim, of all tables, its statement, place and
+    the verdict of each table (a dash if the table lacks it); and the claims counted."""
+    head = ["claim", "place"]
+    for table in tables:
+        count = len(table["facts"].get("seeds") or [table["facts"]["seed"]])
+        head.append(f"{table['facts']['dataset']}, {count} training{'s' * (count > 1)}")
+    verdicts = [{claim["name"]: claim["verdict"] for claim in table["claims"]} for table in tables]
+    every = {claim["name"]: claim for table in reversed(tables) for claim in table["claims"]}
+    first = [claim["name"] for claim in tables[0]["claims"]]
+    every = {name: every[name] for name in dict.fromkeys([*first, *every])}
+    rows, kinds = [], []
+    for name, claim in every.items():
+        found = [own.get(name, "—") for own in verdicts]
+        rows.append([claim["claim"], claim["place"], *found])
+        kinds.append(frozenset(found) - {"—", MISSING})
+    counts = {
+        "hold wherever they were measured": kinds.count({HOLDS}),
+        "fail wherever they were measured": kinds.count({FAILS}),
+        "hold on one data set and fail on another": sum({HOLDS, FAILS} <= kind for kind in kinds),
+        MISSING: kinds.count(frozenset()),
+    }
+    counts["open on at least one data set"] = len(kinds) - sum(counts.values())
+    parts = ", ".join(f"{count} {words}" for words, count in counts.items() if count)
+    return head, rows, f"Of {len(rows)} claims: {parts}."
+
+
 def _notes(results, facts, lines):
     compared = [comparison for result in results for comparison in result.claim.comparisons]
     trainings = {len(finding.by_seed) for result in results for finding in result.findings}

@@ -3,19 +3,23 @@ that pages quote from there.
 
 A page contains `<!-- quote FILE -->`, a path from the project's root; the text up to `<!-- end -->`
 is replaced by the file. `<!-- quote FILE columns SSIM, PCKh -->` takes only the first column and
-those named of the file's first table. So no number on a page is typed by hand.
+those named of the file's first table. `<!-- claims STUDY, STUDY -->` puts the verdicts of these
+studies' claims.json side by side. So no number on a page is typed by hand.
 """
 
 import re
 import shutil
 from pathlib import Path
 
-from pg2lib.core.files import UserError, write_atomically
+from pg2lib.core.files import UserError, read_record, write_atomically
 from pg2lib.core.names import checked
+from pg2lib.results import render, verdicts
 from pg2lib.workflow.run_store import figures, project, shipped_figures
 
 PAGES = ("README.md", "docs/results.md")
-QUOTE = re.compile(r"(<!-- quote (\S+)(?: columns ([^\n]+))? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+QUOTE = re.compile(
+    r"(<!-- (quote|claims) (.+?)(?: columns ([^\n]+))? -->\n)(.*?)(<!-- end -->)", re.DOTALL
+)
 
 
 def quoted(page: str, root: Path) -> str:
@@ -24,14 +28,22 @@ def quoted(page: str, root: Path) -> str:
     Raises UserError for a missing file, or a column that its first table lacks.
     """
 
-    def replace(match):
-        path = root / match[2]
+    def existing(path):
         if not path.exists():
             raise UserError(f"{path} is missing; run the command that writes it first")
-        text = path.read_text(encoding="utf-8")
-        if match[3]:
-            text = select_columns(text, match[3].split(", "), path)
-        return f"{match[1]}\n{text.strip()}\n\n{match[5]}"
+        return path
+
+    def replace(match):
+        marker, kind, names, columns, _, end = match.groups()
+        if kind == "claims":
+            paths = [root / "figures" / name / "claims.json" for name in names.split(", ")]
+            head, rows, summary = verdicts.side_by_side([read_record(existing(p)) for p in paths])
+            text = f"{render.markdown_grid(head, rows, len(head))}\n\n{summary}"
+        else:
+            text = existing(root / names).read_text(encoding="utf-8")
+            if columns:
+                text = select_columns(text, columns.split(", "), root / names)
+        return f"{marker}\n{text.strip()}\n\n{end}"
 
     return QUOTE.sub(replace, page)
 

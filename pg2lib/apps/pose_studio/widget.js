@@ -976,7 +976,8 @@ function render({ model, el, silence }) {
       const perSecond = rate.tick(performance.now());
       if (perSecond) {
         root.setAttribute("data-fps", perSecond.toFixed(1));
-        speed.textContent = `${perSecond.toFixed(0)} pictures/s`;
+        const whole = perSecond.toFixed(0);
+        speed.textContent = `${whole} picture${whole === "1" ? "" : "s"}/s`;
         speed.setAttribute("title", `The last one took ${Math.round(milliseconds)} ms`);
       }
     }
