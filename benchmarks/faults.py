@@ -129,11 +129,11 @@ through another program while a file is mapped into memory ends the process with
 killed, since such a folder is the user's.
 
 Not in these counts: kills of a launch by torchrun; damage to the store of an executed notebook.
-Unit tests hold a disk without locks (NFS), files that would run code, names that would leave their
+Unit tests cover a disk without locks (NFS), files that would run code, names that would leave their
 folder, and what the report escapes.
 
 The first runs found a worker that outlived a killed preparation and tracebacks for
-`--set channels=0` and for parameters of a notebook that are no texts (`dataset = 5`); all are
+`--set channels=0` and for parameters of a notebook that are not strings (`dataset = 5`); all are
 mended and have tests in tests/test_faults.py.
 
 ## How it was tried
@@ -155,11 +155,12 @@ def page(record: dict) -> str:
     lines += [
         "",
         f"Seed {record['seed']}. Machine: {'; '.join(machines(record))}; each pg2 but reproduce "
-        "runs on one of them. Where fewer cases stand than there are, the others were not run.",
+        'runs on one of them. Cases "N of M": only N were run.',
     ]
     count = {part: len(entry["cases"]) for part, entry in record["parts"].items()}
     inputs = sum(size * count.get(part, 0) for part, size in INPUTS.items())
-    lines += ["", f"In all {3 * count.get('kills', 0)} SIGKILLs and {inputs:,} nonsensical inputs."]
+    kills = 3 * count.get("kills", 0)
+    lines += ["", f"In all, {kills} SIGKILLs in the first row and {inputs:,} nonsensical inputs."]
     lines += ["", f"Comparing checksums: {record['hashing']:.2f} s a gigabyte, once per process."]
     return TEXT + "\n".join(
         lines + ["", "Failed:" if failures else "Nothing failed.", *failures, ""]

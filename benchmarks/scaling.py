@@ -191,10 +191,10 @@ def section(record) -> str:
 TEXT = """# How scores grow with width and training
 
 {row}, one training each, scored on people not trained on. Every length is a training of its own
-whose rate falls to 0 at its end. Written by `make scaling`, which reads what the run store has;
+whose rate falls to 0 at its end. Written by `make scaling`, which trains what the run store lacks;
 the numbers are in [benchmarks/scaling.json](../benchmarks/scaling.json).
 
-![Score against pairs seen, a line a width](scaling.png)
+![Score against pairs seen, one line per width](scaling.png)
 
 {sections}
 """

@@ -144,7 +144,7 @@ def study(*names, **helps):
 
 
 SHIPPED = option("--profile", default=ENV("PG2_PROFILE") or "demo", help="profile of the "
-                 "studio's networks: demo (default, bundled) or another, trained if missing")
+                 "networks: demo (default, bundled) or another, trained if missing")
 OPEN = option("--profile", default=ENV("PG2_PROFILE"), help="profile of the training to generate "
               "with, trained if missing: smoke, quick, demo, lite, paper, released, or a TOML file "
               "of your own (default: a bundled generator if there is one of the row, else quick)")
@@ -249,7 +249,8 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
         seeds="seed of the training to generate with (default 0)",
         device="cpu, cuda (default: if available) or mps, the GPU of a Mac")))),
     ("card", "score the bundled generators, write their card and Figure 4", (
-        *study(*DATA, "--seeds", "--device"),
+        *(SHIPPED if own[0] == ("--profile",) else own
+          for own in study(*DATA, "--seeds", "--device")),
         option("--figure", action="store_true", help="Figure 4 alone, in seconds"))),
     ("report", "all results on one page: your own, then the bundled ones", (
         option("--out", type=Path, help="folder to write (default: report/)"),)),

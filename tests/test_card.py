@@ -1,7 +1,10 @@
 """The card of published weights: scored from the files, its costs and faults told."""
 
 import json
+import os
 import shlex
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -98,6 +101,14 @@ def test_a_file_of_another_size_is_refused(files, tmp_path):
     with pytest.raises(UserError, match="paints"):
         card.write_card(other, files, tmp_path, print)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_card_is_that_of_the_bundled_generators_unless_another_profile_is_named():
+    code = "from pg2lib import cli; print(cli.parser().parse_args(['card']).profile)"
+    plain = {name: value for name, value in os.environ.items() if name != "PG2_PROFILE"}
+    for env, profile in ((plain, shipped.PROFILE), (plain | {"PG2_PROFILE": "smoke"}, "smoke")):
+        told = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+        assert told.stdout.strip() == profile, told.stderr
 
 
 def header_of(page):

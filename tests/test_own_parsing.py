@@ -18,6 +18,8 @@ from pg2lib.data import synthetic as people
 from pg2lib.data.keypoints import found, write_openpose_json
 from pg2lib.models.base import Inputs, Output
 from pg2lib.training import weights
+from pg2lib.workflow import maps
+from pg2lib.workflow import run_store as runs
 
 NAMES, LIP = parsing.LABELS["people"], parsing.LABELS["lip"]
 
@@ -102,6 +104,17 @@ def test_a_folder_of_maps_in_the_order_of_the_images(data, tmp_path):
     (folder / str(data.names[3])).with_suffix(".png").unlink()
     with pytest.raises(UserError, match=f"map of 1 of {len(data.names)} images is missing"):
         own_parsing.write(data, tmp_path / "own.npy", "people", folder, "people")
+
+
+def test_new_maps_in_a_folder_within_the_folder_are_another_step(tmp_path):
+    deep = tmp_path / "anna" / "shoot" / "morning"
+    deep.mkdir(parents=True)
+    data, keys = runs.Step("data", "mine", {}, {}, ()), set()
+    for size in (2, 5):
+        save(deep / "1.png", np.arange(size * size).reshape(size, size))
+        runs.fingerprint.cache_clear()
+        keys.add(maps.of_labels("people", data, f"lip:{tmp_path}").key)
+    assert len(keys) == 2
 
 
 # ---- the map of a photo

@@ -20,12 +20,12 @@ import pg2lib
 from pg2lib import cli, models
 from pg2lib.apps.photo import generate
 from pg2lib.core.config import PROFILES
-from pg2lib.core.files import UserError, alive
+from pg2lib.core.files import UserError, alive, sha256
 from pg2lib.evaluation.ssim import PRESETS
 from pg2lib.results import provenance
 from pg2lib.training import describe
 from pg2lib.training import loop as training
-from pg2lib.workflow import kernels, lanes, notebooks, pipeline, plan, reproduce
+from pg2lib.workflow import kernels, lanes, notebooks, pipeline, plan, reproduce, shipped
 from pg2lib.workflow import run_store as runs
 
 
@@ -375,8 +375,32 @@ def test_a_kernel_finds_figures_and_runs_from_its_own_folder(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     for name in ("PG2_FIGURES", "PG2_RUNS"):
         monkeypatch.setenv(name, "mine")
+    monkeypatch.setenv("PG2_SET", "iterations=500")
     found = notebooks.kernel_environment(pipeline.Study(profile="smoke"))
+    assert found["PG2_SET"] == ""
     assert found["PG2_FIGURES"] == found["PG2_RUNS"] == str(tmp_path / "mine")
+
+
+def test_a_notebook_with_bundled_generators_depends_on_those_of_its_data_set():
+    eight = next(book for book in notebooks.notebooks() if book.name.startswith("08"))
+    for name in ("synthetic-market", "synthetic-fashion"):
+        step = notebooks.notebook_step(pipeline.Study(name, "demo"), eight)
+        files = {row: shipped.weights_file(row, name) for row in shipped.rows(name)}
+        assert {row: step.inputs[row] for row in files} == {
+            row: sha256(file) for row, file in files.items()
+        }
+
+
+def test_the_user_studys_notebook_depends_on_the_answers_of_every_data_set(tmp_path, monkeypatch):
+    monkeypatch.setenv("PG2_RUNS", str(tmp_path))
+    nine = next(book for book in notebooks.notebooks() if book.name.startswith("09"))
+    keys = set()
+    for name in ("nobody", "synthetic-market-smoke", "synthetic-fashion-smoke"):
+        (tmp_path / "user_study" / name).mkdir(parents=True)
+        (tmp_path / "user_study" / name / "ann.jsonl").write_text("{}")
+        runs.fingerprint.cache_clear()
+        keys.add(notebooks.notebook_step(pipeline.Study(profile="smoke"), nine).key)
+    assert len(keys) == 3
 
 
 LOSE = """

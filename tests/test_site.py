@@ -68,6 +68,13 @@ def test_pages_load_nothing_from_outside_and_their_links_lead_somewhere(tmp_path
     assert links > 20
 
 
+def test_the_first_page_shows_a_picture_that_the_site_has():
+    text = (site.HERE / "pages" / "index.html").read_text(encoding="utf-8")
+    picture = re.search(r'<img src="files/([^"]+)"', text)[1]
+    assert (project() / picture).is_file()
+    assert f"({picture})" in (project() / "README.md").read_text(encoding="utf-8")  # copied for it
+
+
 def test_the_report_leads_back_to_the_site(tmp_path):
     study = "synthetic-market-demo"
     shutil.copytree(project() / "figures" / study, tmp_path / "figures" / study)
@@ -77,7 +84,8 @@ def test_the_report_leads_back_to_the_site(tmp_path):
     text = (report / "report.html").read_text(encoding="utf-8")
     first = re.search(r"<main|<nav", text).start()
     assert text[:first].count('<a href="../index.html">') == 1
-    assert not (report / "manifest.json").exists()
+    for address in re.findall(r'<a href="([^"#:]+)"', text):
+        assert address == "../index.html" or (report / address).exists(), address
 
 
 def test_a_link_that_leads_nowhere_is_text(tmp_path):

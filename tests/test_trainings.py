@@ -35,7 +35,7 @@ def test_a_new_training_is_held_against_the_committed_ones(study, tmp_path, monk
     monkeypatch.setenv("PG2_FIGURES", str(tmp_path / "figures"))
     assert trainings.check(study, print) is True  # nothing to compare with
     few = tmp_path / "figures" / f"{study.name}-seeds0-1"
-    write_json(few / "table1.json", {"facts": {"seeds": [0, 1]}})
+    write_json(few / "table1.json", {"facts": {"seeds": [0, 1], "profile": study.changes}})
     assert trainings.check(study, print) is True  # two trainings have no spread
     table = pipeline.table1(study)
     render.write(pipeline.figures_folder(study), "table1", table)
@@ -48,6 +48,11 @@ def test_a_new_training_is_held_against_the_committed_ones(study, tmp_path, monk
     folder = tmp_path / "figures" / f"{study.name}-seeds0-2"
     write_json(folder / "table1.json", known)
     write_json(folder / "judges.json", {row: {"pckh": 0.01} for row in pipeline.all_rows()})
+    changed = tmp_path / "figures" / f"{study.name}-seeds0-5-iterations=500"
+    more = {"seeds": [*range(6)], "profile": f"{study.changes} (iterations=500)"}
+    write_json(
+        changed / "table1.json", known | {"facts": known["facts"] | more}
+    )  # of another study
     lines = []
     assert trainings.check(study, lines.append) is True
     assert "Table 1 reproduced" in lines[0]

@@ -86,9 +86,10 @@ def notebook_step(study: Study, notebook: Notebook) -> runs.Step:
     steps = [step for row in notebook.rows for step in score_steps(study, row)]
     inputs = {"data": pipeline.data_step(study).key}
     if notebook.answers:
-        inputs["answers"] = runs.fingerprint(runs.root() / "user_study" / study.name)
+        inputs["answers"] = runs.fingerprint(runs.root() / "user_study")  # Table 2 shows them all
     if notebook.ships and demo.ships(study):
-        inputs |= {row: sha256(demo.weights_file(row)) for row in demo.rows()}
+        of = study.dataset
+        inputs |= {row: sha256(demo.weights_file(row, of)) for row in demo.rows(of)}
     if notebook.claims:
         other, sibling = plan.ablation_study(study), plan.sibling(study)
         steps += [s for row in claims.rows_of(ablations=True) for s in score_steps(other, row)]
@@ -237,7 +238,9 @@ def kernel_environment(study) -> dict:
         "PG2_DEVICE": study.device,
         "PG2_PARSING": study.parsing,
     }
-    return {name: value for name, value in environment.items() if value}
+    # a study that ships has no changes, whatever $PG2_SET says
+    changes = {"PG2_SET": " ".join(study.overrides)}
+    return {name: value for name, value in environment.items() if value} | changes
 
 
 def last_cell(path: Path) -> int:

@@ -198,7 +198,9 @@ def report(study, claims, seconds: float) -> dict:
         for who, code in (("main", resource.RUSAGE_SELF), ("child", resource.RUSAGE_CHILDREN))
     }
     return {
-        "command": study.command.replace("reproduce", "claims") if claims else study.command,
+        "command": study.command.replace("make reproduce", "make claims")
+        if claims
+        else study.command,
         "seconds": round(seconds),
         "installation_seconds": read_record(runs.project() / ".venv" / ".installed"),
         "steps": {f"{s.kind} {s.name}": runs.read_done(s)["seconds"] for s in steps},

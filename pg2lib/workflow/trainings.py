@@ -94,15 +94,17 @@ def judges(study: pipeline.Study, log) -> dict:
 def committed(study: pipeline.Study) -> dict | None:
     """Table 1 of the largest bundled set of trainings of this study, with their judges; None if too
     few to estimate their spread."""
-    plain = pipeline.shared(study).name
-    folders = runs.shipped_figures().glob(f"{plain}-seeds*")
-    found = [(folder, read_record(folder / "table1.json")) for folder in folders]
-    counts = {folder: len(table["facts"]["seeds"]) for folder, table in found if table}
+    folders = runs.shipped_figures().glob(f"{pipeline.shared(study).runs_name}-seeds*")
+    tables = {folder: read_record(folder / "table1.json") for folder in folders}
+    counts = {
+        folder: len(table["facts"]["seeds"])
+        for folder, table in tables.items()
+        if table and table["facts"]["profile"] == study.changes
+    }
     if max(counts.values(), default=0) < reproduction.FEWEST:
         return None
     folder = max(counts, key=counts.get)
-    table = dict(found)[folder]
-    return table | {"judges": read_record(folder / "judges.json") or {}}
+    return tables[folder] | {"judges": read_record(folder / "judges.json") or {}}
 
 
 def check(study: pipeline.Study, log) -> bool:

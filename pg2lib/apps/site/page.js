@@ -92,7 +92,7 @@ const evenly = (list, most) => {
 
 /** The model that widget.js talks to: traits to read, messages to send, events to listen to.
  *
- * people: what studio.py writes; images: their pixels, RGB; run: see `painter`. */
+ * people: what studio_page.py writes; images: their pixels, RGB; run: see `painter`. */
 export class Model {
   constructor(people, images, run) {
     const { height, width, joints, limbs, colours, rows, labels, target } = people;

@@ -72,12 +72,11 @@ def write_pages(out):
 
 
 def lead_back(report):
-    """Give the report a link to the site, whose manifest lists its files too."""
+    """Give the report a link to the site."""
     page = report / "report.html"
     text = page.read_text(encoding="utf-8")
     back = '<p><a href="../index.html">Notebooks, pose studio, documents</a></p>'
     page.write_text(text.replace("<header>", f"<header>\n{back}", 1), encoding="utf-8")
-    (report / own_files.MANIFEST).unlink()
 
 
 def write_studio(study, out, log):
