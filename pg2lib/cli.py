@@ -132,11 +132,13 @@ STUDY = (
 DATA = ("--dataset", "--profile", "--set", "--test-pairs", "--data", "--keypoint-frame")
 
 
-def study(*names, **helps):
+def study(*names, profile=None, **helps):
     """The options of STUDY. The help shows only those in `names` and those given a text of their
-    own (device="..."); the command ignores the others, but they determine its study."""
+    own (device="..."); the command ignores the others, but they determine its study. profile: an
+    option in place of its --profile."""
     texts = {f"--{name}": text for name, text in helps.items()}
     return tuple(
+        profile if profile and own == ("--profile",) else
         (own, settings if own[0] in names else
          settings | {"help": texts.get(own[0], argparse.SUPPRESS)})
         for own, settings in STUDY
@@ -144,7 +146,9 @@ def study(*names, **helps):
 
 
 SHIPPED = option("--profile", default=ENV("PG2_PROFILE") or "demo", help="profile of the "
-                 "networks: demo (default, bundled) or another, trained if missing")
+                 "studio's networks: demo (default, bundled) or another, trained if missing")
+SCORED = option("--profile", default=ENV("PG2_PROFILE") or "demo", help="profile whose data set "
+                "the bundled generators are scored on (default: demo, their own)")
 OPEN = option("--profile", default=ENV("PG2_PROFILE"), help="profile of the training to generate "
               "with, trained if missing: smoke, quick, demo, lite, paper, released, or a TOML file "
               "of your own (default: a bundled generator if there is one of the row, else quick)")
@@ -244,13 +248,12 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
         "--parsing people:FOLDER"))),
     ("describe", "parameters, GFLOPs and schedule of every row", (*study(*DATA[:3]),
         option("--json", action="store_true", help="as JSON"))),
-    ("generate", "one photo in another pose, or in many", (*PHOTO, *(
-        OPEN if own[0] == ("--profile",) else own for own in study(*DATA[:3], "--data",
+    ("generate", "one photo in another pose, or in many", (*PHOTO, *study(
+        *DATA[:3], "--data", profile=OPEN,
         seeds="seed of the training to generate with (default 0)",
-        device="cpu, cuda (default: if available) or mps, the GPU of a Mac")))),
+        device="cpu, cuda (default: if available) or mps, the GPU of a Mac"))),
     ("card", "score the bundled generators, write their card and Figure 4", (
-        *(SHIPPED if own[0] == ("--profile",) else own
-          for own in study(*DATA, "--seeds", "--device")),
+        *study(*DATA, "--seeds", "--device", profile=SCORED),
         option("--figure", action="store_true", help="Figure 4 alone, in seconds"))),
     ("report", "all results on one page: your own, then the bundled ones", (
         option("--out", type=Path, help="folder to write (default: report/)"),)),

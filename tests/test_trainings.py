@@ -48,11 +48,9 @@ def test_a_new_training_is_held_against_the_committed_ones(study, tmp_path, monk
     folder = tmp_path / "figures" / f"{study.name}-seeds0-2"
     write_json(folder / "table1.json", known)
     write_json(folder / "judges.json", {row: {"pckh": 0.01} for row in pipeline.all_rows()})
-    changed = tmp_path / "figures" / f"{study.name}-seeds0-5-iterations=500"
+    changed = tmp_path / "figures" / f"{study.name}-seeds0-5-iterations=500"  # another study
     more = {"seeds": [*range(6)], "profile": f"{study.changes} (iterations=500)"}
-    write_json(
-        changed / "table1.json", known | {"facts": known["facts"] | more}
-    )  # of another study
+    write_json(changed / "table1.json", known | {"facts": known["facts"] | more})
     lines = []
     assert trainings.check(study, lines.append) is True
     assert "Table 1 reproduced" in lines[0]

@@ -222,10 +222,9 @@ def side_by_side(tables):
         count = len(table["facts"].get("seeds") or [table["facts"]["seed"]])
         head.append(f"{table['facts']['dataset']}, {count} training{'s' * (count > 1)}")
     verdicts = [{claim["name"]: claim["verdict"] for claim in table["claims"]} for table in tables]
-    every = {claim["name"]: claim for table in reversed(tables) for claim in table["claims"]}
-    first = [claim["name"] for claim in tables[0]["claims"]]
-    every = {name: every[name] for name in dict.fromkeys([*first, *every])}
-    rows, kinds = [], []
+    every, rows, kinds = {}, [], []
+    for claim in (claim for table in tables for claim in table["claims"]):
+        every.setdefault(claim["name"], claim)
     for name, claim in every.items():
         found = [own.get(name, "—") for own in verdicts]
         rows.append([claim["claim"], claim["place"], *found])

@@ -192,15 +192,14 @@ def report(study, claims, seconds: float) -> dict:
     """Timings: seconds of this call, of every step when it was run, and of the installation; peak
     memory of this process and of its largest child in MB; the machine."""
     steps = plans.steps(study, claims) + [notebook_step(study, n) for n in books(study, claims)]
+    goal = "claims" if claims else "reproduce"
     unit = 1e6 if sys.platform == "darwin" else 1e3  # bytes on macOS, kilobytes on Linux
     peak = {
         who: round(resource.getrusage(code).ru_maxrss / unit)
         for who, code in (("main", resource.RUSAGE_SELF), ("child", resource.RUSAGE_CHILDREN))
     }
     return {
-        "command": study.command.replace("make reproduce", "make claims")
-        if claims
-        else study.command,
+        "command": study.command.replace("make reproduce", f"make {goal}"),
         "seconds": round(seconds),
         "installation_seconds": read_record(runs.project() / ".venv" / ".installed"),
         "steps": {f"{s.kind} {s.name}": runs.read_done(s)["seconds"] for s in steps},
