@@ -138,14 +138,13 @@ def train(options):
     if options.dry_run:
         rows = [name for name in names if name != pipeline.KEYPOINTS]
         wanted = (*pipeline.chains(rows), *([pipeline.KEYPOINTS] if rows != names else []))
-        steps = [pipeline.train_step(one, n) for n in wanted for one in pipeline.each(study, n)]
+        steps = [pipeline.train_step(*job) for job in pipeline.jobs(study, wanted)]
         return log_plan([pipeline.data_step(study), *steps])
     pipeline.data(study, log)
     with slices.log_progress(study, names, log):
         lanes.train_all(study, names, log, slices.end_after(options.minutes))
-    for name in names:
-        for one in pipeline.each(study, name):
-            log(f"{name}: {pipeline.train(one, name)}")
+    for one, name in pipeline.jobs(study, names):
+        log(f"{name}: {pipeline.train(one, name)}")
 
 
 def evaluate(options):
@@ -154,15 +153,11 @@ def evaluate(options):
     for row in rows:
         checked("row", row, [*pipeline.REFERENCE_ROWS, *models.painted()])
     checked("preset", options.preset, PRESETS)
-    jobs = [(one, row) for row in rows for one in pipeline.each(study, row)]
     how = options.preset, options.mask_from
     if options.dry_run:
-        return log_plan([pipeline.score_step(*job, *how) for job in jobs])
-    until, trained = slices.end_after(options.minutes), (*pipeline.chains(rows), pipeline.KEYPOINTS)
-    with slices.log_progress(study, trained, log):
-        lanes.train_all(study, trained, log, until)
-        for job in jobs:
-            pipeline.evaluate(*job, *how, log, until)
+        return log_plan([pipeline.score_step(*job, *how) for job in pipeline.jobs(study, rows)])
+    with slices.log_progress(study, (*pipeline.chains(rows), pipeline.KEYPOINTS), log):
+        lanes.score_all(study, rows, log, slices.end_after(options.minutes), *how)
     if set(rows) != set(pipeline.all_rows()):
         return log("Table 1 is written when all rows are named, or none")
     table = pipeline.table1(study, *how)
@@ -170,7 +165,7 @@ def evaluate(options):
         return None
     log(f"\n{terminal.text(table, terminal.columns())}\n")
     inside = "" if how == ("pg2", "target") else f"/{'-'.join(how)}"  # keep the usual table
-    folder = pipeline.named_folder(study.name + inside)
+    folder = runs.named_folder(study.name + inside)
     log("wrote " + ", ".join(str(path) for path in render.write(folder, "table1", table)))
 
 
@@ -363,7 +358,7 @@ def card(options):
     rows = shipped.rows(study.dataset)
     files = {row: shipped.weights_file(row, study.dataset) for row in rows}
     among = runs.shipped_figures() if shipped.ships(study) else None  # bundled with the files
-    folder = pipeline.named_folder(study.name, among)
+    folder = runs.named_folder(study.name, among)
     written = [] if options.figure else write_card(study, files, folder, log)
     for path in (*written, write_figure4(study, files, folder)):
         log(f"wrote {path}")

@@ -23,7 +23,7 @@ def train_all(study, names, log, until=None):
     """Train the missing networks of methods and pipeline.KEYPOINTS with every seed: one after the
     other, or, if each uses one CPU thread, in parallel processes, which log for themselves. Raises
     OutOfTime, with checkpoints, after `until`."""
-    jobs = [(one, name) for name in names for one in pipeline.each(study, name)]
+    jobs = pipeline.jobs(study, names)
     missing = [job for job in jobs if not runs.state(pipeline.train_step(*job)).hit]
     lanes, logged = min(devices.cpu_count(), MOST_LANES, len(missing)), []
     single = all(pipeline.method_config(study, name).threads == 1 for name in names)
@@ -34,6 +34,13 @@ def train_all(study, names, log, until=None):
         logged = missing
     for job in jobs:
         pipeline.train(*job, None if job in logged else log, until)
+
+
+def score_all(study, rows, log, until=None, preset="pg2", mask_from="target"):
+    """Train rows (see `train_all`) and score them (see `pipeline.evaluate`) with every seed."""
+    train_all(study, (*pipeline.chains(rows), pipeline.KEYPOINTS), log, until)
+    for job in pipeline.jobs(study, rows):
+        pipeline.evaluate(*job, preset, mask_from, log, until)
 
 
 def training_order(jobs, lanes: int) -> list[tuple]:

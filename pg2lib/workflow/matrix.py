@@ -54,12 +54,10 @@ def jobs(studies, rows, options: str = "") -> list[Job]:
 
     for study in studies:
         add(study, pipeline.data_step(study), "data prepare")
-        for name in (pipeline.KEYPOINTS, *pipeline.chains(rows)):
-            for one in pipeline.each(study, name):
-                add(one, pipeline.train_step(one, name), f"train {shlex.quote(name)}", name)
-        for row in rows:
-            for one in pipeline.each(study, row):
-                add(one, pipeline.score_step(one, row), f"evaluate {shlex.quote(row)}")
+        for one, name in pipeline.jobs(study, (pipeline.KEYPOINTS, *pipeline.chains(rows))):
+            add(one, pipeline.train_step(one, name), f"train {shlex.quote(name)}", name)
+        for one, row in pipeline.jobs(study, rows):
+            add(one, pipeline.score_step(one, row), f"evaluate {shlex.quote(row)}")
     order = ("data", "train", "evaluate")
     return sorted(found.values(), key=lambda job: (job.wave, order.index(job.step.kind)))
 

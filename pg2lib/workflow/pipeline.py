@@ -37,7 +37,6 @@ PAINTED_BYTES = 1 << 30  # of float32 images painted by a first stage before the
 MASK_VARIANT = "released"  # of the pose mask of masked scores
 ABLATION_SEEDS = 3  # ablations are trained with at most this many seeds, the first
 study_from_environment = configs.study_from_environment
-named_folder = runs.named_folder
 
 
 def check(study: Study):
@@ -66,6 +65,11 @@ def each(study: Study, name: str) -> list[Study]:
     return study.each()[: ABLATION_SEEDS if models.find(name).against else None]
 
 
+def jobs(study: Study, names) -> list[tuple[Study, str]]:
+    """(single-seed study, name) of every training or scoring of `names`, by name, then by seed."""
+    return [(one, name) for name in names for one in each(study, name)]
+
+
 def device_of(study: Study) -> str:
     return study.device or devices.default_device()
 
@@ -85,7 +89,7 @@ def method_config(study: Study, name: str):
 
 def figures_folder(study: Study) -> Path:
     """Folder of a study's figures and tables: <dataset>-<profile>/ below `runs.figures`."""
-    return named_folder(study.name)
+    return runs.named_folder(study.name)
 
 
 def source_folder(study: Study) -> Path | None:

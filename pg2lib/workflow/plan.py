@@ -20,7 +20,7 @@ def steps(study: pipeline.Study, claims: bool = True) -> list[runs.Step]:
             (pipeline.score_step, rows),
             (trainings.curve_step, pipeline.trained(rows)),
         ):
-            found += [make(one, name) for name in names for one in pipeline.each(part, name)]
+            found += [make(*job) for job in pipeline.jobs(part, names)]
     return found
 
 

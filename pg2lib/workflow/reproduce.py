@@ -104,13 +104,9 @@ def score(study, claims, log, until=None):
     ablations."""
     for part, rows in plans.wanted(study, claims).items():
         pipeline.data(part, log)
-        lanes.train_all(part, (*pipeline.chains(rows), pipeline.KEYPOINTS), log, until)
-        for row in rows:
-            for one in pipeline.each(part, row):
-                pipeline.evaluate(one, row, log=log, until=until)
-        for row in pipeline.trained(rows):
-            for one in pipeline.each(part, row):
-                trainings.curve(one, row, log=log)
+        lanes.score_all(part, rows, log, until)
+        for job in pipeline.jobs(part, pipeline.trained(rows)):
+            trainings.curve(*job, log)
     if len(study.seeds) > 1:
         judges = trainings.judges(study, log)
         write_json(pipeline.figures_folder(study) / "judges.json", judges)
@@ -163,7 +159,7 @@ def write_row_claims(study, folder):
 def both_halves(studies) -> Path:
     """Write Table 1 with a half for each study; returns its folder."""
     profile = studies[0].name.removeprefix(f"{studies[0].dataset}-")
-    folder = pipeline.named_folder(f"all-{profile}")
+    folder = runs.named_folder(f"all-{profile}")
     halves = [pipeline.table1(study) for study in studies]
     table = tables.both_halves(halves, both_command(studies))
     render.write(folder, "table1", table)
@@ -179,8 +175,7 @@ def write_logs(study, claims, path: Path):
     stages = pipeline.chains(plans.wanted(study, claims)[study])
     logs = [
         pd.DataFrame(pipeline.training_log(one, name)).assign(stage=name, seed=one.seed)
-        for name in stages
-        for one in pipeline.each(study, name)
+        for one, name in pipeline.jobs(study, stages)
     ]
     table = pd.concat(logs).drop(columns="images_per_second")  # all else is reproducible
     for name in ("seed", "stage"):

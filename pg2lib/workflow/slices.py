@@ -38,7 +38,7 @@ def log_progress(study, names, log):
     try:
         yield
     except OutOfTime:
-        lines = [line(one, n) for n in names for one in pipeline.each(study, n)]
+        lines = [line(*job) for job in pipeline.jobs(study, names)]
         head = ["trained", "seed", "steps", "of", "pairs seen", *(SCORES[s].heading for s in SHOWN)]
         rows = [[cell(value) for value in one] for one in lines]
         text = markdown_grid(head, rows)

@@ -47,12 +47,7 @@ def books(study, papers=None):
 
 def plan(study, papers=None) -> list[tuple[runs.Step, runs.State]]:
     """Every step and its state; runs nothing."""
-    jobs = [
-        (one, row)
-        for part, rows in wanted(study, papers).items()
-        for row in rows
-        for one in pipeline.each(part, row)
-    ]
+    jobs = [job for each in wanted(study, papers).items() for job in pipeline.jobs(*each)]
     entries = [(step, runs.state(step)) for step in (pipeline.score_step(*job) for job in jobs)]
     return entries + [
         (notebooks.notebook_step(study, book), notebooks.notebook_state(study, book))
@@ -64,10 +59,7 @@ def make(study, papers=None, log=print):
     """Do all missing work, in order, and log where the results are; papers: only these."""
     for part, rows in wanted(study, papers).items():
         pipeline.data(part, log)
-        lanes.train_all(part, (*pipeline.chains(rows), pipeline.KEYPOINTS), log)
-        for row in rows:
-            for one in pipeline.each(part, row):
-                pipeline.evaluate(one, row, log=log)
+        lanes.score_all(part, rows, log)
     folder, found = pipeline.figures_folder(study), table(study, papers)
     log(f"\n{terminal.text(found, terminal.columns())}\n")
     log("\n".join(render.view(found).notes) + "\n")  # how the rows differ from their papers'

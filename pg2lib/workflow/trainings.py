@@ -60,14 +60,12 @@ def every_curve(study: pipeline.Study, evidence) -> dict:
 def write_curves(study: pipeline.Study, rows, path: Path):
     """Write the mean scores of all trainings at their points as CSV: a line per row, seed, step."""
     lines = []
-    for row in pipeline.trained(rows):
-        for one in pipeline.each(study, row):
-            table = curve(one, row)
-            for (step, seen), part in table.groupby(["step", "pairs_seen"]):
-                shown = [name for name in SHOWN if name in part]
-                means = {n: statistics.mean(part[n], weights(part, n)) for n in shown}
-                about = {"row": row, "seed": one.seed, "step": step, "pairs_seen": seen}
-                lines.append(about | means)
+    for one, row in pipeline.jobs(study, pipeline.trained(rows)):
+        for (step, seen), part in curve(one, row).groupby(["step", "pairs_seen"]):
+            shown = [name for name in SHOWN if name in part]
+            means = {n: statistics.mean(part[n], weights(part, n)) for n in shown}
+            about = {"row": row, "seed": one.seed, "step": step, "pairs_seen": seen}
+            lines.append(about | means)
     write_csv(path, pd.DataFrame(lines))
 
 

@@ -27,11 +27,6 @@ export function toCanvas([x, y], scale) {
   return [(x + 0.5) * scale, (y + 0.5) * scale];
 }
 
-/** The place in frame pixels of a point of the canvas, limited to the frame. */
-export function toFrame(x, y, scale, height, width) {
-  return within([x / scale - 0.5, y / scale - 0.5], height, width);
-}
-
 /** [x, y] limited to the frame, to a hundredth of a pixel. */
 export function within([x, y], height, width) {
   const hold = (value, most) => Math.round(Math.min(Math.max(value, 0), most) * 100) / 100;
