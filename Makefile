@@ -48,8 +48,14 @@ help:
 	@echo "own flags to pip instead; PIP_FLAGS= takes the build that PyPI offers."
 	@echo "Versions and hashes are those in $(LOCK); LOCK= takes the newest versions."
 
+# kernels start in notebooks/, where a relative path of the environment would lead elsewhere
 lab: .venv/.installed
-	@.venv/bin/python -m jupyterlab notebooks
+	@for name in PG2_DATA PG2_RUNS PG2_FIGURES PG2_METHODS PG2_PARSING; do \
+	    if [ $$name = PG2_PARSING ]; then before=:; else before='^|:'; fi; \
+	    value=$$(printenv $$name | sed -E "s#($$before)([^/:])#\1$$PWD/\2#g"); \
+	    if [ -n "$$value" ]; then export "$$name=$$value"; fi; \
+	done; \
+	exec .venv/bin/python -m jupyterlab notebooks
 
 reproduce: .venv/.installed
 	@.venv/bin/python -m pg2lib reproduce --dataset $(DATASET) --profile $(PROFILE) --seeds $(SEEDS) \

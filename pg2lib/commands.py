@@ -58,6 +58,7 @@ def reproduce(options):
 
     names = drawn() if options.dataset == "all" else [options.dataset]
     studies = [study_of(options, name) for name in names]
+    check_committed(options, studies[0])
     if options.dry_run:
         entries = [entry for study in studies for entry in workflow.plan(study, options.claims)]
         return log(plan.plan_text(entries))
@@ -72,6 +73,15 @@ def reproduce(options):
         notebooks.update_committed(studies[0], workflow.books(studies[0], True), log)
     if options.strict and not alike:
         raise SystemExit(1)
+
+
+def check_committed(options, study):
+    """Raise UserError if the project's notebooks would show photographs."""
+    if options.update_notebooks and not study.setting.drawn:
+        raise UserError(
+            "the project's notebooks show drawn people; leave out --update-notebooks, "
+            "and open the executed notebooks in runs/notebook/"
+        )
 
 
 def data_prepare(options):
@@ -138,8 +148,7 @@ def train(options):
     if options.dry_run:
         rows = [name for name in names if name != pipeline.KEYPOINTS]
         wanted = (*pipeline.chains(rows), *([pipeline.KEYPOINTS] if rows != names else []))
-        steps = [pipeline.train_step(*job) for job in pipeline.jobs(study, wanted)]
-        return log_plan([pipeline.data_step(study), *steps])
+        return log_plan(plan.training(study, wanted))
     pipeline.data(study, log)
     with slices.log_progress(study, names, log):
         lanes.train_all(study, names, log, slices.end_after(options.minutes))
@@ -155,7 +164,7 @@ def evaluate(options):
     checked("preset", options.preset, PRESETS)
     how = options.preset, options.mask_from
     if options.dry_run:
-        return log_plan([pipeline.score_step(*job, *how) for job in pipeline.jobs(study, rows)])
+        return log_plan(plan.scoring(study, rows, *how))
     with slices.log_progress(study, (*pipeline.chains(rows), pipeline.KEYPOINTS), log):
         lanes.score_all(study, rows, log, slices.end_after(options.minutes), *how)
     if set(rows) != set(pipeline.all_rows()):
@@ -175,6 +184,7 @@ def successors(options):
     from pg2lib.workflow import successors as workflow
 
     study, papers = study_of(options), workflow.papers_of(options.method)
+    check_committed(options, study)
     if options.dry_run:
         return log(plan.plan_text(workflow.plan(study, papers)))
     workflow.make(study, papers, log)
@@ -212,7 +222,7 @@ def runs_merge(options):
 def parser(options):
     study = study_of(options)
     if options.dry_run:
-        return log_plan([segmenter.train_step(study)])
+        return log_plan(segmenter.steps(study))
     record = segmenter.measure(study, options.labelled, log)
     log(f"\n{terminal.text(record, terminal.columns())}\n")
     written = render.write(pipeline.figures_folder(study), "parser", record)
@@ -229,8 +239,15 @@ def describe(options):
     log(json.dumps(entries, indent=1) if options.json else costs.description_text(entries, study))
 
 
+def one_seed(study):
+    """Raise UserError for a study of several seeds, of which only the first would count."""
+    if len(study.seeds) > 1:
+        raise UserError(f"--seeds {','.join(map(str, study.seeds))} names several; choose one")
+
+
 def generate(options):
     study = study_of(options)
+    one_seed(study)
     device = pipeline.device_of(study)
     out = photos.check_folder(options.out)
     check_rate(options.fps)
@@ -238,6 +255,8 @@ def generate(options):
     frame, copy = options.frame, options.pose_frame
     frame = None if frame is None else parse_frame(frame)
     copy = None if copy is None else parse_frame(copy, "--pose-frame")
+    if copy and not options.pose:
+        raise UserError("--pose-frame is about the picture of --pose; give both, or neither")
     image = read_image(options.image)
     row, config, dataset, generate_fn = generator(options, study, device)
     size, own_map = (config.height, config.width), photo_map(options, row, config, image)
@@ -246,13 +265,15 @@ def generate(options):
 
     detector = keypoint_rcnn.detector(options.keypoint_rcnn, device)
     poses, about = photos.read_poses(options.target_pose, options.name, detector)
+    if options.between and len(poses) == 1:
+        raise UserError("--between is for a sequence of poses; leave it out, or name a folder")
     targets, done = photos.place(poses, size, frame, options.target_pose)
     log(f"pose: {about}; {done}")
     if note := missing_legs(poses[0]):
         log(f"note: {note}")
     pose = None
     if options.pose:
-        pose, _ = photos.read_pose(options.pose, options.image.name, detector)
+        pose, _ = photos.read_pose(options.pose, options.image, detector)
         if copy:
             pose = from_copy(pose, copy, image.shape[:2], options.pose)
         else:
@@ -326,6 +347,7 @@ def export(options):
     if options.onnx and options.card:
         raise UserError("--card is about a .safetensors file; leave out --onnx")
     row = checked("row", options.row, [*models.painted(), "all"])
+    one_seed(study)
     files = {row: options.out}
     if options.card or row == "all":
         rows = models.rows() if row == "all" else [row]

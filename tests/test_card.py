@@ -103,6 +103,15 @@ def test_a_file_of_another_size_is_refused(files, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_file_of_another_training_is_refused(files, tmp_path):
+    other = pipeline.Study(profile="smoke", device="cpu", overrides=("iterations=5",))
+    with pytest.raises(
+        UserError, match="G1-L1.safetensors is not of the training .* run `make demo`"
+    ):
+        card.write_card(other, files, tmp_path, print)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_card_is_that_of_the_bundled_generators_unless_another_profile_is_named():
     code = "from pg2lib import cli; print(cli.parser().parse_args(['card']).profile)"
     plain = {name: value for name, value in os.environ.items() if name != "PG2_PROFILE"}

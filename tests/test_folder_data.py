@@ -339,6 +339,30 @@ def test_corrected_keypoints_are_read_again(photos):
     assert pipeline.data_step(study).key != before
 
 
+def test_only_what_images_csv_lists_determines_the_data(photos):
+    study, keys = Study("folder", "smoke", source=str(photos)), []
+
+    def change(name, text="{}"):
+        Path(photos, name).write_text(text)
+        runs.fingerprint.cache_clear()
+        keys.append(pipeline.data_step(study).key)
+
+    lines = [f"{p}/{k}.{s},{p}" for p in ("anna", "bo") for k, s in enumerate(("jpg", "png"))]
+    change("images.csv", "\n".join(["image,person", *lines]))
+    change("data.json")  # beside a picture that `pg2 data show` writes
+    change("cem/0.json")  # the pose of an image that is not listed
+    assert len(set(keys)) == 1
+    change("bo/1.json")
+    assert len(set(keys)) == 2
+
+
+def test_two_images_do_not_share_a_pose_file(photos):
+    photo(photos / "bo" / "0.png", (300, 400), None)
+    for read in (own.read_source, own.without_poses):
+        with pytest.raises(UserError, match="bo/0.jpg and bo/0.png would share one JSON file"):
+            read(photos)
+
+
 def test_keypoints_are_detected_where_there_are_none(photos):
     class Network:
         """As torchvision's: finds BODY's joints in pictures of 400 rows alone."""

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -267,6 +269,10 @@ MISTAKES = [
     (["--target-pose", "pose.json", "--keypoint-rcnn", "me.png"], "me.png is not torchvision's"),
     (["--target-pose", "walk.json", "--fps", "0"], "0.1 to 50 frames per second, not 0"),
     (["--target-pose", "walk.json", "--between", "-1"], "--between -1"),
+    (["--target-pose", "pose.json", "--between", "2"], "--between is for a sequence"),
+    (["--target-pose", "pose.json", "--pose-frame", "20x40"], "give both, or neither"),
+    (["--target-pose", "pose.json", "--name", "me.png"], "--name picks a row of a .csv"),
+    (["--target-pose", "pose.json", "--seeds", "1,2"], "--seeds 1,2 names several"),
     (["--target-pose", "pose.json", "--weights", "gone.safetensors"], "gone.safetensors does not"),
     (["--target-pose", "pose.json", "--weights", "damaged.safetensors"], "is damaged"),
     (["--target-pose", "pose.json", "--weights", "pose.json"], "does not end in .safetensors"),
@@ -343,6 +349,27 @@ def test_what_the_disk_refuses_is_told(tmp_path):
     (tmp_path / "a").touch()
     with pytest.raises(UserError, match="cannot write to .*--out"):
         generate.write({"condition.png": np.zeros((4, 4, 3), np.uint8)}, tmp_path / "a")
+
+
+def test_files_that_generate_did_not_write_stay(pg2, folder, tmp_path):
+    for name, target in (("pose.png", "pose.json"), ("frames/0001.png", "walk")):
+        mine = tmp_path / Path(target).stem / name
+        mine.parent.mkdir(parents=True)
+        mine.write_bytes(b"mine")
+        out = tmp_path / Path(target).stem
+        code, _, error = pg2("--target-pose", target, "--out", out)
+        assert code == 2 and f"{mine} is there already" in error
+        assert mine.read_bytes() == b"mine" and sum(f.is_file() for f in out.rglob("*")) == 1
+    for target in ("pose.json", "walk", "pose.json"):  # its own files are replaced
+        assert pg2("--target-pose", target, "--out", tmp_path / "b")[0] == 0
+
+
+def test_the_row_of_a_photo_in_a_table_is_its_path_or_its_name(tmp_path):
+    table = {"0000/me.png": 1, "me.png": 2}
+    find = partial(generate.row_name, path=tmp_path / "keypoints.csv")
+    assert find(table, photo=tmp_path / "0000" / "me.png") == "0000/me.png"
+    assert find(table, photo=tmp_path / "0001" / "me.png") == "me.png"
+    assert find(table, photo=tmp_path.parent / "me.png") == "me.png"
 
 
 def test_what_may_not_be_written_is_told_before_anything_is_painted(pg2, tmp_path, monkeypatch):

@@ -72,6 +72,14 @@ def test_drawn_fashion_is_the_deepfashion_half_in_small():
     assert (config.height, config.width) == (64, 64) and config.batch == 4
 
 
+@pytest.mark.parametrize("text", ["", "METHODS = 3", "METHODS = ('G1',)"])
+def test_a_method_file_without_a_tuple_of_methods_is_told(tmp_path, text):
+    file = tmp_path / f"own{len(text)}.py"
+    file.write_text(text)
+    with pytest.raises(UserError, match="holds no tuple METHODS of models.base.Method"):
+        models.load_file(file)
+
+
 def test_first_stages_that_no_row_refines_may_be_shorter(tmp_path):
     file = tmp_path / "two.toml"
     file.write_text('base = "smoke"\niterations = [8, 4]\nunrefined = 5\nbatch = 3\n')
@@ -190,6 +198,9 @@ def test_a_profile_of_ones_own(tmp_path):
         ("quick", "channels = 6", "needs a name"),
         ("torn", "channels = ", "cannot read the profile"),
         ("odd", 'base = "huge"', "unknown profile 'huge'"),
+        ("two", 'base = ["quick"]', "base is .'quick'.; it must be of type str"),
+        ("short", "iterations = [5]", r"iterations is \[5\]; write two whole numbers"),
+        ("word", 'iterations = ["a", 3]', "write two whole numbers"),
     ):
         bad = tmp_path / f"{name}.toml"
         bad.write_text(text)
@@ -197,8 +208,23 @@ def test_a_profile_of_ones_own(tmp_path):
             Study(profile=str(bad))
     with pytest.raises(UserError, match="cannot read the profile"):
         Study(profile=str(tmp_path / "none.toml"))
-    for text, words in (("warmpu = 0.1", "unknown field 'warmpu'"), ('warmup = "a"', "must be of")):
-        file.write_text(f"[training]\n{text}\n")
+    cases = (
+        ("training", "warmpu = 0.1", "mine: unknown field 'warmpu'"),
+        ("training", 'warmup = "a"', "mine: warmup is 'a'; it must be of type float"),
+        ("training", "learning_rate = -1.0", "learning_rate is -1.0; choose from 0"),
+        ("adversarial", 'l1_weight = "x"', "mine: l1_weight is 'x'; it must be of type float"),
+        ("data", "foo = 3", "mine: data: unknown field 'foo'"),
+        ("data", "height = 32", "mine: data: leave out height"),
+        ("keypoint_network", "bar = 64", "mine: keypoint_network: unknown field 'bar'"),
+        ("fashion", "foo = 1", "mine: fashion: unknown field 'foo'"),
+    )
+    for seed, (part, text, words) in enumerate(cases):  # what is cached has another seed
+        file.write_text(f"[{part}]\n{text}\n")
         configs.load_profile.cache_clear()
-        with pytest.raises(UserError, match=f"profile mine: .*{words}|profile mine: {words}"):
-            pipeline.method_config(Study(profile=str(file), seeds=len(text)), "G1-L1")
+        with pytest.raises(UserError, match=words):
+            pipeline.check(Study(configs.drawn()[part == "fashion"], str(file), seeds=seed))
+    for text in ("channels = 0", "batch = -2", "threads = -3"):
+        file.write_text(text)
+        configs.load_profile.cache_clear()
+        with pytest.raises(UserError, match=f"{text.split()[0]} is {text.split()[-1]}; choose"):
+            pipeline.check(Study(profile=str(file), seeds=len(text)))

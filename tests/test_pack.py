@@ -16,6 +16,7 @@ from pg2lib.workflow import run_store as runs
 DATA = runs.Step("data", "synthetic-market-smoke", {"height": 64})
 ROW = runs.Step("train", "synthetic-market-smoke/G1+D", {"rate": 1e-3, "seeds": (0,)})
 SEED = runs.Step("train", "synthetic-market-smoke-seed1/G1+D", {"seed": 1})
+OWN = runs.Step("data", "folder-köln-smoke", {"height": 64})  # a folder's name may be any word
 OTHER = runs.Step("train", "synthetic-market-smoke-wide/G1+D", {"seed": 0})
 
 
@@ -97,11 +98,12 @@ def test_the_same_steps_make_the_same_file(at, tmp_path):
         (["synthetic-market-smoke"], [DATA, ROW, SEED]),
         (["train/synthetic-market-smoke/G1+D"], [ROW]),
         ([SEED.key, "data/synthetic-market-smoke"], [SEED, DATA]),
-        ([], [DATA, ROW, SEED, OTHER]),
+        (["folder-köln-smoke"], [OWN]),
+        ([], [DATA, ROW, SEED, OTHER, OWN]),
     ],
 )
 def test_names_choose_what_is_packed(at, tmp_path, names, wanted):
-    for step in (DATA, ROW, SEED, OTHER):
+    for step in (DATA, ROW, SEED, OTHER, OWN):
         make(step)
     listing = json.loads(members(packed(tmp_path / "some.tar", *names))["pack.json"])
     kept = {f"{step.kind}/{step.name}-{step.key}" for step in wanted}

@@ -19,6 +19,7 @@ import torch
 import pg2lib
 from pg2lib import cli, models
 from pg2lib.apps.photo import generate
+from pg2lib.apps.user_study import study as user_study
 from pg2lib.core.config import PROFILES
 from pg2lib.core.files import UserError, alive, sha256
 from pg2lib.evaluation.ssim import PRESETS
@@ -211,6 +212,9 @@ def pg2(*arguments, capsys=None):
         (["train", "G1"], "unknown row 'G1'.*G1-poseMaskLoss"),
         (["train", "G1-L1", "--profile", "fast"], "unknown profile 'fast'.*quick"),
         (["train", "G1-L1", "--device", "tpu"], "unknown device 'tpu'.*cuda"),
+        (["train", "G1-L1", "--device", "cpu:x"], "unknown device 'cpu:x'"),
+        (["export", "G1-L1", "--seeds", "1,2", "--out", "a.safetensors"], "--seeds 1,2 names sev"),
+        (["reproduce", "--dataset", "folder", "--update-notebooks"], "show drawn people; leave"),
         (["reproduce", "--dataset", "markt1501"], "mean market1501.*synthetic-fashion.*, all$"),
         (["train", "G1-L1", "--profile", "quik"], "unknown profile 'quik'; did you mean quick?"),
         (["train", "g1-l1"], "unknown row 'g1-l1'; did you mean G1-L1?"),
@@ -236,10 +240,18 @@ def test_mistakes_end_in_one_sentence_and_status_2(arguments, words, capsys, mon
 
 def test_dry_run_changes_nothing(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("PG2_RUNS", str(tmp_path))
-    commands = ["reproduce"], ["train", "all", "keypoints"], ["evaluate"], ["data", "prepare"]
-    for command in commands:
+    commands = (
+        ["train", "all", "keypoints"],
+        ["evaluate"],
+        ["reproduce"],
+        ["successors"],
+        ["parser"],
+    )
+    for command in (["data", "prepare"], *commands):
         code, out, _ = pg2(*command, "--profile", "smoke", "--dry-run", capsys=capsys)
         assert code == 0 and "would run" in out and "MISS" in out
+        kinds = {line.partition(" ")[0] for line in out.splitlines()}
+        assert {"data"} | ({"train"} if command in commands else set()) <= kinds, command
     assert not list(tmp_path.iterdir())
 
 
@@ -376,7 +388,10 @@ def test_a_kernel_finds_figures_and_runs_from_its_own_folder(tmp_path, monkeypat
     for name in ("PG2_FIGURES", "PG2_RUNS"):
         monkeypatch.setenv(name, "mine")
     monkeypatch.setenv("PG2_SET", "iterations=500")
-    found = notebooks.kernel_environment(pipeline.Study(profile="smoke"))
+    monkeypatch.setenv("PG2_METHODS", os.pathsep.join(("a.py", "/b.py")))
+    found = notebooks.kernel_environment(pipeline.Study(profile="smoke", parsing="cihp:maps"))
+    assert found["PG2_METHODS"] == os.pathsep.join((str(tmp_path / "a.py"), "/b.py"))
+    assert found["PG2_PARSING"] == f"cihp:{tmp_path / 'maps'}"
     assert found["PG2_SET"] == ""
     assert found["PG2_FIGURES"] == found["PG2_RUNS"] == str(tmp_path / "mine")
 
@@ -395,12 +410,14 @@ def test_the_user_studys_notebook_depends_on_the_answers_of_every_data_set(tmp_p
     monkeypatch.setenv("PG2_RUNS", str(tmp_path))
     nine = next(book for book in notebooks.notebooks() if book.name.startswith("09"))
     keys = set()
-    for name in ("nobody", "synthetic-market-smoke", "synthetic-fashion-smoke"):
-        (tmp_path / "user_study" / name).mkdir(parents=True)
-        (tmp_path / "user_study" / name / "ann.jsonl").write_text("{}")
-        runs.fingerprint.cache_clear()
+    for name in ("smoke", "quick", "demo"):
+        answers = user_study.folder(pipeline.Study(profile=name), "G1+D") / "ann.jsonl"
+        answers.parent.mkdir(parents=True, exist_ok=True)
+        answers.write_text(name)
         keys.add(notebooks.notebook_step(pipeline.Study(profile="smoke"), nine).key)
-    assert len(keys) == 3
+    answers.write_text("more")  # another answer of the same participant
+    keys.add(notebooks.notebook_step(pipeline.Study(profile="smoke"), nine).key)
+    assert len(keys) == 4
 
 
 LOSE = """

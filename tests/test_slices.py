@@ -63,6 +63,14 @@ def test_the_command_says_how_far_it_is_and_goes_on(apart, capsys):
     assert keypoints[:5] == ["keypoints", "0", "0", "6", "0"] and not any(keypoints[5:])
 
 
+def test_a_training_with_parsing_maps_says_how_far_it_is(apart):
+    row = "SoftGated-parser"
+    data = pipeline.row_data(apart, row)
+    with runs.claim(pipeline.train_step(apart, row)) as folder:
+        training.train(pipeline.task(apart, row), data, folder, 0, "cpu", until=0.0)
+    assert slices.so_far(apart, row)[0] == 1
+
+
 @pytest.mark.parametrize("minutes", [0, -1, float("nan")])
 def test_minutes_are_positive(minutes):
     with pytest.raises(UserError, match="positive"):

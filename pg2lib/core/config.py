@@ -173,9 +173,13 @@ def load_profile(name: str) -> Profile:
             f"{name}: a profile of your own needs a name of letters, digits, _ and ., other than "
             f"{', '.join(PROFILES)}; rename the file"
         )
-    base = PROFILES[require_in("profile", fields.pop("base", DEFAULT_PROFILE), PROFILES)]
-    if isinstance(fields.get("iterations"), list):
-        fields["iterations"] = tuple(fields["iterations"])
+    check_type(f"{name}: base", base := fields.pop("base", DEFAULT_PROFILE), str)
+    base = PROFILES[require_in("profile", base, PROFILES)]
+    for part in (fields, fields.get("fashion")):
+        if isinstance(part, dict) and (lengths := part.get("iterations")) is not None:
+            if not isinstance(lengths, list) or [type(one) for one in lengths] != [int, int]:
+                raise UserError(f"{name}: iterations is {lengths!r}; write two whole numbers")
+            part["iterations"] = tuple(lengths)
     about = {"about": f"{base.name}, changed by {Path(name).name}"}
     for key, value in fields.items():
         if isinstance(value, dict) and isinstance(getattr(base, key, None), dict):
@@ -207,7 +211,7 @@ class Study:
         check_type("profile", self.profile, str)
         require_in("data set", self.dataset, SETTINGS)
         load_profile(self.profile)
-        if self.device and self.device.partition(":")[0] not in ("cpu", "cuda", "mps"):
+        if self.device and not re.fullmatch(r"(cpu|cuda|mps)(:\d+)?", self.device):
             raise UserError(f"unknown device {self.device!r}; choose cpu, cuda or mps")
         object.__setattr__(self, "seeds", parse_seeds(self.seeds))
         if isinstance(self.overrides, str):
@@ -282,8 +286,7 @@ def named_study(options, dataset: str | None = None) -> Study:
     the nearest name, for an unknown one."""
     pairs = [] if options.test_pairs is None else [f"test_pairs={options.test_pairs}"]
     dataset, profile = dataset or options.dataset, options.profile or DEFAULT_PROFILE
-    both = ["all"] if options.command == "reproduce" else []
-    checked("data set", dataset, [*SETTINGS, *both])
+    checked("data set", dataset, [*SETTINGS, *["all"] * (options.command == "reproduce")])
     if profile.endswith(".toml"):
         profile = str(Path(profile).resolve())  # notebooks run in another folder
     else:
@@ -324,7 +327,7 @@ def sized(study: Study) -> tuple[Setting, Profile]:
     """The data set at the study's image size, and the profile adapted to it."""
     setting, profile = study.setting, load_profile(study.profile)
     if setting.half == "deepfashion":
-        profile = replace(profile, **profile.fashion)
+        profile = with_fields(profile, profile.fashion, f"profile {profile.name}: fashion")
     changed = parse_overrides(study.overrides)
     height = changed.get((None, "height"), profile.height)
     height = setting.height if height is None else height
@@ -346,14 +349,11 @@ def data_config(study: Study) -> DataConfig:
     """The configuration of the study's data."""
     setting, profile = sized(study)
     fields = profile.data | (profile.drawn_data if setting.drawn else {})
-    config = DataConfig(
-        dataset=study.dataset,
-        height=setting.height,
-        width=setting.width,
-        keypoint_frame=study.keypoint_frame,
-        **fields,
-    )
-    return override(config, study.overrides, "data")
+    config = DataConfig(study.dataset, setting.height, setting.width)
+    if fixed := {*FIXED, "height"} & set(fields):
+        raise UserError(f"profile {profile.name}: data: leave out {min(fixed)}")
+    config = with_fields(config, fields, f"profile {profile.name}: data")
+    return override(replace(config, keypoint_frame=study.keypoint_frame), study.overrides, "data")
 
 
 # ---------------------------------------------------------------- values changed by hand

@@ -133,6 +133,18 @@ def files(source, suffixes):
                 yield path, inside
 
 
+def inputs(source):
+    """`files` that determine the data of a folder: its images, tables and poses; with images.csv
+    only those of the images in it."""
+    every = files(source, (*IMAGE_SUFFIXES, ".csv", ".json"))
+    if not Path(source, TABLE).exists():
+        return every
+    names = [photo.name for photo in list_photos(source)]
+    read = {Path(source, name) for name in (TABLE, f"{POSES}.csv", *names)}
+    read |= {file for name in names for file in pose_files(source, name)}
+    return (pair for pair in every if pair[0] in read)
+
+
 def _named(source):
     photos = []
     for path, inside in files(source, IMAGE_SUFFIXES):
@@ -197,6 +209,7 @@ def _poses(source, photos):
             f"{table}, images without a row (add it, or remove them)", names, poses
         )
         return {name: poses[name] for name in names if name in poses}, missing
+    _check_pose_names(source, names)
     found_at = {name: next(filter(Path.is_file, pose_files(source, name)), None) for name in names}
     if not any(found_at.values()):
         raise UserError(
@@ -221,12 +234,25 @@ def pose_files(source, name) -> list[Path]:
     return [Path(f"{place}{end}.json") for place in places for end in ("", "_keypoints")]
 
 
+def _check_pose_names(source, names):
+    """Raise UserError for two images that would share a pose file."""
+    taken = {}
+    for name in names:
+        other = taken.setdefault(Path(name).with_suffix(""), name)
+        if other != name:
+            raise UserError(
+                f"{source}: {other} and {name} would share one JSON file of keypoints; rename one "
+                f"image, or write all keypoints in {POSES}.csv"
+            )
+
+
 def without_poses(source) -> dict[str, Path]:
     """Image -> path for its pose file, for the images that have none. Raises UserError for a folder
     without images, or with keypoints.csv, which excludes other pose files."""
     names = [photo.name for photo in list_photos(source)]
     if (table := Path(source, f"{POSES}.csv")).exists():
         raise UserError(f"{table} holds the keypoints; remove it to have them detected.")
+    _check_pose_names(source, names)
     places = {name: pose_files(source, name) for name in names}
     return {name: p[2] for name, p in places.items() if not any(map(Path.is_file, p))}
 

@@ -109,11 +109,12 @@ def write(dataset, path, labels, folder, order, progress=None):
 
 
 def split(text: str) -> tuple[str, Path]:
-    """(order, folder or file) of a text like "cihp:maps". Raises UserError if malformed."""
+    """(order, absolute path of the folder or file) of a text like "cihp:maps". Raises UserError if
+    malformed."""
     order, colon, path = text.partition(":")
     if not colon or order not in ORDERS or not path:
         raise UserError(
             f"{text} does not name parsing maps; write the order of the labels, a colon and the "
             f"place, such as cihp:maps, with one of {', '.join(ORDERS)}"
         )
-    return order, Path(path)
+    return order, Path(path).resolve()

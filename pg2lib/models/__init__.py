@@ -18,9 +18,14 @@ from pg2lib.models.base import Method
 FILES = ("pg2", "patn", "soft_gated")  # in the order of the tables
 
 
-def load_file(path: str):
+def own_files() -> list[Path]:
+    """The method files that $PG2_METHODS lists."""
+    listed = os.environ.get("PG2_METHODS", "").split(os.pathsep)
+    return [Path(path).expanduser().resolve() for path in listed if path]
+
+
+def load_file(path: Path):
     """Import a method file from outside the package. Raises UserError if it cannot be used."""
-    path = Path(path).expanduser().resolve()
     name = f"pg2_methods_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{path.stem}"
     if name in sys.modules:
         return sys.modules[name]
@@ -29,7 +34,8 @@ def load_file(path: str):
     spec = importlib.util.spec_from_file_location(name, path)
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    if not all(isinstance(method, Method) for method in getattr(module, "METHODS", [None])):
+    own = getattr(module, "METHODS", None)
+    if not isinstance(own, tuple) or not all(isinstance(method, Method) for method in own):
         raise UserError(f"{path} holds no tuple METHODS of models.base.Method; see adding-a-method")
     return module
 
@@ -37,8 +43,7 @@ def load_file(path: str):
 def registry() -> dict[str, Method]:
     """All methods by name: first those in FILES, then those in $PG2_METHODS."""
     modules = [importlib.import_module(f"pg2lib.models.{name}") for name in FILES]
-    own = os.environ.get("PG2_METHODS", "").split(os.pathsep)
-    modules += [load_file(path) for path in own if path]
+    modules += map(load_file, own_files())
     found = {}
     for module in modules:
         for method in module.METHODS:

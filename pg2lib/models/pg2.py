@@ -374,8 +374,6 @@ def configure(setting, profile, l1_factor: float = 1.0, **own) -> PG2Config:
     whose, chosen = "released_" if profile.released else "", dict(profile.training)
     if c.adversarial:
         chosen |= {"l1_weight": paper["l1_weight"]} | profile.adversarial
-        for term in {"l1_weight", "feature_matching", "structural"} & set(chosen):
-            chosen[term] *= l1_factor  # these pull to the target
     if c.network == "G2":
         chosen |= profile.refining
     c = replace(
@@ -384,6 +382,8 @@ def configure(setting, profile, l1_factor: float = 1.0, **own) -> PG2Config:
         iterations=(profile.iterations or paper[f"{whose}iterations"])[c.network == "G2"],
         batch=profile.batch or paper[f"{whose}batch"])  # fmt: skip
     c = with_fields(c, chosen, f"profile {profile.name}")
+    pulling = ("l1_weight", "feature_matching", "structural")  # to the target
+    c = replace(c, **{term: getattr(c, term) * l1_factor for term in pulling})
     if not profile.released:
         return c
     return replace(c, heatmap_values="released", d_batch="own",

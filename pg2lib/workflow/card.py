@@ -49,10 +49,18 @@ def write_card(study, files: dict, folder: Path, log) -> list[Path]:
     """Score published weights (row -> path) on the test pairs of a study. Writes card.md, card.json
     and logs.csv, the training logs, into `folder` and returns their paths.
 
-    Raises UserError for a file that is missing, damaged or of another image size than the study's.
+    Raises UserError for a file that is missing, damaged or of another image size than the study's,
+    and for one that does not come from the study's training in the run store.
     """
     data = pipeline.data(study, log)
     loaded = painters(study, files, data)
+    for row, path in files.items():
+        step = pipeline.train_step(study, row)
+        if weights.load(path, "cpu", row)[0].keys[row] != step.key or not runs.state(step).hit:
+            raise UserError(
+                f"{path} is not of the training {step.folder}, whose cost and log a card tells; "
+                "run `make demo`, or for another profile `pg2 train` and `pg2 export`"
+            )
     rows = {row: None for row in score_row.REFERENCES} | loaded
     scores = {row: measured(study, data, row, fn, log) for row, fn in rows.items()}
     record = {
@@ -138,9 +146,11 @@ def training(study, row, path) -> dict:
 
 
 def met(name, value, real) -> bool | None:
-    """Whether a mean reaches its goal; None where there is none."""
+    """Whether a mean reaches its goal; None where there is none, or nothing to hold it against."""
     goal, of_real = GOALS[name][1:]
     if goal is None or value is None:
+        return None
+    if of_real and not real:
         return None
     value = value / real if of_real else value
     lower = name in SCORES and SCORES[name].aim == "lower"

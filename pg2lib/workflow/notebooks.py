@@ -20,6 +20,7 @@ import nbformat
 from pg2lib import models
 from pg2lib.core.config import Study
 from pg2lib.core.files import UserError, alive, sha256, write_atomically
+from pg2lib.data import own_parsing
 from pg2lib.results import claims
 from pg2lib.workflow import code_keys, pipeline, plan
 from pg2lib.workflow import run_store as runs
@@ -86,7 +87,8 @@ def notebook_step(study: Study, notebook: Notebook) -> runs.Step:
     steps = [step for row in notebook.rows for step in score_steps(study, row)]
     inputs = {"data": pipeline.data_step(study).key}
     if notebook.answers:
-        inputs["answers"] = runs.fingerprint(runs.root() / "user_study")  # Table 2 shows them all
+        files = (runs.root() / "user_study").rglob("*.jsonl")  # Table 2 shows them all
+        inputs["answers"] = {str(path.relative_to(runs.root())): sha256(path) for path in files}
     if notebook.ships and demo.ships(study):
         of = study.dataset
         inputs |= {row: sha256(demo.weights_file(row, of)) for row in demo.rows(of)}
@@ -236,7 +238,8 @@ def kernel_environment(study) -> dict:
         "PG2_KEYPOINT_FRAME": study.keypoint_frame,
         "PG2_DATA": source and str(source.resolve()),
         "PG2_DEVICE": study.device,
-        "PG2_PARSING": study.parsing,
+        "PG2_PARSING": study.parsing and "{}:{}".format(*own_parsing.split(study.parsing)),
+        "PG2_METHODS": os.pathsep.join(str(file.resolve()) for file in models.own_files()),
     }
     # a study that ships has no changes, whatever $PG2_SET says
     changes = {"PG2_SET": " ".join(study.overrides)}

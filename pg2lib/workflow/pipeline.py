@@ -40,11 +40,11 @@ study_from_environment = configs.study_from_environment
 
 
 def check(study: Study):
-    """Raise UserError for an unavailable device, a seed out of range, or an override that is
-    invalid or has no effect."""
+    """Raise UserError for an unavailable device, a number out of range in an override or in a
+    profile of the user's own, or an override that is invalid or has no effect."""
     ranges.check_seeds(study.seeds)
     ranges.check_device(study.device)
-    if study.overrides:
+    if study.overrides or study.profile_name not in configs.PROFILES:
         every = {name: describe.configured(study, m) for name, m in models.METHODS.items()}
         every["data"] = data_config(study)
         named_only = {KEYPOINTS: method_config(study, KEYPOINTS)}
@@ -80,9 +80,9 @@ def method_config(study: Study, name: str):
     if name == KEYPOINTS:  # an override names it
         setting, profile = configs.sized(study)
         own = [text for text in study.overrides if text.startswith(f"{KEYPOINTS}.")]
-        config = pose_score.KeypointConfig(
-            height=setting.height, width=setting.width, **profile.keypoint_network
-        )
+        config = pose_score.KeypointConfig(height=setting.height, width=setting.width)
+        where = f"profile {profile.name}: keypoint_network"
+        config = configs.with_fields(config, profile.keypoint_network, where)
         return configs.override(config, own, KEYPOINTS)
     return describe.method_config(study, models.find(name))
 

@@ -13,15 +13,23 @@ def steps(study: pipeline.Study, claims: bool = True) -> list[runs.Step]:
     """Every step of a study in working order; claims: include the ablations."""
     found = []
     for part, rows in wanted(study, claims).items():
-        found.append(pipeline.data_step(part))
-        trained = (*pipeline.chains(rows), pipeline.KEYPOINTS)
-        for make, names in (
-            (pipeline.train_step, trained),
-            (pipeline.score_step, rows),
-            (trainings.curve_step, pipeline.trained(rows)),
-        ):
-            found += [make(*job) for job in pipeline.jobs(part, names)]
+        curves = pipeline.jobs(part, pipeline.trained(rows))
+        found += [*scoring(part, rows), *(trainings.curve_step(*job) for job in curves)]
     return found
+
+
+def training(study: pipeline.Study, names) -> list[runs.Step]:
+    """The steps to train methods, or KEYPOINTS, in working order."""
+    maps = [pipeline.maps_step(study, name) for name in names if name in models.METHODS]
+    maps = {step.key: step for step in maps if step}.values()  # once each
+    trainings = [pipeline.train_step(*job) for job in pipeline.jobs(study, names)]
+    return [pipeline.data_step(study), *maps, *trainings]
+
+
+def scoring(study: pipeline.Study, rows, *how) -> list[runs.Step]:
+    """The steps to train and score rows, in working order; how: of `pipeline.score_step`."""
+    scores = [pipeline.score_step(*job, *how) for job in pipeline.jobs(study, rows)]
+    return [*training(study, (*pipeline.chains(rows), pipeline.KEYPOINTS)), *scores]
 
 
 def wanted(study: pipeline.Study, claims: bool = True) -> dict[pipeline.Study, tuple[str, ...]]:

@@ -98,13 +98,13 @@ class State:
 @cache  # a folder of 12,000 images is listed once per process
 def fingerprint(source: Path, own: bool = False) -> str:
     """Hash of the names and sizes of all files in a data folder, without reading them. For a user's
-    own folder: of its images at any depth, and of the content of its tables and poses, which may be
-    corrected."""
+    own folder: of its images (`folder.inputs`), and of the content of its tables and poses, which
+    may be corrected."""
     if own:
         texts = (".csv", ".json")
         listing = [
             f"{inside} {digest(path) if path.suffix in texts else path.stat().st_size}"
-            for path, inside in folder.files(source, (*folder.IMAGE_SUFFIXES, *texts))
+            for path, inside in folder.inputs(source)
         ]
     else:
         listing = sorted(

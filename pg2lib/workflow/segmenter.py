@@ -56,6 +56,12 @@ def train_step(study: configs.Study, photographs=None) -> runs.Step:
     return runs.Step("train", name, configs.changed_fields(config), inputs, entries)
 
 
+def steps(study: configs.Study) -> list[runs.Step]:
+    """The steps of `train` without photographs, in working order."""
+    made = pipeline.data_step(drawn_study(study))
+    return [made, maps.of_labels(config_of(study).labels, made), train_step(study)]
+
+
 def train(study: configs.Study, log=None, photographs=None):
     """The trained network, trained if missing; photographs: images and maps of
     `labelled_photos.read` to learn from as well."""

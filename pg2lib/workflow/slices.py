@@ -72,8 +72,8 @@ def so_far(study, name):
     if not any(step.folder.glob("checkpoint-*.pt")):
         return 0, None
     task, seed = pipeline.task(study, name), pipeline.seed_of(study, name)
-    device = pipeline.device_of(study)
-    return training.paint_so_far(task, pipeline.data(study), step.folder, seed, device) or (0, None)
+    data, device = pipeline.row_data(study, name), pipeline.device_of(study)
+    return training.paint_so_far(task, data, step.folder, seed, device) or (0, None)
 
 
 def cell(value) -> str:

@@ -47,8 +47,8 @@ def books(study, papers=None):
 
 def plan(study, papers=None) -> list[tuple[runs.Step, runs.State]]:
     """Every step and its state; runs nothing."""
-    jobs = [job for each in wanted(study, papers).items() for job in pipeline.jobs(*each)]
-    entries = [(step, runs.state(step)) for step in (pipeline.score_step(*job) for job in jobs)]
+    steps = [step for each in wanted(study, papers).items() for step in plans.scoring(*each)]
+    entries = [(step, runs.state(step)) for step in steps]
     return entries + [
         (notebooks.notebook_step(study, book), notebooks.notebook_state(study, book))
         for book in books(study, papers)

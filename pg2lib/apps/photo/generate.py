@@ -17,6 +17,7 @@ from pg2lib.data.keypoints import found, read_csv, read_openpose_json
 from pg2lib.models.base import Inputs
 from pg2lib.results import figures, provenance
 
+SHEET, SEQUENCE = "sheet.png", "sequence.gif"  # the last file of one pose, and of several
 SHEET_HEIGHT = 512  # dots of each picture on the sheet, about
 TITLES = {"condition": "your photo,\ncropped", "pose": "target pose", "refined": "generated"}
 
@@ -25,19 +26,24 @@ def read_poses(path, name=None, detector=None):
     """(poses float32 (k, 18, 2) in pixels of their picture, description) of a sequence or pose."""
     if sequence.is_sequence(path):
         return sequence.read_sequence(path)
+    if name and Path(path).suffix.lower() != ".csv":
+        raise UserError(f"--name picks a row of a .csv, but {path} is none; leave it out")
     keypoints, about = read_pose(path, name, detector)
     return keypoints[None], about
 
 
 def read_pose(path, name=None, detector=None):
     """(keypoints float32 (18, 2) in pixels of their picture, description) of OpenPose JSON, row
-    `name` of a keypoint CSV, or a photo, which `detector(image, path)` reads. UserError for a file
-    that cannot be read and for a pose that `framing.check_pose` refuses."""
+    `name` of a keypoint CSV (a Path: the row of the photo at that path), or a photo, which
+    `detector(image, path)` reads. UserError for a file that cannot be read and for a pose that
+    `framing.check_pose` refuses."""
     path, suffix = Path(path), Path(path).suffix.lower()
     if not path.exists():
         raise UserError(f"{path} does not exist; name a pose (.json, .csv) or a photo")
     if suffix == ".csv":
-        keypoints, source = pick(read_csv(path), name, path), "from CSV"
+        table = read_csv(path)
+        name = row_name(table, name, path) if isinstance(name, Path) else name
+        keypoints, source = pick(table, name, path), "from CSV"
     elif suffix == ".json":
         keypoints, source = read_openpose_json(path), "from OpenPose JSON"
     elif suffix in framing.IMAGE_SUFFIXES:
@@ -49,6 +55,13 @@ def read_pose(path, name=None, detector=None):
         )
     keypoints = framing.check_pose(keypoints, path)
     return keypoints, f"{int(found(keypoints).sum())} of 18 joints {source}"
+
+
+def row_name(table: dict, photo: Path, path: Path) -> str:
+    """The name of a photo in the table at a path: that in its folder, else the file's name."""
+    photo, folder = photo.resolve(), path.resolve().parent
+    inside = photo.relative_to(folder).as_posix() if photo.is_relative_to(folder) else photo.name
+    return inside if inside in table else photo.name
 
 
 def pick(table: dict, name, path):
@@ -173,14 +186,15 @@ def generate_and_write(
         images = {"condition": image, "pose": skeleton}
         images |= generate(generate_fn, image, poses[0], device, pose)
         files = {f"{name}.png": picture for name, picture in images.items()}
-        return write(files | {"sheet.png": sheet(images, poses[0])}, out)
+        return write(files | {SHEET: sheet(images, poses[0])}, out)
     refined = [generate(generate_fn, image, each, device, pose)["refined"] for each in poses]
     files = {"condition.png": image}
     files |= {f"frames/{k:03}.png": picture for k, picture in enumerate(refined)}
     files["figure1c.png"] = sequence.figure1c(image, poses, refined)
-    files["sequence.gif"] = sequence.gif(image, poses, refined, fps)
-    paths = write(files, out)
-    for old in set(Path(out, "frames").glob("*.png")) - set(paths):
+    files[SEQUENCE] = sequence.gif(image, poses, refined, fps)
+    earlier = set(Path(out, "frames").glob("*.png"))
+    paths = write(files, out, earlier)
+    for old in earlier - set(paths):
         old.unlink()
     return [paths[0], Path(out, "frames"), *paths[-2:]]
 
@@ -196,9 +210,19 @@ def sheet(images: dict, pose) -> np.ndarray:
     return provenance.rendered(figures.grid([cells], titles, scale=scale))
 
 
-def write(files: dict, out) -> list[Path]:
-    """Write files in a folder, name -> uint8 (H, W, 3) or bytes; returns the paths."""
+def write(files: dict, out, earlier=()) -> list[Path]:
+    """Write files in a folder, name -> uint8 (H, W, 3) or bytes; returns the paths.
+
+    earlier: more files that the caller takes for those of an earlier call. Raises UserError if one
+    of these or of the files to be written is there without the last file of such a call.
+    """
     paths = [Path(out, name) for name in files]
+    ours = any(Path(out, last).exists() for last in (SHEET, SEQUENCE))
+    if foreign := sorted(path for path in {*paths, *earlier} if path.exists() and not ours):
+        raise UserError(
+            f"{foreign[0]} is there already, and pg2 generate did not write it; name another "
+            "folder with --out"
+        )
     try:
         for path, content in zip(paths, files.values()):
             with write_atomically(path) as temporary:
