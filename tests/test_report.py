@@ -394,6 +394,18 @@ def test_a_folder_with_answers_alone_is_a_study(tmp_path):
     assert any(e.get("class") == "interval" and e["text"] == "[8.5, 16.1]" for e in new.elements)
 
 
+def test_a_folder_with_table_2_alone_is_that_of_its_own_line(tmp_path):
+    folder = tmp_path / "synthetic-fashion-quick"
+    folder.mkdir()
+    names = ("synthetic-market", "synthetic-fashion")
+    rows = [{"dataset": name, "profile": "quick", "seed": 0} for name in names]
+    record = {"facts": {"command": "notebooks/09_user_study.ipynb"}, "rows": rows}
+    (folder / "table2.json").write_text(json.dumps(record))
+    found = report.study_of(folder)
+    assert found.dataset == "synthetic-fashion"
+    assert found.command == ".venv/bin/jupyter execute notebooks/09_user_study.ipynb"
+
+
 def test_every_figure_with_a_record_is_shown(tmp_path):
     folder = add_study(tmp_path / "figures")
     add_picture(folder, "patn_attention", "synthetic-market")

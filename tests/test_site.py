@@ -48,14 +48,16 @@ def test_every_formula_of_the_notebooks_is_drawn():
 
 
 def test_pages_load_nothing_from_outside_and_their_links_lead_somewhere(tmp_path):
-    sources = [NOTEBOOKS[2], project() / "README.md", project() / "docs" / "results.md"]
+    documents = [project() / "docs" / f"{name}.md" for name in ("results", "own-data")]
+    sources = [NOTEBOOKS[2], project() / "README.md", *documents]
     places = {path: path.relative_to(project()).with_suffix(".html") for path in sources}
     titles = [site.write_source(path, tmp_path, places) for path in sources]
-    assert titles == ["3 · The pose mask loss", "PG2: a reproducible companion", "Results"]
+    assert titles[:2] == ["3 · The pose mask loss", "PG2: a reproducible companion"]
+    assert titles[2:] == ["Results", "Your own data"]
     for name in ("index.html", "studio.html", "report/report.html"):  # which every page names
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    links = 0
+    links = parts = 0
     for place in places.values():
         page = tmp_path / place
         text = page.read_text(encoding="utf-8")
@@ -65,7 +67,12 @@ def test_pages_load_nothing_from_outside_and_their_links_lead_somewhere(tmp_path
         for address in linked + [one for one in loaded if not one.startswith("data:")]:
             assert (page.parent / address).is_file(), address
         links += len(linked)
-    assert links > 20
+        for address, part in re.findall(r'<a href="([^":#]*)#([^"]+)"', text):
+            to = (page.parent / address).resolve() if address else page
+            if to in {tmp_path / one for one in places.values()}:
+                assert f'id="{part}"' in to.read_text(encoding="utf-8"), f"{address}#{part}"
+                parts += 1
+    assert links > 20 and parts > 2
 
 
 def test_the_first_page_shows_a_picture_that_the_site_has():

@@ -47,6 +47,17 @@ def answer_all(session, judge=lambda trial: trial.kind, upto=None):
 # ---------------------------------------------------------------- the plan
 
 
+def test_a_profile_of_ones_own_may_move_to_another_folder(tmp_path):
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.toml").write_text('base = "smoke"')
+    here, there = (
+        replace(STUDY, profile=str(tmp_path / n / "mine.toml")) for n in ("here", "there")
+    )
+    answer_all(start(study=here), upto=2)
+    assert start(study=there).answered == 2
+
+
 def test_the_paper_s_protocol():
     trials = user_study.plan(PAIRS, NAMES, seed=3)
     assert [trial.number for trial in trials] == list(range(1, 111))

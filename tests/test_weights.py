@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from pg2lib import models
 from pg2lib.core.files import UserError
-from pg2lib.training import weights
+from pg2lib.models.base import Inputs
+from pg2lib.training import checkpoints, weights
 from pg2lib.workflow import pipeline, shipped
 from pg2lib.workflow import run_store as runs
 
@@ -287,3 +288,12 @@ def test_small_files_hold_a_row_that_another_refines_only_once(tmp_path, monkeyp
     assert shipped.rows() == models.rows() and shipped.rows("synthetic-fashion") == ()
     with pytest.raises(UserError, match=f"holds no G1-L1, only {held}, G1\\+G2\\+D"):
         weights.load(shipped.weights_file("G1+G2+D"), "cpu", "G1-L1")
+
+
+def test_inputs_are_moved_to_the_device_of_the_network():
+    poses = torch.zeros(1, 18, 2)
+    inputs = Inputs(torch.zeros(1, 3, 8, 4), poses, poses, {"parsing": torch.zeros(1, 9, 8, 4)})
+    moved = checkpoints.on_device(lambda inputs: inputs, "meta")(inputs)
+    for one in (moved.condition, moved.condition_keypoints, moved.target_keypoints,
+                moved.extras["parsing"]):  # fmt: skip
+        assert one.device.type == "meta"

@@ -105,28 +105,32 @@ def study_of(folder: Path) -> Study | None:
     """The study whose results a folder holds; None if no JSON file names data set and profile."""
     paths = sorted(folder.glob("*.json"), key=lambda path: (path.stem != "table1", path))
     records = [record for record in map(load, paths) if isinstance(record, dict)]
-    facts = next(filter(None, map(study_facts, records)), None)
+    facts = next(filter(None, (study_facts(record, folder.name) for record in records)), None)
     if not facts:
         return None
     dataset, setting = facts["dataset"], SETTINGS.get(facts["dataset"])
     drawn = facts.get("drawn", setting is not None and setting.drawn)
     books = {record["made_by"] for record in records if "made_by" in record}
-    command = facts.get("command") or f".venv/bin/jupyter execute {' '.join(sorted(books))}"
+    command = facts.get("command") or ""
+    if not command or command.endswith(".ipynb"):
+        command = f".venv/bin/jupyter execute {' '.join(sorted(books | {command} - {''}))}"
     command += "" if drawn else " PG2_DATA=<folder>"
     seeds = tuple(facts.get("seeds") or [facts.get("seed") or 0])
     written = max(record.get("written", "") for record in records)
     return Study(folder, dataset, facts["profile"], seeds, command, drawn, written)
 
 
-def study_facts(record: dict) -> dict | None:
-    """Data set, profile and more of a table or of the JSON file of a figure, if it names them."""
+def study_facts(record: dict, name: str) -> dict | None:
+    """Data set, profile and more of a table or of the JSON file of a figure in the folder of this
+    name, if it names them."""
     facts, rows = record.get("facts", record), record.get("rows")
     half = next((key.partition(":")[0] for key in facts if key.endswith(":dataset")), None)
     if half:  # both halves of Table 1
         own = {key: facts.get(f"{half}:{key}") for key in ("profile", "seed", "seeds", "drawn")}
         return own | {"dataset": None, "command": facts["command"]}
     if isinstance(rows, list) and rows:  # Table 2
-        facts = rows[0] | facts
+        own = [row for row in rows if name == f"{row.get('dataset')}-{row.get('profile')}"]
+        facts = (own or rows)[0] | facts
     return facts if {"dataset", "profile"} <= set(facts) else None
 
 

@@ -13,7 +13,7 @@ import torch
 
 from pg2lib.core import devices
 from pg2lib.core.files import UserError, sha256
-from pg2lib.models.base import bind
+from pg2lib.models.base import Inputs, bind
 
 WEIGHTS = "weights.pt"
 
@@ -101,8 +101,23 @@ def load_generators(method, config, states: dict, device=None, where="the file")
     }
 
 
+def on_device(generate, device=None):
+    """A function Inputs -> Output with its inputs moved to the device (default: CUDA where
+    available)."""
+    device = device or devices.default_device()
+
+    def moved(inputs):
+        poses = inputs.condition_keypoints
+        poses = None if poses is None else poses.to(device)
+        extras = {name: tensor.to(device) for name, tensor in inputs.extras.items()}
+        images, targets = inputs.condition.to(device), inputs.target_keypoints.to(device)
+        return generate(Inputs(images, poses, targets, extras))
+
+    return moved
+
+
 def generate_fn(chain, configs, paths, device=None):
-    """A row as a function Inputs -> Output, in float32, without gradients.
+    """A row as a function Inputs -> Output, in float32, without gradients, for inputs anywhere.
 
     chain: the row's methods, those it refines first (`models.chain`); configs and paths of
     weights.pt in the same order.
@@ -112,4 +127,4 @@ def generate_fn(chain, configs, paths, device=None):
         states = load_state(path, device)["networks"]
         networks = load_generators(method, config, states, device, path)
         start = bind(method, networks, config, start)
-    return start
+    return on_device(start, device)

@@ -123,7 +123,7 @@ def load(path, device: str | None = None, row: str | None = None):
     """(Published, generate_fn) of a file of weights; see `checkpoints.generate_fn`.
 
     row: the file's own (default) or one that it refines. Every generator is frozen and in eval
-    mode, on `device` (default: CUDA where available).
+    mode, on `device` (default: CUDA where available), and takes inputs from anywhere.
 
     Raises:
         UserError: no such file, a damaged one, one without the row, or one whose row, configuration
@@ -150,7 +150,7 @@ def load(path, device: str | None = None, row: str | None = None):
         config, own = published.configs[method.name], states.get(method.name, {})
         networks = checkpoints.load_generators(method, config, own, device, path)
         generate = bind(method, networks, config, generate)
-    return published, generate
+    return published, checkpoints.on_device(generate, device)
 
 
 def part(published: Published, row: str) -> Published:

@@ -11,10 +11,11 @@ const parts = await import(
   address(read("site/parts.js").replace("../pose_studio/widget.js", widget))
 );
 
-const FRAME = { height: 128, width: 64, swap: [0, 2, 1], body25: [] };
+const STANDING = [[10, 20], [30, 40], [50, 60]];
+const FRAME = { height: 128, width: 64, swap: [0, 2, 1], body25: [], limbs: [[0, 1], [1, 2]],
+  standing: STANDING };
 const START = [[10, 20], [30, 40], null];
-const GUESSES = [[10, 20], [30, 40], [50, 60]];
-const editor = () => new parts.Editor(FRAME, START, GUESSES);
+const editor = () => new parts.Editor(FRAME, START);
 
 test("a drag is one step, and undo takes it back", () => {
   const one = editor();
@@ -37,7 +38,14 @@ test("a hidden joint comes back where it was, a missing one where it is guessed"
   assert.equal(one.pose[1], null);
   one.show({ joint: 1 });
   one.show({ joint: 2 });
-  assert.deepEqual(one.pose, GUESSES);
+  assert.deepEqual(one.pose, STANDING);
+});
+
+test("the guess follows the pose that is shown", () => {
+  const one = editor();
+  one.mirror(); // to half the standing person's size, seen from the other side
+  one.show({ joint: 1 });
+  assert.deepEqual(one.pose[1], [43, 30]);
 });
 
 test("mirrored, left becomes right, and reset returns to the pose taken", () => {
@@ -64,4 +72,17 @@ test("a pose larger than the frame is scaled into it", () => {
   }
   assert.ok(Math.abs((pose[2][1] - pose[1][1]) / (pose[2][0] - pose[1][0]) - 2) < 1e-9);
   assert.throws(() => parts.readPose("{}", FRAME), parts.Mistake);
+});
+
+test("the surest person of a file is read, and what is no pose in pixels is refused", () => {
+  const person = (confidence, scale = 1, shift = 0) => ({
+    pose_keypoints_2d: Array.from({ length: 18 },
+      (_, k) => [scale * k + shift, scale * (k + 20), confidence]).flat(),
+  });
+  const read = (...people) => parts.readPose(JSON.stringify({ people }), FRAME);
+  assert.deepEqual(read(person(0.05), person(0.9, 2))[3], [6, 46]);
+  assert.equal(read(person(0.9, 1, -2))[1], null); // left of the picture
+  assert.throws(() => read(person(0.9, 0.01)), /keypoint_scale 0/);
+  assert.throws(() => read({ pose_keypoints_2d: Array(54).fill("3") }), /no number/);
+  assert.throws(() => read(person(0.9), {}), /COCO-18/);
 });

@@ -97,7 +97,7 @@ export class Model {
   constructor(people, images, run) {
     const { height, width, joints, limbs, colours, rows, labels, target } = people;
     Object.assign(this, { people, images, run, taken: target, keys: [], message: "" });
-    this.editor = new Editor(people, people.poses[target], people.guesses[target]);
+    this.editor = new Editor(people, people.poses[target]);
     [this.listeners, this.cache] = [{}, new Map()];
     [this.busy, this.painted] = [Promise.resolve(), Promise.resolve()];
     [this.sought, this.behind] = [null, null];
@@ -205,7 +205,7 @@ export class Model {
 
   take(index) {
     this.taken = index;
-    this.editor.take(this.people.poses[index], this.people.guesses[index]);
+    this.editor.take(this.people.poses[index]);
   }
   choose(index) {
     const area = this.people.width * this.people.height;
@@ -266,10 +266,12 @@ export class Model {
   walk() {
     const poses = this.people.walks[this.taken];
     this.sequence(poses.map((pose, k) => ({ name: `walk ${k + 1}`, pose })), 0);
-    this.message = `A walking cycle of ${poses.length} poses; press Play.`;
+    const size = "as tall as the person of the test pose taken last";
+    this.message = `A walking cycle of ${poses.length} poses, ${size}; press Play.`;
   }
   seek(frame) {
     const poses = this.frames();
+    if (!poses.length) return; // cleared since it was asked for
     this.set({ frame: frame % poses.length });
     this.editor.preview(poses[this.get("frame")]);
     this.sought = this.editor.pose;

@@ -16,10 +16,9 @@ export const same = (one, other) => JSON.stringify(one) === JSON.stringify(other
 
 /** One pose with undo and redo, as editor.py; poses are lists of [x, y] or null. */
 export class Editor {
-  constructor({ height, width, swap }, pose, guesses) {
-    Object.assign(this, { height, width, swap });
+  constructor({ height, width, swap, limbs, standing }, pose) {
+    Object.assign(this, { height, width, swap, limbs, standing });
     this.now = { places: pose, shown: pose.map(Boolean), start: pose };
-    this.guesses = guesses; // places for joints that never had one
     [this.steps, this.at] = [[this.now], 0];
   }
   get pose() {
@@ -55,7 +54,9 @@ export class Editor {
     this.record();
   }
   show({ joint }) {
-    this.change(joint, this.now.places[joint] ?? this.guesses[joint]);
+    const place = this.now.places[joint];
+    if (place) this.change(joint, place);
+    else this.move({ joint, ...guess(this.pose, joint, this) });
     this.record();
   }
   mirror() {
@@ -67,8 +68,7 @@ export class Editor {
   preview(pose) {
     this.now = { ...this.now, places: pose, shown: pose.map(Boolean) };
   }
-  take(pose, guesses = this.guesses) {
-    this.guesses = guesses;
+  take(pose) {
     this.preview(pose);
     this.now = { ...this.now, start: pose };
     this.record();
@@ -86,6 +86,28 @@ export class Editor {
   }
 }
 
+/** A plausible place {x, y} for a missing joint, as editor.py; standing: a pose. */
+export function guess(pose, joint, { limbs, standing }) {
+  const order = [joint];
+  for (const at of order) { // which grows
+    const ends = limbs.filter((limb) => limb.includes(at)).map(([a, b]) => a + b - at);
+    order.push(...ends.filter((end) => !order.includes(end)));
+  }
+  const near = order.slice(1).find((other) => pose[other]);
+  if (near === undefined) return { x: standing[joint][0], y: standing[joint][1] };
+  const here = pose.flatMap((place, k) => (place ? [k] : []));
+  const scale = [0, 1].map((axis) => {
+    const mean = here.reduce((sum, k) => sum + standing[k][axis], 0) / here.length;
+    const apart = here.map((k) => standing[k][axis] - mean);
+    const square = apart.reduce((sum, each) => sum + each * each, 0);
+    return square > 1 ? here.reduce((sum, k, n) => sum + apart[n] * pose[k][axis], 0) / square : 1;
+  });
+  scale[1] = Math.abs(scale[1]) || 1;
+  const [x, y] = [0, 1].map((axis) =>
+    pose[near][axis] + scale[axis] * (standing[joint][axis] - standing[near][axis]));
+  return { x, y };
+}
+
 /** Poses with `count` more between each two; a joint that one of the two lacks is missing there. */
 export function inBetween(poses, count) {
   const between = (a, b, t) => a && b && [a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])];
@@ -97,17 +119,28 @@ export function inBetween(poses, count) {
   });
 }
 
-/** The first person of an OpenPose file, COCO-18 or BODY_25, scaled into the frame if too large. */
+/** The surest person of an OpenPose file, COCO-18 or BODY_25, scaled into the frame if larger. */
 export function readPose(text, { height, width, body25 }) {
-  let numbers;
+  let people;
   try {
-    numbers = JSON.parse(text).people[0].pose_keypoints_2d;
+    people = JSON.parse(text).people.map((person) => person.pose_keypoints_2d);
   } catch {
-    throw new Mistake("this is no OpenPose file with a person in it.");
+    people = [];
   }
-  if (![54, 75].includes(numbers?.length)) throw new Mistake("COCO-18 or BODY_25 is needed.");
-  let pose = Array.from({ length: numbers.length / 3 }, (_, k) =>
-    numbers[3 * k + 2] > 0 ? [numbers[3 * k], numbers[3 * k + 1]] : null);
+  if (!people.length) throw new Mistake("this is no OpenPose file with a person in it.");
+  for (const numbers of people) {
+    if (![54, 75].includes(numbers?.length)) throw new Mistake("COCO-18 or BODY_25 is needed.");
+    if (!numbers.every(Number.isFinite)) throw new Mistake("it has a value that is no number.");
+  }
+  const sure = (numbers) => numbers.reduce((sum, value, k) => sum + (k % 3 === 2 ? value : 0), 0);
+  const numbers = people.reduce((best, one) => (sure(one) > sure(best) ? one : best));
+  let pose = Array.from({ length: numbers.length / 3 }, (_, k) => {
+    const [x, y, confidence] = numbers.slice(3 * k, 3 * k + 3);
+    return confidence > 0 && x >= 0 && y >= 0 ? [x, y] : null;
+  });
+  if (pose.some(Boolean) && Math.max(...pose.filter(Boolean).flat()) <= 1) {
+    throw new Mistake("its coordinates are in [0, 1]; run OpenPose with --keypoint_scale 0.");
+  }
   if (numbers.length === 75) pose = body25.map((joint) => pose[joint]);
   const [xs, ys] = [0, 1].map((axis) => pose.filter(Boolean).map((place) => place[axis]));
   if (xs.length < 6) throw new Mistake(`it has ${xs.length} of 18 joints; six are needed.`);

@@ -31,6 +31,7 @@ LIVE = ("application/vnd.jupyter.widget-view+json", "application/javascript")  #
 CODE = re.compile(r"(<pre.*?</pre>|<code.*?</code>)", re.DOTALL)
 FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
 LINK = re.compile(r'(<a [^>]*?href|<img [^>]*?src)="([^"#]*)(#[^"]*)?"')
+HEADING = re.compile(r'(<h\d id="|<a class="anchor-link" href="#)([^"]+)"')
 # TeX that matplotlib does not know, and what is drawn instead
 SIMPLER = (
     (r"\\[Bb]ig+[lr]?(?![a-z])", ""),
@@ -85,7 +86,11 @@ def write_studio(study, out, log):
     studio_page.write(study, out / "studio", log)
     style = (HERE.parent / "pose_studio" / "widget.css").read_text(encoding="utf-8")
     modules = {name: studio_page.module(HERE / f"{name}.js") for name in ("page", "worker")}
-    body = filled("studio.html", **modules)
+    whom, warning = "people that this project draws", ""
+    if not study.setting.drawn:
+        whom = f"people of {escape(study.data_name)}"
+        warning = f'<p role="note"><strong>Shows {whom}: not for redistribution.</strong></p>'
+    body = filled("studio.html", whom=whom, warning=warning, **modules)
     write_page(out, "studio.html", "Pose studio", body, style)
 
 
@@ -130,7 +135,14 @@ def notebook(path):
 
 def document(path):
     """(HTML, CSS) of a page in Markdown."""
-    return f"<article>{markdown2html(path.read_text(encoding='utf-8'))}</article>", ""
+    body = markdown2html(path.read_text(encoding="utf-8"))
+    return f"<article>{HEADING.sub(as_on_github, body)}</article>", ""
+
+
+def as_on_github(match) -> str:
+    """A heading's id, or the link to it, as GitHub writes it, and so the links in our pages."""
+    name = re.sub(r"[^\w-]", "", unescape(match[2]).lower())
+    return f'{match[1]}{name}"'
 
 
 def heading(body: str) -> str:

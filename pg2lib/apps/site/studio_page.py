@@ -11,17 +11,15 @@ import json
 import re
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from pg2lib import models
 from pg2lib.apps.pose_studio import background, walking
-from pg2lib.apps.pose_studio.editor import guess
 from pg2lib.apps.pose_studio.studio import Studio, opening
 from pg2lib.apps.pose_studio.widget import as_list
 from pg2lib.core.files import UserError, write_atomically
 from pg2lib.data import heatmaps
-from pg2lib.data.keypoints import BODY_25, JOINTS, LIMBS, SWAP, found
+from pg2lib.data.keypoints import BODY_25, JOINTS, LIMBS, SWAP
 from pg2lib.results import figures
 from pg2lib.training import onnx_graph
 from pg2lib.workflow import shipped
@@ -96,11 +94,6 @@ def samples(dataset, rows):
     chosen = sorted({*pair, *range(min(CHOICES, len(studio.choices)))})
     images = [studio.choices[number] for number in chosen]
     poses = dataset.keypoints[images]
-    limits = np.float32((width - 1, height - 1))
-    guesses = [
-        [guess(pose, joint, height, width).clip(0, limits) for joint in range(len(JOINTS))]
-        for pose in poses
-    ]
     cycles = [walking.cycle(height, width, like=pose) for pose in poses]
     return {
         "height": height, "width": width, "rows": rows,
@@ -109,7 +102,7 @@ def samples(dataset, rows):
         "condition": chosen.index(pair[0]), "target": chosen.index(pair[1]),
         "labels": [studio.labels[number] for number in chosen],
         "poses": [as_list(pose) for pose in poses],
-        "guesses": np.where(found(poses)[..., None], poses, guesses).round(2).tolist(),
+        "standing": walking.standing(height, width).round(2).tolist(),
         "walks": [[as_list(pose.round(2)) for pose in cycle] for cycle in cycles],
     }, dataset.images[images]  # fmt: skip
 

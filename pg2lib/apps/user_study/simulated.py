@@ -1,6 +1,10 @@
 """Simulated participants with known error rates, to check the study's arithmetic: the plans and
 files of people, in a folder of their own."""
 
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 
 from pg2lib.apps.user_study import study as user_study
@@ -38,12 +42,12 @@ def simulate(session, probabilities, seed=0):
 
 def simulated_answers(study, row, test_pairs, names, kind, people, protocol=user_study.PAPER):
     """The answers of `people` simulated participants of one kind in SIMULATED, in the form of
-    `read_folder`; their files are replaced. Other arguments: see `start_session`."""
+    `read_folder`. Other arguments: see `start_session`."""
     who = [f"{kind.replace(' ', '-')}-{number:02}" for number in range(1, people + 1)]
-    path = user_study.folder(study, row, simulated=True)
-    for name in who:
-        (path / f"{name}.jsonl").unlink(missing_ok=True)
-        given = study, row, test_pairs, names, name, protocol
-        simulate(user_study.start_session(*given, simulated=True), SIMULATED[kind])
-    answers = user_study.read_folder(path)
-    return answers[answers.participant.isin(who)].reset_index(drop=True)
+    with tempfile.TemporaryDirectory() as folder:  # two notebooks may do this at once
+        for name in who:
+            given = study, row, test_pairs, names, name, protocol
+            session = user_study.start_session(*given, simulated=True)
+            session = replace(session, path=Path(folder, session.path.name))
+            simulate(session, SIMULATED[kind])
+        return user_study.read_folder(folder)

@@ -253,7 +253,16 @@ def start_session(
             f"{participant!r} is not a valid name: use up to 40 letters, digits, - and _."
         )
     seed = participant_seed(study, row, participant)
-    values = participant, seed, study.dataset, study.profile, row, generator, protocol, simulated
+    values = (
+        participant,
+        seed,
+        study.dataset,
+        study.profile_name,
+        row,
+        generator,
+        protocol,
+        simulated,
+    )
     facts = dict(zip(FACTS, values, strict=True))
     trials = plan(test_pairs, names, seed, protocol)
     path = folder(study, row, simulated) / f"{participant}.jsonl"
