@@ -5,8 +5,8 @@
 #
 # Each slice ends with checkpoints, a table of how far every training is, with scores of what it
 # paints by then (runs/figures/market1501-paper/progress.md). Started again, it goes on where it was.
-# The two rows that the paper is about come first. It needs no notebook package: torch, numpy, pandas,
-# scikit-image, Pillow, matplotlib, Jinja2, filelock, tqdm and safetensors are enough.
+# The two rows that the paper is about come first. It needs no notebook package and no matplotlib:
+# torch, numpy, pandas, scikit-image, Pillow, Jinja2, filelock, tqdm and safetensors are enough.
 #
 # MINUTES=9 per slice; ONCE=1 ends after one slice, with status 3 while there is more to do;
 # PROFILE=paper; PG2="python -m pg2lib" is the command.
@@ -16,7 +16,12 @@ export PG2_DATASET=$dataset PG2_PROFILE=${PROFILE:-paper}
 
 slices() {  # one command until it is done, or one slice of it
     while :; do
-        ${PG2:-python -m pg2lib} "$@" --minutes "${MINUTES:-9}"
+        left=${MINUTES:-9}
+        if [ -n "${ONCE:-}" ]; then  # the commands share one slice
+            left=$(awk "BEGIN { print $left - $SECONDS / 60 }")
+            awk "BEGIN { exit $left < 0.1 }" || exit 3
+        fi
+        ${PG2:-python -m pg2lib} "$@" --minutes "$left"
         status=$?
         [ $status = 0 ] && return
         [ $status = 3 ] && [ -z "${ONCE:-}" ] || exit $status

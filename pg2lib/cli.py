@@ -89,13 +89,18 @@ def run(options):
     if "profile" in options:  # report a wrong name before importing torch, which takes seconds
         both = (options.command, options.dataset) == ("reproduce", "all")
         named_study(options, drawn()[0] if both else None)
+    # the same kernels on every machine, so that a run on CUDA resumes with the same bits
+    os.environ.setdefault("TORCHINDUCTOR_DETERMINISTIC", "1")
     from pg2lib import commands
     from pg2lib.core import distributed
 
     if distributed.launched() and options.command not in ("data prepare", "train", "evaluate"):
         raise UserError("torchrun is for data prepare, train and evaluate; start this by itself")
     with distributed.joined(vars(options).get("device")):
-        getattr(commands, options.command.replace(" ", "_"))(options)
+        name = options.command.replace(" ", "_")
+        if not hasattr(commands, name):
+            from pg2lib import picture_commands as commands
+        getattr(commands, name)(options)
 
 
 def option(*names, **settings):

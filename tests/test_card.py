@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from pg2lib import cli, commands, models
+from pg2lib import cli, models, picture_commands
 from pg2lib.core.files import UserError
 from pg2lib.evaluation import score_row
 from pg2lib.training import weights
@@ -66,7 +66,7 @@ def test_figure_4_is_painted_from_the_files(files, tmp_path):
 
 def test_the_card_command_can_write_the_figure_alone(files, tmp_path, monkeypatch):
     monkeypatch.setenv("PG2_FIGURES", str(tmp_path))
-    monkeypatch.setattr(commands, "write_card", None)  # calling it would raise an error
+    monkeypatch.setattr(picture_commands, "write_card", None)  # calling it would raise an error
     monkeypatch.setattr(shipped, "weights_file", lambda row, dataset: files[ROW])
     monkeypatch.setattr(shipped, "rows", lambda dataset: (ROW,))
     assert cli.main(["card", "--figure", "--profile", "smoke", "--device", "cpu"]) == 0
@@ -180,8 +180,8 @@ def test_the_card_of_what_ships_goes_to_the_project_and_others_to_the_user(tmp_p
         scored.append(tuple(files))
         return []
 
-    monkeypatch.setattr(commands, "write_card", write_card)
-    monkeypatch.setattr(commands, "write_figure4", lambda study, files, folder: folder)
+    monkeypatch.setattr(picture_commands, "write_card", write_card)
+    monkeypatch.setattr(picture_commands, "write_figure4", lambda study, files, folder: folder)
     monkeypatch.setattr(runs, "project", lambda: tmp_path)
     for options in (["--profile", "demo"], ["--profile", "demo", "--seed", "1"]):
         assert cli.main(["card", "--device", "cpu", *options]) == 0

@@ -447,7 +447,7 @@ def test_inception_scores_without_people_are_compared_by_their_spread_over_split
     evidence = made_up(a=0.0, b=0.0)
     evidence.summaries.update(a=[inception_score(3.4)], b=[inception_score(3.0)])
     (finding,) = ask(evidence, "inception", MORE, how="splits").findings
-    half = 2.306 * (2 * 0.1**2) ** 0.5  # t of 8 degrees of freedom, from a table
+    half = 2.306 * (2 * 0.3**2 / 8) ** 0.5  # t of 8 degrees of freedom, from a table
     expected = (0.4, 0.4 - half, 0.4 + half)
     assert (finding.effect, finding.low, finding.high) == pytest.approx(expected, rel=1e-3)
     assert ask(evidence, "mask_inception", MORE, how="splits").verdict == MISSING

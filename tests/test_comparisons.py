@@ -22,6 +22,8 @@ from pg2lib.results import comparisons
         (0.1, 0.2, math.nan, "higher"),
         (-0.2, -0.1, math.nan, "lower"),
         (-0.1, 0.2, math.nan, comparisons.UNDECIDED),
+        (0.1, 0.2, 0.0, "higher"),  # the paper prints equal scores
+        (-0.2, -0.1, 0.0, "lower"),
         (math.nan, math.nan, math.nan, comparisons.UNDECIDED),
     ],
 )

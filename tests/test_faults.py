@@ -626,10 +626,10 @@ def test_options_out_of_range_are_told(capsys, arguments, words):
 
 @pytest.mark.parametrize("frame", ["", "x", "0x9", "9" * 5000 + "x1", "64x-1", "٣x٣"])
 def test_a_frame_that_is_none_is_told(frame):
-    from pg2lib import commands
+    from pg2lib import picture_commands
 
     with pytest.raises(UserError, match="is not WIDTHxHEIGHT"):
-        commands.parse_frame(frame)
+        picture_commands.parse_frame(frame)
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_training_and_scoring_need_few_packages():
 
 
 def test_pg2_train_needs_no_notebook_package():
-    import_without(["nbformat", "nbclient", "torchvision", *NOTEBOOKS], ["commands"])
+    import_without(["nbformat", "nbclient", "matplotlib", *NOTEBOOKS], ["commands"])
 
 
 def test_only_widgets_need_notebook_or_display_libraries():

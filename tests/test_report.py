@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pg2lib import cli, commands
+from pg2lib import cli, picture_commands
 from pg2lib.core.files import UserError
 from pg2lib.evaluation.statistics import CANNOT, FAILS, HOLDS
 from pg2lib.results import own_files, render, report, tables
@@ -555,7 +555,9 @@ def test_a_folder_that_is_no_report_is_refused_before_it_is_searched(tmp_path, m
 
 
 def test_the_command_says_what_it_reads_before_it_works(monkeypatch, capsys):
-    monkeypatch.setattr(commands, "write_report", lambda *_: print("working") or [Path("page")])
+    monkeypatch.setattr(
+        picture_commands, "write_report", lambda *_: print("working") or [Path("page")]
+    )
     assert cli.main(["report"]) == 0
     first, second, last = capsys.readouterr().out.splitlines()
     assert first.startswith("reading the results in ") and (second, last) == (

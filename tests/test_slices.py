@@ -93,3 +93,9 @@ def test_the_script_for_one_gpu_goes_on_until_all_is_done(tmp_path):
     calls.write_text("evaluate\n")
     done = subprocess.run(["bash", *script], env=settings | {"ONCE": "1"})
     assert done.returncode == 3 and len(calls.read_text().splitlines()) == 2
+    calls.write_text("evaluate\n" * 2)
+    command.write_text(f'#!/bin/sh\necho "$@" >> {calls}\nsleep 1\n')  # all done at once
+    done = subprocess.run(["bash", *script], env=settings | {"ONCE": "1", "MINUTES": "0.11"})
+    lines = calls.read_text().splitlines()[2:]
+    assert done.returncode == 3 and len(lines) == 1  # no time is left for the others
+    assert 0.1 <= float(lines[0].split()[-1]) <= 0.11

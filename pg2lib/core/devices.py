@@ -1,6 +1,7 @@
 """Precision, threads, memory, compilation and child processes.
 
-None of this changes results beyond the last bits.
+None of this changes results beyond the last bits, except that a compiled network draws other
+dropout masks than one that is not.
 """
 
 import contextlib

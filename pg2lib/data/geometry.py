@@ -46,7 +46,7 @@ def pose_distance(keypoints, training, shared=2 / 3, chunk=1024):
 
     It is the root mean square over the joints found in both, after `normalised`. A training pose
     must have the share `shared` of the pose's joints, else nearly empty ones would be near to
-    everything. `chunk` poses at a time take chunk * m * 32 bytes.
+    everything. `chunk` poses at a time take chunk * m * 70 bytes.
 
     Returns float64 (n,) in torso lengths; NaN for a pose without torso or neighbour.
     """

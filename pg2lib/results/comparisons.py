@@ -22,13 +22,14 @@ def spread_text(spread, form=".3f"):
 
 def outcome(low, high, published=math.nan, below="lower", above="higher", by_seed=None):
     """The interval of a difference in words: "as in the paper" or "AGAINST the paper" by the sign
-    of the published difference; `below` or `above` zero if the paper has none (NaN). by_seed: the
-    difference in each training; for one, or None, the words end in "(seen once)"."""
+    of the published difference; `below` or `above` zero if the paper has none (NaN), or prints
+    equal scores (0). by_seed: the difference in each training; for one, or None, the words end in
+    "(seen once)"."""
     direction = statistics.LESS if published <= 0 else statistics.MORE
     verdict = statistics.verdict((low + high) / 2, low, high, direction, by_seed=by_seed)
     agrees, differs = "as in the paper", "AGAINST the paper"
-    if math.isnan(published):
-        agrees, differs = above, below
+    if math.isnan(published) or published == 0:
+        agrees, differs = (below, above) if published == 0 else (above, below)
     if verdict == statistics.CANNOT:
         several = by_seed is not None and len(by_seed) > 1
         return DISAGREE if several and (low > 0 or high < 0) else UNDECIDED

@@ -165,7 +165,7 @@ def _reach(score):
     """Distances from an Inception Score to the ends of its interval, down and up."""
     if score.get("low") is not None:
         return score["mean"] - score["low"], score["high"] - score["mean"]
-    half = stdtrit(score["splits"] - 1, 0.975) * score["std"] / score["splits"] ** 0.5
+    half = stdtrit(score["splits"] - 1, 0.975) * score["std"] / (score["splits"] - 1) ** 0.5
     return half, half
 
 

@@ -76,7 +76,8 @@ def paint(start, dataset, config, seed, device, path, progress=None):
     """Paint the output of `start` for every batch of a training once, for all that refine it.
 
     Writes `path`, (iterations, B, 3, H, W): float32, or bfloat16 as int16 if training is in
-    bfloat16, like the last layer's output. The bits are the same as when painted in training.
+    bfloat16, like the last layer's output. The bits are the same as when painted in training, if
+    `start` has a single stage: a sum of two is float32 even then.
     """
     precision = precision_of(config, device)
     low = precision == "bfloat16"

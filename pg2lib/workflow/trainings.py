@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pg2lib import models
+from pg2lib.core import devices
 from pg2lib.core.files import read_record, stored, write_csv
 from pg2lib.evaluation import curves, pose_score, statistics
 from pg2lib.evaluation.scores import SCORES, weights
@@ -40,7 +41,8 @@ def curve(study: pipeline.Study, row: str, log=None):
         when = training.curve_steps(config.iterations), config.batch
         how = replace(pipeline.scoring(study, "pg2", "target"), inception=None, lpips=None)
         how = how, pipeline.estimator(study)
-        found = curves.score_curve(images, pipeline.data(study), *when, *how, progress=progress)
+        with devices.tuned(0, how[0].device):
+            found = curves.score_curve(images, pipeline.data(study), *when, *how, progress=progress)
         write_csv(folder / curves.FILE, found)
 
     return curves.read_curve(pipeline.ensure(curve_step(study, row), work, log))
