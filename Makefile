@@ -1,8 +1,8 @@
 # Every target runs in the virtual environment .venv, which is created first if it is missing.
 # Variables given to make (PG2_DATA=..., PG2_RUNS=...) reach the environment of the commands.
 
-DATASET ?= synthetic-market
-PROFILE ?= quick
+DATASET ?= $(or $(PG2_DATASET),synthetic-market)
+PROFILE ?= $(or $(PG2_PROFILE),quick)
 SEEDS ?= 0
 SET ?=
 STUDY ?=
@@ -50,11 +50,16 @@ help:
 
 # kernels start in notebooks/, where a relative path of the environment would lead elsewhere
 lab: .venv/.installed
-	@for name in PG2_DATA PG2_RUNS PG2_FIGURES PG2_METHODS PG2_PARSING; do \
-	    if [ $$name = PG2_PARSING ]; then before=:; else before='^|:'; fi; \
-	    value=$$(printenv $$name | sed -E "s#($$before)([^/:])#\1$$PWD/\2#g"); \
-	    if [ -n "$$value" ]; then export "$$name=$$value"; fi; \
+	@for name in PG2_DATA PG2_RUNS PG2_FIGURES PG2_METHODS PG2_PARSING PG2_PROFILE \
+	        PG2_INCEPTION PG2_LPIPS PG2_VGG19 PG2_KEYPOINT_RCNN; do \
+	    value=$$(printenv $$name); before='^|:'; \
+	    case $$name:$$value in \
+	        PG2_PROFILE:*.toml) ;; PG2_PROFILE:*) continue;; PG2_PARSING:*) before=:;; \
+	    esac; \
+	    [ -z "$$value" ] || \
+	        export "$$name=$$(echo "$$value" | sed -E "s#($$before)([^/:])#\\1$$PWD/\\2#g")"; \
 	done; \
+	export TORCHINDUCTOR_DETERMINISTIC=1; \
 	exec .venv/bin/python -m jupyterlab notebooks
 
 reproduce: .venv/.installed

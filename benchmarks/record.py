@@ -19,8 +19,9 @@ import torch
 
 from benchmarks.common import PROJECT
 from pg2lib import models
+from pg2lib.cli import status_of
 from pg2lib.core.config import Study, changed_fields
-from pg2lib.core.files import read_json, write_json
+from pg2lib.core.files import UserError, read_json, write_json
 from pg2lib.evaluation import detail, score_row, statistics
 from pg2lib.evaluation.scores import SCORES as REGISTRY
 from pg2lib.training import checkpoints, loop
@@ -43,6 +44,8 @@ SIDE = 2_048  # of the matrix product
 
 def main():
     options = parser().parse_args()
+    if not options.change.strip():
+        raise UserError('say what is new: make record CHANGE="..."')
     study = Study("synthetic-market", options.profile, overrides=tuple(options.set or ()))
     pipeline.check(study)
     runs = [run(study, seed, options.row or ROWS) for seed in range(options.seeds)]
@@ -252,4 +255,4 @@ def met(runs) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main))

@@ -8,6 +8,7 @@ what the fits predict for the paper's width and length at this image size. Write
 
 import argparse
 import itertools
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from scipy.optimize import least_squares
 from scipy.stats import t as student
 
 from benchmarks.common import PROJECT
+from pg2lib.cli import status_of
 from pg2lib.core.config import Study
 from pg2lib.core.files import read_json, write_json
 from pg2lib.evaluation.scores import SCORES
@@ -215,4 +217,4 @@ largest error at the longest trainings when the fit sees only the shorter ones.
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main))

@@ -315,6 +315,7 @@ def test_a_fault_of_the_library_is_not_hidden():
         ({"WORLD_SIZE": "abc"}, "WORLD_SIZE=abc is no number"),
         ({"WORLD_SIZE": "2"}, "RANK is no number"),
         ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_PORT": "x"}, "MASTER_PORT is no number"),
+        ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_PORT": "1"}, "MASTER_ADDR is not"),
     ],
 )
 def test_a_wrong_environment_is_told(monkeypatch, capsys, environment, words):

@@ -110,11 +110,11 @@ def test_new_maps_in_a_folder_within_the_folder_are_another_step(tmp_path):
     deep = tmp_path / "anna" / "shoot" / "morning"
     deep.mkdir(parents=True)
     data, keys = runs.Step("data", "mine", {}, {}, ()), set()
-    for size in (2, 5):
-        save(deep / "1.png", np.arange(size * size).reshape(size, size))
+    for numbers in ([[0, 1], [2, 3]], [[0, 1], [2, 5]], np.arange(25).reshape(5, 5)):
+        save(deep / "1.png", np.array(numbers))  # the first two are files of one size
         runs.fingerprint.cache_clear()
         keys.add(maps.of_labels("people", data, f"lip:{tmp_path}").key)
-    assert len(keys) == 2
+    assert len(keys) == 3
 
 
 # ---- the map of a photo

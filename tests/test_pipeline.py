@@ -388,10 +388,12 @@ def test_a_kernel_finds_figures_and_runs_from_its_own_folder(tmp_path, monkeypat
     for name in ("PG2_FIGURES", "PG2_RUNS"):
         monkeypatch.setenv(name, "mine")
     monkeypatch.setenv("PG2_SET", "iterations=500")
+    monkeypatch.setenv("PG2_LPIPS", "weights/vgg.pth")
     monkeypatch.setenv("PG2_METHODS", os.pathsep.join(("a.py", "/b.py")))
     found = notebooks.kernel_environment(pipeline.Study(profile="smoke", parsing="cihp:maps"))
     assert found["PG2_METHODS"] == os.pathsep.join((str(tmp_path / "a.py"), "/b.py"))
     assert found["PG2_PARSING"] == f"cihp:{tmp_path / 'maps'}"
+    assert found["PG2_LPIPS"] == str(tmp_path / "weights" / "vgg.pth")
     assert found["PG2_SET"] == ""
     assert found["PG2_FIGURES"] == found["PG2_RUNS"] == str(tmp_path / "mine")
 

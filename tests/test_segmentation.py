@@ -154,6 +154,14 @@ def test_mistakes_in_a_folder_are_told(photographs):
     (photographs / "labels" / "0002.png").unlink()
     with pytest.raises(UserError, match="cannot read the labels .*0002.png"):
         labelled_photos.read(photographs, 64, 32)
+    label = photographs / "labels" / "0002.png"
+    Image.new("RGB", (3, 3)).save(label)
+    with pytest.raises(UserError, match="0002.png is in colours; write one label number"):
+        labelled_photos.read(photographs, 64, 32)
+    content = label.read_bytes()
+    label.write_bytes(content[:30] + b"x" + content[31:])  # a chunk's checksum
+    with pytest.raises(UserError, match="cannot read the labels .*0002.png"):
+        labelled_photos.read(photographs, 64, 32)
     Image.new("L", (3, 3)).save(photographs / "labels" / "0002.png")
     with pytest.raises(UserError, match="0002.png and its photograph have different sizes"):
         labelled_photos.read(photographs, 64, 32)
@@ -188,6 +196,7 @@ def test_the_parser_is_trained_measured_and_used(photographs, tmp_path, monkeypa
     assert len(list(table.parent.glob("parser.*"))) == 4
     # of a street data set the drawn street people train it, and its maps are a user's own
     assert segmenter.drawn_study(Study("market1501", "smoke")) == study
+    assert segmenter.config_of(Study(profile="smoke", overrides="iterations=9")).iterations == 9
     assert segmenter.drawn_study(Study("deepfashion", "smoke")).dataset == "synthetic-fashion"
     own = replace(study, parsing=f"people:{tmp_path / 'maps'}")
     found = pipeline.row_data(own, "SoftGated-parser").extras["parsing"]

@@ -41,6 +41,10 @@ def joined(device: str | None = None):
             f"WORLD_SIZE={given['WORLD_SIZE']} is set, but {wrong[0]} is no number; start "
             "with torchrun, or unset WORLD_SIZE"
         )
+    if not os.environ.get("MASTER_ADDR"):
+        raise UserError(
+            "WORLD_SIZE is set, but MASTER_ADDR is not; start with torchrun, or unset it"
+        )
     backend = "gloo"
     if torch.cuda.is_available() and device != "cpu":
         local = int(given["LOCAL_RANK"])

@@ -40,7 +40,7 @@ def read_table(path) -> np.ndarray:
     """The index in NAMES of every number in labels.csv, else UNJUDGED: uint8 (256,). Raises
     UserError if the file is missing or has other columns."""
     try:
-        lines = list(csv.DictReader(Path(path).read_text(encoding="utf-8").splitlines()))
+        lines = list(csv.DictReader(Path(path).read_text(encoding="utf-8-sig").splitlines()))
         numbers = {int(line["value"]): line["name"].strip() for line in lines}
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"cannot read {path} ({error}); it needs columns value and name") from None
@@ -67,8 +67,10 @@ def read(folder, height: int, width: int):
         try:
             with Image.open(label) as picture:
                 numbers = table[np.array(picture.convert("L") if picture.mode == "1" else picture)]
-        except (OSError, IndexError) as error:
+        except (OSError, ValueError, SyntaxError, IndexError) as error:
             raise UserError(f"cannot read the labels {label}: {error}") from None
+        if numbers.ndim != 2:
+            raise UserError(f"{label} is in colours; write one label number per pixel")
         if numbers.shape != image.shape[:2]:
             raise UserError(f"{label} and its photograph have different sizes")
         window = around_picture(image.shape[:2], height, width)

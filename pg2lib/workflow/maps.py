@@ -18,7 +18,7 @@ def of_labels(labels: str, data: runs.Step, own: str | None = None) -> runs.Step
         own_parsing.merging(order, labels)  # reports mistakes before the work
         if not folder.is_dir():
             raise UserError(f"{folder} is no folder; name the folder of the parsing maps")
-        config |= {"order": order, "folder": runs.fingerprint(folder, own=True)}
+        config |= {"order": order, "folder": runs.fingerprint(folder, maps=True)}
         write = own_parsing.write
     name, inputs = f"{data.name}/{labels}", {"data": data.key}
     return runs.Step("parsing", name, config, inputs, (code_keys.entry(write),))

@@ -26,6 +26,9 @@ from pg2lib.workflow import code_keys, pipeline, plan
 from pg2lib.workflow import run_store as runs
 from pg2lib.workflow import shipped as demo
 
+# name weights by a path, which kernels need in full
+WEIGHTS = ("PG2_INCEPTION", "PG2_LPIPS", "PG2_VGG19", "PG2_KEYPOINT_RCNN")
+
 
 @dataclass(frozen=True)
 class Notebook:
@@ -231,7 +234,11 @@ def kernel_address():
 def kernel_environment(study) -> dict:
     """Environment of a notebook's kernel, besides its parameters."""
     source = pipeline.source_folder(study)
-    environment = {
+    weights = {name: os.environ.get(name) for name in WEIGHTS}
+    weights = {
+        name: str(Path(file).expanduser().resolve()) for name, file in weights.items() if file
+    }
+    environment = weights | {
         "PG2_PROGRESS": "off",
         "PG2_RUNS": str(runs.root().resolve()),
         "PG2_FIGURES": str(runs.figures().resolve()),

@@ -277,6 +277,7 @@ def train(study: Study, name: str, log=None, until=None) -> Path:
         if log and distributed.rank() == 0:
             text = devices.precision_text(device_of(study), config.precision)
             log(f"{'':8} {study.name}/{name}: {text}")
+        resumed = any(folder.glob("checkpoint-*.pt"))
         leftovers.check_training(folder, config)
         what, seed = task(study, name, log), seed_of(study, name)
         images = row_data(study, name, log)
@@ -284,7 +285,7 @@ def train(study: Study, name: str, log=None, until=None) -> Path:
             facts = training.train(what, images, folder, seed, study.device, progress, until=until)
         if facts["step"] < config.iterations:
             raise OutOfTime(name)
-        return facts | {"processor_joules": joules()}
+        return facts | {"processor_joules": None if resumed else joules()}
 
     return ensure(train_step(study, name), work, log, until) / checkpoints.WEIGHTS
 

@@ -96,11 +96,14 @@ class State:
 
 
 @cache  # a folder of 12,000 images is listed once per process
-def fingerprint(source: Path, own: bool = False) -> str:
+def fingerprint(source: Path, own: bool = False, maps: bool = False) -> str:
     """Hash of the names and sizes of all files in a data folder, without reading them. For a user's
     own folder: of its images (`folder.inputs`), and of the content of its tables and poses, which
-    may be corrected."""
-    if own:
+    may be corrected. maps: of the content of every PNG in a folder of the user's own labels."""
+    if maps:
+        files = folder.files(source, (".png",))
+        listing = [f"{inside} {digest(path)}" for path, inside in files]
+    elif own:
         texts = (".csv", ".json")
         listing = [
             f"{inside} {digest(path) if path.suffix in texts else path.stat().st_size}"

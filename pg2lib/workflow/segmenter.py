@@ -35,7 +35,8 @@ def config_of(study: configs.Study, photographs=None) -> segmentation.SegmentCon
     setting, profile = configs.sized(study)
     own = profile.keypoint_network if profile.name == "smoke" else {}
     own = own if photographs is None else own | {"photographs": 0.5}
-    return segmentation.SegmentConfig(height=setting.height, width=setting.width, **own)
+    config = segmentation.SegmentConfig(height=setting.height, width=setting.width, **own)
+    return configs.override(config, study.overrides, config.name)
 
 
 def data(study: configs.Study, log=None):
