@@ -58,6 +58,13 @@ def test_a_profile_of_ones_own_may_move_to_another_folder(tmp_path):
     assert start(study=there).answered == 2
 
 
+def test_simulated_answers_do_not_depend_on_what_lies_in_the_run_store():
+    first = simulated_participants.simulated_answers(STUDY, ROW, PAIRS, NAMES, "guessing", 1, SHORT)
+    answer_all(start("guessing-01", simulated=True))  # as an earlier version left there
+    again = simulated_participants.simulated_answers(STUDY, ROW, PAIRS, NAMES, "guessing", 1, SHORT)
+    assert len(first) > 0 and first.answer.tolist() == again.answer.tolist()
+
+
 def test_the_paper_s_protocol():
     trials = user_study.plan(PAIRS, NAMES, seed=3)
     assert [trial.number for trial in trials] == list(range(1, 111))

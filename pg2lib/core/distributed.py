@@ -43,7 +43,7 @@ def joined(device: str | None = None):
         )
     if not os.environ.get("MASTER_ADDR"):
         raise UserError(
-            "WORLD_SIZE is set, but MASTER_ADDR is not; start with torchrun, or unset it"
+            "WORLD_SIZE is set, but MASTER_ADDR is not; start with torchrun, or unset WORLD_SIZE"
         )
     backend = "gloo"
     if torch.cuda.is_available() and device != "cpu":

@@ -220,8 +220,8 @@ def write(files: dict, out, earlier=()) -> list[Path]:
     ours = any(Path(out, last).exists() for last in (SHEET, SEQUENCE))
     if foreign := sorted(path for path in {*paths, *earlier} if path.exists() and not ours):
         raise UserError(
-            f"{foreign[0]} is there already, and pg2 generate did not write it; name another "
-            "folder with --out"
+            f"{foreign[0]} is there already, without a finished result of pg2 generate beside it; "
+            "remove it, or name another folder with --out"
         )
     try:
         for path, content in zip(paths, files.values()):

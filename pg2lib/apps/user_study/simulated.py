@@ -1,8 +1,7 @@
 """Simulated participants with known error rates, to check the study's arithmetic: the plans and
-files of people, in a folder of their own."""
+files of people, in a temporary folder."""
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +46,6 @@ def simulated_answers(study, row, test_pairs, names, kind, people, protocol=user
     with tempfile.TemporaryDirectory() as folder:  # two notebooks may do this at once
         for name in who:
             given = study, row, test_pairs, names, name, protocol
-            session = user_study.start_session(*given, simulated=True)
-            session = replace(session, path=Path(folder, session.path.name))
+            session = user_study.start_session(*given, simulated=True, among=Path(folder))
             simulate(session, SIMULATED[kind])
         return user_study.read_folder(folder)

@@ -238,12 +238,21 @@ class Session:
 
 
 def start_session(
-    study, row, test_pairs, names, participant, protocol=PAPER, generator="", simulated=False
+    study,
+    row,
+    test_pairs,
+    names,
+    participant,
+    protocol=PAPER,
+    generator="",
+    simulated=False,
+    among=None,
 ):
     """The Session of a participant, at the first image without an answer.
 
     test_pairs, names, protocol: see `plan`; participant: letters, digits, - and _; generator: see
-    `generator_key`; simulated: whether `simulated` makes up the answers. UserError for an invalid
+    `generator_key`; simulated: whether `simulated` makes up the answers; among: a
+    folder for the file other than `folder`. UserError for an invalid
     name, too few images, or a file of the participant that is damaged or of another study.
     """
     models.find(row)
@@ -253,19 +262,11 @@ def start_session(
             f"{participant!r} is not a valid name: use up to 40 letters, digits, - and _."
         )
     seed = participant_seed(study, row, participant)
-    values = (
-        participant,
-        seed,
-        study.dataset,
-        study.profile_name,
-        row,
-        generator,
-        protocol,
-        simulated,
-    )
+    profile = study.profile_name
+    values = participant, seed, study.dataset, profile, row, generator, protocol, simulated
     facts = dict(zip(FACTS, values, strict=True))
     trials = plan(test_pairs, names, seed, protocol)
-    path = folder(study, row, simulated) / f"{participant}.jsonl"
+    path = (among or folder(study, row, simulated)) / f"{participant}.jsonl"
     if not path.exists():
         return Session(path, facts, trials, [], 0)
     stored, answers, size = read(path)
