@@ -398,6 +398,19 @@ def test_a_split_of_the_pairs_over_several_trainings():
     assert finding.verdict == HOLDS
 
 
+def test_an_effect_below_the_last_decimal_is_not_against_the_claim():
+    """Verdict and reason count the same effects as zero."""
+    evidence, random = made_up(a=[0.0] * 3, b=[0.0] * 3), np.random.default_rng(0)
+    for a, b in zip(evidence.pairs["a"], evidence.pairs["b"]):
+        a["mask_ssim"] = b.mask_ssim - random.uniform(0.0003, 0.0007, len(b))
+    assert SCORES["mask_ssim"].least == 0.001
+    result = ask(evidence, "mask_ssim", MORE)
+    (finding,) = result.findings
+    assert -0.001 < finding.low < finding.high < 0
+    assert result.verdict == FAILS and result.why == "Mask-SSIM of a is not higher."
+    assert ask(made_up(a=[-0.02] * 3, b=[0.0] * 3), "mask_ssim", MORE).why.endswith("the claim.")
+
+
 def test_two_data_sets_are_two_samples():
     street, studio = made_up(a=0.05, b=0.0), made_up(5, "deepfashion", a=0.01, b=0.0)
     result = ask(street, "mask_ssim", MORE, how="halves", sibling=studio)
@@ -418,14 +431,26 @@ def test_two_data_sets_are_two_samples():
                                            sibling=nobody).why  # fmt: skip
 
 
-def test_two_data_sets_of_several_trainings_are_compared_training_by_training():
+def test_two_data_sets_of_several_trainings_are_compared_each_with_each():
     street, studio = made_up(a=SHIFTS, b=[0.0] * 3), made_up(5, "deepfashion", a=[0.01] * 2,
                                                              b=[0.0] * 2)  # fmt: skip
     (finding,) = ask(street, "mask_ssim", MORE, how="halves", sibling=studio).findings
     (a,), (b,) = (ask(e, "mask_ssim", MORE).findings for e in (street, studio))
-    assert finding.by_seed == pytest.approx((a.by_seed[0] - b.by_seed[0],
-                                             a.by_seed[1] - b.by_seed[1]))  # fmt: skip
+    assert len(finding.by_seed) == 3 * 2
+    assert finding.by_seed == pytest.approx(tuple(x - y for x in a.by_seed for y in b.by_seed))
     assert finding.effect == pytest.approx(a.effect - b.effect)
+    assert finding.effect == pytest.approx(np.mean(finding.by_seed))
+
+
+def test_two_data_sets_of_which_one_was_trained_once():
+    """The difference is seen once, and the notes count the trainings of the rows apart from it."""
+    street, studio = made_up(a=SHIFTS, b=[0.0] * 3), made_up(5, "deepfashion", a=0.0, b=0.0)
+    result = ask(street, "mask_ssim", MORE, how="halves", sibling=studio)
+    assert result.verdict == SEEN and len(result.findings[0].by_seed) == 1
+    table = verdicts.claims_table([ask(street, "mask_ssim", MORE), result], FACTS)
+    below = "\n".join(table["notes"])
+    assert "Each row was trained 3 times" in below and "one of the two was trained once" in below
+    assert "For this one training of each row" not in below
 
 
 def test_drawn_street_and_studio_images_measure_the_painter():

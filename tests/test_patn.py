@@ -537,7 +537,7 @@ def test_ours_and_theirs_stand_side_by_side_with_their_presets():
              "drawn": True, "command": "make successors", "parsing": "drawn"}  # fmt: skip
     presets = {"presets": ["pg2", "patn"], "rows": by_preset}
     costs |= {"G1-poseMaskLoss": {"iterations": 100}, "PATN-equalFLOPs": {"iterations": 37}}
-    changes = {"PATN": {"blocks": 5, "perceptual": "none"}}
+    changes = {"PATN": {"blocks": [5, 9], "perceptual": ["none", "vgg19"]}}
     table = tables.successors(summaries, {}, presets, costs, changes, facts)
     lines = [(line["row"], line["by"], line["preset"]) for line in table["successors"]]
     assert lines[:2] == [("condition", "this project", "pg2"),
@@ -548,7 +548,8 @@ def test_ours_and_theirs_stand_side_by_side_with_their_presets():
         ("this project", "pg2"), ("this project", "patn"), ("paper", "patn"),
     ]  # fmt: skip
     text = render.render(table)[".md"]
-    assert "PATN is not trained as its paper was: blocks 5, perceptual none." in text
+    assert "PATN is not trained as in profile paper, whose values are in brackets: blocks 5 (9), " \
+           "perceptual none (vgg19)." in text  # fmt: skip
     assert "At equal iterations, 100: PATN, G1-poseMaskLoss." in text
     assert "PATN-equalFLOPs is an extra training: as many FLOPs as G1+G2+D" in text
     [paper] = [line for line in text.splitlines() if "PATN | paper" in line]

@@ -241,3 +241,28 @@ def test_mistakes():
         reproduction.check(new, committed(random, 2))
     with pytest.raises(UserError, match="a spread needs 3"):
         reproduction.check(new, new)
+
+
+def test_a_training_is_not_held_against_its_own_seed():
+    """A member of the sample is inside by construction: at most (S - 1) / sqrt(S) standard
+    deviations from the mean, where the limit is t sqrt(1 + 1/S), larger for any S."""
+    random = np.random.default_rng(3)
+    far = trained(random, 5)
+    far["G1-L1", "ssim"][0] += 1000 * SPREAD["ssim"]  # seed 0 alone, as trained elsewhere
+    old = table(far, seeds=[0, 1, 2, 3, 4])
+    new = table({key: values[0] for key, values in far.items()}, seed=0)
+    record = reproduction.check(new, old)
+    assert (record["seeds"], record["same"], record["passed"]) == (4, "left out", False)
+    assert "SSIM of G1-L1" in record["line"] and "4 other trainings" in record["line"]
+    assert any("seed 0 is not among the 4" in note for note in record["notes"])
+    assert reproduction.check(table(trained(random), seed=7), old)["seeds"] == 5
+
+
+def test_too_few_trainings_to_leave_one_out_are_named():
+    random = np.random.default_rng(4)
+    old = table(trained(random, 3), seeds=[0, 1, 2])
+    record = reproduction.check(table(trained(random), seed=1), old)
+    assert (record["seeds"], record["same"]) == (3, "counted")
+    assert any("passes by construction" in note for note in record["notes"])
+    record = reproduction.check(table(trained(random), seed=5), old)
+    assert record["same"] is None and not any("construction" in n for n in record["notes"])

@@ -53,6 +53,18 @@ def table():
     return tables.table1(alone(every), MARKET, FACTS)
 
 
+@pytest.mark.parametrize("half, name, lengths", [
+    ("market1501", "Market-1501", "22,000 and 14,000"),
+    ("deepfashion", "DeepFashion", "30,000 and 20,000"),
+])  # fmt: skip
+def test_a_table_of_photographs_names_the_papers_own_test_and_training(half, name, lengths):
+    printed = {"market1501": MARKET, "deepfashion": DEEPFASHION}[half]
+    facts = FACTS | {"half": half, "drawn": False}
+    table = tables.table1(alone({"G1-L1": summary("G1-L1", dataset=half)}), printed, facts)
+    [note] = [text for text in table["notes"] if "The paper tests on" in text]
+    assert f"12,800 pairs of {name}'s test half and trains for {lengths} iterations" in note
+
+
 def test_rows_stand_in_the_papers_order_between_the_references(table):
     assert [row["row"] for row in table["rows"]] == ["condition", *ROWS, "target"]
     few = tables.table1({r: [summary(r)] for r in ("target", "G1+D")}, MARKET, FACTS)

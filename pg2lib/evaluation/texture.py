@@ -46,7 +46,7 @@ def texture(generated, target, garments):
     that neither the outline of a garment nor its shading counts. With h that of the generated and
     h* that of the true garment, <h, h*> / <h*, h*>, summed over the garments: 1 for the true
     texture, 0 for a garment of its mean colour or blurred beyond the window, about 0 for another
-    texture or one elsewhere, 0.5 at half the contrast.
+    texture, 0 on average over displacements of the true one, 0.5 at half the contrast.
 
     generated, target: uint8 (n, H, W, 3); garments: bool (g, n, H, W). Returns a dict of float64
     (n,): "texture", NaN where no garment counts or none has a texture, and "target_texture", the

@@ -385,8 +385,7 @@ def configure(setting, profile, **own) -> PATNConfig:
 
 
 # Scores measured by others. The paper's Table 1 as quoted by a public reading note (Market, PCKh)
-# and a user of ADGAN (its issue 13); then by users of the released code, in its issues, and of
-# Global-Flow-Local-Attention, GFLA.
+# and a user of ADGAN (its issue 13); then by users of the released code, in its issues.
 FOUR = ("ssim", "inception", "mask_ssim", "mask_inception")
 ISSUE = "a user, issue"
 REPORTED = (
@@ -400,7 +399,6 @@ REPORTED = (
       )),
     Reported("deepfashion", "paper", "patn-fashion", {"ssim": 0.773, "inception": 3.209,
                                                       "pckh": 0.96}),
-    Reported("deepfashion", f"released weights, {ISSUE} 42 of GFLA", "patn", {"ssim": 0.65}),
 )  # fmt: skip
 
 

@@ -257,7 +257,7 @@ LATER = (
     Claim("soft-gate", "Soft-Gated Warping-GAN, the block",
           "the gate helps: without it, all that is warped counts",
           compare("texture ssim", SOFT, "SoftGated-noGate", MORE)),
-    Claim("soft-parsing", "Soft-Gated Warping-GAN, the parser",
+    Claim("soft-parsing", "ours: the bound of the parser",
           "painted parsing maps come close to true ones",
           compare("ssim", SOFT, "SoftGated-givenParsing", EQUAL, 0.02)
           + compare("texture", SOFT, "SoftGated-givenParsing", EQUAL, 0.05)),

@@ -5,6 +5,7 @@
 """
 
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -129,7 +130,8 @@ def by_rarity(comparison, evidence, sibling=None):
 def between_halves(comparison, evidence, sibling=None):
     """Effect on street images minus effect on studio images, two samples of different people and
     different trainings. The squared distances of the interval's ends add up (MOVER, Zou and Donner
-    2008)."""
+    2008). Every training on street images is compared with every one on studio images; if either
+    kind was trained once, so is the difference seen once."""
     if sibling is None or sibling.half == evidence.half:
         raise NotMeasured("the other data set is not scored")
     street, studio = (
@@ -139,8 +141,9 @@ def between_halves(comparison, evidence, sibling=None):
     value = street.value - studio.value
     low = value - np.hypot(street.value - street.low, studio.high - studio.value)
     high = value + np.hypot(street.high - street.value, studio.value - studio.low)
-    by_seed = (a - b for a, b in zip(street.by_seed, studio.by_seed))
-    return Effect(value, low, high, tuple(by_seed))
+    by_seed = [a - b for a, b in product(street.by_seed, studio.by_seed)]
+    once = 1 in (len(street.by_seed), len(studio.by_seed))
+    return Effect(value, low, high, (value,) if once else tuple(by_seed))
 
 
 def between_splits(comparison, evidence, sibling=None):

@@ -35,6 +35,10 @@ def check(table, committed, seed=0):
     against three in half of all cases, and by forty in 95 %. All rows off by five fail in 98 %
     and more.
 
+    A committed training of the same seed starts from the same weights and sees the same batches,
+    and on the machine that made it gives the same numbers. It is left out if FEWEST others remain;
+    if not, the notes say that it is among them.
+
     Args:
         table: `tables.table1` of one training.
         committed: that of several, each score of a trained row with its means "by_seed"; perhaps
@@ -43,9 +47,10 @@ def check(table, committed, seed=0):
 
     Returns:
         JSON values for `render.write`: {"facts", "passed", "line" (to print), "inside", "of",
-        "allowed", "seeds", "left_out" (numbers outside when one committed training is held
-        against the others, for each), "reproduction": [{"row", "label", "score", "value", "mean",
-        "low", "high", "deviations", "inside", "far"}], "notes"}.
+        "allowed", "seeds", "same" (what became of the committed training of the same seed: "left
+        out", "counted", or None where there is none), "left_out" (numbers outside when one
+        committed training is held against the others, for each), "reproduction": [{"row", "label",
+        "score", "value", "mean", "low", "high", "deviations", "inside", "far"}], "notes"}.
 
     Raises:
         UserError: tables of different data or profiles, a table without a row, a new table of
@@ -53,7 +58,7 @@ def check(table, committed, seed=0):
     """
     _comparable(table, committed)
     cells, absent = _cells(table, committed)
-    by_seed = np.array(cells.pop("by_seed").tolist()).T  # (S, N)
+    by_seed, same = _others(np.array(cells.pop("by_seed").tolist()).T, table, committed)
     judges, rounding = (cells.pop(key).to_numpy() for key in ("judge", "rounding"))
     centre, error, half = limits(by_seed, judges, rounding)
     furthest = limits(by_seed, judges, rounding, FAR)[2]
@@ -69,7 +74,7 @@ def check(table, committed, seed=0):
         "facts": table["facts"],
         "passed": bool(len(cells) - inside <= allowed and not cells["far"].any()),
         "inside": inside, "of": len(cells), "allowed": allowed, "seeds": len(by_seed),
-        "left_out": left_out(by_seed, rounding), "absent": absent,
+        "same": same, "left_out": left_out(by_seed, rounding), "absent": absent,
         "reproduction": cells.to_dict("records"),
     }  # fmt: skip
     record = without_nan(record)
@@ -164,6 +169,16 @@ def _cells(table, committed):
     return pd.DataFrame(cells), absent
 
 
+def _others(by_seed, table, committed):
+    """(the trainings, (S, N), that the new one is held against, `check`'s "same")."""
+    seeds = (committed["facts"].get("seeds") or [])[: len(by_seed)]
+    if table["facts"].get("seed") not in seeds:
+        return by_seed, None
+    if len(by_seed) == FEWEST:
+        return by_seed, "counted"
+    return np.delete(by_seed, seeds.index(table["facts"]["seed"]), 0), "left out"
+
+
 def _seeds(committed):
     """How many trainings all numbers of the trained rows have; UserError: too few."""
     known = [
@@ -186,7 +201,7 @@ def _line(record):
     far, fewest = sum(n["far"] for n in outside), record["of"] - record["allowed"]
     line = "Table 1 reproduced: " if record["passed"] else "Table 1 is not reproduced: "
     line += f"{record['inside']} of {record['of']} numbers within the spread of "
-    line += f"{record['seeds']} trainings"
+    line += f"{record['seeds']} {'other ' if record['same'] == 'left out' else ''}trainings"
     line += f" (at least {fewest} expected)" if record["inside"] < fewest else ""
     line += f", {far} far outside" if far else ""
     names = [f"{n['label']} ({away(n)})" for n in outside[:NAMED]]

@@ -16,6 +16,7 @@ from pg2lib.evaluation.score_row import REFERENCES, over_seeds, with_interval
 from pg2lib.evaluation.scores import SCORES, names, weighting
 from pg2lib.models import METHODS
 from pg2lib.models.base import Reported
+from pg2lib.models.pg2 import PAPER
 from pg2lib.results.claims import differences
 from pg2lib.results.notes import notes
 from pg2lib.results.render import HALVES, LABELS
@@ -61,7 +62,9 @@ def table1(summaries, paper, facts, pairs=None):
         if preset not in (None, table["facts"]["preset"]) and row["paper"]["ssim"] is not None:
             other.setdefault(preset, []).append(row["row"])
     splits = [value["splits"] for value in inception if "splits" in value]
-    about = {"splits": splits, "scores": SCORES, "other": other, "drawn": facts["drawn"]}
+    about = {"splits": splits, "scores": SCORES, "other": other, "drawn": facts["drawn"],
+             "paper_data": HALVES[facts["half"]],
+             "lengths": PAPER[facts["half"]]["iterations"]}  # fmt: skip
     table["notes"] += notes("table1", about, own=table["facts"]["dataset"] not in SETTINGS)
     return table
 
@@ -80,9 +83,9 @@ def successors(summaries, pairs, presets, costs, changes, facts):
 
     Args:
         summaries, pairs: as for `table1`; presets: a record of `presets.score_presets`.
-        costs: row -> `training.describe.costs`; changes: row of a later paper -> {field: value} of
-            its configuration where it is not the paper's; facts: as for `table1`, and "parsing",
-            where parsing maps come from, if rows see any.
+        costs: row -> `training.describe.costs`; changes: training of a later paper's row ->
+            {field: [value, that of profile paper]} where they differ; facts: as for `table1`, and
+            "parsing", where parsing maps come from, if rows see any.
 
     Returns:
         {"title", "successors": [{"row", "label", "by", "preset", "scores": {score: value}} with the

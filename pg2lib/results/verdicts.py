@@ -163,7 +163,8 @@ def _reason(comparison, effect, decision, divided=False):
         return f"{subject} {verb[decision]} than {margin:g}"
     claimed, other = ("higher", "lower")[:: 1 if comparison.direction == MORE else -1]
     by = f" by {margin:g}" if margin > comparison.measure.least else ""
-    opposite = high < 0 if comparison.direction == MORE else low > 0
+    least = comparison.measure.least  # what is smaller counts as zero
+    opposite = high < -least if comparison.direction == MORE else low > least
     words = {
         HOLDS: f"is {claimed}{by}, as claimed",
         FAILS: f"is {other}, against the claim" if opposite else f"is not {claimed}{by}",
@@ -242,7 +243,8 @@ def side_by_side(tables):
 
 def _notes(results, facts, lines):
     compared = [comparison for result in results for comparison in result.claim.comparisons]
-    trainings = {len(finding.by_seed) for result in results for finding in result.findings}
+    findings = [finding for result in results for finding in result.findings]
+    trainings = {len(f.by_seed) for f in findings if f.comparison.how != "halves"}
     studies = groupby(lines, itemgetter("study"))
     listed = [f"{study}: {'; '.join(map(health.health_text, own))}" for study, own in studies]
     return notes(
@@ -251,6 +253,8 @@ def _notes(results, facts, lines):
         tally=tally(results),
         drawn=facts.get("drawn"),
         halves=any(comparison.how == "halves" for comparison in compared),
+        halves_once=any(f.comparison.how == "halves" and len(f.by_seed) == 1 for f in findings),
+        failing=list(dict.fromkeys(c.row for c in compared if c.symptom)),
         once=1 in trainings,
         several=sorted(count for count in trainings if count > 1),
         seen=SEEN,

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pg2lib.core.config import override, sized
 from pg2lib.data.dataset import Batch
 from pg2lib.models import METHODS, chain, rows
-from pg2lib.models.base import Inputs, Output
+from pg2lib.models.base import INPUTS, Inputs, Output
 from pg2lib.models.layers import parameter_count
 
 
@@ -20,7 +20,7 @@ def describe_method(method, config) -> dict:
     with torch.device("meta"):
         networks = method.build(config)
         image, keypoints = torch.empty(1, 3, *size), torch.empty(1, 18, 2)
-        inputs = Inputs(image, keypoints, keypoints)
+        inputs = Inputs(image, keypoints, keypoints, _maps(method, 1, size))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         method.generate(networks, config, inputs, lambda inputs: Output(image))
     counts = {name: parameter_count(network) for name, network in networks.items()}
@@ -46,11 +46,17 @@ def training_gflops(method, config) -> float:
         networks = method.build(config)
         images = [torch.empty(config.batch, 3, *size) for _ in range(3)]
         poses = [torch.empty(config.batch, 18, 2) for _ in range(2)]
-    batches = [Batch(*images[:2], *poses)] * config.batches_per_step
+        maps = _maps(method, config.batch, size)
+    batches = [Batch(*images[:2], *poses, maps)] * config.batches_per_step
     with FlopCounterMode(display=False) as counter:
         for update in method.updates(networks, config, batches, lambda _: Output(images[2])):
             update.loss.backward()
     return config.iterations * counter.get_total_flops() / 1e9
+
+
+def _maps(method, batch, size) -> dict:
+    """The parsing maps that a method needs, empty."""
+    return {name: torch.zeros(batch, *size, dtype=torch.uint8) for name in method.needs - INPUTS}
 
 
 def describe(study, names=None) -> list[dict]:

@@ -1,7 +1,7 @@
 """The work of `make successors`: the rows of later papers and of PG2 beside them; their table, the
 papers' claims, Figure 4 and the notebooks about them."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from pg2lib import models
 from pg2lib.core import config as configs
@@ -84,11 +84,10 @@ def table(study, papers=None) -> dict:
     data, variant = pipeline.data(study), pipeline.MASK_VARIANT
     by_preset = presets.score_presets(images, data, variant, study.seed)
     cost = {row: describe.costs(study, row) for row in trained}
-    changes = {
-        row: configs.changed_fields(pipeline.method_config(study, row))
-        for row in trained
-        if row not in models.rows() and not models.find(row).budget
-    }
+    changes = {}
+    for row in trained:
+        if row not in models.rows() and not models.find(row).budget:
+            changes |= not_full_size(study, row)
     facts = pipeline.table_facts(study) | {
         "command": command(study, papers),
         "parsing": maps.source(study.data_name, study.parsing),
@@ -96,6 +95,19 @@ def table(study, papers=None) -> dict:
     }
     scores = pipeline.summaries(study, all_rows(papers)), pipeline.pairs(study, all_rows(papers))
     return tables.successors(*scores, by_preset, cost, changes, facts)
+
+
+def not_full_size(study, row) -> dict:
+    """Training -> {field: [value, that of profile paper]} where they differ, for the trainings that
+    make up a row."""
+    full, found = replace(study, profile="paper", overrides=()), {}
+    for method in models.chain(row):
+        own, other = (asdict(describe.method_config(s, method)) for s in (study, full))
+        found[method.name] = {
+            key: [own[key], other[key]]
+            for key in own if key != "threads" and own[key] != other[key]
+        }  # fmt: skip
+    return found
 
 
 def claims(study, papers=None) -> dict:
