@@ -261,6 +261,27 @@ def test_costs_are_counted_before_anything_is_trained(name):
     assert describe.training_gflops(method, config) > 0
 
 
+def test_a_method_of_ones_own_is_counted_with_maps_of_the_right_shape():
+    """Counting operations gives every method that names maps some, in `generate` and `updates`."""
+    usual, shapes = models.find("G1-L1"), []
+
+    def generate(networks, config, inputs, start=None):
+        shapes.append((inputs.extras["parsing"].shape, inputs.extras["parsing"].dtype))
+        return usual.generate(networks, config, inputs, start)
+
+    def updates(networks, config, batches, start=None):
+        generate(networks, config, batches[0])
+        yield from usual.updates(networks, config, batches, start)
+
+    own = replace(usual, needs=usual.needs | {"parsing"}, generate=generate, updates=updates)
+    config = usual.configure(SETTINGS["synthetic-market"], PROFILES["smoke"])
+    counts = [describe.describe_method(method, config) for method in (usual, own)]
+    assert counts[0] == counts[1]
+    assert describe.training_gflops(own, config) > describe.training_gflops(usual, config) > 0
+    size = config.height, config.width
+    assert shapes == [((1, *size), torch.uint8), ((config.batch, *size), torch.uint8)]
+
+
 # ---- maps in batches and where pairs are painted
 
 
