@@ -15,7 +15,7 @@ from pg2lib.data.prepare import card_text, verify
 from pg2lib.evaluation.ssim import PRESETS
 from pg2lib.results import render, terminal
 from pg2lib.training import describe as costs
-from pg2lib.workflow import lanes, pack, pipeline, plan, segmenter, slices
+from pg2lib.workflow import lanes, pack, pipeline, plan, segmenter, slices, trainings
 from pg2lib.workflow import matrix as matrices
 from pg2lib.workflow import pages as project_pages
 from pg2lib.workflow import run_store as runs
@@ -48,6 +48,11 @@ def reproduce(options):
     names = drawn() if options.dataset == "all" else [options.dataset]
     studies = [study_of(options, name) for name in names]
     check_committed(options, studies[0])
+    if options.strict and not all(map(trainings.known, studies)):
+        raise UserError(
+            "--strict needs bundled trainings of the same data set and profile, and one seed to "
+            "hold against them; leave it out, or see figures/ for studies that have some"
+        )
     if options.dry_run:
         entries = [entry for study in studies for entry in workflow.plan(study, options.claims)]
         return log(plan.plan_text(entries))

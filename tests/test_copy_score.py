@@ -48,15 +48,16 @@ def test_what_lies_between(pairs):
         assert low < found["background_copy"] < high and low < found["body_copy"] < high
 
 
-def test_background_and_body_are_told_apart(pairs):
+@pytest.mark.parametrize("variant", ["released", "scaled"])
+def test_background_and_body_are_told_apart(pairs, variant):
     old, new = (
-        pose_mask(torch.from_numpy(pairs[name]), 64, 32).bool().numpy()[:, 0]
+        pose_mask(torch.from_numpy(pairs[name]), 64, 32, variant=variant).bool().numpy()[:, 0]
         for name in ("old", "new")
     )
     ghost = np.where((old & ~new)[..., None], pairs["condition"], pairs["target"])
     behind = np.where((~old & ~new)[..., None], pairs["condition"], pairs["target"])
     for images, expected in ((ghost, (0, 1)), (behind, (1, 0))):
-        found = means(images, pairs["new"], pairs)
+        found = means(images, pairs["new"], pairs, variant=variant)
         got = found["background_copy"], found["body_copy"]
         assert got == pytest.approx(expected, abs=1e-12)
 
@@ -86,6 +87,21 @@ def test_nothing_to_tell_is_nan_and_has_no_weight():
     assert np.isnan(values[0]) and weights[0] == 0 and np.isfinite(values[1])
     same = copy_score.copied(images[0], images[1], images[1], typical, region)
     assert np.isnan(same[0]).all() and not same[1].any()
+
+
+def test_one_squared_grey_level_per_value_is_the_least_that_tells_images_apart():
+    """The condition is the target and a pattern orthogonal to it, of energy 1 or one half."""
+    target = np.full((2, 8, 6, 3), 100)
+    pattern = np.ones_like(target)
+    pattern[:, :, ::2] = -1
+    pattern[1, ::2] = 0
+    generated, condition, target = (
+        images.astype(np.uint8) for images in (target + 2 * pattern, target + pattern, target)
+    )
+    nothing, everywhere = np.zeros((8, 6, 3)), np.ones((2, 8, 6), bool)
+    values, weights = copy_score.copied(generated, condition, target, nothing, everywhere)
+    np.testing.assert_allclose(values, [2, np.nan])
+    np.testing.assert_allclose(weights, [1, 0])
 
 
 def test_pose_copy_by_hand():

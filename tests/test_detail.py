@@ -43,6 +43,27 @@ def test_masked_error_is_the_mean_absolute_error_inside_the_mask(person):
     assert detail.masked_error(other, images, masks & False).tolist() == [0, 0]
 
 
+def test_colour_is_compared_over_cells_of_a_sixteenth_of_the_height():
+    """4 of 64 rows: blocks of 2x2 pixels cancel within each cell, blocks of 4x4 do not."""
+    y, x = np.indices((64, 32))
+    masks = np.ones((5, 64, 32), bool)
+    target = np.full((5, 64, 32, 3), 100, np.uint8)
+    generated = target.copy()
+    for k, side in enumerate((2, 4, 2)):  # 3 in the mean over the channels
+        generated[k] += ((-1) ** (y // side + x // side)[..., None] * (6, 0, 3)).astype(np.uint8)
+    masks[2] = (x % 4 < 2) & (y % 4 < 2)  # one block of each cell, so that nothing cancels
+    masks[3:] = False
+    masks[3, 8:12, 8:14] = True  # a wrong cell and, with half the weight, half of a right one
+    generated[3, :, 14:] = 250  # outside, where nothing counts
+    generated[3, 8:12, 8:12] += np.array([6, 0, 3], np.uint8)
+    errors = detail.local_colour_error(generated, target, masks)
+    np.testing.assert_allclose(errors, [0, 3, 3, 2, np.nan])
+    cut, whole = np.full((1, 64, 30, 3), 100, np.uint8), np.ones((1, 64, 30), bool)
+    wrong = cut.copy()
+    wrong[:, :, 28:] += 30  # the last cells are half as wide and count half
+    assert detail.local_colour_error(wrong, cut, whole)[0] == pytest.approx(30 * 2 / 30)
+
+
 def test_region_mean_is_nan_for_an_empty_region():
     values = np.arange(8.0).reshape(2, 2, 2)
     region = np.zeros((2, 2, 2), bool)

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import binary_erosion
 from skimage.metrics import structural_similarity
 
 from pg2lib.core import distributed
 from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
 from pg2lib.data.heatmaps import patn_mask, pose_mask
-from pg2lib.evaluation import inception, perceptual, statistics
+from pg2lib.evaluation import copy_score, inception, perceptual, statistics
 from pg2lib.evaluation import score_row as evaluation
 from pg2lib.evaluation.pck import joint_counts, pck, pckh
 from pg2lib.evaluation.presets import PRESET_NAMES, score_presets
@@ -34,10 +35,12 @@ def dataset():
 
 
 def people():
-    """12 smooth random images of 4 people with random poses, and 14 test pairs."""
+    """12 smooth random images of 4 people with random poses, and 14 test pairs. A little noise
+    gives them stripes: blocks of four equal pixels hold nothing at a period of two."""
     random = np.random.default_rng(0)
-    images = random.integers(0, 256, (12, H // 4, W // 4, 3), dtype=np.uint8)
+    images = random.integers(0, 241, (12, H // 4, W // 4, 3), dtype=np.uint8)
     images = images.repeat(4, 1).repeat(4, 2)
+    images += np.random.default_rng(1).integers(0, 16, images.shape, dtype=np.uint8)
     identities = np.arange(12) // 3
     pairs = datasets.ordered_pairs(identities, np.ones(12, bool))
     return datasets.Dataset(
@@ -59,6 +62,25 @@ def one_stage(inputs):
 def two_stages(inputs):
     coarse = one_stage(inputs).image
     return Output(0.75 * coarse, {"coarse": coarse, "difference": -0.25 * coarse})
+
+
+def luma_of(image):
+    return image @ (0.2125, 0.7154, 0.0721) / 255
+
+
+def gradient_energy_of(image, mask):
+    """The mean where a pixel and its four neighbours lie in the mask."""
+    return sum(slope**2 for slope in np.gradient(luma_of(image)))[binary_erosion(mask)].mean()
+
+
+def stripes_of(image):
+    """Without a Fourier transform: by Parseval's theorem the energy at the highest frequency along
+    an axis is that of the alternating sums along it."""
+    luma = luma_of(image) - luma_of(image).mean()
+    alternating = [(luma * (-1.0) ** place).sum(axis)
+                   for axis, place in enumerate(np.indices(luma.shape))]  # fmt: skip
+    energies = [(sums**2).sum() / size for sums, size in zip(alternating, luma.shape)]
+    return max(energies) / (luma**2).sum()
 
 
 def test_a_row_is_generated_and_scored(dataset, tmp_path):
@@ -91,15 +113,22 @@ def test_a_row_is_generated_and_scored(dataset, tmp_path):
             real * mask, generated[k] * mask, channel_axis=2, data_range=255
         )
         assert row["mask_ssim"] == pytest.approx(ssim, abs=1e-6)
-    for name in ("ssim", "mask_ssim", "sharpness"):
-        weights = pairs["target_gradient"] if name == "sharpness" else None
+        ours, true = (gradient_energy_of(image, mask[..., 0]) for image in (generated[k], real))
+        expected = {"sharpness": ours / true, "target_gradient": true}
+        ours, true = stripes_of(generated[k]), stripes_of(real)
+        expected |= {"stripes": ours / true, "target_stripes": true}
+        assert dict(row[list(expected)]) == pytest.approx(expected, rel=1e-5)
+    weighted = {"sharpness": "target_gradient", "stripes": "target_stripes"}
+    for name in ("ssim", "mask_ssim", *weighted):
+        weights = pairs[weighted[name]] if name in weighted else None
         mean = np.average(pairs[name], weights=weights)
         assert summary["scores"][name]["mean"] == pytest.approx(mean, abs=1e-5)
         low, high = statistics.bootstrap_interval(pairs[name], pairs["identity"], weights)
         assert summary["scores"][name]["low"] == pytest.approx(low, abs=1e-5)
         assert summary["scores"][name]["high"] == pytest.approx(high, abs=1e-5)
     assert (summary["pairs"], summary["identities"]) == (14, len(set(pairs["identity"])))
-    for name in ("pck", "pckh", "pose_copy", "lpips", "inception", "mask_inception", "fid", "kid"):
+    for name in ("pck", "pckh", "pose_copy", "lpips", "inception", "mask_inception", "fid", "kid",
+                 "fixed_share"):  # fmt: skip
         assert summary["scores"][name] is None and name not in pairs
 
 
@@ -120,6 +149,10 @@ def test_two_stages_keep_coarse_and_difference(dataset, tmp_path):
     assert summary["mean_absolute_difference"] == pytest.approx(
         abs(difference.astype(float)).mean(), rel=1e-3
     )
+    maps = difference.astype(float).reshape(14, -1)
+    products = maps @ maps.T  # of every map with every map, on the diagonal with itself
+    share = {"mean": pytest.approx(products.mean() / np.trace(products) * 14)}
+    assert summary["scores"]["fixed_share"] == share | {"low": None, "high": None}
 
 
 def test_reference_rows(dataset, tmp_path):
@@ -144,12 +177,19 @@ def test_where_the_mask_comes_from(dataset, tmp_path):
     expected = pose_mask(keypoints[pairs[:, 1]], H, W, variant="scaled")[:, 0].bool().numpy()
     assert (scaled == expected).all()
 
-    def mask_ssim(**options):
+    def scored(**options):
         summary = evaluation.evaluate_row("condition", None, dataset, tmp_path, Scoring(**options))
         return summary["scores"]["mask_ssim"]["mean"], summary["mask_from"]
 
-    assert mask_ssim() == mask_ssim(mask_from="target")
-    assert mask_ssim(mask_from="condition")[1] == "condition"
+    def expected(masks):
+        seen = [dataset.images[column] * masks[..., None] for column in pairs.T]
+        return np.mean(
+            [structural_similarity(*two, channel_axis=2, data_range=255) for two in zip(*seen)]
+        )
+
+    assert scored() == scored(mask_from="target") == (pytest.approx(expected(target)), "target")
+    assert scored(mask_from="condition") == (pytest.approx(expected(condition)), "condition")
+    assert abs(expected(target) - expected(condition)) > 0.001
 
 
 def test_presets_of_patn_look_through_patns_mask(dataset, tmp_path):
@@ -189,10 +229,12 @@ def test_inception_scores_whole_and_masked_images(dataset, tmp_path, monkeypatch
     x, y = (images[:, *places].reshape(14, -1) / 100 for images in (condition, real))
     people = dataset.identities[pairs[:, 1]]
     found = summary["scores"]
-    mean, std = inception.score_from_logits(x[:, :7])
-    low, high = inception.score_interval(x[:, :7], people)
-    assert found["inception"] == {"mean": mean, "std": std, "splits": 10, "low": low, "high": high}
-    assert found["mask_inception"]["mean"] not in (mean, None)
+    hidden = (condition * mask[..., None])[:, *places].reshape(14, -1) / 100
+    for name, seen in (("inception", x), ("mask_inception", hidden)):
+        mean, std = inception.score_from_logits(seen[:, :7])
+        low, high = inception.score_interval(seen[:, :7], people)
+        assert found[name] == {"mean": mean, "std": std, "splits": 10, "low": low, "high": high}
+    assert found["mask_inception"] != found["inception"]
     assert found["fid"] == {"mean": pytest.approx(inception.fid(x, y)), "low": None, "high": None}
     different, where = np.unique(pairs[:, 1], return_inverse=True)
     y = dataset.images[different][:, *places].reshape(len(different), -1) / 100
@@ -232,6 +274,15 @@ def test_an_estimator_gives_pose_and_copy_scores(dataset, tmp_path):
     assert mean != pytest.approx(np.mean(pck(old, new)))
     assert table["pck"]["low"] <= mean <= table["pck"]["high"]
     assert {"background_weight", "body_weight", "pose_weight"} <= set(frame)
+    condition, target = (dataset.images[column] for column in dataset.test_pairs.T)
+    poses, weights = (old, new, old, copy_score.mean_image(dataset)), {}
+    for variant in ("released", "scaled"):  # copy scores look through the masks of the scoring
+        scoring = Scoring(mask_variant=variant)
+        scored = evaluation.pair_scorer(dataset, scoring, estimator)(condition, slice(None))
+        expected = copy_score.copy_scores(condition, condition, target, *poses, variant)
+        assert scored["body_weight"] == pytest.approx(expected["body_weight"])
+        weights[variant] = expected["body_weight"]
+    assert (weights["released"] != weights["scaled"]).any()
 
 
 def test_lpips_is_scored_per_pair(dataset, tmp_path, monkeypatch):

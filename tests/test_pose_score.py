@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import uniform_filter
 
 from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
@@ -166,6 +167,33 @@ def test_batches_move_and_mirror_images_and_joints_together():
         assert (image[:, y, x] == 1).all()
     again = next(pose_score.keypoint_batches(people, config, 0, 0, "cpu"))
     assert torch.equal(again[0], moved) and torch.equal(again[1], joints)
+
+
+@pytest.mark.parametrize("blurred", [0.5, 1])
+def test_batches_are_blurred_by_random_amounts(blurred):
+    """Else the network would miss joints of soft images and PCKh would reward sharpness. A blurred
+    image lies between the sharp one and its means over windows of 5 of its 64 rows."""
+    random = np.random.default_rng(0)
+    people = dataset(
+        random.integers(0, 256, (8, 64, 32, 3), dtype=np.uint8),
+        random.integers(0, 32, (8, 18, 2)).astype(np.float32),
+    )
+    (sharp, places), (seen, again) = (
+        next(pose_score.keypoint_batches(people, config, 0, 0, "cpu"))
+        for config in (
+            KeypointConfig(height=64, width=32, batch=200, blurred=share) for share in (0, blurred)
+        )
+    )
+    assert torch.equal(places, again)
+    sharp, seen = (images.double().flatten(1).numpy() for images in (sharp, seen))
+    soft = uniform_filter(sharp.reshape(200, 3, 64, 32), (1, 1, 5, 5), mode="nearest")
+    change = soft.reshape(200, -1) - sharp
+    amounts = ((seen - sharp) * change).sum(1) / (change**2).sum(1)  # by least squares
+    np.testing.assert_allclose(seen, sharp + amounts[:, None] * change, atol=1e-5)
+    share = (amounts != 0).mean()
+    assert share == pytest.approx(blurred, abs=0.1)
+    assert amounts.min() >= 0 and amounts.max() < 1
+    assert amounts.mean() == pytest.approx(share / 2, abs=0.05) and amounts.std() > 0.2
 
 
 # ---------------------------------------------------------------- network and map

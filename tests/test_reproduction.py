@@ -102,8 +102,8 @@ def test_an_honest_training_passes(seeds):
     assert 0.94 < np.mean(inside) < 0.99  # 95 % by design, the reference rows and rounding more
 
 
-def test_one_broken_row_fails():
-    """A network that learned with a swapped pair of joints: the numbers of one row are off."""
+def test_one_row_that_is_twenty_standard_deviations_off_fails():
+    """Three made-up scores of one row are lower, all other numbers those of an honest training."""
     random, failed = np.random.default_rng(1), 0
     shift = {("G1+D", "ssim"): -0.08, ("G1+D", "mask_ssim"): -0.12, ("G1+D", "pckh"): -0.4}
     for _ in range(40):
@@ -116,8 +116,8 @@ def test_one_broken_row_fails():
     assert "far outside" in record["line"]
 
 
-def test_small_shifts_everywhere_fail_by_their_number():
-    """A broken limb of the pose mask, which all rows are trained with: too many are outside."""
+def test_rows_that_are_all_five_standard_deviations_off_fail_by_their_number():
+    """Every made-up score is lower: few are far outside, but too many outside."""
     random, many = np.random.default_rng(2), 0
     shift = {(row, score): -5.0 * SPREAD[score] for row in ROWS for score in SCORES}
     for _ in range(40):
@@ -204,6 +204,20 @@ def test_correlated_numbers_allow_more_outside():
     assert many == 4 * stats.binom.ppf(0.99, 6, 0.05)
 
 
+def test_a_judge_of_its_own_moves_all_rows_of_a_score_together():
+    """Trainings that do not differ, so that only the judges do. The new number is sqrt(2) j z from
+    the others, with one normal z per score, and the limit is t sqrt(2) j. One of four |z| is above
+    the t of four degrees of freedom in 2.2 % of all cases, two are in 0.02 %: in 99 % of all cases
+    at most one score is outside, in all six rows."""
+    t = stats.t.ppf(0.975, 4)
+    outside = stats.binom.sf([0, 1], 4, 2 * stats.norm.sf(t))  # one score at least, two at least
+    assert outside[0] == pytest.approx(0.022, abs=0.001) and outside[1] < 0.001
+    rows, scores, none = np.repeat(ROWS, 4), np.tile(SCORES, 6), np.zeros(24)
+    same = np.full((5, 24), 0.3)
+    assert reproduction.allowed_outside(same, np.full(24, 0.01), none, rows, scores) == 6
+    assert reproduction.allowed_outside(same, none, none + 0.0005, rows, scores) == 0
+
+
 def test_each_committed_training_is_held_against_the_others():
     values = np.array([[1.0], [1.1], [0.9], [1.0], [9.0]])
     assert reproduction.left_out(values, 0.0) == [0, 0, 0, 0, 1]
@@ -226,7 +240,12 @@ def test_the_page_has_every_number(tmp_path):
 def test_mistakes():
     random = np.random.default_rng(10)
     old, new = committed(random), another(random)
-    for key, value in (("dataset", "synthetic-fashion"), ("profile", "lite"), ("pairs", 30)):
+    others = {
+        "dataset": "synthetic-fashion", "profile": "lite", "pairs": 30, "identities": 7,
+        "height": 128, "width": 64, "preset": "patn", "mask_from": "condition",
+        "mask_variant": "scaled",
+    }  # fmt: skip
+    for key, value in others.items():
         other = copy.deepcopy(new)
         other["facts"][key] = value
         with pytest.raises(UserError, match=f"{key} is {value} in the new one"):
@@ -248,9 +267,9 @@ def test_a_training_is_not_held_against_its_own_seed():
     deviations from the mean, where the limit is t sqrt(1 + 1/S), larger for any S."""
     random = np.random.default_rng(3)
     far = trained(random, 5)
-    far["G1-L1", "ssim"][0] += 1000 * SPREAD["ssim"]  # seed 0 alone, as trained elsewhere
-    old = table(far, seeds=[0, 1, 2, 3, 4])
-    new = table({key: values[0] for key, values in far.items()}, seed=0)
+    far["G1-L1", "ssim"][2] += 1000 * SPREAD["ssim"]  # seed 0 alone, as trained elsewhere
+    old = table(far, seeds=[3, 1, 0, 4, 2])
+    new = table({key: values[2] for key, values in far.items()}, seed=0)
     record = reproduction.check(new, old)
     assert (record["seeds"], record["same"], record["passed"]) == (4, "left out", False)
     assert "SSIM of G1-L1" in record["line"] and "4 other trainings" in record["line"]

@@ -44,3 +44,17 @@ def test_weights_are_a_column_of_the_pairs():
     table = pd.DataFrame({"ssim": [1.0, 2.0], "pck": [0.0, 1.0], "joints": [3, 4]})
     assert scores.weights(table, "ssim") is None
     np.testing.assert_array_equal(scores.weights(table, "pck"), [3, 4])
+    # of what the targets hold, the mean over pairs is a ratio of means; of joints, a share of all
+    assert {name: score.weight for name, score in scores.EVERY.items() if score.weight} == {
+        "sharpness": "target_gradient",
+        "stripes": "target_stripes",
+        "pck": "joints",
+        "pckh": "joints",
+        "background_copy": "background_weight",
+        "body_copy": "body_weight",
+        "pose_copy": "pose_weight",
+        "detail": "target_detail",
+        "artefacts": "target_detail",
+        "background_artefacts": "background_detail",
+        "texture": "target_texture",
+    }

@@ -2,12 +2,15 @@
 
 import copy
 import json
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from benchmarks import replicate
+from pg2lib import cli
+from pg2lib.core.config import drawn
 from pg2lib.core.files import read_json, write_json
 from pg2lib.results import claims, render
 from pg2lib.training import loop
@@ -59,6 +62,58 @@ def test_a_new_training_is_held_against_the_committed_ones(study, tmp_path, monk
     render.write(pipeline.figures_folder(study), "table1", table)
     assert trainings.check(study, lines.append) is False
     assert "not reproduced" in lines[-1]
+
+
+def test_judges_differ_by_the_scores_that_three_keypoint_networks_give_the_same_images(monkeypatch):
+    """0.70, 0.72 and 0.68: a standard deviation of 0.02. What one of them lacks has none."""
+    scored, networks = [], {}
+    monkeypatch.setattr(pipeline, "all_rows", lambda: ("condition", "G1-L1"))
+    monkeypatch.setattr(pipeline, "evaluate", lambda one, row, log: scored.append((one, row)))
+
+    def summaries(one, rows):
+        number = networks.setdefault(
+            pipeline.train_step(one, pipeline.KEYPOINTS).key, len(networks)
+        )
+        assert (one, *rows) in scored  # before it is read
+        pckh = (0.70, 0.72, 0.68)[number] + (rows == ["G1-L1"]) * 0.1 * number
+        scores = {"ssim": {"mean": 0.1 * number}, "pckh": {"mean": pckh}}
+        return {rows[0]: [{"scores": scores | {"pck": {"mean": 0.5} if number else None}}]}
+
+    monkeypatch.setattr(pipeline, "summaries", summaries)
+    found = trainings.judges(pipeline.Study(profile="smoke", seeds=(3, 1)), None)
+    assert found == {
+        "condition": {"pckh": pytest.approx(0.02)},
+        "G1-L1": {"pckh": pytest.approx(np.std([0.70, 0.82, 0.88], ddof=1))},
+    }
+    assert len(networks) == 3 and {one.seeds for one, _ in scored} == {(3,)}
+
+
+@pytest.mark.parametrize("answers, strict, status", [
+    ((True, True), True, 0), ((True, False), True, 1), ((False, True), True, 1),
+    ((False, False), False, 0),
+])  # fmt: skip
+def test_a_strict_reproduction_ends_with_status_1_unless_every_table_agrees(
+    answers, strict, status, monkeypatch, capsys
+):
+    for work in ("score", "present", "log_table"):
+        monkeypatch.setattr(reproduce, work, lambda *_: None)
+    monkeypatch.setattr(reproduce, "plan", lambda *_: [])  # nothing is missing
+    monkeypatch.setattr(reproduce, "both_halves", lambda studies: runs.figures())
+    agrees = dict(zip(drawn(), answers))
+    monkeypatch.setattr(trainings, "known", lambda study: {"facts": study.dataset})
+    monkeypatch.setattr(trainings, "check", lambda study, log: agrees.pop(study.dataset))
+    command = ["reproduce", "--dataset", "all", "--profile", "smoke"]
+    with pytest.raises(SystemExit) as end:
+        sys.exit(cli.main(command + ["--strict"] * strict))
+    assert end.value.code == status and not agrees  # each was checked
+    assert "done in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("study", [["--profile", "smoke"], ["--seeds", "0,1"]])
+def test_a_strict_reproduction_needs_something_to_compare_with(study, capsys):
+    with pytest.raises(SystemExit) as end:
+        sys.exit(cli.main(["reproduce", "--strict", "--dry-run", *study]))
+    assert end.value.code == 2 and "--strict needs bundled trainings" in capsys.readouterr().err
 
 
 def test_a_second_run_is_counted_against_the_first(tmp_path):

@@ -140,7 +140,9 @@ def local_colour_error(generated, target, masks):
     """
     cell, inside = max(masks.shape[1] // 16, 1), _inside(masks)
     change = channels_first(generated.astype(np.float64) - target) * inside
-    change, inside = (F.avg_pool2d(x, cell, ceil_mode=True) for x in (change, inside))
+    # a cell cut off by the border counts by its pixels, hence the same divisor for all
+    pool = dict(ceil_mode=True, divisor_override=cell**2)
+    change, inside = (F.avg_pool2d(x, cell, **pool) for x in (change, inside))
     total = inside.sum((1, 2, 3)).numpy()
     return change.abs().mean(1).sum((1, 2)).numpy() / np.where(total > 0, total, np.nan)
 

@@ -112,19 +112,20 @@ def _obstacle(comparison, evidence, sibling):
     """Why a comparison says nothing of the claim, whatever its effect, or None."""
     if comparison.how == "halves" and evidence.drawn:
         return "drawn data measure the painter, who chose both backgrounds"
-    seen = {row: evidence.first_stage_pairs[row] for row in comparison.rows
-            if row in evidence.first_stage_pairs}  # fmt: skip
-    if comparison.how not in ("curves", "cost") and len(set(seen.values())) > 1:
-        each = ", ".join(f"{row} {pairs:,}" for row, pairs in seen.items())
-        return f"the rows' first stages saw different numbers of training pairs ({each})"
-    for row in comparison.rows:
-        if row == comparison.row and comparison.symptom:
-            continue  # the claim is that this training fails
-        for part in (evidence, sibling if comparison.how == "halves" else None):
-            line = part and row_health(part, row)
+    for part in (evidence, sibling) if comparison.how == "halves" else (evidence,):
+        where = f" on {part.name}" if comparison.how == "halves" else ""
+        seen = {row: part.first_stage_pairs[row] for row in comparison.rows
+                if row in part.first_stage_pairs}  # fmt: skip
+        if comparison.how not in ("curves", "cost") and len(set(seen.values())) > 1:
+            each = ", ".join(f"{row} {pairs:,}" for row, pairs in seen.items())
+            return f"the rows' first stages saw different numbers of training pairs{where} ({each})"
+        for row in comparison.rows:
+            if row == comparison.row and comparison.symptom:
+                continue  # the claim is that this training fails
+            line = row_health(part, row)
             if line and not line["healthy"]:
                 stage = "stage II" if line["fixed_share"] is not None else "the adversarial stage"
-                return f"{stage} of {row} did not train ({line['why']})"
+                return f"{stage} of {row} did not train{where} ({line['why']})"
     return None
 
 

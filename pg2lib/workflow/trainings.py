@@ -107,14 +107,19 @@ def committed(study: pipeline.Study) -> dict | None:
     return tables[folder] | {"judges": read_record(folder / "judges.json") or {}}
 
 
+def known(study: pipeline.Study) -> dict | None:
+    """What Table 1 of a study is held against: `committed`, None for one of several trainings."""
+    return committed(study) if len(study.seeds) == 1 else None
+
+
 def check(study: pipeline.Study, log) -> bool:
     """Compare Table 1 of a single-seed study with the committed trainings, write `reproduction.*`
     beside it and log the answer. Returns whether it is reproduced; True if nothing is committed."""
-    known = committed(study) if len(study.seeds) == 1 else None
-    if known is None:
+    others = known(study)
+    if others is None:
         return True
     folder = pipeline.figures_folder(study)
-    record = reproduction.check(read_record(folder / "table1.json"), known)
+    record = reproduction.check(read_record(folder / "table1.json"), others)
     render.write(folder, "reproduction", record)
     log(f"{record['line']}\n({folder.name}/reproduction.md has every number)")
     return record["passed"]
