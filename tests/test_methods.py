@@ -24,6 +24,24 @@ def test_the_rows_are_the_papers_in_its_order():
     assert all(models.find(row).published["market1501"]["ssim"] for row in models.rows()[:6])
 
 
+def test_the_printed_scores_are_those_of_table_1():
+    """As on the poster, which has every cell."""
+    columns = [("deepfashion", "ssim"), ("deepfashion", "inception"), ("market1501", "ssim"),
+        ("market1501", "inception"), ("market1501", "mask_ssim"),
+        ("market1501", "mask_inception")]  # fmt: skip
+    for row, *cells in (
+        ("G1-CE-L1", 0.694, 2.395, 0.219, 2.568, 0.771, 2.455),
+        ("G1-HME-L1", 0.735, 2.427, 0.294, 3.171, 0.802, 2.508),
+        ("G1-L1", 0.735, 2.427, 0.304, 3.006, 0.809, 2.455),
+        ("G1-poseMaskLoss", 0.779, 2.668, 0.340, 3.326, 0.817, 2.682),
+        ("G1+D", 0.761, 3.091, 0.283, 3.490, 0.803, 3.310),
+        ("G1+G2+D", 0.762, 3.090, 0.253, 3.460, 0.792, 3.435),
+    ):
+        halves = models.find(row).published.items()
+        found = {(half, score): cell for half, scores in halves for score, cell in scores.items()}
+        assert found == dict(zip(columns, cells)), row
+
+
 def test_paper_profile_holds_the_papers_numbers():
     one, two = row_configs("G1+G2+D")
     assert (one.iterations, two.iterations, one.batch, one.channels) == (22_000, 14_000, 16, 128)
@@ -37,8 +55,13 @@ def test_paper_profile_holds_the_papers_numbers():
 def test_released_profile_takes_the_released_side():
     one, two = row_configs("G1+G2+D", profile="released")
     assert (one.iterations, two.iterations) == (22_000, 38_000)
+    assert (one.batch, two.batch, two.l1_weight) == (16, 16, 10.0)
     assert (two.d_mode, two.d_batch, two.d_sees_coarse) == ("triplet", "own", True)
     assert one.heatmap_values == "released"
+    one, two = row_configs("G1+G2+D", "deepfashion", "released")
+    assert (one.iterations, two.iterations) == (22_000, 58_000)
+    assert (one.batch, two.batch, two.l1_weight) == (1, 1, 50.0)
+    assert (two.d_mode, two.d_batch, two.d_sees_coarse) == ("triplet", "own", False)
 
 
 def test_the_ablations_differ_in_one_thing_each():
@@ -60,9 +83,15 @@ def test_the_ablations_differ_in_one_thing_each():
 
 
 def test_lambda_is_swept_by_four_orders_of_magnitude():
-    names = ("G2-lambda-small+D", "G1+G2+D", "G2-lambda-large+D")
-    weights = [row_configs(name)[-1].l1_weight for name in names]
-    assert weights == pytest.approx([0.1, 10, 1000])
+    factors = {"small": 0.01, "0.1": 0.1, "10": 10.0, "large": 100.0}
+    for dataset, profile in (("market1501", "paper"), ("deepfashion", "paper"),
+                             ("synthetic-market", "demo")):  # fmt: skip
+        ours = row_configs("G1+G2+D", dataset, profile)[-1]
+        for name, factor in factors.items():
+            config = row_configs(f"G2-lambda-{name}+D", dataset, profile)[-1]
+            for term in ("l1_weight", "feature_matching", "structural"):  # all that lambda weighs
+                assert getattr(config, term) == pytest.approx(factor * getattr(ours, term))
+    assert ours.l1_weight and ours.feature_matching and ours.structural
 
 
 def test_drawn_fashion_is_the_deepfashion_half_in_small():

@@ -1,4 +1,4 @@
-"""Networks against published sizes, hand-derived shapes and a plain re-statement of a layer."""
+"""Networks against published sizes, hand-derived shapes and plain re-statements of what they do."""
 
 import pytest
 import smoke
@@ -42,18 +42,110 @@ def test_g1_keeps_the_size_and_uses_the_pose(pose, size):
     assert not torch.allclose(out, moved)
 
 
-def test_g1_up_path_equals_upsampling_before_the_1x1():
-    """The released order, nearest x2 and then 1x1 + ReLU, written out again."""
+def shaken(net):
+    """The network with biases other than 0, and its parameters by name."""
+    for name, parameter in net.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter, std=0.2)
+    return net, dict(net.named_parameters())
+
+
+def conv(x, weights, name, stride=1):
+    weight = weights[f"{name}.weight"]
+    return F.conv2d(x, weight, weights[f"{name}.bias"], stride, weight.shape[-1] // 2)
+
+
+def linear(x, weights, name):
+    return F.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+
+def doubled(x):
+    return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+def residual_block(x, weights, name):
+    inner = F.relu(conv(x, weights, f"{name}.first"))
+    return x + F.relu(conv(inner, weights, f"{name}.second"))
+
+
+def encoded(x, weights, name, count):
+    """The code and skips of an encoder of `count` blocks."""
+    x, skips = F.relu(conv(x, weights, f"{name}.first")), []
+    for k in range(count):
+        x = residual_block(x, weights, f"{name}.blocks.{k}")
+        skips.append(x)
+        if k < count - 1:
+            x = F.relu(conv(x, weights, f"{name}.downs.{k}", stride=2))
+    return linear(x.flatten(1), weights, f"{name}.code"), skips
+
+
+@pytest.mark.parametrize("pose", ["concatenation", "CE", "HME"])
+def test_g1_is_what_the_released_code_computes(pose):
+    """The released order, nearest x2 and then 1x1 + ReLU; CE and HME join the two codes."""
     torch.manual_seed(0)
-    net = G1(64, 32, channels=4, embedding=8)
-    image, heat = torch.randn(2, 3, 64, 32), torch.rand(2, 18, 64, 32)
-    code, skips = net.encoder(torch.cat([image, heat], 1))
-    x = net.expand(code).view(-1, 4, *net.small)
-    for k, block in enumerate(net.blocks):
-        x = block(torch.cat([x, skips[-1 - k]], 1))
-        if k < len(net.ups):
-            x = F.relu(net.ups[k](x.repeat_interleave(2, 2).repeat_interleave(2, 3)))
-    torch.testing.assert_close(net(image, heat), net.last(x), atol=1e-5, rtol=1e-5)
+    net, weights = shaken(G1(32, 16, channels=4, embedding=8, pose=pose))
+    image, heat = torch.randn(2, 3, 32, 16), torch.rand(2, 18, 32, 16)
+    keypoints = torch.rand(2, 18, 2) * 15
+    shown = torch.cat([image, heat], 1) if pose == "concatenation" else image
+    code, skips = encoded(shown, weights, "encoder", 3)
+    if pose == "CE":
+        joints = coordinates(keypoints, 32, 16)
+        hidden = F.relu(linear(joints, weights, "pose_encoder.0"))
+        code = torch.cat([code, linear(hidden, weights, "pose_encoder.2")], 1)
+    elif pose == "HME":
+        code = torch.cat([code, encoded(heat, weights, "pose_encoder", 3)[0]], 1)
+    x = linear(code, weights, "expand").view(2, 4, 8, 4)
+    for k in range(3):
+        x = residual_block(torch.cat([x, skips[2 - k]], 1), weights, f"blocks.{k}")
+        x = F.relu(conv(doubled(x), weights, f"ups.{k}")) if k < 2 else x
+    expected = conv(x, weights, "last")
+    torch.testing.assert_close(net(image, heat, keypoints), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("skip, full", [(False, False), (True, False), (False, True)])
+def test_g2_is_what_the_released_code_computes(skip, full):
+    """Its deepest block joins the bottleneck with itself; `full` is this project's ablation."""
+    torch.manual_seed(0)
+    switches = dict(skip_full_res=skip, fully_connected=full, embedding=8)
+    net, weights = shaken(G2(128, 64, channels=2, **switches))
+    coarse, condition = torch.randn(2, 2, 3, 128, 64)
+    x, skips = F.relu(conv(torch.cat([coarse, condition], 1), weights, "first")), []
+    for k in range(3):
+        for half in range(2):
+            x = F.relu(conv(x, weights, f"encoder.{k}.{half}"))
+        skips.append(x)
+        x = F.relu(conv(x, weights, f"downs.{k}", stride=2)) if k < 2 else x
+    if full:
+        code = linear(x.flatten(1), weights, "bottleneck.0")
+        x = linear(code, weights, "bottleneck.1").view(x.shape)
+    for k in range(3):
+        x = torch.cat([x, skips[2 - k]], 1) if k < 2 or skip else x
+        for half in range(2):
+            x = F.relu(conv(x, weights, f"decoder.{k}.{half}"))
+        x = doubled(x) if k < 2 else x
+    expected = conv(x, weights, "last")
+    torch.testing.assert_close(net(coarse, condition), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("output", ["image", "patch"])
+def test_d_is_what_the_released_code_computes(output):
+    """5x5 convolutions of stride 2, normalised from the second on by the batch, then leaky ReLUs
+    of slope 0.2."""
+    torch.manual_seed(0)
+    net, weights = shaken(D(64, 32, channels=4, inputs=6, output=output))
+    images = torch.randn(3, 6, 64, 32)
+    x = images
+    for k in range(3):
+        x = conv(x, weights, f"convs.{k}", stride=2)
+        if k:
+            variance, mean = torch.var_mean(x, (0, 2, 3), correction=0, keepdim=True)
+            scale, shift = (weights[f"norms.{k - 1}.{p}"] for p in ("weight", "bias"))
+            x = (x - mean) / (variance + 1e-5).sqrt() * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)
+        x = torch.where(x > 0, x, 0.2 * x)
+    patches = output == "patch"
+    expected = conv(x, weights, "logit") if patches else linear(x.flatten(1), weights, "logit")
+    expected = expected.flatten(1) if patches else expected[:, 0]
+    torch.testing.assert_close(net(images), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_ce_coordinates_span_the_frame_and_missing_joints_are_zero():

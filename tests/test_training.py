@@ -1,5 +1,6 @@
 """Training: bit-exact resume, what learns and what stays, NaN and disk, painter."""
 
+import copy
 import dataclasses
 import json
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import smoke
 import torch
+import torch.nn.functional as F
 
 from pg2lib import models
 from pg2lib.core.files import UserError
@@ -158,6 +160,19 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(data, tmp_path):
     assert training.Run(smoke.task("G1-L1"), 0, "cpu").resume(tmp_path) == 2
 
 
+def test_a_kill_after_the_last_checkpoint_leaves_every_step_once_in_the_log(data, tmp_path):
+    task = smoke.task("G1-L1")
+    training.train(task, data, tmp_path, checkpoint_seconds=0, stop_after=2)
+    training.train(task, data, tmp_path, checkpoint_seconds=1e6, stop_after=2)
+    log = tmp_path / "log.jsonl"
+    assert [record["step"] for record in training.read_log(log)] == [1, 2, 3, 4]
+    assert training.Run(task, 0, "cpu").resume(tmp_path) == 2  # so steps 3 and 4 are repeated
+    with open(log, "a") as file:
+        file.write('{"step": 5, "gener')  # cut short by the kill
+    training.train(task, data, tmp_path)
+    assert [record["step"] for record in training.read_log(log)] == [1, 2, 3, 4, 5, 6]
+
+
 def test_the_loss_falls(data, tmp_path):
     longer = smoke.task("G1-L1", iterations=60, channels=8, learning_rate=2e-3)
     training.train(longer, data, tmp_path)
@@ -167,6 +182,32 @@ def test_the_loss_falls(data, tmp_path):
 
 def first_batches(task, data, seed=0, step=0):
     return next(training.pair_batches(data, task.config, seed, step, "cpu"))
+
+
+def test_steps_are_those_of_plain_adam_at_the_rates_of_the_schedule(data):
+    """Three steps of each player against a loop of PyTorch's own."""
+    task = smoke.task("G1+D", schedule="linear", warmup=0.5, iterations=6, precision="float32",
+        learning_rate=1e-3, d_learning_rate=4e-3, d_norm="spectral")  # fmt: skip
+    run = training.Run(task, 0, "cpu")
+    plain, full = copy.deepcopy(run.networks), {"generator": 1e-3, "discriminator": 4e-3}
+    optimizers = {
+        name: torch.optim.Adam(network.parameters(), betas=(0.5, 0.999))
+        for name, network in plain.items()
+    }
+    batches = training.pair_batches(data, task.config, 0, 0, "cpu")
+    # a third of the rate, two thirds, all of it, while the schedule falls by a sixth a step
+    for step, share in enumerate((1 / 3 * 6 / 6, 2 / 3 * 5 / 6, 3 / 3 * 4 / 6)):
+        drawn = next(batches)
+        run.step(drawn, step)
+        for update in task.updates(plain, task.config, drawn):
+            optimizer = optimizers[update.networks]
+            optimizer.param_groups[0]["lr"] = share * full[update.networks]
+            optimizer.zero_grad()
+            update.loss.backward()
+            optimizer.step()
+    for name, network in run.networks.items():
+        pairs = zip(network.parameters(), plain[name].parameters())
+        assert all(torch.allclose(ours, theirs, rtol=0, atol=2e-6) for ours, theirs in pairs), name
 
 
 def test_each_player_moves_only_itself_and_g1_is_frozen_in_stage_two(data, coarse):
@@ -195,15 +236,59 @@ def test_the_generators_loss_is_adversarial_plus_lambda_times_masked_l1(data):
     update = next(task.updates(run.networks, task.config, (batch,)))
     image = pg2.generate(run.networks, task.config, batch).image
     pairs = [torch.cat([batch.condition, other], 1) for other in (batch.target, image)]
-    fake = run.networks["discriminator"](torch.cat(pairs))[4:]
-    mask = pg2.pose_mask(batch.target_keypoints, 64, 32)
-    error = (image - batch.target).abs() * (1 + mask)
-    by_hand = torch.nn.functional.softplus(-fake).mean() + 7 * error.mean()
-    torch.testing.assert_close(update.loss, by_hand)
-    with_ssim = dataclasses.replace(task.config, structural=3.0)
-    update = next(task.updates(run.networks, with_ssim, (batch,)))
-    structural = losses.structural(image, batch.target)
-    torch.testing.assert_close(update.loss, by_hand + 3 * structural)
+    logits, layers = run.networks["discriminator"](torch.cat(pairs), features=True)
+    adversarial, error = F.softplus(-logits[4:]).mean(), (image - batch.target).abs()
+    masks = {
+        variant: pg2.pose_mask(batch.target_keypoints, 64, 32, variant=variant)
+        for variant in ("released", "scaled")
+    }
+    by_hand = {v: adversarial + 7 * (error * (1 + mask)).mean() for v, mask in masks.items()}
+    torch.testing.assert_close(update.loss, by_hand["released"])
+    features = torch.stack([(layer[4:] - layer[:4]).abs().mean() for layer in layers]).mean()
+    more = {"structural": losses.structural(image, batch.target), "feature_matching": features}
+    switches = [({term: 3.0}, by_hand["released"] + 3 * value) for term, value in more.items()]
+    for switch, expected in [*switches, (dict(mask_variant="scaled"), by_hand["scaled"])]:
+        config = dataclasses.replace(task.config, **switch)
+        update = next(task.updates(run.networks, config, (batch,)))
+        torch.testing.assert_close(update.loss, expected)
+
+
+@pytest.mark.parametrize("batch, sees_coarse", [("own", True), ("same", False)])
+def test_the_discriminators_loss_is_that_of_the_last_batch_in_one_pass(batch, sees_coarse, data):
+    """The released code's triplets put together by hand."""
+    switches = dict(d_mode="triplet", d_batch=batch, d_sees_coarse=sees_coarse)
+    task = smoke.task("G1+G2+D", **switches)
+    networks = training.Run(task, 0, "cpu").networks
+    batches = first_batches(task, data)
+    _, update = task.updates(networks, task.config, batches)
+    *_, last = batches
+    coarse = smoke.plain(last).image
+    shown = [last.target, last.condition, coarse + networks["generator"](coarse, last.condition)]
+    logits = networks["discriminator"](torch.cat([*shown, coarse] if sees_coarse else shown))
+    real, condition, fake = logits.split(4)[:3]
+    negatives = F.softplus(condition).mean() / 4 + F.softplus(fake).mean() / 4
+    torch.testing.assert_close(update.loss, F.softplus(-real).mean() / 2 + negatives)
+    chances = {name: (1 / (1 + (-x).exp())).mean() for name, x in (("real", real), ("fake", fake))}
+    for name, chance in chances.items():
+        torch.testing.assert_close(update.terms[f"d_{name}"], chance)
+
+
+@pytest.mark.parametrize("values, outside", [("paper", 0.0), ("released", -1.0)])
+def test_g1_sees_discs_of_the_configured_radius_and_values(values, outside):
+    keypoints, seen = torch.full((1, 18, 2), -1.0), []
+    keypoints[0, 3] = torch.tensor([12.0, 30.0])
+
+    def generator(condition, pose, _):
+        seen.extend(pose[0])
+        return condition
+
+    config = smoke.config("G1-L1", heatmap_radius=2.0, heatmap_values=values)
+    pg2.generate(
+        {"generator": generator}, config, smoke.inputs(torch.zeros(1, 3, 64, 32), keypoints)
+    )
+    disc = seen.pop(3)
+    assert disc[30, 10:15].tolist() == [1.0] * 5 and (disc == 1).sum() == 13
+    assert (disc == outside).sum() == 64 * 32 - 13 and (torch.stack(seen) == outside).all()
 
 
 @pytest.mark.parametrize("switch", [dict(d_mode="triplet", d_batch="own", d_sees_coarse=True)])
