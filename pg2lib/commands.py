@@ -193,6 +193,8 @@ def parser(options):
     study = study_of(options)
     if options.dry_run:
         return log_plan(segmenter.steps(study))
+    if options.write:
+        segmenter.check_free(study, options.write, log)
     record = segmenter.measure(study, options.labelled, log)
     log(f"\n{terminal.text(record, terminal.columns())}\n")
     written = render.write(pipeline.figures_folder(study), "parser", record)

@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 import subprocess
 import sys
+import types
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,6 +68,37 @@ def test_imports_inside_functions_and_whole_modules_count(package):
     inside = "def work(x):\n    from toy import b\n    return getattr(b, x)\n"
     first = package(a=inside, b=B)
     assert package(b=B.replace("return 1", "return 2")) != first  # any name of b may be meant
+
+
+EARLY = """
+import sys
+LIMITS = [3]
+LIMITS.append(4)
+if sys.flags.debug:
+    def use(x):
+        return x
+else:
+    def use(x):
+        return LIMITS[x]
+"""
+
+
+@pytest.mark.parametrize("old, new", [("append(4)", "append(5)"), ("return x\n", "return -x\n")])
+def test_what_runs_at_import_and_every_definition_of_a_name_count(package, old, new):
+    first = package(a=A, b=EARLY, c=C)
+    assert package(b=EARLY.replace(old, new))["toy.b"] != first["toy.b"]
+
+
+def test_a_file_of_methods_of_ones_own_counts(tmp_path, monkeypatch):
+    module, found = types.ModuleType("pg2_methods_0123_mine"), []
+    module.__file__ = str(tmp_path / "mine.py")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for value in (1, 2):
+        (tmp_path / "mine.py").write_text(f"def work():\n    return {value}\n")
+        forget()
+        found.append(code_keys.hashes((module.__name__, "work")))
+    forget()
+    assert list(found[0]) == [module.__name__] and found[0] != found[1]
 
 
 def keys(project, **environment):

@@ -32,6 +32,20 @@ def test_nothing_asked_for_is_the_study_that_ships(monkeypatch):
     assert demo.study_from_environment().profile == "lite"
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        dict(profile="quick"),
+        dict(seeds=(1,)),
+        dict(seeds=(0, 1)),
+        dict(overrides=("iterations=5",)),
+        dict(dataset="market1501"),
+    ],
+)
+def test_a_study_that_differs_in_anything_does_not_ship(change):
+    assert demo.ships(SHIPPED) and not demo.ships(replace(SHIPPED, **change))
+
+
 def test_every_row_of_table_1_ships_and_is_small():
     assert demo.rows() == models.rows()
     assert demo.rows("synthetic-fashion") == ("G1-poseMaskLoss", "G1+G2+D")

@@ -109,6 +109,17 @@ def test_a_method_file_without_a_tuple_of_methods_is_told(tmp_path, text):
         models.load_file(file)
 
 
+@pytest.mark.parametrize("name", ["my row", "Mine (2)", "a/b", ""])
+def test_a_method_whose_name_cannot_name_a_folder_is_told(tmp_path, monkeypatch, name):
+    """`pg2 runs pack` finds steps by their folders."""
+    file = tmp_path / "own.py"
+    file.write_text("from dataclasses import replace\nfrom pg2lib import models\n"
+                    f"METHODS = (replace(models.find('G1-L1'), name={name!r}),)\n")  # fmt: skip
+    monkeypatch.setenv("PG2_METHODS", str(file))
+    with pytest.raises(UserError, match="a method is called .*; use letters"):
+        models.registry()
+
+
 def test_first_stages_that_no_row_refines_may_be_shorter(tmp_path):
     file = tmp_path / "two.toml"
     file.write_text('base = "smoke"\niterations = [8, 4]\nunrefined = 5\nbatch = 3\n')

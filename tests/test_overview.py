@@ -1,6 +1,7 @@
 """How far a whole run is, and how it ends: its table in the terminal and what to do next."""
 
 import json
+import os
 import time
 
 import pytest
@@ -70,6 +71,16 @@ def test_a_line_counts_every_step_that_gets_done(store):
     with overview.log_steps([(one, runs.state(one)) for one in steps], [folder], 1, lines.append):
         pass
     assert lines == []
+
+
+def test_a_record_from_before_the_run_is_no_progress():
+    one, lines = step("a"), []
+    make(one, 10.0)
+    os.utime(one.folder / "done.json", (1, 1))
+    entries = [(one, runs.State(False, "its output weights.pt is gone"))]
+    with overview.log_steps(entries, [], 1, lines.append):
+        pass
+    assert lines == ["-- step 0 of 1 done"]
 
 
 def value(mean, spread=""):

@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import tarfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -221,6 +223,37 @@ def test_a_step_that_is_worked_on_is_refused_and_an_interrupted_one_completed(at
     assert not runs.state(DATA).hit and not runs.state(ROW).hit
     assert pack.merge(file) == (2, 0) and runs.state(ROW).hit
     assert (folder / "weights.pt").read_bytes() == b"weights" * 1000
+
+
+def test_a_step_that_another_process_finished_meanwhile_is_not_replaced(at, tmp_path, monkeypatch):
+    make(ROW)
+    file, held = packed(tmp_path / "ours.tar"), pack.held
+    at("there")
+
+    @contextmanager
+    def finished_first(target):  # between the look at the store and the lock
+        make(ROW, "others!")
+        with held(target):
+            yield
+
+    monkeypatch.setattr(pack, "held", finished_first)
+    with pytest.raises(UserError, match="other results than the one in"):
+        pack.merge(file)
+    assert runs.checked(ROW, "weights.pt").read_bytes() == b"others!" * 1000
+
+
+def test_the_mark_of_a_complete_step_arrives_after_its_outputs(at, tmp_path, monkeypatch):
+    make(ROW)
+    file, replace, moved = packed(tmp_path / "ours.tar"), os.replace, []
+    at("there")
+
+    def note(source, target):
+        moved.append(Path(target).name)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", note)
+    pack.merge(file)
+    assert sorted(moved) == ["done.json", "step.json", "weights.pt"] and moved[-1] == "done.json"
 
 
 def test_what_a_killed_merge_left_is_removed(at, tmp_path):

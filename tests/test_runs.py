@@ -6,6 +6,7 @@ import time
 import pytest
 
 from pg2lib.core.files import UserError
+from pg2lib.workflow import pipeline
 from pg2lib.workflow import run_store as runs
 
 
@@ -78,3 +79,51 @@ def test_a_users_figures_are_kept_beside_the_runs_and_not_in_the_project(store, 
     monkeypatch.delenv("PG2_RUNS")
     assert runs.figures() == runs.project() / "runs" / "figures"
     assert runs.shipped_figures() == runs.project() / "figures"
+
+
+def test_every_kind_of_result_is_an_output_and_nothing_else_is():
+    step = runs.Step("train", "x", {})
+    names = ["card.json", "curve.npy", "log.jsonl", "pairs.csv", "weights.pt"]
+    with runs.claim(step) as folder:
+        for name in (*names, "done.json", "weights.tmp", ".curve.7.npy", "x.ipynb"):
+            (folder / name).write_text("")
+    assert runs.results(step) == names
+
+
+def test_a_step_begun_anew_keeps_only_what_is_as_it_was_written():
+    step = runs.Step("train", "x", {})
+    with runs.claim(step) as folder:
+        for name in ("curve.npy", "log.jsonl", "weights.pt"):
+            (folder / name).write_text("result")
+    runs.finish(step, runs.results(step), 1.5)
+    (folder / "weights.pt").unlink()  # why it is begun anew
+    (folder / "curve.npy").write_text("resulx")  # same size: no state tells
+    runs.begin_anew(step)
+    assert {path.name for path in folder.glob("[!.]*")} == {"step.json", "log.jsonl"}
+
+
+def test_a_step_that_another_process_finished_meanwhile_is_not_made_again(monkeypatch):
+    step = runs.Step("train", "x", {})
+    make(step)
+    before = runs.read_done(step)
+    states = iter([runs.State(False, "it has not been made yet"), runs.state(step)])
+    monkeypatch.setattr(runs, "state", lambda step: next(states))
+    folder = pipeline.ensure(step, lambda *_: pytest.fail("it was made again"))
+    assert folder == step.folder and runs.read_done(step) == before
+
+
+@pytest.mark.parametrize(
+    "place", ["test.lst", "bounding_box_test/0001.jpg", "img/WOMEN/Dresses/id_02/02_1_front.jpg"]
+)
+def test_another_size_or_name_of_any_file_of_a_data_set_is_another_fingerprint(store, place):
+    path, found = store / "data" / place, set()
+    path.parent.mkdir(parents=True)
+    for change in (
+        lambda: path.write_bytes(b"one"),
+        lambda: path.write_bytes(b"three"),
+        lambda: path.rename(path.with_name("other.jpg")),
+    ):
+        change()
+        runs.fingerprint.cache_clear()  # a process takes a folder to stay as it is
+        found.add(runs.fingerprint(store / "data"))
+    assert len(found) == 3

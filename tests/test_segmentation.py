@@ -202,3 +202,19 @@ def test_the_parser_is_trained_measured_and_used(photographs, tmp_path, monkeypa
     found = pipeline.row_data(own, "SoftGated-parser").extras["parsing"]
     network = segmenter.train(study)
     assert np.array_equal(found, segmentation.segment(network, pipeline.data(study).images))
+
+
+def test_maps_replace_no_file_of_the_user(tmp_path):
+    study = Study(profile="smoke")
+    names = pipeline.data(study).names
+    photo = (tmp_path / str(names[3])).with_suffix(".png")
+    photo.parent.mkdir(exist_ok=True, parents=True)
+    Image.fromarray(np.full((64, 32, 3), 7, np.uint8)).save(photo)
+    before = photo.read_bytes()
+    for write in (segmenter.check_free, segmenter.write_maps):
+        with pytest.raises(UserError, match="is not a map written before; name another folder"):
+            write(study, tmp_path)
+    own = replace(study, dataset="folder", source=str(tmp_path))
+    with pytest.raises(UserError, match="could replace images of the data set"):
+        segmenter.check_free(own, tmp_path / "maps")
+    assert photo.read_bytes() == before and len(list(tmp_path.rglob("*.png"))) == 1

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pg2lib.apps.photo import sequence
+from pg2lib.apps.photo import generate, sequence
 from pg2lib.core.files import UserError
 from pg2lib.data.keypoints import found, write_openpose_json
+from pg2lib.models.base import Output
 
 WALK = np.stack([np.random.default_rng(0).integers(1, 60, (18, 2)) + k for k in range(6)])
 WALK = WALK.astype(np.float32)
@@ -168,3 +169,15 @@ def test_the_gif_has_a_frame_for_each_pose():
     for fps in (0, -1, 1000, float("nan")):
         with pytest.raises(UserError, match="0.1 to 50 frames per second"):
             sequence.check_rate(fps)
+
+
+def test_every_frame_is_painted_from_its_own_pose_and_the_one_of_the_photo(tmp_path):
+    def paint(inputs):
+        grey = inputs.target_keypoints[0, 0, 0] + inputs.condition_keypoints[0, 0, 0]
+        return Output((grey / 127.5 - 1).expand(1, 3, 64, 32))
+
+    poses = np.stack([np.full((18, 2), place) for place in (3, 20, 11)])
+    image, mine = np.zeros((64, 32, 3), np.uint8), np.full((18, 2), 100)
+    generate.generate_and_write(paint, image, poses, tmp_path, pose=mine)
+    frames = [np.asarray(Image.open(tmp_path / "frames" / f"00{k}.png")) for k in range(3)]
+    assert [np.unique(frame).tolist() for frame in frames] == [[103], [120], [111]]

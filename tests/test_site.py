@@ -3,14 +3,18 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime
+import pytest
 import torch
 
 from pg2lib import cli
-from pg2lib.apps.pose_studio import background
+from pg2lib.apps.pose_studio import background, studio
 from pg2lib.apps.site import site, studio_page
+from pg2lib.core.config import Study
+from pg2lib.core.files import UserError
 from pg2lib.data.heatmaps import heatmaps, pose_mask
 from pg2lib.results import figures
 from pg2lib.results.report import write_report
@@ -130,3 +134,57 @@ def test_a_second_site_replaces_the_first_and_keeps_what_is_not_its_own(tmp_path
     assert cli.main(["site", "--out", str(out)]) == 2
     assert (out / "studio.html").read_text() == "edited"
     assert not (out / "studio" / "new.js").exists()
+
+
+def test_a_file_outside_the_project_stays_outside_the_site(tmp_path, monkeypatch):
+    project, out = tmp_path / "project", tmp_path / "out"
+    (project / "docs").mkdir(parents=True)
+    (project / "LICENSE").write_text("free")
+    (tmp_path / "diary.txt").write_text("mine")
+    monkeypatch.setattr(site.runs, "project", lambda: project)
+    source = project / "docs" / "a.md"
+    text = '<a href="../../diary.txt">d</a> <a href="../LICENSE">l</a>'
+    linked = site.linked(text, source, out, {source: site.Path("docs/a.html")})
+    assert linked == '<a >d</a> <a href="../files/LICENSE">l</a>'
+    assert [path for path in out.rglob("*") if path.is_file()] == [out / "files" / "LICENSE"]
+
+
+def test_only_a_studio_of_photographs_warns_of_passing_it_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(studio_page, "write", lambda study, folder, log: None)
+    pages = {}
+    for name in ("synthetic-market", "market1501"):
+        site.write_studio(Study(name, "smoke"), tmp_path / name, print)
+        pages[name] = (tmp_path / name / "studio.html").read_text(encoding="utf-8")
+    warning = "Shows people of market1501: not for redistribution."
+    assert warning in pages["market1501"] and "this project draws" not in pages["market1501"]
+    assert "redistribution" not in pages["synthetic-market"]
+    assert "people that this project draws" in pages["synthetic-market"]
+
+
+def test_the_page_takes_the_rows_that_a_photo_and_a_pose_are_enough_for(monkeypatch):
+    study, rows = Study(profile="smoke"), ["G1-L1", "PATN", "SoftGated", "G1+G2+D"]
+    monkeypatch.setattr(studio_page.models, "rows", lambda: rows)
+    assert studio_page.painted(study) == ("G1-L1", "G1+G2+D")
+    rows[:] = ["PATN"]
+    with pytest.raises(UserError, match="make demo"):
+        studio_page.painted(study)
+
+
+def test_the_people_of_the_page_have_their_own_names_and_poses(data, monkeypatch):
+    monkeypatch.setattr(studio_page, "CHOICES", 2)
+    pair = next(pair for pair in data.test_pairs.tolist() if min(pair) > 35)
+    keypoints = data.keypoints.copy()
+    keypoints[:, 0] = -1  # all but one pair lack the nose
+    keypoints[pair] = data.keypoints[studio.opening(data)]
+    few = replace(data, keypoints=keypoints)
+    pair, choices = studio.opening(few).tolist(), studio.choices(few)
+    names = dict(zip(choices, studio.Studio(few, lambda row: None, ["G1-L1"]).labels))
+    people, images = studio_page.samples(few, ("G1-L1",))
+    shown = sorted({*choices[:2], *pair})
+    assert min(pair) > choices[2]  # or places among all and among those shown are the same
+    np.testing.assert_array_equal(images, data.images[shown])
+    assert people["labels"] == [names[image] for image in shown]
+    assert [shown[people[name]] for name in ("condition", "target")] == pair
+    for pose, image in zip(people["poses"], shown):
+        found = [[-1, -1] if place is None else place for place in pose]
+        np.testing.assert_array_equal(found, keypoints[image])

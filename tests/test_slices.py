@@ -6,6 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import smoke
 import torch
@@ -14,7 +15,7 @@ from pg2lib import cli, models
 from pg2lib.core.files import OutOfTime, UserError
 from pg2lib.training import checkpoints
 from pg2lib.training import loop as training
-from pg2lib.workflow import pipeline, slices
+from pg2lib.workflow import lanes, pipeline, slices
 from pg2lib.workflow import run_store as runs
 
 ROW = "G1+D"
@@ -50,6 +51,56 @@ def test_nothing_begins_when_the_time_is_over(apart):
     assert not pipeline.train_step(apart, ROW).folder.exists()
 
 
+def test_neither_a_first_stage_nor_a_score_begins_when_the_time_is_over(apart):
+    with pytest.raises(OutOfTime):
+        pipeline.train(apart, "G1+G2+D", until=time.time())
+    with pytest.raises(OutOfTime):
+        pipeline.evaluate(apart, "condition", until=time.time())
+    assert not list(runs.root().glob("*/*/*"))
+
+
+def test_every_training_and_score_of_a_command_ends_at_its_time(apart, monkeypatch):
+    asked = []
+
+    def train(study, name, log=None, until=None):
+        asked.append(("train", name, until))
+
+    def evaluate(study, row, preset, mask_from, log=None, until=None):
+        asked.append(("evaluate", row, until))
+
+    monkeypatch.setattr(pipeline, "train", train)
+    monkeypatch.setattr(pipeline, "evaluate", evaluate)
+    monkeypatch.setattr(pipeline, "device_of", lambda study: "cpu")
+    monkeypatch.setattr(lanes.devices, "cpu_count", lambda: 2)
+    monkeypatch.setattr(lanes, "side_by_side", lambda work, jobs, count: list(map(work, jobs)))
+    lanes.score_all(apart, (ROW, "target"), lambda line: None, 7.0)
+    trained = [("train", ROW, 7.0), ("train", "keypoints", 7.0)]
+    assert sorted(asked[:2]) == trained and asked[2:] == [
+        *trained, ("evaluate", ROW, 7.0), ("evaluate", "target", 7.0),
+    ]  # fmt: skip
+
+
+def test_a_training_that_ran_out_of_time_is_not_finished(apart, monkeypatch):
+    step = pipeline.train_step(apart, ROW)
+    monkeypatch.setattr(pipeline, "row_data", lambda *_: None)
+    monkeypatch.setattr(training, "train", lambda *_, **__: {"step": 5})  # of 6
+    with pytest.raises(OutOfTime):
+        pipeline.train(apart, ROW)
+    assert "interrupted" in runs.state(step).reason
+    monkeypatch.setattr(training, "train", lambda *_, **__: {"step": 6})
+    pipeline.train(apart, ROW)
+    assert runs.state(step).hit
+
+
+def test_a_finished_training_shows_its_last_images(apart):
+    step = pipeline.train_step(apart, ROW)
+    with runs.claim(step) as folder:
+        np.save(folder / "curve.npy", np.arange(3, dtype=np.uint8).reshape(3, 1, 1, 1, 1))
+    runs.finish(step, ["curve.npy"], 1.0)
+    done, images = slices.so_far(apart, ROW)
+    assert (done, images.tolist()) == (6, [[[[2]]]])
+
+
 def test_the_command_says_how_far_it_is_and_goes_on(apart, capsys):
     step, data = pipeline.train_step(apart, ROW), pipeline.data(apart)
     with runs.claim(step) as folder:
@@ -69,6 +120,11 @@ def test_a_training_with_parsing_maps_says_how_far_it_is(apart):
     with runs.claim(pipeline.train_step(apart, row)) as folder:
         training.train(pipeline.task(apart, row), data, folder, 0, "cpu", until=0.0)
     assert slices.so_far(apart, row)[0] == 1
+
+
+def test_nine_minutes_are_540_seconds():
+    before = time.time()
+    assert 540 <= slices.end_after(9) - before < 541 and slices.end_after(None) is None
 
 
 @pytest.mark.parametrize("minutes", [0, -1, float("nan")])

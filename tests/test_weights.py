@@ -290,6 +290,17 @@ def test_small_files_hold_a_row_that_another_refines_only_once(tmp_path, monkeyp
         weights.load(shipped.weights_file("G1+G2+D"), "cpu", "G1-L1")
 
 
+def test_networks_that_paint_are_not_trained_any_more(trained):
+    method, config = models.find(ONE), smoke.config(ONE)
+    states = checkpoints.load_state(trained[ONE], "cpu")["networks"]
+    [network] = checkpoints.load_generators(method, config, states, "cpu").values()
+    assert not any(part.training for part in network.modules())
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    whole = {key: tensor.to(torch.int8) for key, tensor in states["generator"].items()}
+    with pytest.raises(UserError, match=f"the file does not hold .* {ONE} .*of type torch.int8"):
+        checkpoints.load_generators(method, config, {"generator": whole}, "cpu")
+
+
 def test_inputs_are_moved_to_the_device_of_the_network():
     poses = torch.zeros(1, 18, 2)
     inputs = Inputs(torch.zeros(1, 3, 8, 4), poses, poses, {"parsing": torch.zeros(1, 9, 8, 4)})

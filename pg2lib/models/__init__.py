@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -47,6 +48,8 @@ def registry() -> dict[str, Method]:
     found = {}
     for module in modules:
         for method in module.METHODS:
+            if not re.fullmatch(r"[\w.,+=-]+", method.name):  # folders are named after it
+                raise UserError(f"a method is called {method.name!r}; use letters, digits, .,+=-_")
             if method.name in found:
                 raise UserError(f"two methods are called {method.name}; rename one")
             found[method.name] = method

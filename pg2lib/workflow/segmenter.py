@@ -125,13 +125,32 @@ def facts(study, labelled) -> dict:
             "height": height, "width": width}  # fmt: skip
 
 
+def map_paths(dataset, folder) -> list[Path]:
+    return [(Path(folder) / name).with_suffix(".png") for name in map(str, dataset.names)]
+
+
+def check_free(study: configs.Study, folder, log=None):
+    """Raise UserError if `write_maps` would replace files that it did not write: images in the
+    study's own folder, or PNG files other than maps."""
+    source = None if study.setting.drawn else study.folder
+    if source and Path(folder).resolve().is_relative_to(Path(source).resolve()):
+        raise UserError(
+            f"maps in {folder} could replace images of the data set; name a folder outside {source}"
+        )
+    dataset = pipeline.data(study, log)
+    for path in filter(Path.exists, map_paths(dataset, folder)):
+        with Image.open(path) as there:
+            if there.mode != "L" or there.size != (dataset.width, dataset.height):
+                raise UserError(f"{path} is not a map written before; name another folder")
+
+
 def write_maps(study: configs.Study, folder, log=None) -> int:
     """Write the network's map of every image of a study's data set as folder/NAME.png, for
-    `--parsing people:FOLDER`; returns their number."""
+    `--parsing people:FOLDER`; returns their number. UserError: see `check_free`."""
+    check_free(study, folder, log)
     network, dataset = train(study, log), pipeline.data(study, log)
     found = segmentation.segment(network, dataset.images)
-    for name, one in zip(map(str, dataset.names), found):
-        path = (Path(folder) / name).with_suffix(".png")
+    for path, one in zip(map_paths(dataset, folder), found):
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path) as temporary:
             Image.fromarray(one).save(temporary, "PNG")
