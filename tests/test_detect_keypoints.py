@@ -60,11 +60,14 @@ def test_nobody_is_told():
 
 def test_uncertain_joints_and_those_outside_the_photo_are_missing():
     label, score, keypoints, joint_scores = person(0.9, 0)
-    joint_scores[COCO.index("left_shoulder")] = -1
+    for joint, score_of_joint in (("left_shoulder", -1), ("left_eye", 1.99), ("left_ear", 2.0)):
+        joint_scores[COCO.index(joint)] = score_of_joint
     keypoints[COCO.index("right_ankle"), 0] = 400
+    keypoints[COCO.index("left_ankle"), 1] = 300
+    keypoints[COCO.index("right_knee"), 0] = 399
     seen = detect_keypoints.detect(PHOTO, network((label, score, keypoints, joint_scores)))
     missing = [joint for joint, place in zip(JOINTS, seen) if (place == -1).all()]
-    assert missing == ["neck", "left_shoulder", "right_ankle"]
+    assert missing == ["neck", "left_shoulder", "right_ankle", "left_ankle", "left_eye"]
 
 
 def test_the_image_goes_in_as_torchvision_wants_it():

@@ -41,8 +41,8 @@ def test_an_unknown_processor_takes_float32(monkeypatch):
 
 def test_tuned_sets_threads_and_reproducible_cudnn_and_puts_them_back():
     before = torch.get_num_threads(), torch.backends.cudnn.deterministic
-    with devices.tuned(1, "cpu"):
-        assert torch.get_num_threads() == 1
+    with devices.tuned(before[0] + 1, "cpu"):
+        assert torch.get_num_threads() == before[0] + 1
         assert torch.backends.cudnn.enabled and torch.backends.cudnn.deterministic
         assert not torch.backends.cudnn.benchmark and not torch.backends.cudnn.allow_tf32
     assert (torch.get_num_threads(), torch.backends.cudnn.deterministic) == before

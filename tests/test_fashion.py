@@ -13,7 +13,7 @@ from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
 from pg2lib.data import deepfashion as fashion
 from pg2lib.data.dataset import DataConfig
-from pg2lib.data.keypoints import found, write_csv
+from pg2lib.data.keypoints import found, read_csv, write_csv
 from pg2lib.data.prepare import card_text, prepare, verify
 from pg2lib.data.synthetic import draw
 
@@ -206,6 +206,25 @@ def test_reduced_by_seed(people, tmp_path):
     assert len(data.train_pairs) == 2 and len(data.test_pairs) == 4
     assert "sampled" in data.card["pairs_from"]  # the published pairs may name what is left out
     assert len(data.images) == 2 + 4
+
+
+def test_an_outfit_without_a_pair_is_not_drawn_for_training(people, tmp_path):
+    source = write_source(tmp_path / "source", people)
+    path, lone = source / "fasion-annotation-train.csv", list(ITEMS["train"])[1]
+    rows = read_csv(path)
+    rows[name_of(lone, VIEWS[0])][8] = -1  # of its two images one is left
+    write_csv(path, rows)
+    for seed in range(5):
+        plan = fashion.plan(replace(FASHION, train_identities=1, seed=seed), source)
+        train = [name for name, trained in zip(plan.names, plan.train) if trained]
+        assert train == sorted(name_of(list(ITEMS["train"])[0], view) for view in VIEWS)
+
+
+def test_the_published_counts():
+    assert fashion.WHOLE == {
+        "train": {"images": 48_674, "pairs": 101_966},
+        "test": {"images": 4_038, "published_pairs": 8_570},
+    }
 
 
 # ---------------------------------------------------------------- what is missing or wrong

@@ -69,8 +69,11 @@ def test_drawn_people_written_and_read_again_are_the_same(data, tmp_path):
     np.testing.assert_array_equal(again.test_pairs, data.test_pairs)
     assert again.card["split"] == "split of images.csv (6 train, 4 test)"
     assert again.card["problems"] == []
-    with pytest.raises(UserError, match="is there already; name a new folder"):
-        own.export(data, tmp_path / "people")
+    (tmp_path / "notes").write_text("mine")
+    for taken in ("people", "notes"):
+        with pytest.raises(UserError, match=f"{taken} is there already; name a new folder"):
+            own.export(data, tmp_path / taken)
+    assert (tmp_path / "notes").read_text() == "mine"
 
 
 def test_people_from_sub_folders_and_names(photos, tmp_path):
@@ -94,12 +97,23 @@ def test_people_from_sub_folders_and_names(photos, tmp_path):
         np.testing.assert_array_equal(getattr(same, array), getattr(data, array))
 
 
+def test_any_case_of_a_suffix_counts_and_the_first_sub_folder_and_nothing_hidden(tmp_path):
+    shown = {"anna/DSC_1.JPG": "anna", "anna/day 2/hat_x.Jpeg": "anna", "bo_1.TIFF": "bo"}
+    for name in (*shown, "anna/._DSC_1.JPG", ".trash/cem_1.png", "keypoints/dora.png", "eli.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert {photo.name: photo.person for photo in own.list_photos(tmp_path)} == shown
+
+
 def test_a_table_of_images_decides_people_cameras_and_split(photos, tmp_path):
     rows = ["person,image,split,camera"]
     rows += [f"{who},{who}/{k}{end},{'test' if who in 'bo,eli' else 'train'},{k + 1}"
              for who in ("bo", "eli", "anna", "fay")
              for k, end in enumerate((".jpg", ".png", ".webp"))]  # fmt: skip
-    (photos / "images.csv").write_text("\n".join(rows) + "\n")
+    # as Excel saves "CSV UTF-8", with a blank line
+    (photos / "images.csv").write_text(
+        "\r\n".join([*rows, "", ""]), encoding="utf-8-sig", newline=""
+    )
     data = opened(tmp_path, photos)
     people = sorted({name.partition("/")[0] for name in data.names})
     assert people == ["anna", "bo", "eli", "fay"]  # only who is listed
@@ -110,6 +124,8 @@ def test_a_table_of_images_decides_people_cameras_and_split(photos, tmp_path):
         (1, "image,person,kamera", "header must be image,person"),
         (2, "bo,bo/9.jpg,test,1", "no image 'bo/9.jpg'"),
         (2, "bo,../bo.jpg,test,1", "no image"),
+        (2, f"bo,{photos}/bo/0.jpg,test,1", "no image"),
+        (2, "bo,bo/0.jpg,,1", "'' is neither train nor test"),
         (2, ",bo/0.jpg,test,1", "person is empty"),
         (2, "bo,bo/0.jpg,val,1", "'val' is neither train nor test"),
         (2, "bo,bo/0.jpg,test,x", "camera 'x'"),
@@ -197,6 +213,10 @@ def test_an_image_where_nobody_was_found_makes_no_pair(photos, tmp_path):
     data = opened(tmp_path, photos)
     missing = [data.names.index(name) for name in ("bo/0.jpg", "bo/1.png")]
     assert not found(data.keypoints[missing]).any()
+    few = np.where(np.arange(18)[:, None] < 5, BODY, -1)  # too few to tell a person's size
+    moved = own._read(photos / "bo" / "0.jpg", few, 1, 128, 64)[1][:5]
+    # The whole picture: 300 columns and 600 rows, of which 100 are above it.
+    np.testing.assert_array_equal(moved, np.floor((BODY[:5] + 0.5 + (0, 100)) * 128 / 600))
     assert not np.isin(missing, np.concatenate((data.train_pairs, data.test_pairs))).any()
     # Five people with pairs are left, one of them for the test; bo's last image has no partner.
     assert len(data.train_pairs) == 4 * 6 and len(data.test_pairs) == 6

@@ -163,6 +163,11 @@ def test_the_scaled_mask_grows_with_the_image():
     small_mask = pose_mask(small, 128, 128, variant="scaled")
     large_mask = pose_mask(2 * small, 256, 256, variant="scaled")
     assert abs(small_mask.mean() - large_mask.mean()) < 0.01
+    for height, thick in ((64, 5), (128, 9), (256, 17)):  # a limb of radius 4 at height 128
+        leg = torch.full((1, 18, 2), -1.0)
+        leg[0, 9], leg[0, 10] = (torch.tensor((32.0, y)) * height / 128 for y in (40, 100))
+        mask = pose_mask(leg, height, height // 2, variant="scaled")[0, 0]
+        assert mask[height * 70 // 128].sum() == thick
 
 
 # ---- PATN's mask
@@ -198,7 +203,7 @@ def test_patns_mask_equals_the_slow_version_and_scikit_image():
     for whole in (True, False):
         for height, width in SIZES:
             keypoints = random_keypoints(6, height, width, 5, whole)
-            keypoints[0, 6] = keypoints[0, 5]  # a limb without length
+            keypoints[0, 5:7] = (20, 30)  # a limb without length
             masks = patn_mask(torch.from_numpy(keypoints), height, width)
             assert masks.dtype == torch.float32 and masks.shape == (6, 1, height, width)
             for person, mask in zip(keypoints, masks[:, 0].numpy()):

@@ -57,8 +57,8 @@ def test_flip_twice_is_the_identity_in_numpy_and_torch(shape):
 
 def test_a_joint_mirrored_out_of_the_frame_is_missing():
     keypoints = np.full((18, 2), 5, np.float32)
-    keypoints[0] = (70, 20)
-    assert kp.flip_keypoints(keypoints, 64)[0].tolist() == list(MISSING)
+    keypoints[:2] = (70, 20), (63.5, 20)  # beyond the last pixel, which becomes the first
+    assert kp.flip_keypoints(keypoints, 64)[:2].tolist() == [list(MISSING)] * 2
 
 
 def test_found_and_torso():
@@ -72,12 +72,13 @@ def test_found_and_torso():
 def test_csv_by_hand(tmp_path):
     path = tmp_path / "annotation.csv"
     ys, xs = [-1] + list(range(101, 118)), [-1] + list(range(2, 19))
+    ys[5] = -1  # missing, although it has an x
     path.write_text(f"{kp.CSV_HEADER}\n1488_c5s3_071862_01.jpg.jpg: {ys}: {xs}\n")
     people = kp.read_csv(path)
     assert list(people) == ["1488_c5s3_071862_01.jpg.jpg"]
     keypoints = people["1488_c5s3_071862_01.jpg.jpg"]
     assert keypoints.shape == (18, 2) and keypoints.dtype == np.float32
-    assert keypoints[0].tolist() == list(MISSING) and keypoints[3].tolist() == [4, 103]
+    assert keypoints[[0, 5]].tolist() == [list(MISSING)] * 2 and keypoints[3].tolist() == [4, 103]
 
 
 def test_csv_round_trip(tmp_path):
@@ -140,7 +141,9 @@ def write(path, content):
 
 
 def test_openpose_coco18_takes_the_most_confident(tmp_path):
-    path = write(tmp_path / "p.json", {"people": [person(18, 0.2), person(18, 0.9, missing=[4])]})
+    part = person(18, 1.0, missing=range(9, 18))  # surer of nine joints, not of all
+    people = [person(18, 0.2), person(18, 0.9, missing=[4]), part]
+    path = write(tmp_path / "p.json", {"people": people})
     keypoints = kp.read_openpose_json(path)
     assert keypoints.dtype == np.float32 and keypoints.shape == (18, 2)
     assert keypoints[4].tolist() == list(MISSING) and keypoints[17].tolist() == [27, 67]
@@ -155,6 +158,16 @@ def test_openpose_body25(tmp_path):
     assert where["left_wrist"] == 7 and where["right_hip"] == 9 and where["left_hip"] == 12
     assert where["right_eye"] == 15 and where["left_eye"] == 16 and where["left_ear"] == 18
     assert keypoints[kp.JOINTS.index("left_ankle")].tolist() == list(MISSING)
+
+
+def test_mmposes_most_confident_is_told_by_the_body_and_not_by_hands_and_face(tmp_path):
+    """133 points of the whole body, of which COCO's 17 are ours."""
+    people = [
+        {"keypoints": [[at, at]] * 133, "keypoint_scores": [body] * 17 + [rest] * 116}
+        for at, body, rest in ((30, 0.9, 0.1), (50, 0.5, 0.9))
+    ]
+    path = write(tmp_path / "p.json", people)
+    assert (kp.read_openpose_json(path) == 30).all()
 
 
 def test_openpose_round_trip(tmp_path):

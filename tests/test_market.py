@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import replace
+from operator import itemgetter
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 
 from pg2lib.core.files import UserError
 from pg2lib.data import dataset as datasets
+from pg2lib.data import market1501, sources
 from pg2lib.data.dataset import DataConfig
 from pg2lib.data.keypoints import read_csv, write_csv
 from pg2lib.data.prepare import card_text, prepare, verify
@@ -38,6 +40,30 @@ def market(folder, half="train", people=None, size=(64, 128), ending=".jpg"):
 
 def first_image(source):
     return sorted((source / "bounding_box_train").iterdir())[0]
+
+
+def test_counts_by_hand():
+    keypoints = np.ones((7, 18, 2), np.float32)
+    keypoints[4, 11], keypoints[5], keypoints[6, 0] = -1, -1, -1  # a hip, everything, a nose
+    assert sources.counts(np.array([7, 7, 3, 7, 3, 5, 3]), keypoints) == {
+        "images": 7, "identities": 3, "annotated_images": 6,
+        "usable_images": 5, "usable_identities": 2, "pairs": 3 * 2 + 2 * 1,
+    }  # fmt: skip
+    # PATN's list of training pairs, and the paper's section 4.1
+    assert market1501.WHOLE_TRAINING_SET == {
+        "images": 12_936, "identities": 751, "pairs": 263_632,
+    }  # fmt: skip
+
+
+def test_of_too_many_images_random_ones_are_kept_in_order():
+    names = [f"{person}{number:02d}" for person in "ba" for number in range(20)] + ["c00"]
+    kept = [sources.subsample(names, itemgetter(0), 3, np.random.default_rng(k)) for k in (0, 0, 1)]
+    for some in kept:
+        assert some == [name for name in names if name in some]
+        assert "".join(name[0] for name in some) == "bbbaaac"
+    assert kept[0] == kept[1] != kept[2]
+    assert len({name[1:] for some in kept for name in some} - {"00", "01", "02"}) > 2
+    assert sources.subsample(names, itemgetter(0), None, None) == names
 
 
 def test_market_split_by_identity_and_pairs_by_hand(tmp_path):
@@ -85,6 +111,8 @@ def test_market_official_split(tmp_path):
     assert set(data.identities[~data.train]) == {1, 4}  # junk is left out
     assert len(data.train_pairs) == 10 and len(data.test_pairs) == 6
     assert data.names[-1] == "0004_c2s1_000001_01.jpg.jpg"
+    part = verify(MARKET, source)["parts"]["bounding_box_test"]
+    assert (part["images"], part["junk_images"], part["pairs"]) == (5, 4, 6)
 
     name = "0001_c{}s1_{:06d}_01.jpg.jpg".format
     rows = f"from,to\n{name(3, 2)},{name(1, 0)}\n{name(1, 0)},{name(2, 1)}\n"
@@ -92,9 +120,13 @@ def test_market_official_split(tmp_path):
     data = datasets.load(prepare(MARKET, tmp_path / "published", source))
     pairs = [[data.names[i] for i in pair] for pair in data.test_pairs]
     assert pairs == [[name(3, 2), name(1, 0)], [name(1, 0), name(2, 1)]]
-    (source / "market-pairs-test.csv").write_text(rows + f"{name(1, 0)},0099.jpg\n")
-    with pytest.raises(UserError, match=r"market-pairs-test\.csv, line 4.*0099"):
-        prepare(MARKET, tmp_path / "bad", source)
+    few = replace(MARKET, images_per_identity=2)  # the list may name what is left out
+    data = datasets.load(prepare(few, tmp_path / "few", source))
+    assert data.card["pairs_from"] == sources.SAMPLED and len(data.test_pairs) == 2
+    for line in (f"{name(1, 0)},0099.jpg\n", f"0099.jpg,{name(1, 0)}\n"):
+        (source / "market-pairs-test.csv").write_text(rows + line)
+        with pytest.raises(UserError, match=r"market-pairs-test\.csv, line 4.*0099"):
+            prepare(MARKET, tmp_path / "bad", source)
 
 
 def test_market_resized(tmp_path):
@@ -108,6 +140,10 @@ def test_market_resized(tmp_path):
     assert (half.keypoints[~here] == -1).all()
     averaged = np.float32(whole.images).reshape(-1, 64, 2, 32, 2, 3).mean((2, 4))
     assert np.abs(averaged - half.images).mean() < 3
+    # Twice the size: the centre of pixel x, at x + 1/2, comes to 2 x + 1.
+    twice = replace(MARKET, height=256, width=128)
+    twice = datasets.load(prepare(twice, tmp_path / "twice", source))
+    np.testing.assert_array_equal(twice.keypoints[here], 2 * whole.keypoints[here] + 1)
 
 
 def truncate(source):

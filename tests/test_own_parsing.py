@@ -34,22 +34,30 @@ def save(path, numbers, mode="L"):
 
 
 def test_every_class_of_every_order_has_a_label():
-    """By the numbers that the data sets print for their classes."""
+    """In the order in which the data sets number their classes."""
+    limbs = "arms arms legs legs shoes shoes"  # left, right
     wanted = {
-        ("lip", 5): "upper", ("lip", 13): "face", ("lip", 9): "lower", ("lip", 18): "shoes",
-        ("cihp", 10): "face", ("cihp", 11): "upper", ("cihp", 14): "arms", ("cihp", 19): "shoes",
-        ("atr", 4): "upper", ("atr", 6): "lower", ("atr", 8): "lower", ("atr", 11): "face",
-        ("atr", 9): "shoes", ("atr", 12): "legs", ("atr", 15): "arms", ("atr", 16): "bag",
-        ("people", 8): "bag", ("lip", 1): "hair", ("atr", 17): "upper",
-    }  # fmt: skip
-    for (order, number), label in wanted.items():
-        assert NAMES[own_parsing.merging(order, "people")[number]] == label, (order, number)
-    assert [len(own_parsing.merging(o, "people")) for o in ("lip", "cihp", "atr")] == [20, 20, 18]
+        "lip": "background hair hair arms face upper upper upper legs lower upper upper lower face "
+        + limbs,
+        "cihp": "background hair hair arms face upper upper upper legs lower face upper lower face "
+        + limbs,
+        "atr": "background hair hair face upper lower lower upper lower shoes shoes face legs legs "
+        "arms arms bag upper",
+        "people": "background hair face arms legs upper lower shoes bag",
+    }
+    for order, labels in wanted.items():
+        assert [NAMES[n] for n in own_parsing.merging(order, "people")] == labels.split(), order
+    # Look Into Person: 1 hat to 13 face, then arms, legs and shoes, the left one first.
+    assert LIP[1:14] == (
+        "hat", "hair", "glove", "sunglasses", "upper-clothes", "dress", "coat", "socks", "pants",
+        "jumpsuits", "scarf", "skirt", "face",
+    )  # fmt: skip
+    assert LIP[14:] == tuple(f"{a} {b}" for b in ("arm", "leg", "shoe") for a in ("left", "right"))
     assert own_parsing.merging("lip", "lip").tolist() == list(range(20))
-    assert LIP[own_parsing.merging("atr", "lip")[14]] == "left arm"
-    for order in ("lip", "cihp", "atr"):
-        merged = own_parsing.merging(order, "people")
-        assert merged[0] == 0 and (merged[1:] > 0).all()  # whoever is shown stays shown
+    assert own_parsing.merging("cihp", "lip").tolist() == [*range(10), 13, *range(11, 20)]
+    assert own_parsing.merging("atr", "lip").tolist() == [
+        0, 1, 2, 4, 5, 12, 9, 6, 9, 18, 19, 13, 16, 17, 14, 15, 0, 11,
+    ]  # fmt: skip
 
 
 def test_maps_are_read_from_grey_and_palette_files(tmp_path):
@@ -76,7 +84,11 @@ def test_mistakes_are_told(tmp_path):
     high = save(tmp_path / "high.png", [[0, 18]])
     Image.new("RGB", (3, 3)).save(tmp_path / "colour.png")
     (tmp_path / "text.png").write_text("no picture")
+    Image.fromarray(np.array([[-1, 3]], np.int32)).save(tmp_path / "below.tiff")
+    Image.fromarray(np.array([[0.6, np.nan]], np.float32)).save(tmp_path / "fraction.tiff")
     for path, order, words in (
+        (tmp_path / "below.tiff", "lip", "mode I, no parsing map"),
+        (tmp_path / "fraction.tiff", "lip", "mode F, no parsing map"),
         (high, "atr", "holds the label 18; the order atr ends at 17"),
         (tmp_path / "colour.png", "lip", "mode RGB, no parsing map"),
         (tmp_path / "text.png", "lip", "cannot read the parsing map"),

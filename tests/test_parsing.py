@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pg2lib.core.files import UserError
-from pg2lib.data import parsing, synthetic
+from pg2lib.data import labelled_photos, parsing, synthetic
 from pg2lib.data.keypoints import flip_keypoints
 from pg2lib.data.synthetic import _person, body, dress, labels, paint, wardrobe
 
@@ -82,28 +82,52 @@ def hits_of(identity, view=0):
     return who, *labels._cast(who, look, family, yaw, rng, *SIZE, frame)
 
 
-def test_the_trunks_labels_are_what_its_painter_paints():
+def recolourings(who):
+    """name -> (properties in a colour that nothing has, the labels of all that shows them)."""
+    loud = np.full(3, 7.0)
+
+    def cloth(part, *which):
+        colours = getattr(who, part).colours.copy()
+        colours[list(which)] = loud
+        return {part: dataclasses.replace(getattr(who, part), colours=colours)}
+
+    top, bottom = cloth("top", 0, 1, 2), cloth("bottom", 0, 1, 2)
+    found = {
+        "bag": ({"bag_colour": loud, "carton": loud}, ["bag"]),
+        "shoes": ({"shoes": loud, "sole": loud}, ["left shoe", "right shoe"]),
+    }
+    if who.hair_style == "cap":
+        found["cap"] = {"cap": loud}, ["hat"]
+    if who.top.kind == "dress":
+        return found | {"dress": (top | bottom, ["dress"])}
+    found["bottom"] = bottom, ["skirt" if who.bottom.kind == "skirt" else "trousers"]
+    if who.top.kind == "jacket":
+        return found | {
+            "coat": (cloth("top", 0, 1), ["coat"]),
+            "under": (cloth("top", 2), ["shirt"]),
+        }
+    return found | {"shirt": (top, ["shirt"])}
+
+
+def test_labels_are_what_the_painter_paints():
     """Another colour of a garment changes exactly the hits that carry its label."""
-    changed_ever = dict.fromkeys(("bottom", "bag", "skin"), 0)
-    for identity in range(9):
-        who, parts, owners, hits, frames = hits_of(identity)
-        trunk = np.array([p.paint[0] == dress.TORSO for p in parts])[hits.part]
-        kinds = labels._kinds(who, parts, owners, hits, frames)[trunk]
-        plain = paint.paint(who, parts, hits, frames)[trunk]
-        bottom = {"skirt": "skirt", "dress": "dress"}.get(who.bottom.kind, "trousers")
-        others = {
-            "bottom": ({"bottom": dataclasses.replace(who.bottom, colours=np.full((3, 3), 7.0))},
-                       bottom),
-            "bag": ({"bag_colour": np.full(3, 7.0)}, "bag"),
-            "skin": ({"skin": np.full(3, 7.0)}, "face"),
-        }  # fmt: skip
-        for what, (change, kind) in others.items():
-            other = dataclasses.replace(who, **change)
-            changed = (paint.paint(other, parts, hits, frames)[trunk] != plain).any(1)
-            if kind != "dress":  # of one cloth with the top
-                assert np.array_equal(changed, kinds == labels.NUMBER[kind]), (identity, what)
-                changed_ever[what] += changed.sum()
-    assert all(changed_ever.values())
+    changed_ever = dict.fromkeys("bag shoes cap dress bottom coat under shirt skin".split(), 0)
+    boxes = 0
+    for identity, view in [*((i, 0) for i in range(16)), (17, 3)]:  # the last carries a box
+        who, parts, owners, hits, frames = hits_of(identity, view)
+        zones = np.array([part.paint[0] for part in parts])[hits.part]
+        kinds = labels._kinds(who, parts, owners, hits, frames)
+        plain = paint.paint(who, parts, hits, frames)
+        skin = {"skin": ({"skin": np.full(3, 7.0)}, ["face"])}
+        for what, (change, names) in (recolourings(who) | skin).items():
+            where = zones == dress.TORSO if what == "skin" else zones >= 0
+            other = paint.paint(dataclasses.replace(who, **change), parts, hits, frames)
+            changed = (other != plain).any(1)[where]
+            wanted = np.isin(kinds, [labels.NUMBER[name] for name in names])[where]
+            assert np.array_equal(changed, wanted), (identity, what)
+            changed_ever[what] += changed.sum()
+        boxes += (zones == dress.BOX).sum()
+    assert all(changed_ever.values()) and boxes
 
 
 def test_hand_made_votes():
@@ -123,6 +147,24 @@ def test_a_cap_is_a_hat_and_a_dress_one_piece():
 
 
 # ---- label sets, flips
+
+
+def test_every_kind_of_a_drawn_person_has_its_label(monkeypatch):
+    kinds = (
+        "background hat hair face right-arm left-arm right-leg left-leg shirt coat dress trousers "
+        "skirt right-shoe left-shoe bag"
+    )
+    assert [kind.replace(" ", "-") for kind in labels.KINDS] == kinds.split()
+    monkeypatch.setattr(labels, "draw_kinds", lambda *view: np.arange(16)[None])
+    names = parsing.LABELS["people"]
+    wanted = (
+        "background hair hair face arms arms legs legs upper upper upper lower lower shoes shoes"
+    )
+    found = parsing.draw_map("synthetic-market", 0, 0)[0]
+    assert [names[n] for n in found] == [*wanted.split(), "bag"]
+    assert parsing.draw_map("synthetic-market", 0, 0, labels="lip").tolist() == [
+        [0, 1, 2, 13, 15, 14, 17, 16, 5, 7, 6, 9, 12, 19, 18, 0]
+    ]
 
 
 def test_a_flip_mirrors_and_swaps_sides():
@@ -162,6 +204,13 @@ def test_pose_regions_by_hand():
     assert int((arm > 0).sum()) == count
     assert trunk[65, 60] == trunk[41, 41] == LIP.index("upper-clothes") and trunk[65, 30] == 0
     assert (trunk[40:91, 40:81] > 0).all()
+    points[1, 3], points[1, 4] = torch.tensor([60.0, 60.0]), torch.tensor([60.0, 75.0])
+    points[1, 0] = torch.tensor([60.0, 42.0])  # a bowed head
+    front = parsing.pose_regions(points[1:], 128, 128, "lip")[0]
+    assert front[70, 60] == LIP.index("right arm") and front[42, 66] == LIP.index("face")
+    assert front[42, 67] == front[70, 64] == LIP.index("upper-clothes")
+    small = parsing.pose_regions(points[:1] / 2, 64, 64, "lip")[0]
+    assert (small[10] > 0).nonzero().flatten().tolist() == [4, 5, 6]  # within 1.75 of 5
     half = parsing.pose_regions(torch.full((1, 18, 2), -1.0), 64, 32)
     assert half.shape == (1, 64, 32) and not half.any() and half.dtype == torch.uint8
 
@@ -176,6 +225,35 @@ def test_pose_regions_flip_with_their_joints():
     assert same > 0.999  # ties of two limbs
 
 
+# ---- labels of photographs
+
+# The 59 of Clothing Co-Parsing.
+STREET = """null accessories bag belt blazer blouse bodysuit boots bra bracelet cape cardigan clogs
+coat dress earrings flats glasses gloves hair hat heels hoodie intimate jacket jeans jumper leggings
+loafers necklace panties pants pumps purse ring romper sandals scarf shirt shoes shorts skin skirt
+sneakers socks stockings suit sunglasses sweater sweatshirt swimwear t-shirt tie tights top vest
+wallet watch wedges""".split()
+
+
+def test_every_garment_of_photographs_is_judged_by_the_part_that_it_covers(tmp_path):
+    lines = [f"{number},{name}" for number, name in enumerate(STREET)]
+    (tmp_path / "labels.csv").write_text("\n".join(["value,name", *lines]))
+    table = labelled_photos.read_table(tmp_path / "labels.csv")
+    names = [*labelled_photos.NAMES, ""]
+    of_label = {name: [s for s, n in zip(STREET, table) if names[n] == name] for name in names}
+    assert {name: len(garments) for name, garments in of_label.items()} == {
+        "background": 1, "hair": 2, "skin": 1, "upper": 22, "lower": 9, "shoes": 10, "bag": 3,
+        "": 11,
+    }  # fmt: skip
+    assert " ".join(of_label["lower"]) == (
+        "belt jeans leggings panties pants shorts skirt stockings tights"
+    )
+    assert " ".join(of_label[""]) == (
+        "accessories bracelet earrings glasses gloves intimate necklace ring socks sunglasses watch"
+    )
+    assert (table[len(STREET) :] == labelled_photos.UNJUDGED).all()
+
+
 # ---- beside a store
 
 
@@ -184,11 +262,12 @@ def test_maps_of_a_store_are_written_once_in_its_order(data, tmp_path):
     parsing.write(data, path)
     maps = parsing.read(path, data)
     assert maps.dtype == np.uint8 and np.array_equal(maps > 0, data.silhouettes)
-    photographs = dataclasses.replace(data, name="market1501", extras={})
+    many = {name: np.concatenate([getattr(data, name)] * 2) for name in ("images", "keypoints")}
+    photographs = dataclasses.replace(data, name="market1501", extras={}, **many)  # 80
     assert parsing.source_of("market1501") == "pose regions"
     parsing.write(photographs, path, "lip")
     regions = parsing.read(path, photographs)
-    wanted = parsing.pose_regions(torch.from_numpy(data.keypoints[[3]]), 64, 32, "lip")
-    assert np.array_equal(regions[3], wanted[0].numpy())
+    wanted = parsing.pose_regions(torch.from_numpy(many["keypoints"]), 64, 32, "lip")
+    assert np.array_equal(regions, wanted.numpy())
     with pytest.raises(UserError, match="delete its folder"):
         parsing.read(path, dataclasses.replace(data, height=32))

@@ -17,7 +17,7 @@ import pytest
 
 from pg2lib.core.files import UserError
 from pg2lib.data import prepare as preparation
-from pg2lib.data.dataset import BLOCK, DataConfig, blocks, load
+from pg2lib.data.dataset import BLOCK, DataConfig, _open_extra, blocks, load
 from pg2lib.data.prepare import fingerprint, prepare, verify
 from pg2lib.data.sources import Plan
 
@@ -94,6 +94,12 @@ def test_a_store_with_an_extra_array_opens_with_it(drawn, tmp_path):
     np.testing.assert_array_equal(extras["silhouettes"], drawn.silhouettes)
 
 
+def test_masks_of_any_number_of_pixels_are_unpacked(tmp_path):
+    masks = np.random.default_rng(0).random((3, 5, 7)) < 0.5  # 35 bits in 5 bytes
+    np.save(tmp_path / "masks.npy", np.packbits(masks.reshape(3, 35), axis=1))
+    np.testing.assert_array_equal(_open_extra(tmp_path / "masks.npy", (5, 7)), masks)
+
+
 def test_blocks_are_small_and_hold_everything(drawn):
     images = (
         np.zeros((5, 1024, 1024, 3), np.uint8) + np.arange(5, dtype=np.uint8)[:, None, None, None]
@@ -130,12 +136,15 @@ def test_writing_and_reading_a_store_keep_little_of_it_in_memory(tmp_path, monke
 
 
 def test_the_fingerprint_covers_pixels_and_pairs(drawn):
-    images, pairs = np.array(drawn.images), drawn.train_pairs.copy()
+    images, keypoints = np.array(drawn.images), drawn.keypoints.copy()
     assert fingerprint(replace(drawn, images=images)) == drawn.card["fingerprint"]
-    pairs[0] = pairs[0][::-1]
     images[-1, -1, -1, -1] += 1
-    for changed in ({"images": images}, {"train_pairs": pairs}):
-        assert fingerprint(replace(drawn, **changed)) != drawn.card["fingerprint"]
+    keypoints[-1, -1, -1] += 1
+    changes = [{"images": images}, {"keypoints": keypoints}]
+    for name in ("train_pairs", "test_pairs", "identities"):
+        changes.append({name: np.roll(getattr(drawn, name), 1, 0)})
+    for change in changes:
+        assert fingerprint(replace(drawn, **change)) != drawn.card["fingerprint"]
 
 
 def test_verify_finds_a_changed_store(drawn):
@@ -145,6 +154,35 @@ def test_verify_finds_a_changed_store(drawn):
     problems = verify(replace(drawn, identities=identities))["problems"]
     assert any("both train and test" in problem for problem in problems)
     assert any("fingerprint" in problem for problem in problems)
+
+
+def test_verify_names_every_rule_that_pairs_and_joints_break(drawn):
+    pairs, train, test = drawn.train_pairs, drawn.keypoints.copy(), drawn.keypoints.copy()
+    outside, (a, b) = drawn.keypoints.copy(), pairs[0]
+    train[a, 8] = test[drawn.test_pairs[0, 1], 5] = -1
+    outside[a, 3] = (drawn.width, 5)
+    stranger = next(i for i in pairs[:, 0] if drawn.identities[i] != drawn.identities[a])
+
+    def more(*pair):
+        return {"train_pairs": np.concatenate((pairs, [pair]))}
+
+    moved = {"train_pairs": pairs[1:], "test_pairs": np.concatenate((drawn.test_pairs, pairs[:1]))}
+    torso = "a pair uses an image without shoulders or hips."
+    for rule, change in (
+        ("a pair joins two people.", more(a, stranger)),
+        ("a pair joins an image with itself.", more(a, a)),
+        ("a pair is listed twice.", more(a, b)),
+        ("a pair crosses from train to test.", moved),
+        (torso, {"keypoints": train}),
+        (torso, {"keypoints": test}),
+        ("a joint lies outside its image.", {"keypoints": outside}),
+    ):
+        problems = verify(replace(drawn, **change))["problems"]
+        assert problems == [rule, "the files are not the prepared ones (fingerprint)."]
+    # The test pairs of a published list stay, whatever a crop has cut off.
+    published = replace(drawn, card=drawn.card | {"pairs_from": "the first of pairs.csv"})
+    assert torso not in verify(replace(published, keypoints=test))["problems"]
+    assert torso in verify(replace(published, keypoints=train))["problems"]
 
 
 def test_verify_finds_a_changed_pixel(tmp_path):

@@ -63,7 +63,7 @@ def read_map(path, order: str, labels: str = "people") -> np.ndarray:
             mode, numbers = picture.mode, np.array(picture)
     except (OSError, ValueError, SyntaxError) as error:
         raise UserError(f"cannot read the parsing map {path}: {error}") from None
-    if numbers.ndim != 2:
+    if numbers.ndim != 2 or numbers.dtype.kind not in "bui" or numbers.min() < 0:
         raise UserError(
             f"{path} is a picture of mode {mode}, no parsing map; save the numbers of the labels "
             "as a grey or palette PNG"
