@@ -209,11 +209,14 @@ def test_maps_replace_no_file_of_the_user(tmp_path):
     names = pipeline.data(study).names
     photo = (tmp_path / str(names[3])).with_suffix(".png")
     photo.parent.mkdir(exist_ok=True, parents=True)
-    Image.fromarray(np.full((64, 32, 3), 7, np.uint8)).save(photo)
-    before = photo.read_bytes()
-    for write in (segmenter.check_free, segmenter.write_maps):
-        with pytest.raises(UserError, match="is not a map written before; name another folder"):
-            write(study, tmp_path)
+    colours = np.full((64, 32, 3), 7, np.uint8)
+    for save in (Image.fromarray(colours).save, Image.fromarray(colours[:9, :, 0]).save,
+                 lambda path: path.write_text("notes")):  # fmt: skip
+        save(photo)
+        before = photo.read_bytes()
+        for write in (segmenter.check_free, segmenter.write_maps):
+            with pytest.raises(UserError, match="is not a map written before; name another folder"):
+                write(study, tmp_path)
     own = replace(study, dataset="folder", source=str(tmp_path))
     with pytest.raises(UserError, match="could replace images of the data set"):
         segmenter.check_free(own, tmp_path / "maps")

@@ -2,13 +2,16 @@
 batches and scores, and three trainings in sequence."""
 
 import dataclasses
+import operator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from pg2lib import models
 from pg2lib.core.config import PROFILES, SETTINGS, Study
@@ -25,6 +28,7 @@ from pg2lib.workflow import maps as own_maps
 METHODS = {method.name: method for method in soft_gated.METHODS}
 PARSER, MATCHER, FULL = "SoftGated-parser", "SoftGated-matcher", "SoftGated"
 ROWS = [name for name in METHODS if name not in (PARSER, MATCHER)]
+READING = Path(__file__).parents[1] / "docs" / "soft-gated-reading.md"
 
 
 def config_of(name, dataset="synthetic-market", profile="smoke", **changes):
@@ -83,6 +87,26 @@ def test_sizes_are_those_of_the_public_tree():
         # R: two 3x3 convolutions; one number a pixel, 512 a channel, from three times 512
         added = parameter_count(soft_gated.Painter()) - 179_454_787
         assert added == 2 * (512 * 512 * 9 + 512) + (1536 + 1) + 512 * (1536 + 1)
+
+
+def test_the_decoder_costs_less_than_the_public_trees_of_the_same_count():
+    """As docs/soft-gated-reading.md says: the layer that keeps the size is at the bottleneck here,
+    and the last one at full size there. Operations of 3x3 convolutions, counted by hand."""
+    with torch.device("meta"):
+        painter, code = soft_gated.Painter(warp=False), torch.empty(1, 1024, 16, 8)
+        ours = painter.paint[9:]  # behind the residual blocks
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            ours(code)
+    widths = (1024, 512, 256, 128, 64)
+    last = 2 * 64 * 3 * 49 * 128 * 64
+    layers = [2 * a * b * 9 for a, b in zip(widths, widths[1:])]  # at one place
+    doubling = [16 * 8, 32 * 16, 64 * 32]  # places that a transposed convolution reads
+    here = sum(map(operator.mul, layers, [16 * 8, *doubling])) + last
+    there = sum(map(operator.mul, layers, [*doubling, 128 * 64])) + last
+    assert counter.get_total_flops() == here
+    assert (round(here / 1e9, 2), round(there / 1e9, 2)) == (2.27, 4.99)
+    row = next(line for line in READING.read_text().splitlines() if line.startswith("| 18 "))
+    assert "2.27 instead of 4.99 GFLOP at 128x64" in row
 
 
 def test_shapes_of_matcher_and_discriminator():

@@ -17,6 +17,7 @@ from pg2lib.core.files import UserError
 from pg2lib.models.base import Method
 
 FILES = ("pg2", "patn", "soft_gated")  # in the order of the tables
+NAME = r"[\w.,+=-]+"  # of a method: folders of the run store are named after it
 
 
 def own_files() -> list[Path]:
@@ -48,7 +49,7 @@ def registry() -> dict[str, Method]:
     found = {}
     for module in modules:
         for method in module.METHODS:
-            if not re.fullmatch(r"[\w.,+=-]+", method.name):  # folders are named after it
+            if not re.fullmatch(NAME, method.name):
                 raise UserError(f"a method is called {method.name!r}; use letters, digits, .,+=-_")
             if method.name in found:
                 raise UserError(f"two methods are called {method.name}; rename one")

@@ -24,11 +24,12 @@ from pg2lib.core.files import (
     sha256,
     write_atomically,
 )
+from pg2lib.models import NAME
 from pg2lib.workflow import run_store as runs
 
 FORMAT, LIST = 1, "pack.json"
 MOST_LIST = 64 << 20  # bytes of pack.json
-STEP = re.compile(r"[a-z]+(/[\w.,+=-]+){1,2}-([0-9a-f]{12})")  # kind/[study/]name-key
+STEP = re.compile(rf"[a-z]+(/{NAME}){{1,2}}-([0-9a-f]{{12}})")  # kind/[study/]name-key
 FILE = re.compile(r"[\w+-][\w.+-]*", re.ASCII)
 
 

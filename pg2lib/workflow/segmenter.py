@@ -138,10 +138,15 @@ def check_free(study: configs.Study, folder, log=None):
             f"maps in {folder} could replace images of the data set; name a folder outside {source}"
         )
     dataset = pipeline.data(study, log)
+    written = "L", (dataset.width, dataset.height)
     for path in filter(Path.exists, map_paths(dataset, folder)):
-        with Image.open(path) as there:
-            if there.mode != "L" or there.size != (dataset.width, dataset.height):
-                raise UserError(f"{path} is not a map written before; name another folder")
+        try:
+            with Image.open(path) as there:
+                found = there.mode, there.size
+        except (OSError, ValueError, SyntaxError):  # no image at all
+            found = None
+        if found != written:
+            raise UserError(f"{path} is not a map written before; name another folder")
 
 
 def write_maps(study: configs.Study, folder, log=None) -> int:

@@ -251,9 +251,9 @@ def start_session(
     """The Session of a participant, at the first image without an answer.
 
     test_pairs, names, protocol: see `plan`; participant: letters, digits, - and _; generator: see
-    `generator_key`; simulated: whether `simulated` makes up the answers; among: a
-    folder for the file other than `folder`. UserError for an invalid
-    name, too few images, or a file of the participant that is damaged or of another study.
+    `generator_key`; simulated: whether `simulated` makes up the answers; among: a folder for the
+    file other than `folder`. UserError for an invalid name, too few images, or a file of the
+    participant that is damaged or of another study.
     """
     models.find(row)
     check_type("participant", participant, str)
