@@ -21,7 +21,8 @@ help:
 	@echo "                 DATASET=all: both drawn data sets, both halves of Table 1"
 	@echo "                 Real data: make reproduce DATASET=market1501 PG2_DATA=<folder>"
 	@echo "make claims      the same, then the ablations and the paper's claims, one by one"
-	@echo "make successors  the rows of later papers beside PG2's: table, claims, Figure 4"
+	@echo "make successors  the rows of later papers beside PG2's: table, claims, Figure 4;"
+	@echo "                 ABLATIONS=no: only the rows of the table"
 	@echo "make report      all results on one HTML page, your own first; trains nothing"
 	@echo "make site        notebooks, documents, report and pose studio as pages in runs/site; they"
 	@echo "                 open without a server, and the networks run in the browser"
@@ -48,7 +49,8 @@ help:
 	@echo "own flags to pip instead; PIP_FLAGS= takes the build that PyPI offers."
 	@echo "Versions and hashes are those in $(LOCK); LOCK= takes the newest versions."
 
-# kernels start in notebooks/, where a relative path of the environment would lead elsewhere
+# kernels start in notebooks/, where a relative path of the environment would lead elsewhere;
+# Jupyter refuses root, which is the only user of many containers, unless told
 lab: .venv/.installed
 	@for name in PG2_DATA PG2_RUNS PG2_FIGURES PG2_METHODS PG2_PARSING PG2_PROFILE \
 	        PG2_INCEPTION PG2_LPIPS PG2_VGG19 PG2_KEYPOINT_RCNN; do \
@@ -60,7 +62,7 @@ lab: .venv/.installed
 	        export "$$name=$$(echo "$$value" | sed -E "s#($$before)([^/:])#\\1$$PWD/\\2#g")"; \
 	done; \
 	export TORCHINDUCTOR_DETERMINISTIC=1; \
-	exec .venv/bin/python -m jupyterlab notebooks
+	exec .venv/bin/python -m jupyterlab $$([ "$$(id -u)" != 0 ] || echo --allow-root) notebooks
 
 reproduce: .venv/.installed
 	@.venv/bin/python -m pg2lib reproduce --dataset $(DATASET) --profile $(PROFILE) --seeds $(SEEDS) \
@@ -71,7 +73,8 @@ claims: reproduce
 
 successors: .venv/.installed
 	@.venv/bin/python -m pg2lib successors --dataset $(DATASET) --profile $(PROFILE) \
-	    --seeds $(SEEDS) $(foreach change,$(SET),--set $(change)) $(METHODS)
+	    --seeds $(SEEDS) $(foreach change,$(SET),--set $(change)) \
+	    $(if $(filter no,$(ABLATIONS)),--no-ablations) $(METHODS)
 
 report: .venv/.installed
 	@.venv/bin/python -m pg2lib report

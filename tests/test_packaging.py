@@ -193,6 +193,25 @@ def test_make_prints_its_targets_and_passes_variables_on(tmp_path):
     assert "--nbval" in make("-n", "test") and "pip install" in make("-n", "test")
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize("user, flag", [("0", "--allow-root "), ("1000", "")])
+def test_make_lab_opens_the_notebooks_for_root_too(tmp_path, user, flag):
+    """Jupyter refuses root unless told, and root is the user of many containers."""
+    programs = {".venv/bin/python": 'echo "$@"', "bin/id": f"echo {user}"}
+    for name, text in programs.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / ".venv" / ".installed").touch()
+    command = ["make", "-f", PROJECT / "Makefile", "lab"]
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"PATH": path}
+    )
+    assert done.stdout.splitlines()[-1] == f"-m jupyterlab {flag}notebooks", done
+
+
 @pytest.fixture
 def installing(tmp_path):
     """Install in a folder whose python and nvidia-smi only write down how they are called."""

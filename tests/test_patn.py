@@ -21,7 +21,7 @@ from pg2lib.models import layers, losses, patn
 from pg2lib.models.base import Inputs
 from pg2lib.models.memory import Memory
 from pg2lib.models.patn import PATNConfig
-from pg2lib.results import render, tables
+from pg2lib.results import claims, render, tables
 from pg2lib.training import describe, loop
 from pg2lib.workflow import lanes, notebooks, pipeline, plan, successors
 
@@ -561,7 +561,7 @@ def test_ours_and_theirs_stand_side_by_side_with_their_presets():
 
 def test_the_command_trains_scores_and_writes_the_table(capsys, monkeypatch):
     monkeypatch.setattr(lanes.devices, "cpu_count", lambda: 1)  # no processes of their own
-    monkeypatch.setattr(successors, "books", lambda study, papers: [])  # nbval runs them
+    monkeypatch.setattr(successors, "books", lambda *_: [])  # nbval runs them
     command = ["successors", "--profile", "smoke", "--device", "cpu"]
     assert cli.main(command) == 0
     folder = pipeline.figures_folder(pipeline.Study(profile="smoke"))
@@ -591,6 +591,31 @@ def test_the_command_trains_scores_and_writes_the_table(capsys, monkeypatch):
     assert cli.main([*command, "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert "MISS" not in out and "HIT" in out and "PATN" in out
+
+
+def test_without_ablations_only_rows_of_the_table_are_trained(capsys, monkeypatch, tmp_path):
+    """After the test above: the rows of the table are scored, and so nothing is trained."""
+    monkeypatch.setenv("PG2_FIGURES", str(tmp_path))
+    command = ["successors", "--profile", "smoke", "--device", "cpu", "--no-ablations"]
+    assert cli.main([*command, "--dry-run"]) == 0
+    steps = {line.split()[1].split("/")[-1] for line in capsys.readouterr().out.splitlines()
+             if line.startswith(("train", "notebook"))}  # fmt: skip
+    assert {"PATN", "PATN-equalFLOPs", "SoftGated"} < steps
+    known = {row for paper in models.later_papers() for row in models.ablations(paper)}
+    assert not steps & {"10_patn", "11_soft_gated", *known}
+    assert cli.main(command) == 0
+    assert "no notebook is run" in capsys.readouterr().out
+    [folder] = tmp_path.iterdir()
+    table = json.loads((folder / "table_successors.json").read_text(encoding="utf-8"))
+    made = "make successors DATASET=synthetic-market PROFILE=smoke ABLATIONS=no"
+    assert table["facts"]["command"] == made
+    page = json.loads((folder / "successors_claims.json").read_text(encoding="utf-8"))
+    missing = {c["name"] for c in page["claims"] if c["verdict"] == statistics.MISSING}
+    assert {claim.name for claim in claims.LATER if claim.needs_ablation} <= missing
+    assert not missing & {"patn-ssim", "patn-parameters", "soft-texture"}
+    assert "PATN-noMask is not scored" in str(page["claims"][0]["why"])
+    code = cli.main([*command, "--update-notebooks"])
+    assert code == 2 and "the notebooks need the ablations" in capsys.readouterr().err
 
 
 def test_people_judge_the_images_that_were_scored():

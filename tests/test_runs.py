@@ -33,6 +33,18 @@ def test_a_finished_step_is_a_hit_and_a_changed_one_tells_what_changed():
     assert runs.state(moved).reason == "its input data changed"
 
 
+def test_the_time_of_a_step_is_that_of_the_call_unless_its_facts_say_otherwise():
+    done = runs.Step("train", "x", {})
+    with runs.claim(done):
+        runs.finish(done, [], 2.0, {"device": "cpu"})
+    assert runs.read_done(done)["seconds"] == 2.0
+    facts = {"device": "cpu", "seconds": 50.0}
+    with runs.claim(done):
+        runs.finish(done, [], 2.0, facts)  # a training resumed after 48 seconds
+    assert runs.read_done(done)["seconds"] == 50.0
+    assert runs.read_done(done)["facts"] == {"device": "cpu"} and "seconds" in facts
+
+
 def test_a_stopped_step_and_a_lost_output_are_misses():
     step = runs.Step("train", "x", {})
     with runs.claim(step):

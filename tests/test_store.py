@@ -193,6 +193,17 @@ def test_verify_finds_a_changed_pixel(tmp_path):
     assert "fingerprint" in verify(load(tmp_path))["problems"][0]
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'"card"', b'{"config": 1}', b'{"config": {"no": 1}}', b"\xff{"]
+)
+def test_a_damaged_card_is_named(drawn, tmp_path, content):
+    """Not a traceback, whatever stands in the file."""
+    prepare(TINY, tmp_path)
+    (tmp_path / "card.json").write_bytes(content)
+    with pytest.raises(UserError, match="damaged"):
+        load(tmp_path)
+
+
 # ---------------------------------------------------------------- stopping and resuming
 
 

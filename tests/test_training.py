@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -93,6 +94,24 @@ def test_averaged_weights_are_the_running_mean_and_survive_a_kill(data, tmp_path
     for name, value in mean.items():
         torch.testing.assert_close(kept[name], value, rtol=1e-5, atol=1e-7)
     assert not torch.equal(kept["last.weight"], now["last.weight"])
+
+
+def test_the_time_of_a_resumed_training_is_that_of_all_its_steps(data, tmp_path, monkeypatch):
+    """Not of the last call alone, nor of the steps that a kill undid, nor of the pause."""
+    clock, step = [0.0], training.Run.step
+
+    def slow(*arguments):
+        clock[0] += 10
+        return step(*arguments)
+
+    monkeypatch.setattr(training.Run, "step", slow)
+    monkeypatch.setattr(training, "time", SimpleNamespace(time=lambda: clock[0]))
+    task = smoke.task("G1-L1", iterations=5)
+    training.train(task, data, tmp_path, checkpoint_seconds=0, stop_after=2)
+    training.train(task, data, tmp_path, checkpoint_seconds=1e6, stop_after=1)  # no checkpoint
+    clock[0] += 1000
+    assert training.train(task, data, tmp_path)["seconds"] == 50
+    assert "seconds" not in weights(tmp_path)  # the same bits, however long it took
 
 
 @pytest.mark.parametrize("name", ["G1+D", "G1+G2+D"])

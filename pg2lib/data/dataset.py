@@ -73,24 +73,25 @@ def load(folder):
 def read_card(folder):
     """The data card of a complete store. Raises UserError if there is none."""
     try:
-        return json.loads((folder / "card.json").read_text())
+        card = json.loads((folder / "card.json").read_text())
+        return card | {"config": dict(card["config"])}
     except FileNotFoundError:
         raise UserError(f"{folder} holds no complete data set (no card.json).") from None
-    except json.JSONDecodeError:
+    except (ValueError, KeyError, TypeError):  # no text, no JSON or another file's
         raise UserError(f"{folder / 'card.json'} is damaged; delete the folder.") from None
 
 
 def open_arrays(folder, card):
     """The Dataset of a store's arrays and card."""
-    config = DataConfig(**card["config"])
-    size = config.height, config.width
     try:
+        config = DataConfig(**card["config"])
+        size = config.height, config.width
         arrays = {name: np.load(folder / f"{name}.npy") for name in ARRAYS if name != "images"}
         # "c": copy-on-write, because torch wants writable arrays.
         arrays["images"] = np.load(folder / "images.npy", mmap_mode="c")
         others = (path for path in folder.glob("*.npy") if path.stem not in ARRAYS)
         extras = {path.stem: _open_extra(path, size) for path in others}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder} is damaged ({error}); delete it and prepare it again.") from None
     arrays["names"] = arrays["names"].tolist()
     return Dataset(config.dataset, *size, **arrays, card=card, extras=extras)

@@ -144,7 +144,7 @@ def train(
     stop_after: int | None = None,
     until: float | None = None,
 ) -> dict:
-    """Train into `folder` and return facts about the run.
+    """Train into `folder` and return facts about the run, its seconds those of all calls.
 
     dataset   data.dataset.Dataset of the configured size
     progress  called with (step, iterations, note) at the start and after every step
@@ -185,6 +185,7 @@ def train(
         distributed.barrier()  # the weights are written before any process continues
     return {
         "step": finished,
+        "seconds": run.seconds,
         "precision": run.precision,
         "device": device,
         "processes": distributed.world(),
@@ -199,6 +200,7 @@ def _steps(run, dataset, folder, step, progress, checkpoint_seconds, stop_after,
     batches = task.batches(dataset, config, run.seed, step, run.device)
     log = open_log(folder / "log.jsonl", step) if writes else contextlib.nullcontext()
     started, last_saved, pause, note = time.time(), time.time(), checkpoint_seconds, ""
+    spent = run.seconds  # before this call
     points, shown = curve_steps(last), np.asarray(dataset.test_pairs)[:CURVE_PAIRS]
     if progress:
         progress(step, last)
@@ -224,6 +226,8 @@ def _steps(run, dataset, folder, step, progress, checkpoint_seconds, stop_after,
                 with run.autocast():
                     images = task.paint(run.averaged(), config, dataset, shown, run.device)
                 keep_images(folder, dataset, shown, images, points, step)
+            if save:
+                run.seconds = spent + time.time() - started
             if save and writes:
                 begun = time.time()
                 checkpoints.save(folder, step, run.state(optimizers=True))
@@ -246,6 +250,7 @@ class Run:
 
     def __init__(self, task: Task, seed: int, device: str):
         self.task, self.seed, self.device = task, seed, device
+        self.seconds = 0.0  # of the steps up to the last checkpoint
         config = task.config
         self.precision = distributed.broadcast(precision_of(config, device))
         with torch.random.fork_rng(devices=[]):
@@ -324,6 +329,7 @@ class Run:
             state["networks"] = {name: n.state_dict() for name, n in self.networks.items()}
             state["averages"] = {name: n.state_dict() for name, n in self.averages.items()}
             state["optimizers"] = {name: o.state_dict() for name, o in self.optimizers.items()}
+            state["seconds"] = self.seconds
         return state
 
     def resume(self, folder: Path) -> int:
@@ -346,7 +352,7 @@ class Run:
             optimizer.load_state_dict(state["optimizers"][name])
         for name, average in self.averages.items():
             average.load_state_dict(state["averages"][name])
-        self.precision = state["precision"]
+        self.precision, self.seconds = state["precision"], state["seconds"]
         return state["step"]
 
 

@@ -189,11 +189,14 @@ def results(step: Step) -> list[str]:
 
 
 def finish(step: Step, outputs, seconds: float, facts: dict | None = None):
-    """Mark the step complete: write done.json with size and SHA-256 of every output file."""
+    """Mark the step complete: write done.json with size and SHA-256 of every output file. The time
+    is that of the call, or the "seconds" among the facts: those of a resumed training in all."""
+    facts = dict(facts or {})
+    seconds = facts.pop("seconds", seconds)
     paths = {name: step.folder / name for name in outputs}
     sums = {n: {"bytes": p.stat().st_size, "sha256": sha256(p)} for n, p in paths.items()}
     now = time.strftime("%Y-%m-%d %H:%M:%S")
-    record = {"outputs": sums, "finished": now, "seconds": round(seconds, 2), "facts": facts or {}}
+    record = {"outputs": sums, "finished": now, "seconds": round(seconds, 2), "facts": facts}
     write_json(step.folder / "done.json", record)
 
 
