@@ -79,6 +79,17 @@ def test_a_row_without_a_discriminator_has_no_line():
     assert health_line("one", {}, []) is None
 
 
+def test_a_later_papers_adversarial_row_is_judged_by_its_stripes():
+    """Its log has no chances of D, as those of PG2 have, but an adversarial loss."""
+    for term in ("adversarial", "adversarial_shape"):
+        log = [{"step": 1, "l1": 0.4, term: 0.3}]
+        line = health_line("PATN", scores(None, 3.5), log)
+        assert line["why"] == "its images have 3.5 times the stripes of real ones"
+        text = health_text(over_trainings([line]))
+        assert text == "PATN: period-2 energy 3.50, NOT healthy"
+        assert health_line("PATN", scores(None, 0.5), log)["healthy"]
+
+
 @pytest.mark.parametrize("part, over", [("fixed", 0.3), ("gap", 0.9), ("stripes", 1.5)])
 def test_each_limit_alone_makes_a_training_sick_from_just_above_it(part, over):
     assert getattr(LIMITS, {"fixed": "fixed_share"}.get(part, part)) == over

@@ -447,6 +447,9 @@ def test_profiles():
     assert (quick.blocks, quick.sigma, quick.perceptual, quick.pool) == (5, 3.0, "none", 0)
     assert (quick.batch, quick.channels, quick.norm) == (8, 16, "instance")
     assert quick.learning_rate == 1e-3 and quick.l1_weight == 10.0
+    # 1 is the weight of L1 beside a perceptual loss, which short trainings do not have
+    studio = config_of("PATN", "synthetic-fashion", "quick")
+    assert (studio.gan, studio.perceptual, studio.l1_weight) == ("lsgan", "none", 10.0)
 
 
 def test_ablations_change_one_thing():
@@ -583,6 +586,8 @@ def test_the_command_trains_scores_and_writes_the_table(capsys, monkeypatch):
     assert "papers after PG2" in page and "Not tested" not in page
     assert "no verdict is stronger" in page  # one training
     claims_page = json.loads((folder / "successors_claims.json").read_text(encoding="utf-8"))
+    judged = {line["row"] for line in claims_page["health"]}
+    assert {"G1+G2+D", "PATN", "PATN-noMask", "SoftGated"} <= judged
     verdicts = {claim["name"]: claim["verdict"] for claim in claims_page["claims"]}
     assert verdicts.pop("patn-parameters") == statistics.HOLDS  # 41.4 and 76.9 million
     assert not set(verdicts.values()) & {statistics.HOLDS, statistics.FAILS}
