@@ -72,6 +72,7 @@ claims: CLAIMS = --claims
 claims: reproduce
 
 successors: .venv/.installed
+	@$(if $(filter-out no,$(ABLATIONS)),$(error ABLATIONS=$(ABLATIONS) is unknown; write ABLATIONS=no or leave it out))
 	@.venv/bin/python -m pg2lib successors --dataset $(DATASET) --profile $(PROFILE) \
 	    --seeds $(SEEDS) $(foreach change,$(SET),--set $(change)) \
 	    $(if $(filter no,$(ABLATIONS)),--no-ablations) $(METHODS)

@@ -190,6 +190,13 @@ def test_make_prints_its_targets_and_passes_variables_on(tmp_path):
     assert "reproduce --dataset synthetic-market --profile quick" in make("-n", "reproduce")
     chosen = make("-n", "reproduce", "DATASET=market1501", "PROFILE=paper")
     assert "reproduce --dataset market1501 --profile paper" in chosen
+    assert make("-n", "successors", "ABLATIONS=no", "METHODS=PATN").split()[-2:] == [
+        "--no-ablations", "PATN"
+    ]  # fmt: skip
+    assert "--no-ablations" not in make("-n", "successors")
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        make("-n", "successors", "ABLATIONS=maybe")
+    assert "write ABLATIONS=no or leave it out" in failed.value.stderr
     assert "--nbval" in make("-n", "test") and "pip install" in make("-n", "test")
 
 

@@ -620,7 +620,7 @@ def test_without_ablations_only_rows_of_the_table_are_trained(capsys, monkeypatc
     assert not missing & {"patn-ssim", "patn-parameters", "soft-texture"}
     assert "PATN-noMask is not scored" in str(page["claims"][0]["why"])
     code = cli.main([*command, "--update-notebooks"])
-    assert code == 2 and "the notebooks need the ablations" in capsys.readouterr().err
+    assert code == 2 and "leave it or --no-ablations out" in capsys.readouterr().err
 
 
 def test_people_judge_the_images_that_were_scored():

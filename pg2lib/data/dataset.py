@@ -91,7 +91,7 @@ def open_arrays(folder, card):
         arrays["images"] = np.load(folder / "images.npy", mmap_mode="c")
         others = (path for path in folder.glob("*.npy") if path.stem not in ARRAYS)
         extras = {path.stem: _open_extra(path, size) for path in others}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{folder} is damaged ({error}); delete it and prepare it again.") from None
     arrays["names"] = arrays["names"].tolist()
     return Dataset(config.dataset, *size, **arrays, card=card, extras=extras)
