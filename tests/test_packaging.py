@@ -40,6 +40,19 @@ NOTEBOOKS = (
 FILE_LINES, FUNCTION_LINES = 450, 60  # at most
 
 
+def run_make(folder, *words, check=True, **environment):
+    """Run the project's Makefile in another folder, where nothing is built yet.
+
+    It sees nothing of the `make test` around it.
+    """
+    outer = ("PIP_FLAGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    inherited = {name: value for name, value in os.environ.items() if name not in outer}
+    return subprocess.run(
+        ["make", "-f", PROJECT / "Makefile", *words],
+        capture_output=True, text=True, cwd=folder, check=check, env=inherited | environment,
+    )  # fmt: skip
+
+
 def modules(rooms=ROOMS):
     """The names below pg2lib of all modules of these rooms: "core.config"."""
     files = {path.relative_to(PROJECT / "pg2lib") for path in PROJECT.glob("pg2lib/**/*.py")}
@@ -180,9 +193,7 @@ def test_one_version_everywhere():
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_make_prints_its_targets_and_passes_variables_on(tmp_path):
     def make(*words):
-        command = ["make", "-f", PROJECT / "Makefile", *words]  # elsewhere: nothing is built yet
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
-        return done.stdout
+        return run_make(tmp_path, *words).stdout
 
     (tmp_path / "pyproject.toml").touch()
     targets = re.search(r"^\.PHONY: (.*)$", (PROJECT / "Makefile").read_text(), re.M)[1].split()
@@ -211,11 +222,8 @@ def test_make_lab_opens_the_notebooks_for_root_too(tmp_path, user, flag):
         (tmp_path / name).chmod(0o755)
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / ".venv" / ".installed").touch()
-    command = ["make", "-f", PROJECT / "Makefile", "lab"]
     path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"PATH": path}
-    )
+    done = run_make(tmp_path, "lab", check=False, PATH=path)
     assert f"-m jupyterlab {flag}notebooks" in done.stdout.splitlines(), done
 
 
@@ -239,13 +247,8 @@ def installing(tmp_path):
             (tmp_path / name).chmod(0o755)
         (tmp_path / ".venv" / ".installed").unlink(missing_ok=True)
         calls.unlink(missing_ok=True)
-        outer = ("PIP_FLAGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")  # of the `make test` around this
-        environment = {name: value for name, value in os.environ.items() if name not in outer}
-        environment["PATH"] = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        command = ["make", "-f", PROJECT / "Makefile", ".venv/.installed", "EVERY=1", *words]
-        done = subprocess.run(
-            command, capture_output=True, text=True, cwd=tmp_path, check=True, env=environment
-        )
+        path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        done = run_make(tmp_path, ".venv/.installed", "EVERY=1", *words, PATH=path)
         found = [line for line in calls.read_text().splitlines() if "pip install" in line]
         return "\n".join(found), done.stdout
 
