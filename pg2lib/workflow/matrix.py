@@ -9,7 +9,6 @@ from pg2lib import models
 from pg2lib.core import devices
 from pg2lib.core.files import UserError, read_json
 from pg2lib.core.names import checked
-from pg2lib.training import loop as training
 from pg2lib.workflow import pipeline
 from pg2lib.workflow import run_store as runs
 
@@ -110,8 +109,8 @@ def cost(job: Job) -> dict:
 
 
 def in_the_store(job: Job) -> tuple[float, int, bool] | None:
-    """(seconds, number of cores or GPUs, whether GPUs) from the log of a finished training that
-    differs only in the seed."""
+    """(seconds, number of cores or GPUs, whether GPUs) of a finished training that differs only in
+    the seed."""
     if job.name is None:
         return None
     plain, row = pipeline.shared(job.study).runs_name, job.step.name.split("/")[1]
@@ -120,14 +119,11 @@ def in_the_store(job: Job) -> tuple[float, int, bool] | None:
         before, done = read_json(folder / "step.json"), read_json(folder / "done.json")
         if not re.fullmatch(own, f"{folder.parent.name}/{folder.name}") or not before or not done:
             continue
-        same = before["config"] | {"seed": None} == job.step.config | {"seed": None}
-        log = training.read_log(folder / "log.jsonl") if same else ()
-        if log:
-            config, facts = pipeline.method_config(job.study, job.name), done["facts"]
-            seconds = config.iterations * config.batch / log[-1]["images_per_second"]
+        if before["config"] | {"seed": None} == job.step.config | {"seed": None}:
+            facts, config = done["facts"], pipeline.method_config(job.study, job.name)
             on_gpu = facts["device"] != "cpu"
             cores = config.threads or devices.cpu_count()
-            return seconds, facts["processes"] * (1 if on_gpu else cores), on_gpu
+            return done["seconds"], facts["processes"] * (1 if on_gpu else cores), on_gpu
     return None
 
 
