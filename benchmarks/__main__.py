@@ -14,8 +14,8 @@ from benchmarks import data, growth, later, parity, processes, scoring, steps, s
 from benchmarks.common import CHECK, Size
 from pg2lib.cli import status_of
 from pg2lib.core import devices
+from pg2lib.core.devices import machine
 from pg2lib.core.files import UserError, write_atomically
-from pg2lib.workflow.reproduce import machine
 
 GROWTH = "cost as work grows"
 SECTIONS = {

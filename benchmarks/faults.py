@@ -27,8 +27,8 @@ from benchmarks import fault_cases as on
 from benchmarks import nonsense
 from benchmarks.common import PROJECT
 from pg2lib import cli
+from pg2lib.core.devices import machine
 from pg2lib.core.files import UserError, write_atomically, write_json
-from pg2lib.workflow.reproduce import machine
 
 PAGE = PROJECT / "docs" / "reliability.md"
 

@@ -21,12 +21,12 @@ from benchmarks.common import PROJECT
 from pg2lib import models
 from pg2lib.cli import status_of
 from pg2lib.core.config import Study, changed_fields
+from pg2lib.core.devices import machine
 from pg2lib.core.files import UserError, read_json, write_json
 from pg2lib.evaluation import detail, score_row, statistics
 from pg2lib.evaluation.scores import SCORES as REGISTRY
 from pg2lib.training import checkpoints, loop
 from pg2lib.workflow import pipeline
-from pg2lib.workflow.reproduce import machine
 
 RECORDS = PROJECT / "benchmarks" / "records.json"
 VERSIONS = PROJECT / "benchmarks" / "versions.json"  # of benchmarks.versions

@@ -18,12 +18,12 @@ from scipy.stats import t as student
 from benchmarks.common import PROJECT
 from pg2lib.cli import status_of
 from pg2lib.core.config import Study
+from pg2lib.core.devices import machine
 from pg2lib.core.files import read_json, write_json
 from pg2lib.evaluation.scores import SCORES
 from pg2lib.results.render import markdown_grid
 from pg2lib.training import describe
 from pg2lib.workflow import pipeline
-from pg2lib.workflow.reproduce import machine
 
 ROW = "G1-poseMaskLoss"
 WIDTHS = 8, 12, 16

@@ -19,8 +19,8 @@ from types import SimpleNamespace
 
 from benchmarks import record
 from benchmarks.common import PROJECT
+from pg2lib.core.devices import machine
 from pg2lib.core.files import read_json, write_json
-from pg2lib.workflow.reproduce import machine
 
 PROFILE = "quick"
 

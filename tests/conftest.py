@@ -3,6 +3,8 @@
 import matplotlib
 import pytest
 
+from pg2lib.core import devices
+
 matplotlib.use("agg")
 
 
@@ -14,7 +16,8 @@ def unit_test_runs(tmp_path_factory):
 
 @pytest.fixture(scope="module", autouse=True)
 def environment(unit_test_runs):
-    """A store of its own, and no profile but the one a test names.
+    """A store of its own, no profile but the one a test names, and the CPU, also on a machine with
+    a GPU, for tests that name no device.
 
     PG2_DATA stays: tests on the real data run where it is set and are skipped where not.
     """
@@ -23,6 +26,7 @@ def environment(unit_test_runs):
         patch.setenv("PG2_FIGURES", str(unit_test_runs / "figures"))
         patch.delenv("PG2_PROFILE", raising=False)
         patch.delenv("PG2_DATASET", raising=False)
+        patch.setattr(devices, "default_device", lambda: "cpu")
         yield
 
 

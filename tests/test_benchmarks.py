@@ -17,6 +17,12 @@ PROJECT = Path(__file__).resolve().parent.parent
 RESULTS = PROJECT / "benchmarks" / "results.json"
 
 
+def test_the_benchmark_needs_no_notebook_package():
+    blocked = "papermill", "nbformat", "IPython"
+    code = f"import sys; sys.modules |= dict.fromkeys({blocked}); import benchmarks.__main__"
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
+
+
 def test_sections_run_and_write_their_lines(tmp_path):
     sections = ("training and generation", "papers after PG2", "scores", "data", "pose studio")
     chosen = [word for name in sections for word in ("--only", name)]

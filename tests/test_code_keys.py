@@ -1,5 +1,6 @@
 """Keys of steps: the code that a function reaches, and nothing else."""
 
+import ast
 import dataclasses
 import shutil
 import subprocess
@@ -87,6 +88,19 @@ else:
 def test_what_runs_at_import_and_every_definition_of_a_name_count(package, old, new):
     first = package(a=A, b=EARLY, c=C)
     assert package(b=EARLY.replace(old, new))["toy.b"] != first["toy.b"]
+
+
+def test_the_text_of_code_is_that_of_every_version_of_python():
+    """3.12 has new fields and puts empty texts into f-strings; an empty argument counts."""
+    [node] = ast.parse('def f(x, form):\n    return f"{x:{form}}".split("")').body
+    plain = code_keys.as_text(node)
+    node.type_params = []
+    node._fields = (*node._fields, "type_params")
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.JoinedStr):
+            inner.values.append(ast.Constant(""))
+    assert code_keys.as_text(node) == plain
+    assert "Constant(value='')" in plain and plain.startswith("FunctionDef(name='f'")
 
 
 def test_a_file_of_methods_of_ones_own_counts(tmp_path, monkeypatch):

@@ -142,10 +142,10 @@ def test_the_script_for_one_gpu_goes_on_until_all_is_done(tmp_path):
     settings = os.environ | {"PG2": str(command), "MINUTES": "5"}
     done = subprocess.run(["bash", *script], env=settings)
     lines = calls.read_text().splitlines()
-    assert done.returncode == 0 and len(lines) == 4 and lines[1] == lines[2]
-    assert lines[0] == "evaluate G1-poseMaskLoss G1+G2+D --minutes 5"
-    named = {word for line in lines for word in line.split()[1:-2]}
-    assert named == set(models.rows()) and lines[3] == "evaluate --minutes 5"
+    assert done.returncode == 0 and len(lines) == 5 and lines[1] == lines[2]
+    assert lines[0] == "evaluate G1-poseMaskLoss condition target --minutes 5"
+    named = {word for line in lines[1:] for word in line.split()[1:-2]}
+    assert named == set(models.rows()) - {"G1-poseMaskLoss"} and lines[4] == "evaluate --minutes 5"
     calls.write_text("evaluate\n")
     done = subprocess.run(["bash", *script], env=settings | {"ONCE": "1"})
     assert done.returncode == 3 and len(calls.read_text().splitlines()) == 2

@@ -9,6 +9,8 @@ import ctypes
 import importlib.util
 import multiprocessing
 import os
+import platform
+import re
 import threading
 from functools import cache
 from pathlib import Path
@@ -93,6 +95,21 @@ def cpu_count() -> int:
     if hasattr(os, "sched_getaffinity"):  # Linux; respects taskset and containers' CPU sets
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def machine() -> dict:
+    """The facts about the machine needed to judge timings."""
+    try:
+        named = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        named = None
+    return {
+        "processor": named[1] if named else platform.processor() or platform.machine(),
+        "cores": cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
 
 
 def end_with_parent():

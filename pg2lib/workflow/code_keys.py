@@ -82,10 +82,24 @@ def reach(module: str, name: str) -> tuple[str, tuple]:
     if name == "" or name in parsed.definitions:  # "": what runs at import
         nodes = parsed.definitions[name] if name else parsed.effects
         used = uses(parsed, nodes)
-        return "\n".join(map(ast.unparse, nodes)), (*used, *([(module, "")] if name else []))
+        return "\n".join(map(as_text, nodes)), (*used, *([(module, "")] if name else []))
     if name in parsed.imports:
         return "", (parsed.imports[name],)
     return "", ((f"{module}.{name}", "*"),)  # a module of this package, else nothing
+
+
+def as_text(node) -> str:
+    """A part of a syntax tree as text, the same in every version of Python. Versions differ in
+    the quotes of ast.unparse, in fields, empty where nothing new is used, and in whether an
+    f-string holds empty texts."""
+    if isinstance(node, list):
+        return f"[{', '.join(map(as_text, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    given = {name: value for name, value in ast.iter_fields(node) if value not in (None, [])}
+    if isinstance(node, ast.JoinedStr):
+        given["values"] = [v for v in node.values if getattr(v, "value", None) != ""]
+    return f"{type(node).__name__}({', '.join(f'{k}={as_text(v)}' for k, v in given.items())})"
 
 
 @cache

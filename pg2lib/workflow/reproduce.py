@@ -1,7 +1,5 @@
 """The work of `make reproduce`: data, all rows, scores, then the notebooks by papermill."""
 
-import platform
-import re
 import resource
 import sys
 import time
@@ -10,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from pg2lib import models
 from pg2lib.core import devices
@@ -63,7 +60,7 @@ def reproduce(studies, claims=False, log=print, until=None) -> bool:
         folder = both_halves(studies)
         if any(missing.values()):
             facts = {"command": both_command(studies)}
-            facts |= {"seconds": round(time.time() - started), "machine": machine()}
+            facts |= {"seconds": round(time.time() - started), "machine": devices.machine()}
             write_json(folder / "run.json", facts)
         log_table(folder, log)
         log(f"both halves of Table 1: {relative(folder)}")
@@ -204,22 +201,7 @@ def report(study, claims, seconds: float) -> dict:
             for name in pipeline.chains(models.rows())
         },
         "seeds": list(study.seeds),
-        "machine": machine(),
-    }
-
-
-def machine() -> dict:
-    """The facts about the machine needed to judge timings."""
-    try:
-        named = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:
-        named = None
-    return {
-        "processor": named[1] if named else platform.processor() or platform.machine(),
-        "cores": devices.cpu_count(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
+        "machine": devices.machine(),
     }
 
 

@@ -632,7 +632,7 @@ test("files are sent: a pose as text, a photo as bytes; a huge one is refused he
   assert.match(words(), /notes.txt is neither a photo nor a pose/);
   drop(root, { name: "big.png", size: 9 * 2 ** 20 });
   assert.deepEqual(model.take(), []);
-  assert.match(words(), /big.png has 9 MiB; at most 8/);
+  assert.match(words(), /big.png has 9.0 MiB; at most 8 can/);
   model.change("condition", 1);
   assert.equal(words(), "");
 });

@@ -13,7 +13,7 @@ const parts = await import(
 
 const STANDING = [[10, 20], [30, 40], [50, 60]];
 const FRAME = { height: 128, width: 64, swap: [0, 2, 1], body25: [], limbs: [[0, 1], [1, 2]],
-  standing: STANDING };
+  standing: STANDING, framing: { fewest: 6, farthest: 1e5 } };
 const START = [[10, 20], [30, 40], null];
 const editor = () => new parts.Editor(FRAME, START);
 
@@ -62,18 +62,6 @@ test("poses in between are evenly spaced; a joint that one lacks is missing ther
   assert.deepEqual(parts.inBetween([a], 3), [a]);
 });
 
-test("a pose larger than the frame is scaled into it", () => {
-  const numbers = Array.from({ length: 18 }, (_, k) => [100 * k, 200 * k, k === 3 ? 0 : 1]).flat();
-  const text = JSON.stringify({ people: [{ pose_keypoints_2d: numbers }] });
-  const pose = parts.readPose(text, FRAME);
-  assert.equal(pose[3], null);
-  for (const place of pose.filter(Boolean)) {
-    assert.ok(place[0] >= 0 && place[0] <= 63 && place[1] >= 0 && place[1] <= 127);
-  }
-  assert.ok(Math.abs((pose[2][1] - pose[1][1]) / (pose[2][0] - pose[1][0]) - 2) < 1e-9);
-  assert.throws(() => parts.readPose("{}", FRAME), parts.Mistake);
-});
-
 test("the surest person of a file is read, and what is no pose in pixels is refused", () => {
   const person = (confidence, scale = 1, shift = 0) => ({
     pose_keypoints_2d: Array.from({ length: 18 },
@@ -85,4 +73,10 @@ test("the surest person of a file is read, and what is no pose in pixels is refu
   assert.throws(() => read(person(0.9, 0.01)), /keypoint_scale 0/);
   assert.throws(() => read({ pose_keypoints_2d: Array(54).fill("3") }), /no number/);
   assert.throws(() => read(person(0.9), {}), /COCO-18/);
+  assert.throws(() => parts.readPose("{}", FRAME), parts.Mistake);
+  assert.throws(() => read(person(0.9, 1e5)), /not pixels/);
+  const [{ pose_keypoints_2d: old }] = [person(0.9)];
+  assert.deepEqual(read({ pose_keypoints: old })[3], [3, 23]);
+  const still = { pose_keypoints_2d: Array(18).fill([500, 700, 1]).flat() };
+  assert.throws(() => read(still), /one place/);
 });

@@ -315,6 +315,7 @@ function control(tag, attributes = {}, ...children) {
 
 function button(action, text, title, pressed) {
   const attributes = { type: "button", "data-do": action, title, text };
+  if (!/\w/.test(text)) attributes["aria-label"] = title; // a sign has no name
   return control("button", { ...attributes, on: { click: pressed } });
 }
 
@@ -555,7 +556,7 @@ const HELP =
   "h hides or shows it, m mirrors, r shows the next row, Ctrl+Z undoes; Esc, then Tab leaves. " +
   "Drop a photo or OpenPose JSON anywhere.";
 
-function render({ model, el, silence }) {
+function render({ model, el, silence, mostBytes = MOST_BYTES }) {
   const get = (name) => model.get(name);
   const names = get("joints").map((name) => name.replaceAll("_", " "));
   const helpId = `pg2-studio-help-${++views}`;
@@ -653,9 +654,9 @@ function render({ model, el, silence }) {
   /** Takes a file that was dropped or chosen; a photo is cropped first. */
   async function openFile(file) {
     const kind = fileKind(file);
-    if (file.size > MOST_BYTES) {
-      const size = (file.size / 2 ** 20).toFixed(0);
-      sayHere(`${file.name} has ${size} MiB; at most ${MOST_BYTES / 2 ** 20} can be sent.`);
+    if (file.size > mostBytes) {
+      const size = (file.size / 2 ** 20).toFixed(1);
+      sayHere(`${file.name} has ${size} MiB; at most ${mostBytes / 2 ** 20} can be sent.`);
     } else if (kind === "pose") {
       act("import", { text: await file.text(), name: file.name });
     } else if (kind === "photo") {
@@ -1057,14 +1058,12 @@ function render({ model, el, silence }) {
       drawSkeleton(pen, places, get("limbs"), get("colours"), scale, 2);
       const which = `key pose ${index + 1}, ${name}`;
       const load = button("key_load", "", `Edit ${which}`, doing("key_load", { index }));
-      load.setAttribute("aria-label", `Edit ${which}`);
       load.append(picture);
       const small = (action, sign, title, off, next) => {
         const made = button(action, sign, title, () => {
           refocus = { action, index: next };
           act(action, { index });
         });
-        made.setAttribute("aria-label", title);
         made.disabled = off;
         return made;
       };

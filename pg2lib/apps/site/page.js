@@ -28,40 +28,56 @@ export async function asset(name) {
 }
 
 /** A worker.js: `ask(message)` is its answer, `waiting` has the messages without one. */
-function engine(address) {
+export function engine(address) {
   const [worker, waiting] = [new Worker(address, { type: "module" }), new Map()];
+  let [asked, broken] = [0, null];
   worker.onmessage = ({ data: { id, made, error } }) => {
+    if (broken) return;
     const [done, failed] = waiting.get(id);
     waiting.delete(id);
     if (error) failed(new Error(error));
     else done(made);
   };
-  const broken = new Promise((_, failed) => {
-    worker.onerror = () => failed(new Mistake("The networks do not start in this browser."));
-  });
-  let asked = 0;
-  const ask = (message) => Promise.race([broken, new Promise((...ends) => {
-    waiting.set(++asked, ends);
+  worker.onerror = () => {
+    broken = new Mistake("The networks do not start in this browser.");
+    for (const [, failed] of waiting.values()) failed(broken);
+    waiting.clear();
+  };
+  const ask = (message) => new Promise((done, failed) => {
+    if (broken) throw broken;
+    waiting.set(++asked, [done, failed]);
     worker.postMessage({ id: asked, ...message });
-  })]);
+  });
   return { ask, waiting };
+}
+
+/** The result of `make(key)`, made once for each key; one that fails is made again when asked. */
+function once(make) {
+  const kept = new Map();
+  return (key) => {
+    if (!kept.has(key)) {
+      kept.set(key, make(key).catch((error) => {
+        kept.delete(key);
+        throw error;
+      }));
+    }
+    return kept.get(key);
+  };
 }
 
 /** Runs the graphs: `run(name, image, pose)` gives {output: float array (3, H, W)}; worker: the
  * address of worker.js. */
 function painter({ height, width }, worker) {
   const count = Math.min(ENGINES, navigator.hardwareConcurrency || 1);
-  const [engines, opened] = [Array.from({ length: count }, () => engine(worker)), new Map()];
+  const engines = Array.from({ length: count }, () => engine(worker));
   const everywhere = (message) => Promise.all(engines.map(({ ask }) => ask(message)));
-  let started = null;
-  async function open(name) {
-    started ??= asset("wasm").then((wasm) => everywhere({ wasm }));
-    const [bytes] = await Promise.all([asset(name), started]);
+  const start = once(async () => everywhere({ wasm: await asset("wasm") }));
+  const open = once(async (name) => {
+    const [bytes] = await Promise.all([asset(name), start()]);
     return everywhere({ name, bytes });
-  }
+  });
   return async (name, image, pose) => {
-    if (!opened.has(name)) opened.set(name, open(name));
-    await opened.get(name);
+    await open(name);
     const places = Float32Array.from(pose.flatMap((place) => place ?? [-1, -1]));
     const condition = [planes(image), [1, 3, height, width]];
     const { ask } = engines.reduce((a, b) => (b.waiting.size < a.waiting.size ? b : a));
@@ -100,7 +116,7 @@ export class Model {
     this.editor = new Editor(people, people.poses[target]);
     [this.listeners, this.cache] = [{}, new Map()];
     [this.busy, this.painted] = [Promise.resolve(), Promise.resolve()];
-    [this.sought, this.behind] = [null, null];
+    [this.sought, this.behind] = [null, new Map()]; // row -> background of the sequence
     this.traits = {
       height, width, joints, limbs, colours, rows, conditions: labels, poses: labels,
       row: rows.at(-1), second: "", between: 3, fps: 8, frame: 0, playing: false, still: true,
@@ -182,10 +198,10 @@ export class Model {
       export: () => this.poseFile(),
       condition: () => this.choose(index),
       condition_file: () => this.openPhoto(message, buffers[0]),
-      row: () => this.set({ row: name, ...(name === this.get("second") && { second: "" }) }),
-      second: () => this.set({ second: name === this.get("row") ? "" : name }),
+      row: () => this.chooseRow(name),
+      second: () => this.chooseSecond(name === this.get("row") ? "" : name),
       key_add: () => this.addKey(),
-      key_remove: () => this.sequence(this.keys.toSpliced(index, 1)),
+      key_remove: () => this.key(index) && this.sequence(this.keys.toSpliced(index, 1)),
       key_load: () => this.loadKey(index),
       key_up: () => this.shift(index, -1),
       key_down: () => this.shift(index, 1),
@@ -203,6 +219,15 @@ export class Model {
     return own[action]();
   }
 
+  /** Rows are made once before they are chosen: one that cannot be loaded changes nothing. */
+  async chooseRow(row) {
+    await this.made(row, this.editor.pose);
+    this.set({ row, ...(row === this.get("second") && { second: "" }) });
+  }
+  async chooseSecond(second) {
+    if (second) await this.made(second, this.editor.pose);
+    this.set({ second });
+  }
   take(index) {
     this.taken = index;
     this.editor.take(this.people.poses[index]);
@@ -216,15 +241,16 @@ export class Model {
   show(image, condition) {
     this.image = image;
     this.cache.clear();
-    this.behind = null;
+    this.behind.clear();
     this.set({ condition });
   }
   async openPhoto({ name, ...window }, photo) {
-    try {
-      this.show(await framed(photo, window, this.people), -1);
-    } catch {
-      throw new Mistake(`${name} is no picture that this browser can read; use a JPEG or PNG.`);
+    // Without a window widget.js could not read the photo, or it is smaller than 16 pixels.
+    const pixels = window.height && await framed(photo, window, this.people).catch(() => null);
+    if (!pixels) {
+      throw new Mistake(`${name} is too small, or no picture that this browser can read.`);
     }
+    this.show(pixels, -1);
     this.message = `${name}: in the frame.`;
   }
   poseFile() {
@@ -243,7 +269,7 @@ export class Model {
     const count = keys.length ? (keys.length - 1) * (between + 1) + 1 : 0;
     if (count > MOST_FRAMES) throw new Mistake(`these are ${count} poses; at most ${MOST_FRAMES}.`);
     this.keys = keys;
-    this.behind = null;
+    this.behind.clear();
     const frame = Math.min(this.get("frame"), Math.max(count - 1, 0));
     this.set({ between, playing: false, frame });
   }
@@ -254,14 +280,18 @@ export class Model {
     this.sequence([...this.keys, { name: `pose ${number}`, pose: this.editor.pose }]);
     this.set({ frame: this.frames().length - 1 });
   }
+  key(index) {
+    if (!this.keys[index]) throw new Mistake(`there is no key pose ${index + 1} any more.`);
+    return this.keys[index];
+  }
   loadKey(index) {
-    this.editor.take(this.keys[index].pose);
+    this.editor.take(this.key(index).pose);
     this.sought = null;
     this.set({ frame: index * (this.get("between") + 1), playing: false });
   }
   shift(index, by) {
-    const rest = this.keys.toSpliced(index, 1);
-    this.sequence(rest.toSpliced(Math.max(index + by, 0), 0, this.keys[index]));
+    const [moved, rest] = [this.key(index), this.keys.toSpliced(index, 1)];
+    this.sequence(rest.toSpliced(Math.max(index + by, 0), 0, moved));
   }
   walk() {
     const poses = this.people.walks[this.taken];
@@ -312,7 +342,7 @@ export class Model {
 
   /** The image of a pose in front of the background of the whole sequence, as background.py. */
   async held(row, pose) {
-    if (this.behind?.row !== row) {
+    if (!this.behind.has(row)) {
       const [sum, weights] = [0, 0].map(() => new Float64Array(this.image.length));
       for (const each of evenly(this.frames(), BEHIND)) {
         const { image } = await this.made(row, each);
@@ -323,12 +353,13 @@ export class Model {
           weights[k] += weight;
         });
       }
-      this.behind = { row, pixels: sum.map((value, k) => value / weights[k]) };
+      this.behind.set(row, sum.map((value, k) => value / weights[k]));
     }
     const { image } = await this.made(row, pose);
     const { person } = await this.made("maps", pose);
+    const behind = this.behind.get(row);
     const share = (k) => (k % 4 === 3 ? 1 : person[k] / 255);
-    return image.map((value, k) => share(k) * value + (1 - share(k)) * this.behind.pixels[k]);
+    return image.map((value, k) => share(k) * value + (1 - share(k)) * behind[k]);
   }
 
   async imagesOf(poses) {
@@ -363,5 +394,5 @@ export async function start(el, worker) {
   const people = JSON.parse(new TextDecoder().decode(packed));
   const model = new Model(people, images, painter(people, worker));
   el.replaceChildren();
-  widget.render({ model, el, silence: "The network is still at work." });
+  widget.render({ model, el, silence: "The network is still at work.", mostBytes: Infinity });
 }

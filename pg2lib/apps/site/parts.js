@@ -119,11 +119,44 @@ export function inBetween(poses, count) {
   });
 }
 
+/** [left, top] and [right, bottom] around a pose, with room for a head that is missing, as
+ * framing.py. */
+function boundingBox(pose, { head, headJoints, shoulders }) {
+  const here = pose.filter(Boolean);
+  const low = [0, 1].map((axis) => Math.min(...here.map((place) => place[axis])) + 0.5);
+  const high = [0, 1].map((axis) => Math.max(...here.map((place) => place[axis])) + 0.5);
+  const tops = shoulders.filter((joint) => pose[joint]).map((joint) => pose[joint][1] + 0.5);
+  if (!headJoints.some((joint) => pose[joint]) && tops.length) {
+    const top = Math.min(...tops);
+    low[1] = Math.min(low[1], top - head * (high[1] - top));
+  }
+  return [low, high];
+}
+
+/** A pose of any size in the frame, which its person fills as in training, as framing.py; a joint
+ * outside is missing. */
+export function filling(pose, { height, width, framing }) {
+  const [low, high] = boundingBox(pose, framing);
+  const { above, below, widest } = framing;
+  const body = high[1] - low[1];
+  const needed = body * (1 + above + below);
+  const tall = Math.max(needed, ((high[0] - low[0]) / widest) * (height / width));
+  const left = (low[0] + high[0] - (tall * width) / height) / 2;
+  const top = low[1] - above * body - (tall - needed) / 2;
+  return pose.map((place) => {
+    if (!place) return null;
+    const [x, y] = [place[0] - left, place[1] - top].map((each) =>
+      Math.floor((each + 0.5) * (height / tall) + 1e-6));
+    return x >= 0 && x < width && y >= 0 && y < height ? [x, y] : null;
+  });
+}
+
 /** The surest person of an OpenPose file, COCO-18 or BODY_25, scaled into the frame if larger. */
-export function readPose(text, { height, width, body25 }) {
+export function readPose(text, frame) {
+  const { height, width, body25, framing } = frame;
   let people;
   try {
-    people = JSON.parse(text).people.map((person) => person.pose_keypoints_2d);
+    people = JSON.parse(text).people.map((one) => one.pose_keypoints_2d ?? one.pose_keypoints);
   } catch {
     people = [];
   }
@@ -143,14 +176,16 @@ export function readPose(text, { height, width, body25 }) {
   }
   if (numbers.length === 75) pose = body25.map((joint) => pose[joint]);
   const [xs, ys] = [0, 1].map((axis) => pose.filter(Boolean).map((place) => place[axis]));
-  if (xs.length < 6) throw new Mistake(`it has ${xs.length} of 18 joints; six are needed.`);
-  if (Math.max(...xs) <= width - 1 && Math.max(...ys) <= height - 1) return pose;
-  const [left, top] = [Math.min(...xs), Math.min(...ys)];
-  const [wide, high] = [Math.max(...xs) - left, Math.max(...ys) - top];
-  const scale = Math.min((0.8 * height) / high, (0.9 * width) / wide);
-  const [x, y] = [(width - scale * wide) / 2, 0.1 * height];
-  const moved = ([a, b]) => [(a - left) * scale + x, (b - top) * scale + y];
-  return pose.map((place) => place && moved(place));
+  const { fewest, farthest } = framing;
+  if (xs.length < fewest) {
+    throw new Mistake(`it has ${xs.length} of 18 joints; ${fewest} are needed.`);
+  }
+  const [right, bottom] = [Math.max(...xs), Math.max(...ys)];
+  if (Math.max(right, bottom) > farthest) throw new Mistake("its coordinates are not pixels.");
+  if (Math.max(right - Math.min(...xs), bottom - Math.min(...ys)) < 1) {
+    throw new Mistake("all its joints are in one place.");
+  }
+  return right <= width - 1 && bottom <= height - 1 ? pose : filling(pose, frame);
 }
 
 // --- files that are saved ----------------------------------------------------------------------

@@ -21,7 +21,7 @@ from nbconvert import HTMLExporter
 from nbconvert.filters import markdown2html
 
 from pg2lib.apps.site import studio_page
-from pg2lib.core.files import write_atomically
+from pg2lib.core.files import read_json, sha256, write_atomically, write_json
 from pg2lib.results import own_files
 from pg2lib.results.report import write_report
 from pg2lib.workflow import run_store as runs
@@ -73,11 +73,14 @@ def write_pages(out):
 
 
 def lead_back(report):
-    """Give the report a link to the site."""
-    page = report / "report.html"
+    """Give the report a link to the site; its manifest keeps the sum of the page with the link."""
+    page, manifest = report / "report.html", report / own_files.MANIFEST
     text = page.read_text(encoding="utf-8")
     back = '<p><a href="../index.html">Notebooks, pose studio, documents</a></p>'
     page.write_text(text.replace("<header>", f"<header>\n{back}", 1), encoding="utf-8")
+    written = read_json(manifest)
+    written["files"][page.name] = sha256(page)
+    write_json(manifest, written)
 
 
 def write_studio(study, out, log):

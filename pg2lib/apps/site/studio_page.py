@@ -18,7 +18,7 @@ from pg2lib.apps.pose_studio import background, walking
 from pg2lib.apps.pose_studio.studio import Studio, opening
 from pg2lib.apps.pose_studio.widget import as_list
 from pg2lib.core.files import UserError, write_atomically
-from pg2lib.data import heatmaps
+from pg2lib.data import framing, heatmaps
 from pg2lib.data.keypoints import BODY_25, JOINTS, LIMBS, SWAP
 from pg2lib.results import figures
 from pg2lib.training import onnx_graph
@@ -27,6 +27,11 @@ from pg2lib.workflow import shipped
 HERE = Path(__file__).parent
 VENDOR = HERE / "vendor"  # ONNX Runtime Web, see its README.md
 CHOICES = 24  # people to choose from, about
+FRAMING = {
+    "above": framing.ABOVE, "below": framing.BELOW, "widest": framing.WIDEST, "head": framing.HEAD,
+    "headJoints": framing.HEAD_JOINTS, "shoulders": framing.SHOULDERS,
+    "fewest": framing.FEWEST_JOINTS, "farthest": framing.FARTHEST,
+}  # fmt: skip
 IMPORT = re.compile(r'from "([./\w]+\.m?js)"')
 
 
@@ -97,7 +102,7 @@ def samples(dataset, rows):
     cycles = [walking.cycle(height, width, like=pose) for pose in poses]
     return {
         "height": height, "width": width, "rows": rows,
-        "joints": JOINTS, "limbs": LIMBS, "swap": SWAP, "body25": BODY_25,
+        "joints": JOINTS, "limbs": LIMBS, "swap": SWAP, "body25": BODY_25, "framing": FRAMING,
         "colours": figures.joint_colours().tolist(),
         "condition": chosen.index(pair[0]), "target": chosen.index(pair[1]),
         "labels": [studio.labels[number] for number in chosen],

@@ -542,6 +542,9 @@ function render({ model, el }) {
         image.style.visibility = "hidden";
         image.src = view.URL.createObjectURL(new view.Blob([buffers[0]], { type: "image/png" }));
         await image.decode();
+        if (content.participant !== get("participant") || pictures.has(content.image)) {
+          return view.URL.revokeObjectURL(image.src); // another session, or sent twice
+        }
         pictures.set(content.image, image);
         run?.arrived(content.image);
         return;
