@@ -22,10 +22,12 @@ def all_rows(papers=None) -> tuple[str, ...]:
     return (pipeline.REFERENCE_ROWS[0], *models.successors(papers), pipeline.REFERENCE_ROWS[1])
 
 
-def wanted(study, papers=None) -> dict:
-    """Study -> rows to score: those of the table, and for the study of the ablations
-    (`plan.ablation_study`) those compared by the papers' claims."""
+def wanted(study, papers=None, ablations=True) -> dict:
+    """Study -> rows to score: those of the table and, with ablations, for the study that provides
+    them (`plan.ablation_study`) those compared by the papers' claims."""
     found = {study: all_rows(papers)}
+    if not ablations:
+        return found
     other, ablations = plans.ablation_study(study), claim_rows(True, papers)
     rows = (*found.get(other, pipeline.REFERENCE_ROWS), *ablations)
     return found | {other: tuple(dict.fromkeys(rows))}
@@ -38,44 +40,51 @@ def claim_rows(ablations: bool, papers=None) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*pipeline.REFERENCE_ROWS, *rows)))
 
 
-def books(study, papers=None):
+def books(study, papers=None, ablations=True):
     """The notebooks about only these later papers, if the study has what they need."""
+    if not ablations:
+        return []
     known = {*(papers or models.later_papers())}
     found = [book for book in notebooks.notebooks() if book.papers and known >= {*book.papers}]
     return [book for book in found if study.setting.drawn or not book.drawn]
 
 
-def plan(study, papers=None) -> list[tuple[runs.Step, runs.State]]:
+def plan(study, papers=None, ablations=True) -> list[tuple[runs.Step, runs.State]]:
     """Every step and its state; runs nothing."""
-    steps = [step for each in wanted(study, papers).items() for step in plans.scoring(*each)]
+    parts = wanted(study, papers, ablations).items()
+    steps = [step for each in parts for step in plans.scoring(*each)]
     entries = [(step, runs.state(step)) for step in steps]
     return entries + [
         (notebooks.notebook_step(study, book), notebooks.notebook_state(study, book))
-        for book in books(study, papers)
+        for book in books(study, papers, ablations)
     ]
 
 
-def make(study, papers=None, log=print):
-    """Do all missing work, in order, and log where the results are; papers: only these."""
-    for part, rows in wanted(study, papers).items():
+def make(study, papers=None, log=print, ablations=True):
+    """Do all missing work, in order, and log where the results are; papers: only these. Without
+    ablations, the claims about them are not measured and the notebooks, which need them, not
+    run."""
+    for part, rows in wanted(study, papers, ablations).items():
         pipeline.data(part, log)
         lanes.score_all(part, rows, log)
-    folder, found = pipeline.figures_folder(study), table(study, papers)
+    folder, found = pipeline.figures_folder(study), table(study, papers, ablations)
     log(f"\n{terminal.text(found, terminal.columns())}\n")
     log("\n".join(render.view(found).notes) + "\n")  # how the rows differ from their papers'
-    results = claims(study, papers)
+    results = claims(study, papers, ablations)
     log(results["notes"][0])
     written = render.write(folder, "table_successors", found)
     written += render.write(folder, "successors_claims", results)
     written.append(figure4(study, folder / "figure4_successors.png", papers))
-    for notebook in books(study, papers):
+    for notebook in books(study, papers, ablations):
         written.append(notebooks.run_notebook(study, notebook, log))
-    if not study.setting.drawn:
+    if not ablations:
+        log("without ablations, the claims about them are not measured and no notebook is run")
+    elif not study.setting.drawn:
         log("notebooks about the exact parsing maps of drawn people are left out")
     log("wrote " + ", ".join(map(str, written)))
 
 
-def table(study, papers=None) -> dict:
+def table(study, papers=None, ablations=True) -> dict:
     """`tables.successors` for the rows of later papers and the rows shown beside them."""
     trained = models.successors(papers)
     images = {
@@ -89,7 +98,7 @@ def table(study, papers=None) -> dict:
         if row not in models.rows() and not models.find(row).budget:
             changes |= not_full_size(study, row)
     facts = pipeline.table_facts(study) | {
-        "command": command(study, papers),
+        "command": command(study, papers, ablations),
         "parsing": maps.source(study.data_name, study.parsing),
         "first_stage_pairs": describe.first_stage_pairs(study, trained),
     }
@@ -110,18 +119,18 @@ def not_full_size(study, row) -> dict:
     return found
 
 
-def claims(study, papers=None) -> dict:
+def claims(study, papers=None, ablations=True) -> dict:
     """The claims of later papers (`claims.later`) as `verdicts.claims_table`."""
-    other, rows = plans.ablation_study(study), claim_rows(False, papers)
-    ablations = claim_rows(True, papers)
-    if other == study:
-        rows = tuple(dict.fromkeys((*rows, *ablations)))
+    rows = claim_rows(False, papers)
+    other = plans.ablation_study(study) if ablations else study
+    if ablations and other == study:
+        rows = tuple(dict.fromkeys((*rows, *claim_rows(True, papers))))
     main = replace(evidence.measured(study, rows), parameters=parameters(study))
-    small = main if other == study else evidence.measured(other, ablations)
+    small = main if other == study else evidence.measured(other, claim_rows(True, papers))
     results = verdicts.evaluate_claims(main, small, claims=claim_list.later(papers))
     facts = pipeline.facts(study, "pg2 successors", rows, "successors")
     facts |= {"drawn": study.setting.drawn, "ablations": other.name}
-    facts["command"] = command(study, papers)
+    facts["command"] = command(study, papers, ablations)
     lines = verdicts.health_lines(main, small)
     return verdicts.claims_table(results, facts, lines, TITLE, "later_claims")
 
@@ -146,8 +155,9 @@ def figure4(study, path, papers=None):
     return provenance.save(sheet, path, facts)
 
 
-def command(study, papers=None) -> str:
+def command(study, papers=None, ablations=True) -> str:
     only = f" METHODS='{' '.join(models.rows(paper)[0] for paper in papers)}'" if papers else ""
+    only += "" if ablations else " ABLATIONS=no"
     return study.command.replace("make reproduce", "make successors") + only
 
 
