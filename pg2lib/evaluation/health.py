@@ -62,8 +62,9 @@ def health_line(row, summary, log):
     """How one adversarial training went; None if nothing says that the row is adversarial.
 
     summary: summary.json, whose "fixed_share" (two stages only) and "stripes" are read; log: of
-    the training, records with "d_real" and "d_fake", D's mean answers to real and generated
-    images, of which the mean over the last tenth counts; or an empty list.
+    the training, or an empty list. Adversarial trainings log an "adversarial" loss, those of PG2
+    also "d_real" and "d_fake", D's mean answers to real and generated images, of which the mean
+    over the last tenth counts.
 
     Returns a dict of "row", NUMBERS (None: not known), "healthy", bool, and "why", the limits that
     are passed, as text, or "".
@@ -71,7 +72,8 @@ def health_line(row, summary, log):
     scores = summary.get("scores", {})
     fixed, striped = ((scores.get(name) or {}).get("mean") for name in ("fixed_share", "stripes"))
     last = [r for r in log if r.get("d_real") is not None][-max(len(log) // 10, 1) :]
-    if fixed is None and not last:
+    adversarial = any(name.startswith("adversarial") for name in (log[-1] if log else ()))
+    if fixed is None and not last and not adversarial:
         return None
     real, fake = (
         float(np.mean([r[name] for r in last])) if last else None for name in ("d_real", "d_fake")
