@@ -227,9 +227,9 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
         option("--mask-from", choices=("target", "condition"), default="target",
                help="image whose pose mask mask-SSIM uses; the released script used condition"))),
     ("successors", "the rows of later papers beside PG2's: table, claims, Figure 4, notebooks",
-        (*STUDY, DRY, UPDATE, option("--no-ablations", action="store_true",
-        help="train only the rows of the table: less than half the work; claims about "
-             "ablations are not measured, and no notebook is run"),
+        (*STUDY, DRY, UPDATE, option("--no-ablations", dest="ablations", action="store_false",
+        help="train only the rows of the table; claims about ablations are not measured, and no "
+             "notebook is run"),
         option("method", nargs="*", metavar="METHOD",
         help="rows of the papers to show, such as PATN (default: all later papers)"))),
     ("matrix", "print the commands that score rows of many studies, for many machines", (

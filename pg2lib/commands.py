@@ -155,11 +155,11 @@ def successors(options):
 
     study, papers = study_of(options), workflow.papers_of(options.method)
     check_committed(options, study)
-    if options.no_ablations and options.update_notebooks:
-        raise UserError("the notebooks need the ablations; leave out one of the two options")
+    if options.update_notebooks and not options.ablations:
+        raise UserError("--update-notebooks needs the ablations; leave it or --no-ablations out")
     if options.dry_run:
-        return log(plan.plan_text(workflow.plan(study, papers, not options.no_ablations)))
-    workflow.make(study, papers, log, not options.no_ablations)
+        return log(plan.plan_text(workflow.plan(study, papers, options.ablations)))
+    workflow.make(study, papers, log, options.ablations)
     if options.update_notebooks:
         notebooks.update_committed(study, workflow.books(study, papers), log)
 

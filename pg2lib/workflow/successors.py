@@ -28,8 +28,8 @@ def wanted(study, papers=None, ablations=True) -> dict:
     found = {study: all_rows(papers)}
     if not ablations:
         return found
-    other, ablations = plans.ablation_study(study), claim_rows(True, papers)
-    rows = (*found.get(other, pipeline.REFERENCE_ROWS), *ablations)
+    other = plans.ablation_study(study)
+    rows = (*found.get(other, pipeline.REFERENCE_ROWS), *claim_rows(True, papers))
     return found | {other: tuple(dict.fromkeys(rows))}
 
 
@@ -40,10 +40,8 @@ def claim_rows(ablations: bool, papers=None) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*pipeline.REFERENCE_ROWS, *rows)))
 
 
-def books(study, papers=None, ablations=True):
+def books(study, papers=None):
     """The notebooks about only these later papers, if the study has what they need."""
-    if not ablations:
-        return []
     known = {*(papers or models.later_papers())}
     found = [book for book in notebooks.notebooks() if book.papers and known >= {*book.papers}]
     return [book for book in found if study.setting.drawn or not book.drawn]
@@ -56,7 +54,7 @@ def plan(study, papers=None, ablations=True) -> list[tuple[runs.Step, runs.State
     entries = [(step, runs.state(step)) for step in steps]
     return entries + [
         (notebooks.notebook_step(study, book), notebooks.notebook_state(study, book))
-        for book in books(study, papers, ablations)
+        for book in (books(study, papers) if ablations else ())
     ]
 
 
@@ -75,7 +73,7 @@ def make(study, papers=None, log=print, ablations=True):
     written = render.write(folder, "table_successors", found)
     written += render.write(folder, "successors_claims", results)
     written.append(figure4(study, folder / "figure4_successors.png", papers))
-    for notebook in books(study, papers, ablations):
+    for notebook in books(study, papers) if ablations else ():
         written.append(notebooks.run_notebook(study, notebook, log))
     if not ablations:
         log("without ablations, the claims about them are not measured and no notebook is run")
@@ -129,8 +127,7 @@ def claims(study, papers=None, ablations=True) -> dict:
     small = main if other == study else evidence.measured(other, claim_rows(True, papers))
     results = verdicts.evaluate_claims(main, small, claims=claim_list.later(papers))
     facts = pipeline.facts(study, "pg2 successors", rows, "successors")
-    facts |= {"drawn": study.setting.drawn, "ablations": other.name}
-    facts["command"] = command(study, papers, ablations)
+    facts |= {"drawn": study.setting.drawn, "command": command(study, papers, ablations)}
     lines = verdicts.health_lines(main, small)
     return verdicts.claims_table(results, facts, lines, TITLE, "later_claims")
 
