@@ -16,6 +16,4 @@ RUN pip install --no-cache-dir --no-deps -e . \
     && mkdir -p runs && useradd --create-home --uid 1000 pg2 && chown -R pg2 /pg2
 USER pg2
 EXPOSE 8888
-# A run that resumes on a GPU keeps its bits (docs/performance.md), in notebooks, too.
-ENV TORCHINDUCTOR_DETERMINISTIC=1
 CMD ["jupyter", "lab", "--ip=0.0.0.0", "--no-browser", "notebooks"]

@@ -61,7 +61,6 @@ lab: .venv/.installed
 	    [ -z "$$value" ] || \
 	        export "$$name=$$(echo "$$value" | sed -E "s#($$before)([^/:])#\\1$$PWD/\\2#g")"; \
 	done; \
-	export TORCHINDUCTOR_DETERMINISTIC=1; \
 	exec .venv/bin/python -m jupyterlab $$([ "$$(id -u)" != 0 ] || echo --allow-root) notebooks
 
 reproduce: .venv/.installed

@@ -656,7 +656,7 @@ def test_the_notes_say_what_was_drawn_and_how_often_it_was_trained():
     results = verdicts.evaluate_claims(evidence, claims=listed)
     table = verdicts.claims_table(results, FACTS | {"drawn": True, "seeds": (0, 1, 2)})
     notes = " ".join(table["notes"])
-    assert table["notes"][0] == "Of 1 claims: 1 hold."
+    assert table["notes"][0] == "Of 1 claims: 1 holds."
     assert "drawn by this project" in notes and "seeds 0, 1, 2. Split" in notes
     assert "trained 3 times" in notes and "one training" not in notes
     [record] = table["claims"][0]["comparisons"]

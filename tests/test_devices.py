@@ -1,5 +1,6 @@
 """Precision, threads, memory, compilation and child processes."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,16 @@ def test_an_unknown_processor_takes_float32(monkeypatch):
 
     monkeypatch.setattr(devices.Path, "read_text", missing)
     assert devices.fast_precision("cpu") == "float32"
+
+
+@pytest.mark.parametrize("wish, fixed", [(None, True), ("0", False)])
+def test_torchs_compiler_keeps_to_its_kernels_unless_told(wish, fixed):
+    code = "import torch; from pg2lib.workflow import pipeline; import torch._inductor.config as c"
+    environment = {k: v for k, v in os.environ.items() if k != "TORCHINDUCTOR_DETERMINISTIC"}
+    environment |= {} if wish is None else {"TORCHINDUCTOR_DETERMINISTIC": wish}
+    command = [sys.executable, "-c", f"{code}; print(c.deterministic)"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(fixed)
 
 
 def test_tuned_sets_threads_and_reproducible_cudnn_and_puts_them_back():

@@ -17,6 +17,10 @@ from pathlib import Path
 
 import torch
 
+# Read when torch's compiler is first imported: it then chooses the same kernels on every machine,
+# so that a run on CUDA resumes with the same bits.
+os.environ.setdefault("TORCHINDUCTOR_DETERMINISTIC", "1")
+
 PRECISIONS = ("auto", "float32", "bfloat16")
 COMPILED = ("auto", "yes", "no")
 FAST_BFLOAT16 = ("amx_bf16", "avx512_bf16")  # CPU flags, fastest first

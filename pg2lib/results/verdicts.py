@@ -210,7 +210,8 @@ TALLY = {HOLDS: "hold", FAILS: "do not hold", SEEN: SEEN, UNSEEN: UNSEEN, CANNOT
 def tally(results):
     """E.g. "Of 33 claims: 12 hold, 6 do not hold, 10 undecided, 5 not measured."."""
     found = [result.verdict for result in results]
-    parts = [f"{found.count(word)} {said}" for word, said in TALLY.items() if word in found]
+    said = TALLY | {one: one for one in (HOLDS, FAILS) if found.count(one) == 1}
+    parts = [f"{found.count(word)} {said[word]}" for word in TALLY if word in found]
     return f"Of {len(found)} claims: {', '.join(parts)}."
 
 
