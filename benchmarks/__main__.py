@@ -14,7 +14,6 @@ from benchmarks import data, growth, later, parity, processes, scoring, steps, s
 from benchmarks.common import CHECK, Size
 from pg2lib.cli import status_of
 from pg2lib.core import devices
-from pg2lib.core.devices import machine
 from pg2lib.core.files import UserError, write_atomically
 
 GROWTH = "cost as work grows"
@@ -45,7 +44,7 @@ def main():
     for name in chosen:
         started = time.time()
         lines, details = SECTIONS[name].measure(size, device, log)
-        facts = machine() | {"precision": devices.precision_text(device, "auto")}
+        facts = devices.machine() | {"precision": devices.precision_text(device, "auto")}
         entry["sections"][name] = {
             "lines": [line.as_dict() for line in lines],
             "details": details,

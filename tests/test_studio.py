@@ -232,8 +232,6 @@ def test_a_pose_of_another_size_is_made_to_fit(made, data, tmp_path):
 
 def test_a_sequence_is_played(made):
     first = made.pose
-    made.seek(3)  # asked for before the timeline was cleared
-    np.testing.assert_array_equal(made.pose, first)
     made.add_key()
     made.editor.drop(3, 8, 8)
     made.add_key("raised")
@@ -374,6 +372,7 @@ MISTAKES = {
     "me.json holds no people": lambda s: s.read_pose('{"people": []}', "me.json"),
     "me.json has 0 of 18 joints": lambda s: s.read_pose(PEOPLE % ([0] * 54), "me.json"),
     "me.json, person 0": lambda s: s.read_pose(PEOPLE % "[1, 2, 3]", "me.json"),
+    "the timeline is empty": lambda s: s.seek(1),
     "timeline is empty;": lambda s: s.play(),
     "is empty; add a key pose": lambda s: s.gif(),
     "is empty; add a key pose or": lambda s: s.strip(),

@@ -271,10 +271,7 @@ class Studio:
         self.fps = float(fps)
 
     def seek(self, frame: int):
-        """Show a pose of the sequence (modulo its length) without adding an undo step; of an empty
-        one, cleared since it was asked for, nothing."""
-        if not self.timeline.keys:
-            return
+        """Show a pose of the sequence (modulo its length) without adding an undo step."""
         poses = self.timeline.frames()
         self.frame = int(frame) % len(poses)
         self.editor.preview(poses[self.frame])
