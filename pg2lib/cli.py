@@ -229,7 +229,9 @@ COMMANDS = (  # (name of one or two words, help, options); each is a function of
         help="train only the rows of the table; claims about ablations are not measured, and no "
              "notebook is run"),
         option("method", nargs="*", metavar="METHOD",
-        help="rows of the papers to show, such as PATN (default: all later papers)"))),
+        help="rows of the papers to show, such as PATN (default: all later papers); if "
+             "ablations are named as well, such as PATN-9, they join the table and no others are "
+             "trained"))),
     ("matrix", "print the commands that score rows of many studies, for many machines", (
         *STUDY,
         option("--datasets", metavar="NAME,NAME,...", help="data sets (default: --dataset)"),

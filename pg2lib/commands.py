@@ -155,13 +155,14 @@ def successors(options):
 
     study, papers = study_of(options), workflow.papers_of(options.method)
     check_committed(options, study)
-    if options.update_notebooks and not options.ablations:
+    ablations = workflow.ablations_of(options.method, options.ablations)
+    if options.update_notebooks and ablations == ():
         raise UserError("--update-notebooks needs the ablations; leave it or --no-ablations out")
     if options.dry_run:
-        return log(plan.plan_text(workflow.plan(study, papers, options.ablations)))
-    workflow.make(study, papers, log, options.ablations)
+        return log(plan.plan_text(workflow.plan(study, papers, ablations)))
+    workflow.make(study, papers, log, ablations)
     if options.update_notebooks:
-        notebooks.update_committed(study, workflow.books(study, papers), log)
+        notebooks.update_committed(study, workflow.books(study, papers, ablations), log)
 
 
 def matrix(options):

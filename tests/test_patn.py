@@ -491,8 +491,30 @@ def test_papers_are_named_by_their_rows():
     assert successors.papers_of([]) is None
     assert successors.papers_of(["SoftGated", "PATN"]) == models.later_papers()
     assert successors.papers_of(["PATN-equalFLOPs"]) == ("PATN",)
+    assert successors.papers_of(["PATN-9", "SoftGated"]) == models.later_papers()
     with pytest.raises(UserError, match="PATN"):
         successors.papers_of(["G1-L1"])
+
+
+def test_ablations_that_are_named_are_trained_alone_and_join_the_table():
+    some = successors.ablations_of(["PATN", "PATN-noMask", "PATN-9"])
+    assert some == ("PATN-noMask", "PATN-9")
+    assert successors.ablations_of(["PATN"]) is None and successors.ablations_of([], False) == ()
+    with pytest.raises(UserError, match="leaves out PATN-9; drop the option"):
+        successors.ablations_of(["PATN", "PATN-9"], wanted=False)
+    [rows] = successors.wanted(Study(), ("PATN",), some).values()
+    assert rows[-3:] == ("PATN-noMask", "PATN-9", "target")
+    assert set(rows) == {*successors.all_rows(("PATN",)), *some}
+    small, large = successors.wanted(Study(profile="lite"), ("PATN",), some).values()
+    assert {*some} < {*small} and "PATN-9" not in large and {"PATN", "PATN-noMask"} < {*large}
+    [left] = successors.wanted(Study(profile="lite"), ("PATN",), ("PATN-9",)).values()
+    assert "PATN-9" in left and "PATN-noMask" not in left
+    command = successors.command(Study(), ("PATN",), some)
+    assert command.endswith("PROFILE=quick METHODS='PATN PATN-noMask PATN-9'")
+    # notebook 10 shows three ablations
+    assert successors.books(Study(), ("PATN",), some) == []
+    three = ("PATN-noMask", "PATN-noAppearanceD", "PATN-noShapeD")
+    assert [book.name for book in successors.books(Study(), None, three)] == ["10_patn"]
 
 
 def test_every_notebook_on_later_papers_is_run():
@@ -621,6 +643,25 @@ def test_without_ablations_only_rows_of_the_table_are_trained(capsys, monkeypatc
     assert "PATN-noMask is not scored" in str(page["claims"][0]["why"])
     code = cli.main([*command, "--update-notebooks"])
     assert code == 2 and "leave it or --no-ablations out" in capsys.readouterr().err
+
+
+def test_a_named_ablation_joins_the_table_and_its_claim_is_measured(capsys, monkeypatch, tmp_path):
+    """After the tests above: nothing is trained."""
+    monkeypatch.setenv("PG2_FIGURES", str(tmp_path))
+    command = ["successors", "--profile", "smoke", "--device", "cpu", "PATN", "PATN-noMask"]
+    assert cli.main(command) == 0
+    assert "notebooks that need them are not run" in capsys.readouterr().out
+    [folder] = tmp_path.iterdir()
+    table = json.loads((folder / "table_successors.json").read_text(encoding="utf-8"))
+    ours = [line["row"] for line in table["successors"] if line["by"] == "this project"]
+    assert list(dict.fromkeys(ours)) == [
+        *successors.all_rows(("PATN",))[:-1], "PATN-noMask", "target"
+    ]  # fmt: skip
+    assert table["facts"]["command"].endswith("METHODS='PATN PATN-noMask'")
+    page = json.loads((folder / "successors_claims.json").read_text(encoding="utf-8"))
+    found = {claim["name"]: claim for claim in page["claims"]}
+    assert found["patn-progressive"]["comparisons"][0]["effect"] is not None  # of SSIM
+    assert "PATN-noAppearanceD is not scored" in found["patn-appearance-d"]["why"]
 
 
 def test_people_judge_the_images_that_were_scored():

@@ -67,8 +67,8 @@ class Claim:
 
     @property
     def needs_ablation(self) -> bool:
-        known = {row: models.METHODS.get(row) for c in self.comparisons for row in c.rows}
-        return any(method and method.row and method.against for method in known.values())
+        known = map(models.METHODS.get, compared(self))
+        return any(method and method.row and method.against for method in known)
 
 
 def compare(names, row, against, direction, margin=None, how="rows", **fields):
@@ -275,10 +275,13 @@ def later(papers=None) -> tuple[Claim, ...]:
     known = {*(papers or models.later_papers()), "PG2"}
     papers_of = {name: method.paper for name, method in models.METHODS.items()}
     return tuple(
-        claim
-        for claim in LATER
-        if {papers_of.get(row, "PG2") for c in claim.comparisons for row in c.rows} <= known
+        claim for claim in LATER if {papers_of.get(row, "PG2") for row in compared(claim)} <= known
     )
+
+
+def compared(claim) -> tuple[str, ...]:
+    """The rows that a claim compares."""
+    return tuple(dict.fromkeys(row for c in claim.comparisons for row in c.rows))
 
 
 def rows_of(ablations=False, how=None, among=CLAIMS) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 
 from pg2lib import models
 from pg2lib.core import config as configs
+from pg2lib.core.files import UserError
 from pg2lib.evaluation import presets
 from pg2lib.results import claims as claim_list
 from pg2lib.results import figures, provenance, render, sheets, tables, terminal, verdicts
@@ -17,51 +18,59 @@ PAIRS = 5  # test pairs in Figure 4
 TITLE = "The claims of papers after PG2, tested on {dataset}"
 
 
-def all_rows(papers=None) -> tuple[str, ...]:
-    """The rows of the table: the condition image, those of the papers, the real target."""
-    return (pipeline.REFERENCE_ROWS[0], *models.successors(papers), pipeline.REFERENCE_ROWS[1])
+def all_rows(papers=None, ablations=None) -> tuple[str, ...]:
+    """The rows of the table: the condition image, those of the papers, ablations asked for by name,
+    the real target."""
+    first, last = pipeline.REFERENCE_ROWS
+    return (first, *models.successors(papers), *(ablations or ()), last)
 
 
-def wanted(study, papers=None, ablations=True) -> dict:
+def wanted(study, papers=None, ablations=None) -> dict:
     """Study -> rows to score: those of the table and, with ablations, for the study that provides
     them (`plan.ablation_study`) those compared by the papers' claims."""
-    found = {study: all_rows(papers)}
-    if not ablations:
+    found, compared = {study: all_rows(papers, ablations)}, ablation_rows(papers, ablations)
+    if not compared:
         return found
     other = plans.ablation_study(study)
-    rows = (*found.get(other, pipeline.REFERENCE_ROWS), *claim_rows(True, papers))
+    rows = (*found.get(other, pipeline.REFERENCE_ROWS), *compared)
     return found | {other: tuple(dict.fromkeys(rows))}
 
 
-def claim_rows(ablations: bool, papers=None) -> tuple[str, ...]:
-    """The rows compared by the papers' claims (see `claims.rows_of`), and the reference rows that
-    show whether poses can be judged."""
-    rows = claim_list.rows_of(ablations, among=claim_list.later(papers))
-    return tuple(dict.fromkeys((*pipeline.REFERENCE_ROWS, *rows)))
+def ablation_rows(papers=None, ablations=None) -> tuple[str, ...]:
+    """The rows compared by the papers' claims about these ablations, about all if None, and the
+    reference rows that show whether poses can be judged; () if there are none."""
+    claims = claim_list.later(papers)
+    if ablations is not None:
+        claims = [claim for claim in claims if {*ablations} & {*claim_list.compared(claim)}]
+    rows = claim_list.rows_of(True, among=claims)
+    return tuple(dict.fromkeys((*pipeline.REFERENCE_ROWS, *rows))) if rows else ()
 
 
-def books(study, papers=None):
-    """The notebooks about only these later papers, if the study has what they need."""
-    known = {*(papers or models.later_papers())}
-    found = [book for book in notebooks.notebooks() if book.papers and known >= {*book.papers}]
-    return [book for book in found if study.setting.drawn or not book.drawn]
+def books(study, papers=None, ablations=None):
+    """The notebooks about only these later papers, if the study has what they need, and all
+    ablations that they show are among those asked for."""
+    known, rows = {*(papers or models.later_papers())}, {*ablation_rows(papers, ablations)}
+    return [
+        book for book in notebooks.notebooks()
+        if book.papers and known >= {*book.papers} and rows >= {*ablation_rows(book.papers)}
+        and (study.setting.drawn or not book.drawn)
+    ]  # fmt: skip
 
 
-def plan(study, papers=None, ablations=True) -> list[tuple[runs.Step, runs.State]]:
+def plan(study, papers=None, ablations=None) -> list[tuple[runs.Step, runs.State]]:
     """Every step and its state; runs nothing."""
     parts = wanted(study, papers, ablations).items()
     steps = [step for each in parts for step in plans.scoring(*each)]
     entries = [(step, runs.state(step)) for step in steps]
     return entries + [
         (notebooks.notebook_step(study, book), notebooks.notebook_state(study, book))
-        for book in (books(study, papers) if ablations else ())
+        for book in books(study, papers, ablations)
     ]
 
 
-def make(study, papers=None, log=print, ablations=True):
-    """Do all missing work, in order, and log where the results are; papers: only these. Without
-    ablations, the claims about them are not measured and the notebooks, which need them, not
-    run."""
+def make(study, papers=None, log=print, ablations=None):
+    """Do all missing work, in order, and log where the results are; papers: only these; ablations:
+    only these. Claims about others are not measured, and notebooks that need them not run."""
     for part, rows in wanted(study, papers, ablations).items():
         pipeline.data(part, log)
         lanes.score_all(part, rows, log)
@@ -73,18 +82,21 @@ def make(study, papers=None, log=print, ablations=True):
     written = render.write(folder, "table_successors", found)
     written += render.write(folder, "successors_claims", results)
     written.append(figure4(study, folder / "figure4_successors.png", papers))
-    for notebook in books(study, papers) if ablations else ():
+    for notebook in books(study, papers, ablations):
         written.append(notebooks.run_notebook(study, notebook, log))
-    if not ablations:
+    if ablations == ():
         log("without ablations, the claims about them are not measured and no notebook is run")
+    elif ablations:
+        log("claims about other ablations are not measured; notebooks that need them are not run")
     elif not study.setting.drawn:
         log("notebooks about the exact parsing maps of drawn people are left out")
     log("wrote " + ", ".join(map(str, written)))
 
 
-def table(study, papers=None, ablations=True) -> dict:
+def table(study, papers=None, ablations=None) -> dict:
     """`tables.successors` for the rows of later papers and the rows shown beside them."""
-    trained = models.successors(papers)
+    rows = all_rows(papers, ablations)
+    trained = pipeline.trained(rows)
     images = {
         row: [pipeline.generated(one, row) for one in pipeline.each(study, row)] for row in trained
     }
@@ -92,7 +104,7 @@ def table(study, papers=None, ablations=True) -> dict:
     by_preset = presets.score_presets(images, data, variant, study.seed)
     cost = {row: describe.costs(study, row) for row in trained}
     changes = {}
-    for row in trained:
+    for row in models.successors(papers):
         if row not in models.rows() and not models.find(row).budget:
             changes |= not_full_size(study, row)
     facts = pipeline.table_facts(study) | {
@@ -100,7 +112,7 @@ def table(study, papers=None, ablations=True) -> dict:
         "parsing": maps.source(study.data_name, study.parsing),
         "first_stage_pairs": describe.first_stage_pairs(study, trained),
     }
-    scores = pipeline.summaries(study, all_rows(papers)), pipeline.pairs(study, all_rows(papers))
+    scores = pipeline.summaries(study, rows), pipeline.pairs(study, rows)
     return tables.successors(*scores, by_preset, cost, changes, facts)
 
 
@@ -117,14 +129,15 @@ def not_full_size(study, row) -> dict:
     return found
 
 
-def claims(study, papers=None, ablations=True) -> dict:
+def claims(study, papers=None, ablations=None) -> dict:
     """The claims of later papers (`claims.later`) as `verdicts.claims_table`."""
-    rows = claim_rows(False, papers)
-    other = plans.ablation_study(study) if ablations else study
-    if ablations and other == study:
-        rows = tuple(dict.fromkeys((*rows, *claim_rows(True, papers))))
+    rows = claim_list.rows_of(among=claim_list.later(papers))
+    rows, compared = (*pipeline.REFERENCE_ROWS, *rows), ablation_rows(papers, ablations)
+    other = plans.ablation_study(study) if compared else study
+    if other == study:
+        rows = tuple(dict.fromkeys((*rows, *compared)))
     main = replace(evidence.measured(study, rows), parameters=parameters(study))
-    small = main if other == study else evidence.measured(other, claim_rows(True, papers))
+    small = main if other == study else evidence.measured(other, compared)
     results = verdicts.evaluate_claims(main, small, claims=claim_list.later(papers))
     facts = pipeline.facts(study, "pg2 successors", rows, "successors")
     facts |= {"drawn": study.setting.drawn, "command": command(study, papers, ablations)}
@@ -152,15 +165,26 @@ def figure4(study, path, papers=None):
     return provenance.save(sheet, path, facts)
 
 
-def command(study, papers=None, ablations=True) -> str:
-    only = f" METHODS='{' '.join(models.rows(paper)[0] for paper in papers)}'" if papers else ""
-    only += "" if ablations else " ABLATIONS=no"
+def command(study, papers=None, ablations=None) -> str:
+    names = [*(models.rows(paper)[0] for paper in papers or ()), *(ablations or ())]
+    only = f" METHODS='{' '.join(names)}'" if names else ""
+    only += " ABLATIONS=no" if ablations == () else ""
     return study.command.replace("make reproduce", "make successors") + only
 
 
 def papers_of(names) -> tuple[str, ...] | None:
-    """The papers of rows, in the order of the tables; None for no rows. Raises UserError for a row
-    that is not of a later paper."""
-    known = [row for paper in models.later_papers() for row in models.rows(paper)]
+    """The papers of rows and ablations, in the order of the tables; None for no names. Raises
+    UserError for a name that is not of a later paper."""
+    papers = models.later_papers()
+    known = [row for paper in papers for row in (*models.rows(paper), *models.ablations(paper))]
     asked = {models.find(configs.require_in("method", name, known)).paper for name in names}
-    return tuple(paper for paper in models.later_papers() if paper in asked) or None
+    return tuple(paper for paper in papers if paper in asked) or None
+
+
+def ablations_of(names, wanted=True) -> tuple[str, ...] | None:
+    """The ablations among names, the only ones to train; None, for all, if there are none there;
+    () if none are wanted. Raises UserError if they are named and not wanted."""
+    named = tuple(name for name in names if models.find(name).against)
+    if named and not wanted:
+        raise UserError(f"--no-ablations leaves out {', '.join(named)}; drop the option or them")
+    return named or (None if wanted else ())
